@@ -1,0 +1,1 @@
+"""geotag tags photo libraries with places."""

@@ -1,0 +1,220 @@
+"""A model as one safetensors file: weights, input, categories, calibration, provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from geotag.errors import CheckpointError
+from geotag.transforms import Fit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[np.generic]]
+
+FORMAT = 1
+SIZE_LIMIT = 512 * 2**20
+INPUT_SIZE_LIMIT = 1024
+CATEGORY_LIMIT = 100_000
+BUILT_IN = "model.safetensors"
+
+
+class Threshold(NamedTuple):
+    """The least confidence at which tags reached `precision` on the validation photos."""
+
+    precision: float
+    confidence: float
+
+
+class ModelSpec(NamedTuple):
+    """All of a model but its weights.
+
+    `mean` and `std` are of RGB in 0 to 1. The network's logits are one for each of `categories`
+    (slugs), then one for the background: no landmark. `temperature` divides the logits before
+    the softmax (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+    """
+
+    architecture: str
+    input_size: int
+    fit: Fit
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    categories: tuple[str, ...]
+    temperature: float
+    thresholds: tuple[Threshold, ...]
+    provenance: Mapping[str, Any]
+
+    def threshold_for(self, precision: float) -> float:
+        """The confidence from which a tag is right with at least `precision`.
+
+        Raises CheckpointError when the model was not calibrated for so high a precision.
+        """
+        fitting = [t.confidence for t in self.thresholds if t.precision >= precision - 1e-9]
+        if not fitting:
+            best = max((t.precision for t in self.thresholds), default=0.0)
+            raise CheckpointError(
+                f"this model cannot promise a precision of {precision:g}: it was calibrated up to "
+                f"{best:g}; ask for less, or set --threshold yourself"
+            )
+        return min(fitting)
+
+
+class Checkpoint(NamedTuple):
+    """A loaded model file; `sha256` is over its tensors and its spec."""
+
+    spec: ModelSpec
+    tensors: Tensors
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The model as tables name it: architecture and the start of the hash."""
+        return f"{self.spec.architecture}-{self.sha256[:12]}"
+
+
+def built_in_path() -> Path:
+    """Where the model that comes with geotag lies."""
+    return Path(str(resources.files("geotag").joinpath(BUILT_IN)))
+
+
+def load_checkpoint(path: Path | None = None) -> Checkpoint:
+    """Read and verify a model file (None: the built-in one).
+
+    Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = path or built_in_path()
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise CheckpointError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB, not read")
+        with safe_open(path, framework="numpy") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such model file") from None
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    return _verified(path, header, tensors)
+
+
+def _verified(path: Path, header: Mapping[str, str], tensors: Tensors) -> Checkpoint:
+    if "geotag" not in header or "sha256" not in header:
+        raise CheckpointError(f"{path}: a safetensors file, but not a geotag model")
+    text = header["geotag"]
+    if fingerprint(text, tensors) != header["sha256"]:
+        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256")
+    try:
+        spec = parse_spec(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its description is malformed ({error})") from error
+    return Checkpoint(spec, tensors, header["sha256"])
+
+
+def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
+    """Write a model file atomically; returns its SHA-256."""
+    from safetensors.numpy import save
+
+    text = format_spec(spec)
+    parse_spec(text)
+    sha256 = fingerprint(text, tensors)
+    data = save(
+        {name: _contiguous(tensors[name]) for name in sorted(tensors)},
+        {"geotag": text, "sha256": sha256},
+    )
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return sha256
+
+
+def _contiguous(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    import numpy as np
+
+    return np.ascontiguousarray(array)
+
+
+def fingerprint(spec_text: str, tensors: Tensors) -> str:
+    """SHA-256 over the spec and every tensor's name, type, shape and bytes, in name order."""
+    digest = hashlib.sha256(spec_text.encode())
+    for name in sorted(tensors):
+        array = _contiguous(tensors[name])
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def format_spec(spec: ModelSpec) -> str:
+    """The spec as canonical JSON."""
+    fields = spec._asdict()
+    fields["format"] = FORMAT
+    fields["thresholds"] = [[t.precision, t.confidence] for t in spec.thresholds]
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """The reverse of `format_spec`. Raises ValueError, KeyError or TypeError on nonsense."""
+    fields = json.loads(text)
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise ValueError(f"format is not {FORMAT}: made by another version of geotag?")
+    spec = ModelSpec(
+        architecture=_text(fields["architecture"]),
+        input_size=int(fields["input_size"]),
+        fit=cast(Fit, _text(fields["fit"])),
+        mean=_triple(fields["mean"]),
+        std=_triple(fields["std"]),
+        categories=tuple(_text(slug) for slug in fields["categories"]),
+        temperature=_finite(fields["temperature"]),
+        thresholds=tuple(Threshold(_finite(p), _finite(c)) for p, c in fields["thresholds"]),
+        provenance=dict(fields["provenance"]),
+    )
+    _check(spec)
+    return spec
+
+
+def _check(spec: ModelSpec) -> None:
+    if not 1 <= spec.input_size <= INPUT_SIZE_LIMIT:
+        raise ValueError(f"input_size {spec.input_size} is not within 1 to {INPUT_SIZE_LIMIT}")
+    if spec.fit not in ("squash", "crop"):
+        raise ValueError(f"unknown fit {spec.fit!r}")
+    if spec.temperature <= 0 or min(spec.std) <= 0:
+        raise ValueError("temperature and std must be positive")
+    if not 1 <= len(spec.categories) <= CATEGORY_LIMIT:
+        raise ValueError(f"{len(spec.categories)} categories")
+    if len(set(spec.categories)) != len(spec.categories):
+        raise ValueError("a category stands twice")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a name")
+    return value
+
+
+def _finite(value: object) -> float:
+    number = float(cast(float, value))
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _triple(values: object) -> tuple[float, float, float]:
+    red, green, blue = (_finite(value) for value in cast("list[float]", values))
+    return red, green, blue

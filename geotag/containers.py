@@ -1,0 +1,205 @@
+"""Finds the metadata blocks (Exif, XMP) inside the container formats of photos."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from geotag.errors import PhotoError
+
+HEADER_SIZE = 64 * 1024
+BLOCK_LIMIT = 16 * 2**20
+EXIF_PREFIX = b"Exif\0\0"
+XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+
+# Reads (offset, length) of a photo; fewer bytes come back only at the end of the file.
+ReadRange = Callable[[int, int], bytes]
+
+
+class Blocks(NamedTuple):
+    """The format by content, the Exif block as a bare TIFF structure, and the XMP packet."""
+
+    format: str
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+
+class Segment(NamedTuple):
+    """One marker segment of a JPEG: `start` is the offset of its 0xFF, `end` is behind it."""
+
+    marker: int
+    start: int
+    end: int
+    payload: bytes
+
+
+def sniff_format(header: bytes) -> str | None:
+    """The format that the first bytes tell, or None when they are no photo's."""
+    if header[:3] == b"\xff\xd8\xff":
+        return "jpeg"
+    if header[:8] == b"\x89PNG\r\n\x1a\n":
+        return "png"
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "webp"
+    if header[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
+    if header[4:8] == b"ftyp":
+        return _sniff_isobmff(header)
+    if header[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "raw" if header[8:11] == b"CR\x02" else "tiff"
+    if header[:4] in (b"IIRO", b"IIRS", b"IIU\0") or header[:15] == b"FUJIFILMCCD-RAW":
+        return "raw"
+    return None
+
+
+_HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
+)
+
+
+def _sniff_isobmff(header: bytes) -> str | None:
+    (size,) = struct.unpack(">I", header[:4])
+    brands = {header[8:12]} | {header[at : at + 4] for at in range(16, min(size, 256), 4)}
+    if header[8:12] == b"crx ":
+        return "raw"
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    return "heif" if brands & _HEIF_BRANDS else None
+
+
+def find_blocks(header: bytes, read: ReadRange) -> Blocks:
+    """Find a photo's metadata from its first HEADER_SIZE bytes, reading on only where needed.
+
+    Raises PhotoError when the bytes are no photo's.
+    """
+    if not header:
+        raise PhotoError("the file is empty")
+    found = sniff_format(header)
+    if found is None:
+        raise PhotoError("not a photo: its first bytes fit no known format")
+    return _FINDERS[found](header, read)
+
+
+def jpeg_segments(data: bytes) -> Iterator[Segment]:
+    """The marker segments from SOI up to the start of scan (included, as its header alone).
+
+    Stops at the first byte that is no marker or at a segment that `data` does not hold whole.
+    """
+    at = 2
+    size = len(data)
+    while at + 4 <= size and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD9:  # stand alone: no length follows
+            return
+        end = at + 2 + (data[at + 2] << 8 | data[at + 3])
+        if end < at + 4 or end > size:
+            return
+        yield Segment(marker, at, end, data[at + 4 : end])
+        if marker == 0xDA:
+            return
+        at = end
+
+
+def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
+    """Walks the markers without copying segments: this is the hot path of a metadata scan."""
+    exif = xmp = None
+    at = 2
+    base = 0
+    data = header
+    while True:
+        if at - base + 40 > len(data):
+            data, base = read(at, HEADER_SIZE), at
+            if len(data) < 4:
+                break
+        here = at - base
+        if data[here] != 0xFF:
+            break
+        marker = data[here + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0xDA or marker == 0x01 or 0xD0 <= marker <= 0xD9:
+            break
+        length = data[here + 2] << 8 | data[here + 3]
+        if marker == 0xE1:
+            payload = here + 4
+            if exif is None and data[payload : payload + 6] == EXIF_PREFIX:
+                exif = _slice(data, base, at + 10, length - 8, read)
+            elif xmp is None and data[payload : payload + 29] == XMP_PREFIX:
+                xmp = _slice(data, base, at + 33, length - 31, read)
+        at += 2 + max(length, 2)
+    return Blocks("jpeg", exif, xmp)
+
+
+def _slice(data: bytes, base: int, start: int, length: int, read: ReadRange) -> bytes:
+    if start + length <= base + len(data):
+        return data[start - base : start - base + length]
+    return read(start, max(0, length))
+
+
+def _find_in_png(header: bytes, read: ReadRange) -> Blocks:
+    exif = xmp = None
+    at = 8
+    while True:
+        head = _slice(header, 0, at, 8, read)
+        if len(head) < 8:
+            break
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IEND":
+            break
+        if kind == b"eXIf" and length <= BLOCK_LIMIT:
+            exif = _without_prefix(_slice(header, 0, at + 8, length, read))
+        elif kind == b"iTXt" and length <= BLOCK_LIMIT:
+            text = _slice(header, 0, at + 8, length, read)
+            if text.startswith(b"XML:com.adobe.xmp\0\0\0\0\0"):
+                xmp = text[22:]
+        at += 12 + length
+    return Blocks("png", exif, xmp)
+
+
+def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
+    exif = xmp = None
+    at = 12
+    while True:
+        head = _slice(header, 0, at, 8, read)
+        if len(head) < 8:
+            break
+        kind, length = struct.unpack("<4sI", head)
+        if length <= BLOCK_LIMIT and kind == b"EXIF":
+            exif = _without_prefix(_slice(header, 0, at + 8, length, read))
+        elif length <= BLOCK_LIMIT and kind == b"XMP ":
+            xmp = _slice(header, 0, at + 8, length, read)
+        at += 8 + length + (length & 1)
+    return Blocks("webp", exif, xmp)
+
+
+def _without_prefix(block: bytes) -> bytes:
+    return block[6:] if block.startswith(EXIF_PREFIX) else block
+
+
+def _find_in_tiff(header: bytes, read: ReadRange) -> Blocks:
+    """A TIFF is its own Exif block; its directories may lie anywhere, so it is read whole.
+
+    The first HEADER_SIZE bytes are tried first: most writers put the directories there.
+    """
+    return Blocks("tiff", header, None)
+
+
+def _find_nothing(name: str) -> Callable[[bytes, ReadRange], Blocks]:
+    return lambda header, read: Blocks(name)
+
+
+_FINDERS: dict[str, Callable[[bytes, ReadRange], Blocks]] = {
+    "jpeg": _find_in_jpeg,
+    "png": _find_in_png,
+    "webp": _find_in_webp,
+    "gif": _find_nothing("gif"),
+    "tiff": _find_in_tiff,
+    "raw": _find_nothing("raw"),
+    "heif": _find_nothing("heif"),
+    "avif": _find_nothing("avif"),
+}

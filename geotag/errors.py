@@ -1,0 +1,66 @@
+"""The error tree: each message says what happened, to which file, and what to do."""
+
+from __future__ import annotations
+
+
+class GeotagError(Exception):
+    """Base of all errors that geotag raises on purpose; fatal ones end with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(GeotagError):
+    """The command or call makes no sense as it stands."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(GeotagError):
+    """An optional package is needed that is not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs an optional package: pip install 'geotag[{extra}]'")
+        self.purpose = purpose
+        self.extra = extra
+
+
+class CategoryTableError(GeotagError):
+    """The landmark table is malformed."""
+
+
+class CheckpointError(GeotagError):
+    """A model file is missing, damaged or not one of ours."""
+
+
+class EngineError(GeotagError):
+    """The inference engine or device that was asked for cannot be used."""
+
+
+class SourceError(GeotagError):
+    """A folder or bucket cannot be listed at all."""
+
+
+class TableError(GeotagError):
+    """A table cannot be read or written."""
+
+
+class CatalogError(GeotagError):
+    """The catalog cannot be opened, read or written."""
+
+
+class LockedError(GeotagError):
+    """Another run holds the catalog."""
+
+    exit_code = 75
+
+
+class PhotoError(GeotagError):
+    """One photo cannot be read; becomes a row with this reason, never a crash."""
+
+    transient = False
+
+
+class TransientPhotoError(PhotoError):
+    """One photo cannot be read now, but may be later."""
+
+    transient = True

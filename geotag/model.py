@@ -1,0 +1,63 @@
+"""The networks by name: the only place that knows architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from geotag.errors import CheckpointError
+
+
+def _mobilenet_v2(num_classes: int) -> nn.Module:
+    from torchvision.models import mobilenet_v2
+
+    network: nn.Module = mobilenet_v2(num_classes=num_classes)
+    return network
+
+
+ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "mobilenet_v2": _mobilenet_v2,
+}
+
+
+def build_model(architecture: str, num_classes: int) -> nn.Module:
+    """A network with random weights: normalised float (N, 3, S, S) to logits (N, num_classes).
+
+    Raises CheckpointError for a name that is not in ARCHITECTURES.
+    """
+    try:
+        build = ARCHITECTURES[architecture]
+    except KeyError:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise CheckpointError(
+            f"unknown architecture {architecture!r}; this geotag knows: {known}"
+        ) from None
+    return build(num_classes)
+
+
+class Normalised(nn.Module):
+    """A network behind its normalisation: uint8 (N, S, S, 3) to logits (N, num_classes)."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std).view(1, 3, 1, 1)))
+        self.register_buffer(
+            "shift", -torch.tensor(mean).view(1, 3, 1, 1) / torch.tensor(std).view(1, 3, 1, 1)
+        )
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch of RGB pictures."""
+        planes = pixels.permute(0, 3, 1, 2).to(self.scale.dtype)
+        logits: torch.Tensor = self.network(planes * self.scale + self.shift)
+        return logits

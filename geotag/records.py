@@ -1,0 +1,141 @@
+"""The frozen records that pass between the stages of a scan."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Status(str, Enum):
+    """What came of one photo."""
+
+    HAS_GPS = "has_gps"
+    TAGGED = "tagged"
+    UNCERTAIN = "uncertain"
+    NO_LANDMARK = "no_landmark"
+    UNREADABLE = "unreadable"
+
+
+class Photo(NamedTuple):
+    """One photo as its source lists it.
+
+    `uri` is an absolute path (undecodable bytes as surrogate escapes) or a bucket URI.
+    `version` changes whenever the photo or one of its sidecars does.
+    """
+
+    uri: str
+    size: int
+    version: str
+    sidecars: tuple[str, ...] = ()
+
+
+class Location(NamedTuple):
+    """A WGS-84 position in decimal degrees; altitude in metres above sea level."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None = None
+
+
+class Metadata(NamedTuple):
+    """What the camera wrote. `location` is a measured position, never an inferred one.
+
+    `taken_at` is ISO 8601, with the offset when the camera recorded one.
+    `orientation` is EXIF's, 1 to 8.
+    """
+
+    location: Location | None = None
+    taken_at: str | None = None
+    orientation: int = 1
+    camera: str | None = None
+
+
+class Category(NamedTuple):
+    """A landmark that a model can know."""
+
+    id: int
+    slug: str
+    name: str
+    latitude: float
+    longitude: float
+    radius_m: float
+    city: str
+    region: str
+    country: str
+    country_code: str
+
+
+class Score(NamedTuple):
+    """The calibrated probability that a photo shows one category."""
+
+    slug: str
+    confidence: float
+
+
+class Prediction(NamedTuple):
+    """The most likely categories, best first, and the probability that there is any at all."""
+
+    top: tuple[Score, ...]
+    landmark_probability: float
+
+
+class FailureKind(str, Enum):
+    """Whether trying again without a change of the file can help."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+class Failure(NamedTuple):
+    """Why a photo could not be read."""
+
+    kind: FailureKind
+    reason: str
+
+
+class Reading(NamedTuple):
+    """All that was learned from one photo, before any decision."""
+
+    photo: Photo
+    metadata: Metadata
+    prediction: Prediction | None = None
+    failure: Failure | None = None
+
+
+class Tag(NamedTuple):
+    """A decision: the status and, when tagged, the category with its confidence."""
+
+    status: Status
+    category: Category | None = None
+    confidence: float | None = None
+
+
+class TopCategory(NamedTuple):
+    """One entry of a row's top_k."""
+
+    category_id: int
+    slug: str
+    landmark: str
+    confidence: float
+
+
+class Outcome(NamedTuple):
+    """One row of the table: exactly one for each photo."""
+
+    path: str
+    status: Status
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
+    position_source: str = ""
+    radius_m: float | None = None
+    landmark: str = ""
+    category_id: int | None = None
+    confidence: float | None = None
+    city: str = ""
+    country: str = ""
+    taken_at: str = ""
+    camera: str = ""
+    top_k: tuple[TopCategory, ...] = ()
+    model: str = ""
+    error: str = ""

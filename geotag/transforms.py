@@ -1,0 +1,82 @@
+"""The one evaluation preprocessing: a decoded picture becomes the network's input pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Fit = Literal["squash", "crop"]
+
+# EXIF 2.32, tag 0x0112: what to do to the stored pixels to see them upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BACKGROUND = (255, 255, 255)
+
+
+def preprocess(
+    image: Image.Image, input_size: int, fit: Fit = "squash", orientation: int = 1
+) -> NDArray[np.uint8]:
+    """Resize with antialiasing, convert to RGB, turn upright: uint8, (input_size, input_size, 3).
+
+    `squash` scales both sides to `input_size`; `crop` takes the central square first. Resizing
+    comes before colour conversion and turning because both are then a few pixels' work; a square
+    result makes that order exact.
+    """
+    image.draft("RGB", _draft_size(image, input_size, fit))
+    resizable = image if image.mode in ("RGB", "L", "CMYK", "YCbCr") else _to_rgb(image)
+    resized = resizable.resize(
+        (input_size, input_size),
+        Image.Resampling.BILINEAR,
+        box=_central_square(image) if fit == "crop" else None,
+        reducing_gap=2.0,
+    )
+    turned = _UPRIGHT.get(orientation)
+    upright = resized.transpose(turned) if turned is not None else resized
+    return np.asarray(_to_rgb(upright))
+
+
+def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int]:
+    """The least size that a JPEG may be decoded at; the decoder picks the next power of two."""
+    if fit == "squash":
+        return input_size, input_size
+    width, height = image.size
+    scale = input_size / max(1, min(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _central_square(image: Image.Image) -> tuple[float, float, float, float]:
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _scaled_grey(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (*_BACKGROUND, 255))
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scaled_grey(image: Image.Image) -> Image.Image:
+    """16-bit and float greys to 8 bits; Pillow's own conversion clips instead of scaling."""
+    values = np.asarray(image).astype(np.float64)
+    top = 65535.0 if image.mode.startswith("I") else float(values.max(initial=0.0)) or 1.0
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), "L")
