@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from geotag.errors import PhotoError
+from geotag.isobmff import find_items
 
 HEADER_SIZE = 64 * 1024
 BLOCK_LIMIT = 16 * 2**20
+_FILE_SIZE_LIMIT = 2**40
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -182,24 +184,38 @@ def _without_prefix(block: bytes) -> bytes:
 
 
 def _find_in_tiff(header: bytes, read: ReadRange) -> Blocks:
-    """A TIFF is its own Exif block; its directories may lie anywhere, so it is read whole.
-
-    The first HEADER_SIZE bytes are tried first: most writers put the directories there.
-    """
-    return Blocks("tiff", header, None)
+    """A TIFF is its own Exif block; directories behind the header are read where they lie."""
+    return Blocks("tiff", header)
 
 
-def _find_nothing(name: str) -> Callable[[bytes, ReadRange], Blocks]:
-    return lambda header, read: Blocks(name)
+def _find_in_isobmff(name: str) -> Callable[[bytes, ReadRange], Blocks]:
+    def find(header: bytes, read: ReadRange) -> Blocks:
+        def buffered(offset: int, length: int) -> bytes:
+            return _slice(header, 0, offset, length, read)
+
+        return Blocks(name, *find_items(buffered, _FILE_SIZE_LIMIT))
+
+    return find
+
+
+def _find_in_raw(header: bytes, read: ReadRange) -> Blocks:
+    """Most raw formats are a TIFF with a number of their own; of the others only the name."""
+    if header[:2] in (b"II", b"MM"):
+        return Blocks("raw", header)
+    return Blocks("raw")
+
+
+def _find_in_gif(header: bytes, read: ReadRange) -> Blocks:
+    return Blocks("gif")
 
 
 _FINDERS: dict[str, Callable[[bytes, ReadRange], Blocks]] = {
     "jpeg": _find_in_jpeg,
     "png": _find_in_png,
     "webp": _find_in_webp,
-    "gif": _find_nothing("gif"),
+    "gif": _find_in_gif,
     "tiff": _find_in_tiff,
-    "raw": _find_nothing("raw"),
-    "heif": _find_nothing("heif"),
-    "avif": _find_nothing("avif"),
+    "raw": _find_in_raw,
+    "heif": _find_in_isobmff("heif"),
+    "avif": _find_in_isobmff("avif"),
 }

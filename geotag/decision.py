@@ -1,0 +1,108 @@
+"""Scores to a decision: a tag, "uncertain" or "no landmark". Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from geotag.records import Category, Outcome, Prediction, Reading, Score, Status, Tag, TopCategory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+TOP_K_LIMIT = 10
+_NO_LANDMARK_BELOW = 0.5
+_DIGITS = 5
+
+
+def parse_scores(
+    logits: NDArray[np.float32], slugs: Sequence[str], temperature: float, top_k: int = TOP_K_LIMIT
+) -> list[Prediction]:
+    """Logits (N, K + 1), background last, to calibrated predictions.
+
+    Confidence is the softmax of logits / temperature (Guo et al. 2017) over the categories and
+    the background, so a photo of no landmark has low ones throughout.
+    """
+    import numpy as np
+
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    scores = np.exp(scaled)
+    scores /= scores.sum(axis=1, keepdims=True)
+    # Stable, so that equal confidences keep the order of the categories.
+    order = np.argsort(-scores[:, :-1], axis=1, kind="stable")[:, :top_k]
+    return [
+        Prediction(
+            tuple(Score(slugs[at], round(float(row[at]), _DIGITS)) for at in best),
+            round(float(1.0 - row[-1]), _DIGITS),
+        )
+        for row, best in zip(scores, order, strict=True)
+    ]
+
+
+def decide(prediction: Prediction, threshold: float, category_of: Callable[[str], Category]) -> Tag:
+    """Tag only at or above the threshold: a wrong tag is worse than none."""
+    best = prediction.top[0]
+    if best.confidence >= threshold:
+        return Tag(Status.TAGGED, category_of(best.slug), best.confidence)
+    if prediction.landmark_probability < _NO_LANDMARK_BELOW:
+        return Tag(Status.NO_LANDMARK)
+    return Tag(Status.UNCERTAIN)
+
+
+class Decider:
+    """Turns readings into the table's rows: one model, one threshold, one landmark table."""
+
+    def __init__(
+        self,
+        threshold: float,
+        top_k: int,
+        model: str,
+        category_of: Callable[[str], Category],
+    ) -> None:
+        self.threshold = threshold
+        self.top_k = top_k
+        self.model = model
+        self.category_of = category_of
+
+    def outcome(self, reading: Reading, path: str) -> Outcome:
+        """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
+        _, metadata, prediction, failure = reading
+        location = metadata.location
+        tag = (
+            decide(prediction, self.threshold, self.category_of)
+            if prediction is not None
+            else Tag(Status.UNREADABLE)
+        )
+        category = tag.category
+        status = Status.HAS_GPS if location is not None else tag.status
+        inferred = category if location is None else None
+        where = location or inferred
+        return Outcome(
+            path=path,
+            status=status,
+            latitude=where.latitude if where else None,
+            longitude=where.longitude if where else None,
+            altitude=location.altitude if location else None,
+            position_source="measured" if location else "inferred" if inferred else "",
+            radius_m=inferred.radius_m if inferred else None,
+            landmark=category.name if category else "",
+            category_id=category.id if category else None,
+            confidence=tag.confidence,
+            city=category.city if category else "",
+            country=category.country if category else "",
+            taken_at=metadata.taken_at or "",
+            camera=metadata.camera or "",
+            top_k=self._top_k(prediction),
+            model=self.model if prediction is not None else "",
+            error=failure.reason if failure else "",
+        )
+
+    def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
+        if prediction is None:
+            return ()
+        categories = [(self.category_of(s.slug), s) for s in prediction.top[: self.top_k]]
+        return tuple(TopCategory(c.id, c.slug, c.name, s.confidence) for c, s in categories)

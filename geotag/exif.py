@@ -1,0 +1,227 @@
+"""Exif bytes to Metadata; GPS degrees to rationals and back. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+from datetime import datetime
+from fractions import Fraction
+from typing import NamedTuple
+
+from geotag.containers import ReadRange
+from geotag.marks import GPS_PROCESSING_METHOD
+from geotag.records import Location, Metadata
+
+# Tag numbers of Exif 2.32 (CIPA DC-008).
+MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD = (
+    0x010F, 0x0110, 0x0112, 0x0132, 0x8769, 0x8825,
+)  # fmt: skip
+DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
+LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE = 1, 2, 3, 4
+ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD = 5, 6, 0x1B
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_CODES = {3: "H", 4: "I", 8: "h", 9: "i", 11: "f", 12: "d"}
+_ENTRIES = {"<": struct.Struct("<HHI4s"), ">": struct.Struct(">HHI4s")}
+_ENTRY_LIMIT = 1000
+_TEXT_LIMIT = 200
+_DATE = re.compile(r"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
+
+Degrees = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+class _Entry(NamedTuple):
+    type: int
+    length: int
+    inline: bytes
+
+
+class _Tiff(NamedTuple):
+    """A TIFF structure of which `data` holds the beginning; `read` fetches what lies behind."""
+
+    data: bytes
+    order: str
+    read: ReadRange | None
+
+    def bytes_at(self, offset: int, length: int) -> bytes:
+        if offset + length <= len(self.data):
+            return self.data[offset : offset + length]
+        return self.read(offset, length) if self.read is not None else b""
+
+    def directory(self, offset: int, wanted: frozenset[int]) -> dict[int, _Entry]:
+        """The wanted entries of the directory at `offset`; empty where there is none."""
+        head = self.bytes_at(offset, 2)
+        if offset < 8 or len(head) < 2:
+            return {}
+        (count,) = struct.unpack(self.order + "H", head)
+        table = self.bytes_at(offset + 2, 12 * min(count, _ENTRY_LIMIT))
+        rows = _ENTRIES[self.order].iter_unpack(table[: len(table) - len(table) % 12])
+        return {tag: _Entry(kind, n, inline) for tag, kind, n, inline in rows if tag in wanted}
+
+    def value(self, entry: _Entry) -> bytes:
+        length = _SIZES.get(entry.type, 0) * entry.length
+        if length <= 4:
+            return entry.inline[:length]
+        if length > 65536:
+            return b""
+        return self.bytes_at(self.number(entry.inline), length)
+
+    def number(self, inline: bytes) -> int:
+        return int.from_bytes(inline, "little" if self.order == "<" else "big")
+
+
+_IFD0 = frozenset((MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD))
+_EXIF = frozenset((DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL))
+_GPS = frozenset(
+    (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD)
+)
+
+
+def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
+    """What the camera wrote, from a bare TIFF structure (or its beginning, with `read`).
+
+    Nonsense is left out, never raised: a position counts only when both coordinates are finite,
+    in range, have their hemispheres and are not 0,0, and when it does not bear geotag's own mark.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None or len(exif) < 8:
+        return Metadata()
+    tiff = _Tiff(exif, order, read)
+    main = tiff.directory(tiff.number(exif[4:8]), _IFD0)
+    orientation = _integers(tiff, main.get(ORIENTATION))
+    return Metadata(
+        location=_location(tiff, _subdirectory(tiff, main.get(GPS_IFD), _GPS)),
+        taken_at=_taken_at(tiff, main, _subdirectory(tiff, main.get(EXIF_IFD), _EXIF)),
+        orientation=orientation[0] if orientation and 1 <= orientation[0] <= 8 else 1,
+        camera=_camera(_text(tiff, main.get(MAKE)), _text(tiff, main.get(MODEL))),
+    )
+
+
+def _subdirectory(tiff: _Tiff, pointer: _Entry | None, wanted: frozenset[int]) -> dict[int, _Entry]:
+    if pointer is None or pointer.type not in (4, 13) or pointer.length != 1:
+        return {}
+    return tiff.directory(tiff.number(pointer.inline), wanted)
+
+
+def _integers(tiff: _Tiff, entry: _Entry | None) -> list[int]:
+    if entry is None or entry.type not in (1, 3, 4):
+        return []
+    value, size = tiff.value(entry), _SIZES[entry.type]
+    return [tiff.number(value[at : at + size]) for at in range(0, len(value), size)]
+
+
+def _text(tiff: _Tiff, entry: _Entry | None) -> str:
+    """ASCII by the standard, UTF-8 in practice, Latin-1 in old files."""
+    if entry is None or entry.type not in (2, 7, 129):
+        return ""
+    raw = tiff.value(entry).split(b"\0", 1)[0][:_TEXT_LIMIT]
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    if text.isprintable():
+        return text.strip()
+    return "".join(c if c.isprintable() else " " for c in text).strip()
+
+
+def _camera(make: str, model: str) -> str | None:
+    if model.lower().startswith(make.split(" ")[0].lower()) or not make:
+        return model or None
+    return f"{make} {model}".strip()
+
+
+def _taken_at(tiff: _Tiff, main: dict[int, _Entry], exif: dict[int, _Entry]) -> str | None:
+    original = format_time(_text(tiff, exif.get(DATE_TIME_ORIGINAL)))
+    if original is None:
+        return format_time(_text(tiff, main.get(DATE_TIME)))
+    offset = _text(tiff, exif.get(OFFSET_TIME_ORIGINAL))
+    return original + offset if _OFFSET.fullmatch(offset) else original
+
+
+def format_time(text: str) -> str | None:
+    """Exif's "2008:10:22 16:28:39" as ISO 8601, or None when that is no time."""
+    match = _DATE.match(text)
+    if match is None:
+        return None
+    try:
+        return datetime(*map(int, match.groups())).isoformat()  # type: ignore[arg-type]
+    except ValueError:
+        return None
+
+
+def _location(tiff: _Tiff, gps: dict[int, _Entry]) -> Location | None:
+    if LATITUDE not in gps or LONGITUDE not in gps or _is_inferred(tiff, gps):
+        return None
+    latitude = _coordinate(tiff, gps[LATITUDE], _hemisphere(tiff, gps, LATITUDE_REF, "NS"))
+    longitude = _coordinate(tiff, gps[LONGITUDE], _hemisphere(tiff, gps, LONGITUDE_REF, "EW"))
+    if latitude is None or longitude is None:
+        return None
+    return checked_location(latitude, longitude, _altitude(tiff, gps))
+
+
+def checked_location(
+    latitude: float, longitude: float, altitude: float | None = None
+) -> Location | None:
+    """The position, or None when it is out of range, not finite, or the 0,0 of a cold receiver."""
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
+        return None
+    if altitude is not None and not math.isfinite(altitude):
+        altitude = None
+    return Location(round(latitude, 8), round(longitude, 8), altitude)
+
+
+def _is_inferred(tiff: _Tiff, gps: dict[int, _Entry]) -> bool:
+    entry = gps.get(PROCESSING_METHOD)
+    return entry is not None and GPS_PROCESSING_METHOD.encode() in tiff.value(entry)
+
+
+def _hemisphere(tiff: _Tiff, gps: dict[int, _Entry], tag: int, signs: str) -> int | None:
+    letter = _text(tiff, gps.get(tag))[:1].upper()
+    return {signs[0]: 1, signs[1]: -1}.get(letter)
+
+
+def _coordinate(tiff: _Tiff, entry: _Entry, sign: int | None) -> float | None:
+    parts = list(_numbers(tiff, entry))
+    if sign is None or not 1 <= len(parts) <= 3 or any(part is None for part in parts):
+        return None
+    degrees = sum(part / 60**at for at, part in enumerate(parts) if part is not None)
+    return sign * degrees if degrees >= 0 else None
+
+
+def _numbers(tiff: _Tiff, entry: _Entry) -> Iterator[float | None]:
+    """Rationals, floats or integers; None for a zero denominator or a number that is not finite."""
+    value = tiff.value(entry)
+    if entry.type in (5, 10):
+        code = "I" if entry.type == 5 else "i"
+        flat = struct.unpack(f"{tiff.order}{len(value) // 4}{code}", value)
+        for numerator, denominator in zip(flat[::2], flat[1::2], strict=True):
+            yield numerator / denominator if denominator else None
+    elif entry.type in _CODES:
+        for number in struct.unpack(f"{tiff.order}{entry.length}{_CODES[entry.type]}", value):
+            yield float(number) if math.isfinite(number) else None
+
+
+def _altitude(tiff: _Tiff, gps: dict[int, _Entry]) -> float | None:
+    if ALTITUDE not in gps:
+        return None
+    metres = next(_numbers(tiff, gps[ALTITUDE]), None)
+    if metres is None:
+        return None
+    below = _integers(tiff, gps.get(ALTITUDE_REF))[:1] == [1]
+    return round(-metres if below else metres, 3)
+
+
+def degrees_to_rationals(degrees: float) -> Degrees:
+    """Degrees, minutes and seconds to a ten-thousandth of a second (3 mm); the sign is dropped."""
+    units = round(abs(degrees) * 3600 * 10_000)
+    minutes, seconds = divmod(units, 60 * 10_000)
+    whole, minutes = divmod(minutes, 60)
+    return (whole, 1), (minutes, 1), (seconds, 10_000)
+
+
+def rationals_to_degrees(rationals: Degrees) -> float:
+    """The reverse of `degrees_to_rationals`. Raises ZeroDivisionError for a zero denominator."""
+    return float(sum(Fraction(n, d) / 60**at for at, (n, d) in enumerate(rationals)))

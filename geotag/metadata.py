@@ -1,0 +1,53 @@
+"""Reads what the camera and the sidecars say of a photo, header first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from geotag.containers import HEADER_SIZE, find_blocks
+from geotag.errors import PhotoError
+from geotag.exif import parse_metadata
+from geotag.records import Location, Metadata, Photo
+from geotag.sources.base import RAW_EXTENSIONS, Source, extension
+from geotag.xmp import parse_location
+
+
+class Header(NamedTuple):
+    """What the first bytes of a photo tell: the format by content, and the metadata."""
+
+    format: str
+    metadata: Metadata
+
+
+def read_header(source: Source, photo: Photo) -> Header:
+    """Read a photo's header; a sidecar's position counts where the photo has none of its own.
+
+    Raises PhotoError when the file cannot be read or is no photo.
+    """
+    with source.open(photo) as read:
+        blocks = find_blocks(read(0, HEADER_SIZE), read)
+        metadata = parse_metadata(blocks.exif, read) if blocks.exif else Metadata()
+    if metadata.location is None:
+        location = parse_location(blocks.xmp) if blocks.xmp else None
+        location = location or _sidecar_location(source, photo)
+        if location is not None:
+            metadata = metadata._replace(location=location)
+    return Header(_effective_format(blocks.format, photo), metadata)
+
+
+def _effective_format(format: str, photo: Photo) -> str:
+    """Most raw files are TIFFs by content; their extension alone tells them apart."""
+    if format == "tiff" and extension(photo.uri) in RAW_EXTENSIONS:
+        return "raw"
+    return format
+
+
+def _sidecar_location(source: Source, photo: Photo) -> Location | None:
+    for sidecar in photo.sidecars:
+        try:
+            location = parse_location(source.read(sidecar))
+        except PhotoError:
+            continue
+        if location is not None:
+            return location
+    return None

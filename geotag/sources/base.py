@@ -1,0 +1,67 @@
+"""What every source of photos offers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from fnmatch import fnmatchcase
+from typing import NamedTuple, Protocol
+
+from geotag.containers import ReadRange
+from geotag.records import Photo
+
+READ_LIMIT = 2**30
+
+# Extensions that may be photos; what a file is, its content tells.
+EXTENSIONS = frozenset(
+    "jpg jpeg jpe jfif mpo png webp tif tiff gif heic heif hif avif "
+    "dng cr2 cr3 nef nrw arw sr2 orf rw2 raf pef srw".split()
+)
+RAW_EXTENSIONS = frozenset("dng cr2 cr3 nef nrw arw sr2 orf rw2 raf pef srw".split())
+
+
+class Source(Protocol):
+    """A folder or bucket of photos.
+
+    `skipped` counts what was passed over, by reason, once `photos` has run.
+    """
+
+    skipped: Counter[str]
+
+    def photos(self) -> Iterator[Photo]:
+        """List the photos in the byte order of their URIs. Raises SourceError."""
+        ...
+
+    def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
+        """Open a photo for ranged reads. Raises PhotoError, also from the reads."""
+        ...
+
+    def read(self, uri: str) -> bytes:
+        """All bytes of a photo or sidecar. Raises PhotoError."""
+        ...
+
+
+class Filters(NamedTuple):
+    """Which photos to list: globs on the path below the source, and on the name alone."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_symlinks: bool = False
+
+    def admit(self, relative: str) -> bool:
+        """Whether a path below the source is wanted."""
+        if self.include and not _matches(relative, self.include):
+            return False
+        return not _matches(relative, self.exclude)
+
+
+def _matches(relative: str, globs: tuple[str, ...]) -> bool:
+    name = relative.rpartition("/")[2]
+    return any(fnmatchcase(relative, glob) or fnmatchcase(name, glob) for glob in globs)
+
+
+def extension(name: str) -> str:
+    """The lower-case extension without its dot; empty for none and for dot files."""
+    stem, dot, suffix = name.rpartition(".")
+    return suffix.lower() if dot and stem else ""

@@ -1,0 +1,199 @@
+"""Photos in folders and files of this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from geotag.containers import ReadRange, sniff_format
+from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.records import Photo
+from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
+
+_EXTENSIONS = frozenset(b"." + name.encode() for name in EXTENSIONS)
+# A FIFO that took a photo's place must not block the scan.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class LocalSource:
+    """A folder, walked recursively, or a single file."""
+
+    def __init__(self, root: str, filters: Filters) -> None:
+        self.root = os.fsencode(os.path.abspath(root))
+        self.filters = filters
+        self.skipped: Counter[str] = Counter()
+
+    def photos(self) -> Iterator[Photo]:
+        """List the photos below the root in byte order; links only as the filters say."""
+        self.skipped.clear()
+        try:
+            status = os.stat(self.root)
+        except OSError as error:
+            raise SourceError(f"{os.fsdecode(self.root)}: {_because(error)}") from error
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._walk(self.root, ((status.st_dev, status.st_ino),))
+        elif stat.S_ISREG(status.st_mode):
+            yield self._single(status)
+        else:
+            raise SourceError(f"{os.fsdecode(self.root)}: neither a folder nor a regular file")
+
+    def _single(self, status: os.stat_result) -> Photo:
+        folder, name = os.path.split(self.root)
+        names = {name}
+        names.update(n for n in _sidecar_names(name) if os.path.exists(os.path.join(folder, n)))
+        return _photo(folder, name, status, names)
+
+    def _walk(self, folder: bytes, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Photo]:
+        try:
+            with os.scandir(folder) as scan:
+                entries = list(scan)
+        except OSError as error:
+            if folder == self.root:
+                raise SourceError(f"{os.fsdecode(folder)}: {_because(error)}") from error
+            self.skipped["unreadable folder"] += 1
+            return
+        names = {entry.name for entry in entries if entry.name[-4:].lower() == b".xmp"}
+        for key, entry, is_folder in sorted(self._visible(entries), key=lambda item: item[0]):
+            if is_folder:
+                yield from self._descend(entry, ancestors)
+            elif self._is_photo(entry, key):
+                try:
+                    status = entry.stat()
+                except OSError:
+                    self.skipped["vanished"] += 1
+                    continue
+                yield _photo(folder, entry.name, status, names)
+
+    def _visible(
+        self, entries: list[os.DirEntry[bytes]]
+    ) -> Iterator[tuple[bytes, os.DirEntry[bytes], bool]]:
+        """What to look at, each with the key that makes a walk run in byte order of full paths."""
+        follow = self.filters.follow_symlinks
+        for entry in entries:
+            if entry.name.startswith(b"."):
+                self.skipped["hidden"] += 1
+            elif not follow and entry.is_symlink():
+                self.skipped["symlink"] += 1
+            elif entry.is_dir():
+                yield entry.name + b"/", entry, True
+            elif entry.is_file():
+                yield entry.name, entry, False
+            else:
+                self.skipped["broken link" if entry.is_symlink() else "special file"] += 1
+
+    def _descend(
+        self, entry: os.DirEntry[bytes], ancestors: tuple[tuple[int, int], ...]
+    ) -> Iterator[Photo]:
+        try:
+            status = entry.stat()
+        except OSError:
+            self.skipped["vanished"] += 1
+            return
+        identity = (status.st_dev, status.st_ino)
+        if identity in ancestors:
+            self.skipped["symlink loop"] += 1
+            return
+        yield from self._walk(entry.path, (*ancestors, identity))
+
+    def _is_photo(self, entry: os.DirEntry[bytes], name: bytes) -> bool:
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix not in _EXTENSIONS and (suffix or not _looks_like_photo(entry.path)):
+            self.skipped["sidecar" if suffix == b".xmp" else "not a photo"] += 1
+            return False
+        if self.filters.include or self.filters.exclude:
+            relative = os.fsdecode(entry.path[len(self.root) :].lstrip(b"/"))
+            if not self.filters.admit(relative):
+                self.skipped["excluded"] += 1
+                return False
+        return True
+
+    @contextmanager
+    def open(self, photo: Photo) -> Iterator[ReadRange]:
+        """Open a photo for ranged reads."""
+        descriptor = _open(photo.uri)
+        try:
+            yield lambda offset, length: _pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
+
+    def read(self, uri: str) -> bytes:
+        """All bytes of a file, up to READ_LIMIT."""
+        descriptor = _open(uri)
+        with os.fdopen(descriptor, "rb") as file:
+            try:
+                data = file.read(READ_LIMIT + 1)
+            except OSError as error:
+                raise TransientPhotoError(_because(error)) from error
+        if len(data) > READ_LIMIT:
+            raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
+        return data
+
+
+def _photo(folder: bytes, name: bytes, status: os.stat_result, names: set[bytes]) -> Photo:
+    sidecars = tuple(n for n in _sidecar_names(name) if n in names) if names else ()
+    version = str(status.st_mtime_ns)
+    if sidecars:
+        version += "".join(_stamp(os.path.join(folder, sidecar)) for sidecar in sidecars)
+    prefix = folder if folder.endswith(b"/") else folder + b"/"
+    return Photo(
+        os.fsdecode(prefix + name),
+        status.st_size,
+        version,
+        tuple(os.fsdecode(prefix + sidecar) for sidecar in sidecars),
+    )
+
+
+def _sidecar_names(name: bytes) -> tuple[bytes, ...]:
+    """IMG.jpg.xmp (darktable, digiKam) before IMG.xmp (Adobe)."""
+    stem = os.path.splitext(name)[0]
+    return name + b".xmp", name + b".XMP", stem + b".xmp", stem + b".XMP"
+
+
+def _stamp(path: bytes) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "+?"
+    return f"+{status.st_size}.{status.st_mtime_ns}"
+
+
+def _looks_like_photo(path: bytes) -> bool:
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except OSError:
+        return False
+    try:
+        return sniff_format(os.read(descriptor, 64)) is not None
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _open(uri: str) -> int:
+    try:
+        return os.open(uri, _OPEN_FLAGS)
+    except OSError as error:
+        raise TransientPhotoError(_because(error)) from error
+
+
+def _pread(descriptor: int, length: int, offset: int) -> bytes:
+    try:
+        return os.pread(descriptor, length, offset)
+    except (OSError, OverflowError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise TransientPhotoError(_because(error)) from error
+        return b""
+
+
+def _because(error: OSError) -> str:
+    """The reason without the path, which the row or message already names."""
+    if error.errno == errno.ENOENT:
+        return "no such file or folder (moved or deleted?)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "no permission to read it"
+    return f"cannot be read ({os.strerror(error.errno or 0)})"
