@@ -50,10 +50,8 @@ FROM listed LEFT JOIN photos USING (uri)
 WHERE photos.uri IS NULL
    OR photos.size != listed.size OR photos.version != listed.version
    OR photos.failure_kind IS 'transient'
-   OR (photos.failure_kind IS NULL AND (photos.latitude IS NULL OR :classify_all)
-       AND photos.model IS NOT :model)
-   OR (photos.failure_kind IS 'permanent' AND photos.latitude IS NOT NULL
-       AND photos.model IS NOT :model AND :classify_all)
+   OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
+       AND (photos.latitude IS NULL OR :classify_all))
 """
 _COLUMNS = (
     "uri, size, version, latitude, longitude, altitude, taken_at, orientation, camera, "
@@ -78,13 +76,15 @@ class Catalog:
     ) -> None:
         self.connection.close()
 
-    def list(self, photos: Iterable[Photo]) -> None:
-        """Note which photos this run's sources hold."""
+    def note_listed(self, photos: Iterable[Photo]) -> int:
+        """Note which photos this run's sources hold; returns how many there are."""
         rows = (
             (os.fsencode(p.uri), p.size, p.version, json.dumps(p.sidecars) if p.sidecars else None)
             for p in photos
         )
         self._write_all("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", rows)
+        (count,) = self.connection.execute("SELECT count(*) FROM listed").fetchone()
+        return int(count)
 
     def count_pending(self, model: str | None, classify_all: bool = False) -> int:
         """How many listed photos must be read."""
@@ -193,7 +193,7 @@ def _format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
         metadata.taken_at,
         metadata.orientation,
         metadata.camera,
-        model if prediction is not None or failure is not None else None,
+        model if prediction is not None else None,
         json.dumps(prediction.top) if prediction is not None else None,
         prediction.landmark_probability if prediction is not None else None,
         failure.kind.value if failure is not None else None,

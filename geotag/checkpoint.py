@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from geotag.atomic import atomic_file
 from geotag.errors import CheckpointError
-from geotag.transforms import Fit
+from geotag.records import Fit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,11 +68,13 @@ class ModelSpec(NamedTuple):
         return min(fitting)
 
 
-class Checkpoint(NamedTuple):
-    """A loaded model file; `sha256` is over its tensors and its spec."""
+class ModelHeader(NamedTuple):
+    """The part of a model file that can be read without its weights.
+
+    `sha256` is over tensors and spec, as the file claims; only `load_checkpoint` verifies it.
+    """
 
     spec: ModelSpec
-    tensors: Tensors
     sha256: str
 
     @property
@@ -81,9 +83,31 @@ class Checkpoint(NamedTuple):
         return f"{self.spec.architecture}-{self.sha256[:12]}"
 
 
+class Checkpoint(NamedTuple):
+    """A loaded and verified model file."""
+
+    header: ModelHeader
+    tensors: Tensors
+
+    @property
+    def spec(self) -> ModelSpec:
+        """All of the model but its weights."""
+        return self.header.spec
+
+
 def built_in_path() -> Path:
     """Where the model that comes with geotag lies."""
     return Path(str(resources.files("geotag").joinpath(BUILT_IN)))
+
+
+def read_header(path: Path | None = None) -> ModelHeader:
+    """Read what a model file says of itself (None: the built-in one), without its weights.
+
+    Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
+    """
+    path = path or built_in_path()
+    with _opened(path) as file:
+        return _parse_header(path, file.metadata())[0]
 
 
 def load_checkpoint(path: Path | None = None) -> Checkpoint:
@@ -91,33 +115,39 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
 
     Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
     """
+    path = path or built_in_path()
+    with _opened(path) as file:
+        header, text = _parse_header(path, file.metadata())
+        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    if fingerprint(text, tensors) != header.sha256:
+        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256")
+    return Checkpoint(header, tensors)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
-    path = path or built_in_path()
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise CheckpointError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB, not read")
         with safe_open(path, framework="numpy") as file:
-            header = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            yield file
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such model file") from None
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    return _verified(path, header, tensors)
 
 
-def _verified(path: Path, header: Mapping[str, str], tensors: Tensors) -> Checkpoint:
-    if "geotag" not in header or "sha256" not in header:
+def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> tuple[ModelHeader, str]:
+    if not metadata or "geotag" not in metadata or "sha256" not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a geotag model")
-    text = header["geotag"]
-    if fingerprint(text, tensors) != header["sha256"]:
-        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256")
+    text = metadata["geotag"]
     try:
         spec = parse_spec(text)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: its description is malformed ({error})") from error
-    return Checkpoint(spec, tensors, header["sha256"])
+    return ModelHeader(spec, metadata["sha256"]), text
 
 
 def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
@@ -131,17 +161,8 @@ def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
         {name: _contiguous(tensors[name]) for name in sorted(tensors)},
         {"geotag": text, "sha256": sha256},
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with atomic_file(path) as file:
+        file.write(data)
     return sha256
 
 

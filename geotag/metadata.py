@@ -7,7 +7,7 @@ from typing import NamedTuple
 from geotag.containers import HEADER_SIZE, find_blocks
 from geotag.errors import PhotoError
 from geotag.exif import parse_metadata
-from geotag.records import Location, Metadata, Photo
+from geotag.records import Failure, FailureKind, Location, Metadata, Photo
 from geotag.sources.base import RAW_EXTENSIONS, Source, extension
 from geotag.xmp import parse_location
 
@@ -33,6 +33,12 @@ def read_header(source: Source, photo: Photo) -> Header:
         if location is not None:
             metadata = metadata._replace(location=location)
     return Header(_effective_format(blocks.format, photo), metadata)
+
+
+def failure_of(error: PhotoError) -> Failure:
+    """The failure that a row shows for an error."""
+    kind = FailureKind.TRANSIENT if error.transient else FailureKind.PERMANENT
+    return Failure(kind, str(error))
 
 
 def _effective_format(format: str, photo: Photo) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+# How a picture is brought to the network's square: both sides scaled, or the centre cut out.
+Fit = Literal["squash", "crop"]
 
 
 class Status(str, Enum):

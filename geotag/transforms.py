@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from geotag.records import Fit
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Fit = Literal["squash", "crop"]
 
 # EXIF 2.32, tag 0x0112: what to do to the stored pixels to see them upright.
 _UPRIGHT = {

@@ -1,1 +1,80 @@
 """The command line: one module a command; only here are click, tqdm and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from geotag.errors import GeotagError
+
+# A command's module is imported only when it runs, so that `geotag --help` is instant.
+COMMANDS = {
+    "scan": ("geotag.cli.scan:scan", "Tag photos with places, into a table."),
+    "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
+    "categories": ("geotag.cli.categories:categories", "List what geotag can recognise."),
+    "model": ("geotag.cli.model:model", "Show what a model file holds."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The commands, in the order of their table."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their short help, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[1]) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="geotag")
+@click.option("--debug", is_flag=True, help="Show the traceback of a fatal error.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Tag photo libraries with places.
+
+    geotag keeps the positions that cameras measured and recognises landmarks in the other photos.
+    It never changes a photo unless you ask it to.
+    """
+    context.ensure_object(dict)["debug"] = debug
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a fatal error is one line and its exit code."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(_run(arguments))
+    except GeotagError as error:
+        if debug:
+            raise
+        click.echo(f"geotag: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(arguments, "geotag", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("geotag: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    return result if isinstance(result, int) else 0

@@ -27,9 +27,8 @@ class PyTorchEngine:
         self.batch_size = options.batch_size
         name = str(self.dtype).removeprefix("torch.")
         self.description = f"PyTorch {torch.__version__} on {self.device.type}, {name}"
-        self.network = load_network(checkpoint).to(
-            device=self.device, dtype=self.dtype, memory_format=torch.channels_last
-        )
+        network = load_network(checkpoint).to(device=self.device, dtype=self.dtype)
+        self.network = network.to(memory_format=torch.channels_last)
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Batches are filled up to one size, so that a photo's scores do not hang on its

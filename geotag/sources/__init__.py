@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
+from geotag.containers import ReadRange
 from geotag.errors import SourceError
+from geotag.records import Photo
 from geotag.sources.base import Filters, Source
 from geotag.sources.local import LocalSource
 
@@ -15,9 +19,40 @@ SOURCES: dict[str, Callable[[str, Filters], Source]] = {
 
 def open_source(text: str, filters: Filters) -> Source:
     """The source that a path or URI names. Raises SourceError for an unknown scheme."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return SOURCES["file"](text, filters)
+    scheme = _scheme(text)
     if scheme not in SOURCES:
         raise SourceError(f"{text}: no source for {scheme}://; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[scheme](rest if scheme == "file" else text, filters)
+    return SOURCES[scheme](text.removeprefix("file://"), filters)
+
+
+def _scheme(uri: str) -> str:
+    scheme, separator, _ = uri.partition("://")
+    return scheme if separator else "file"
+
+
+class Library:
+    """Several sources as one; a photo is read by the source of its scheme."""
+
+    def __init__(self, texts: Sequence[str], filters: Filters) -> None:
+        self.sources = [open_source(text, filters) for text in texts]
+        self.by_scheme = {
+            _scheme(text): source for text, source in zip(texts, self.sources, strict=True)
+        }
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """What all sources passed over, by reason."""
+        return sum((source.skipped for source in self.sources), Counter())
+
+    def photos(self) -> Iterator[Photo]:
+        """The photos of each source in turn; one that lies in two of them comes twice."""
+        for source in self.sources:
+            yield from source.photos()
+
+    def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
+        """Open a photo for ranged reads."""
+        return self.by_scheme[_scheme(photo.uri)].open(photo)
+
+    def read(self, uri: str) -> bytes:
+        """All bytes of a photo or sidecar."""
+        return self.by_scheme[_scheme(uri)].read(uri)

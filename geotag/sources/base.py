@@ -22,12 +22,12 @@ RAW_EXTENSIONS = frozenset("dng cr2 cr3 nef nrw arw sr2 orf rw2 raf pef srw".spl
 
 
 class Source(Protocol):
-    """A folder or bucket of photos.
+    """A folder or bucket of photos; `skipped` is complete once `photos` has run."""
 
-    `skipped` counts what was passed over, by reason, once `photos` has run.
-    """
-
-    skipped: Counter[str]
+    @property
+    def skipped(self) -> Counter[str]:
+        """Counts by reason, for people."""
+        ...
 
     def photos(self) -> Iterator[Photo]:
         """List the photos in the byte order of their URIs. Raises SourceError."""

@@ -1,0 +1,53 @@
+"""Options that several commands share, as decorators."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+MODEL = click.option(
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Model file to use instead of the built-in one.",
+)
+TOP_K_HELP = "How many of the most likely landmarks to list."
+
+
+def engine_options(command: Command) -> Command:
+    """--device, --dtype and --batch-size."""
+    for option in (
+        click.option(
+            "--batch-size",
+            type=click.IntRange(1, 1024),
+            default=32,
+            show_default=True,
+            help="Photos the network sees at once.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+            default="auto",
+            show_default=True,
+            help="Number type of the network.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def start_logging(verbose: bool, quiet: bool) -> None:
+    """Log to standard error: warnings, or all with -v, or errors alone with --quiet."""
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="geotag: %(message)s", force=True)

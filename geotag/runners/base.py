@@ -1,0 +1,28 @@
+"""What every runner offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from geotag.engines.base import EngineOptions
+from geotag.records import Photo, Reading
+
+
+class Job(NamedTuple):
+    """How photos are to be read and classified; None as `model` is the built-in one."""
+
+    model: Path | None = None
+    engine: str = "auto"
+    engine_options: EngineOptions = EngineOptions()
+    workers: int = 2
+    classify_all: bool = False
+
+
+class Runner(Protocol):
+    """Reads photos, here or elsewhere."""
+
+    def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
+        """Exactly one reading for each photo, in any order."""
+        ...
