@@ -44,7 +44,7 @@ def preprocess(
     )
     turned = _UPRIGHT.get(orientation)
     upright = resized.transpose(turned) if turned is not None else resized
-    return np.asarray(_to_rgb(upright))
+    return np.array(_to_rgb(upright))
 
 
 def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int]:

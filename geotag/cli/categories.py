@@ -1,0 +1,29 @@
+"""geotag categories: what a model can recognise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from geotag.categories import load_categories
+from geotag.checkpoint import read_header
+from geotag.cli.options import MODEL
+
+
+@click.command()
+@MODEL
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+def categories(model: Path | None, as_json: bool) -> None:
+    """List the landmarks that the model can recognise, with place and country."""
+    table = load_categories()
+    known = [table.by_slug(slug) for slug in read_header(model).spec.categories]
+    if as_json:
+        for category in known:
+            click.echo(json.dumps(category._asdict(), ensure_ascii=False))
+        return
+    width = max(len(category.name) for category in known)
+    for category in sorted(known, key=lambda c: (c.country, c.name)):
+        place = ", ".join(part for part in (category.city, category.country) if part)
+        click.echo(f"{category.name:{width}}  {place}")

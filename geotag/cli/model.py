@@ -1,0 +1,42 @@
+"""geotag model: what a model file holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from geotag.checkpoint import built_in_path, load_checkpoint
+from geotag.cli.options import MODEL
+
+
+@click.group()
+def model() -> None:
+    """Show what a model file holds."""
+
+
+@model.command()
+@MODEL
+def info(model: Path | None) -> None:
+    """Describe a model: architecture, input, categories, calibration, provenance."""
+    path = model or built_in_path()
+    checkpoint = load_checkpoint(path)
+    spec, header = checkpoint.spec, checkpoint.header
+    parameters = sum(tensor.size for tensor in checkpoint.tensors.values())
+    facts = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "name": header.name,
+        "SHA-256": f"{header.sha256} (verified)",
+        "architecture": f"{spec.architecture}, {parameters / 1e6:.1f} million numbers",
+        "input": f"{spec.input_size} x {spec.input_size} pixels, {spec.fit}",
+        "categories": f"{len(spec.categories)} landmarks and the background",
+        "temperature": f"{spec.temperature:.4g}",
+        "thresholds": ", ".join(
+            f"{t.confidence:.4g} for a precision of {t.precision:g}" for t in spec.thresholds
+        ),
+    }
+    for name, fact in facts.items():
+        click.echo(f"{name + ':':14} {fact}")
+    for name, value in sorted(spec.provenance.items()):
+        click.echo(f"{name + ':':14} {value if isinstance(value, str) else json.dumps(value)}")

@@ -1,0 +1,57 @@
+"""geotag predict: the most likely landmarks of single photos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geotag.cli.options import MODEL, TOP_K_HELP, engine_options
+from geotag.engines.base import EngineOptions
+from geotag.errors import PhotoError
+from geotag.records import TopCategory
+
+SOME_FAILED = 3
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("-k", type=click.IntRange(1, 1000), default=5, show_default=True, help=TOP_K_HELP)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+@engine_options
+@MODEL
+def predict(
+    images: tuple[str, ...], k: int, as_json: bool, model: Path | None, **settings: Any
+) -> int:
+    """Show the most likely landmarks of each IMAGE with their confidences.
+
+    There is always a most likely one, also when the photo shows no landmark at all: its
+    confidence is low then. `geotag scan` decides.
+    """
+    from geotag.predictor import Predictor
+
+    predictor = Predictor(model, EngineOptions(**settings))
+    failed = 0
+    for image in images:
+        try:
+            top = predictor.top(image, k)
+        except PhotoError as error:
+            failed += 1
+            click.echo(f"geotag: {error}", err=True)
+            if as_json:
+                click.echo(json.dumps({"path": image, "error": str(error)}))
+            continue
+        click.echo(_format_json(image, top) if as_json else _format_table(image, top))
+    return SOME_FAILED if failed else 0
+
+
+def _format_json(image: str, top: tuple[TopCategory, ...]) -> str:
+    return json.dumps({"path": image, "top_k": [entry._asdict() for entry in top]})
+
+
+def _format_table(image: str, top: tuple[TopCategory, ...]) -> str:
+    lines = [click.format_filename(image)]
+    lines += [f"  {entry.confidence:7.2%}  {entry.landmark}" for entry in top]
+    return "\n".join(lines)
