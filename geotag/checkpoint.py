@@ -140,14 +140,20 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> tuple[ModelHeader, str]:
-    if not metadata or "geotag" not in metadata or "sha256" not in metadata:
+    """The header and the text of its spec, which the SHA-256 covers."""
+    if not metadata or "geotag" not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not a geotag model")
-    text = metadata["geotag"]
     try:
-        spec = parse_spec(text)
-    except (ValueError, KeyError, TypeError) as error:
+        document = json.loads(metadata["geotag"])
+        text = _canonical(document["spec"])
+        header = ModelHeader(parse_spec(text), _text(document["sha256"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its description is malformed ({error})") from error
-    return ModelHeader(spec, metadata["sha256"]), text
+    return header, text
+
+
+def _canonical(document: object) -> str:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
@@ -157,9 +163,10 @@ def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
     text = format_spec(spec)
     parse_spec(text)
     sha256 = fingerprint(text, tensors)
+    # One entry: safetensors writes several in no fixed order, and equal models are equal bytes.
+    document = _canonical({"spec": json.loads(text), "sha256": sha256})
     data = save(
-        {name: _contiguous(tensors[name]) for name in sorted(tensors)},
-        {"geotag": text, "sha256": sha256},
+        {name: _contiguous(tensors[name]) for name in sorted(tensors)}, {"geotag": document}
     )
     with atomic_file(path) as file:
         file.write(data)
@@ -187,7 +194,7 @@ def format_spec(spec: ModelSpec) -> str:
     fields = spec._asdict()
     fields["format"] = FORMAT
     fields["thresholds"] = [[t.precision, t.confidence] for t in spec.thresholds]
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return _canonical(fields)
 
 
 def parse_spec(text: str) -> ModelSpec:

@@ -193,10 +193,13 @@ def _coordinate(tiff: _Tiff, entry: _Entry, sign: int | None) -> float | None:
 
 def _numbers(tiff: _Tiff, entry: _Entry) -> Iterator[float | None]:
     """Rationals, floats or integers; None for a zero denominator or a number that is not finite."""
+    size = _SIZES.get(entry.type, 0)
     value = tiff.value(entry)
+    if size == 0 or len(value) != size * entry.length:
+        return
     if entry.type in (5, 10):
         code = "I" if entry.type == 5 else "i"
-        flat = struct.unpack(f"{tiff.order}{len(value) // 4}{code}", value)
+        flat = struct.unpack(f"{tiff.order}{2 * entry.length}{code}", value)
         for numerator, denominator in zip(flat[::2], flat[1::2], strict=True):
             yield numerator / denominator if denominator else None
     elif entry.type in _CODES:

@@ -1,0 +1,124 @@
+"""What many tests need: generated photos and a small model that really tells colours apart."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import piexif
+import pytest
+from PIL import Image
+
+from geotag.exif import degrees_to_rationals
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+COLOURS = {
+    "eiffel_tower": (200, 30, 30),
+    "taj_mahal": (30, 200, 30),
+    "stonehenge": (30, 30, 200),
+    "": (128, 128, 128),
+}
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photos; skips where it is not."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real photos are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+def picture(colour: str = "", size: tuple[int, int] = (120, 90), seed: int = 0) -> Image.Image:
+    """A noisy picture of one of COLOURS."""
+    noise = np.random.default_rng(seed).normal(0, 20, (size[1], size[0], 3))
+    pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def gps_ifd(latitude: float, longitude: float) -> dict[int, object]:
+    """A GPS directory for piexif."""
+    return {
+        piexif.GPSIFD.GPSLatitudeRef: b"N" if latitude >= 0 else b"S",
+        piexif.GPSIFD.GPSLatitude: degrees_to_rationals(latitude),
+        piexif.GPSIFD.GPSLongitudeRef: b"E" if longitude >= 0 else b"W",
+        piexif.GPSIFD.GPSLongitude: degrees_to_rationals(longitude),
+    }
+
+
+def jpeg_bytes(
+    image: Image.Image, gps: dict[int, object] | None = None, **directories: dict[int, object]
+) -> bytes:
+    """An image as JPEG with the given Exif directories (zeroth, exif)."""
+    exif = {
+        "GPS": gps or {},
+        "0th": directories.get("zeroth", {}),
+        "Exif": directories.get("exif", {}),
+    }
+    buffer = io.BytesIO()
+    if any(exif.values()):
+        image.save(buffer, "JPEG", quality=92, exif=piexif.dump(exif))
+    else:
+        image.save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+WritePhoto = Callable[..., Path]
+
+
+@pytest.fixture
+def write_photo(tmp_path: Path) -> WritePhoto:
+    """Writes a JPEG below tmp_path/photos: a colour, and Exif directories as for jpeg_bytes."""
+
+    def write(name: str, colour: str = "", seed: int = 0, **exif: dict[int, object]) -> Path:
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg_bytes(picture(colour, seed=seed), **exif))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes red for the Eiffel Tower, green for the Taj Mahal, blue for Stonehenge.
+
+    A network with random weights and a head fitted to its features: seconds to make, and as real
+    to the scan as any other.
+    """
+    import torch
+
+    from geotag.checkpoint import ModelSpec, Threshold, save_checkpoint
+    from geotag.model import build_model
+    from geotag.transforms import preprocess
+
+    slugs = tuple(slug for slug in COLOURS if slug)
+    size, mean, std = 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    torch.manual_seed(0)
+    network = build_model("mobilenet_v2", len(slugs) + 1)
+    labels = [label for label in range(4) for _ in range(8)]
+    pictures = [picture([*slugs, ""][label], seed=100 + n) for n, label in enumerate(labels)]
+    pixels = np.stack([preprocess(image, size) for image in pictures]).transpose(0, 3, 1, 2)
+    inputs = (torch.from_numpy(pixels).float() / 255 - 0.5) / 0.25
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():
+        network.train()
+        network.features(inputs)
+        network.eval()
+        features = network.features(inputs).mean((2, 3)).double()
+        targets = torch.eye(4).double()[torch.tensor(labels)] * 20 - 10
+        centred = features - features.mean(0)
+        gram = centred.T @ centred + 1e-2 * torch.eye(features.shape[1]).double()
+        weight = torch.linalg.solve(gram, centred.T @ (targets - targets.mean(0))).T
+        network.classifier[1].weight.copy_(weight)
+        network.classifier[1].bias.copy_(targets.mean(0) - weight @ features.mean(0))
+    path = tmp_path_factory.mktemp("model") / "colours.safetensors"
+    spec = ModelSpec(
+        "mobilenet_v2", size, "squash", mean, std, slugs, 1.0,
+        (Threshold(0.95, 0.6), Threshold(0.99, 0.9)), {"made by": "tests"},
+    )  # fmt: skip
+    save_checkpoint(path, spec, {n: t.numpy() for n, t in network.state_dict().items()})
+    return path

@@ -1,0 +1,130 @@
+"""Model files: written, read, verified."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geotag.checkpoint import (
+    ModelSpec,
+    Threshold,
+    built_in_path,
+    format_spec,
+    load_checkpoint,
+    parse_spec,
+    read_header,
+    save_checkpoint,
+)
+from geotag.errors import CheckpointError
+
+SPEC = ModelSpec(
+    "mobilenet_v2", 224, "squash", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ("a", "b"), 1.5,
+    (Threshold(0.95, 0.5), Threshold(0.99, 0.8)), {"seed": 1},
+)  # fmt: skip
+TENSORS = {"weight": np.arange(6, dtype=np.float16).reshape(2, 3)}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "m.safetensors"
+    save_checkpoint(path, SPEC, TENSORS)
+    return path
+
+
+def test_there_and_back(saved: Path) -> None:
+    checkpoint = load_checkpoint(saved)
+    assert checkpoint.spec == SPEC
+    assert read_header(saved) == checkpoint.header
+    np.testing.assert_array_equal(checkpoint.tensors["weight"], TENSORS["weight"])
+
+
+def test_the_same_model_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "again.safetensors", SPEC, TENSORS)
+    assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
+
+
+def test_thresholds() -> None:
+    assert SPEC.threshold_for(0.99) == 0.8
+    assert SPEC.threshold_for(0.9) == 0.5
+    with pytest.raises(CheckpointError, match=r"0\.999"):
+        SPEC.threshold_for(0.999)
+
+
+def test_every_flipped_bit_of_the_weights_is_noticed(saved: Path) -> None:
+    data = bytearray(saved.read_bytes())
+    data[-1] ^= 1
+    saved.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(saved)
+
+
+def test_a_changed_spec_is_noticed(saved: Path) -> None:
+    data = saved.read_bytes().replace(b"1.5", b"1.6")
+    saved.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(saved)
+
+
+def _raw(header: dict[str, object]) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80\x04pickle",
+        struct.pack("<Q", 2**60) + b"{}",
+        _raw({}),
+        _raw({"__metadata__": {"other": "{}"}}),
+        _raw({"__metadata__": {"geotag": "{}"}}),
+        _raw({"__metadata__": {"geotag": "not json"}}),
+        _raw({"__metadata__": {"geotag": "[" * 100_000}}),
+        _raw({"__metadata__": {"geotag": '{"spec": {}, "sha256": "0"}'}}),
+    ],
+)
+def test_hostile_files_are_errors_of_ours(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "hostile.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"hostile\.safetensors"):
+        load_checkpoint(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such model file"):
+        load_checkpoint(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_size": 0},
+        {"input_size": 10**6},
+        {"temperature": 0},
+        {"temperature": float("1e400")},
+        {"std": [0, 1, 1]},
+        {"mean": [0, 1]},
+        {"categories": []},
+        {"categories": ["a", "a"]},
+        {"fit": "stretch"},
+        {"architecture": 7},
+        {"format": 99},
+    ],
+    ids=str,
+)
+def test_nonsense_specs_are_refused(change: dict[str, object]) -> None:
+    fields = json.loads(format_spec(SPEC)) | change
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        parse_spec(json.dumps(fields))
+
+
+def test_the_built_in_model_fits_its_promise() -> None:
+    path = built_in_path()
+    assert path.stat().st_size <= 30e6
+    spec = load_checkpoint(path).spec
+    assert spec.threshold_for(0.99) > 0

@@ -1,0 +1,107 @@
+"""Scores to decisions and rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geotag.categories import load_categories
+from geotag.decision import Decider, decide, parse_scores
+from geotag.records import (
+    Failure,
+    FailureKind,
+    Location,
+    Metadata,
+    Photo,
+    Prediction,
+    Reading,
+    Score,
+    Status,
+)
+
+PHOTO = Photo("/p.jpg", 1, "1")
+TABLE = load_categories()
+SURE = Prediction((Score("eiffel_tower", 0.95), Score("taj_mahal", 0.01)), 0.97)
+TORN = Prediction((Score("eiffel_tower", 0.5), Score("taj_mahal", 0.4)), 0.92)
+NOTHING = Prediction((Score("eiffel_tower", 0.02),), 0.03)
+
+
+def test_confidence_is_low_throughout_without_a_landmark() -> None:
+    """The background takes its share: two categories out of two and a sure background."""
+    prediction = parse_scores(np.array([[1.0, 0.0, 9.0]], np.float32), ("a", "b"), 1.0)[0]
+    assert all(score.confidence < 0.001 for score in prediction.top)
+    assert prediction.landmark_probability < 0.001
+
+
+def test_scores_are_a_softmax_at_the_temperature() -> None:
+    logits = np.array([[2.0, 4.0, 0.0]], np.float32)
+    prediction = parse_scores(logits, ("a", "b"), 2.0)[0]
+    expected = np.exp([1, 2, 0]) / np.exp([1, 2, 0]).sum()
+    assert [score.slug for score in prediction.top] == ["b", "a"]
+    assert prediction.top[0].confidence == pytest.approx(expected[1], abs=1e-5)
+    assert prediction.landmark_probability == pytest.approx(1 - expected[2], abs=1e-5)
+
+
+def test_equal_scores_keep_the_order_of_the_categories() -> None:
+    prediction = parse_scores(np.zeros((1, 4), np.float32), ("c", "a", "b"), 1.0)[0]
+    assert [score.slug for score in prediction.top] == ["c", "a", "b"]
+
+
+def test_huge_logits_do_not_overflow() -> None:
+    prediction = parse_scores(np.array([[3e38, -3e38, 0]], np.float32), ("a", "b"), 1.0)[0]
+    assert prediction.top[0].confidence == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "threshold", "status"),
+    [
+        (SURE, 0.9, Status.TAGGED),
+        (SURE, 0.95, Status.TAGGED),
+        (SURE, 0.96, Status.UNCERTAIN),
+        (TORN, 0.9, Status.UNCERTAIN),
+        (NOTHING, 0.9, Status.NO_LANDMARK),
+    ],
+)
+def test_decisions(prediction: Prediction, threshold: float, status: Status) -> None:
+    assert decide(prediction, threshold, TABLE.by_slug).status is status
+
+
+@pytest.fixture
+def decider() -> Decider:
+    return Decider(0.9, 2, "model-1", TABLE.by_slug)
+
+
+def test_a_tag_is_marked_as_inferred(decider: Decider) -> None:
+    row = decider.outcome(Reading(PHOTO, Metadata(taken_at="2008-01-01T00:00:00"), SURE), "/p.jpg")
+    tower = TABLE.by_slug("eiffel_tower")
+    assert (row.status, row.position_source) == (Status.TAGGED, "inferred")
+    assert (row.latitude, row.longitude) == (tower.latitude, tower.longitude)
+    assert (row.radius_m, row.landmark, row.city) == (tower.radius_m, "Eiffel Tower", "Paris")
+    assert row.confidence == 0.95
+    assert [entry.slug for entry in row.top_k] == ["eiffel_tower", "taj_mahal"]
+    assert row.model == "model-1"
+
+
+def test_a_measured_position_is_never_replaced(decider: Decider) -> None:
+    here = Location(1.5, 2.5, 30.0)
+    row = decider.outcome(Reading(PHOTO, Metadata(location=here), SURE), "/p.jpg")
+    assert (row.status, row.position_source) == (Status.HAS_GPS, "measured")
+    assert (row.latitude, row.longitude, row.altitude) == here
+    assert row.radius_m is None
+    assert row.landmark == "Eiffel Tower"
+
+
+@pytest.mark.parametrize("prediction", [TORN, NOTHING])
+def test_no_tag_no_place(decider: Decider, prediction: Prediction) -> None:
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction), "/p.jpg")
+    assert row.latitude is row.longitude is row.radius_m is row.category_id is row.confidence
+    assert row.latitude is None
+    assert row.landmark == row.city == row.country == row.position_source == ""
+    assert row.top_k
+
+
+def test_a_failure_is_a_row_with_its_reason(decider: Decider) -> None:
+    failure = Failure(FailureKind.PERMANENT, "damaged: truncated")
+    row = decider.outcome(Reading(PHOTO, Metadata(camera="X"), failure=failure), "/p.jpg")
+    assert (row.status, row.error, row.camera) == (Status.UNREADABLE, "damaged: truncated", "X")
+    assert row.model == ""

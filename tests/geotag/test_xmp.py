@@ -1,0 +1,63 @@
+"""Positions in XMP packets and sidecars."""
+
+from __future__ import annotations
+
+import pytest
+
+from geotag.marks import XMP_NAMESPACE
+from geotag.records import Location
+from geotag.xmp import parse_coordinate, parse_location
+
+_PACKET = """<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>
+<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF
+ xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'
+ xmlns:exif='http://ns.adobe.com/exif/1.0/' xmlns:geotag='{namespace}'>
+{body}</rdf:RDF></x:xmpmeta><?xpacket end='w'?>"""
+_ATTRIBUTES = (
+    "<rdf:Description rdf:about='' exif:GPSLatitude='48,51.5N' exif:GPSLongitude='2,17,40W'/>"
+)
+_ELEMENTS = (
+    "<rdf:Description rdf:about=''><exif:GPSLatitude>33,51S</exif:GPSLatitude>"
+    "<exif:GPSLongitude>151,12E</exif:GPSLongitude><exif:GPSAltitude>25/10</exif:GPSAltitude>"
+    "</rdf:Description>"
+)
+
+
+def packet(body: str) -> bytes:
+    return _PACKET.format(body=body, namespace=XMP_NAMESPACE).encode()
+
+
+def test_attributes_and_elements() -> None:
+    found = parse_location(packet(_ATTRIBUTES))
+    assert found is not None
+    assert found.latitude == pytest.approx(48 + 51.5 / 60)
+    assert found.longitude == pytest.approx(-(2 + 17 / 60 + 40 / 3600))
+    assert parse_location(packet(_ELEMENTS)) == Location(-33.85, 151.2, 2.5)
+
+
+def test_our_own_mark_is_not_a_measurement() -> None:
+    marked = _ATTRIBUTES.replace("/>", " geotag:Source='inferred'/>")
+    assert parse_location(packet(marked)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [("48,30N", 48.5), ("48,30.0S", -48.5), ("48.25N", 48.25), ("48,30", None), ("48,30E", None),
+     ("N", None), ("1..2,3N", None)],
+)  # fmt: skip
+def test_coordinates(text: str, degrees: float | None) -> None:
+    assert parse_coordinate(text, "NS") == degrees
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"GPSLatitude <not xml",
+        b"<!DOCTYPE x [<!ENTITY a 'GPSLatitude'>]><x>&a;</x>",
+        b"<?xml version='1.0' encoding='nonsense'?><GPSLatitude/>",
+        b"<x>GPSLatitude",
+        b"",
+    ],
+)
+def test_hostile_packets_hold_no_position(hostile: bytes) -> None:
+    assert parse_location(hostile) is None
