@@ -1,0 +1,150 @@
+"""Listing and reading folders and files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.records import Photo
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
+from tests.conftest import WritePhoto, jpeg_bytes, picture
+
+
+def listed(root: Path | str, **filters: object) -> tuple[list[str], dict[str, int]]:
+    """The names below the root, and what was skipped."""
+    source = LocalSource(str(root), Filters(**filters))  # type: ignore[arg-type]
+    photos = list(source.photos())
+    return [os.path.relpath(photo.uri, root) for photo in photos], dict(source.skipped)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, write_photo: WritePhoto) -> Path:
+    for name in ("b.jpg", "a/x.JPG", "a-b/y.jpeg", "a.jpg", "a/z.png"):
+        write_photo(name)
+    return tmp_path / "photos"
+
+
+def test_recursive_in_byte_order_of_whole_paths(photos: Path) -> None:
+    names, _ = listed(photos)
+    assert names == ["a-b/y.jpeg", "a.jpg", "a/x.JPG", "a/z.png", "b.jpg"]
+    assert names == sorted(names, key=os.fsencode)
+
+
+def test_uris_are_absolute_wherever_one_stands(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    relative = list(LocalSource(".", Filters()).photos())
+    assert relative == list(LocalSource(str(photos), Filters()).photos())
+    assert all(os.path.isabs(photo.uri) for photo in relative)
+
+
+def test_a_single_file_whatever_its_name(photos: Path) -> None:
+    (photos / "odd.txt").write_bytes(jpeg_bytes(picture()))
+    (photo,) = LocalSource(str(photos / "odd.txt"), Filters()).photos()
+    assert photo.uri == str(photos / "odd.txt")
+    assert photo.size == (photos / "odd.txt").stat().st_size
+
+
+def test_what_is_skipped_is_counted(photos: Path) -> None:
+    (photos / ".hidden.jpg").write_bytes(b"")
+    (photos / ".thumbnails").mkdir()
+    (photos / "notes.txt").write_text("no photo")
+    (photos / "a.xmp").write_text("<x/>")
+    (photos / "link.jpg").symlink_to(photos / "b.jpg")
+    os.mkfifo(photos / "fifo.jpg")
+    names, skipped = listed(photos)
+    assert len(names) == 5
+    assert skipped == {
+        "hidden": 2, "not a photo": 1, "sidecar": 1, "symlink": 1, "special file": 1
+    }  # fmt: skip
+
+
+def test_no_extension_is_judged_by_content(photos: Path) -> None:
+    (photos / "3f2a77").write_bytes(jpeg_bytes(picture()))
+    (photos / "README").write_text("no photo")
+    names, skipped = listed(photos)
+    assert "3f2a77" in names
+    assert skipped == {"not a photo": 1}
+
+
+def test_links_are_followed_when_asked_and_loops_end(photos: Path) -> None:
+    (photos / "a" / "loop").symlink_to(photos)
+    (photos / "link.jpg").symlink_to(photos / "b.jpg")
+    (photos / "broken.jpg").symlink_to(photos / "gone.jpg")
+    names, skipped = listed(photos, follow_symlinks=True)
+    assert names == ["a-b/y.jpeg", "a.jpg", "a/x.JPG", "a/z.png", "b.jpg", "link.jpg"]
+    assert skipped == {"symlink loop": 1, "broken link": 1}
+
+
+def test_include_and_exclude(photos: Path) -> None:
+    assert listed(photos, include=("*.jpg",))[0] == ["a.jpg", "b.jpg"]
+    assert listed(photos, exclude=("a/*",))[0] == ["a-b/y.jpeg", "a.jpg", "b.jpg"]
+    names, skipped = listed(photos, include=("a/*",), exclude=("*.png",))
+    assert names == ["a/x.JPG"]
+    assert skipped["excluded"] == 4
+
+
+def test_names_that_are_not_utf8(photos: Path) -> None:
+    name = b"caf\xe9\n.jpg"
+    Path(os.fsdecode(os.fsencode(photos) + b"/" + name)).write_bytes(jpeg_bytes(picture()))
+    uris = [photo.uri for photo in LocalSource(str(photos), Filters()).photos()]
+    (odd,) = (uri for uri in uris if os.fsencode(uri).endswith(name))
+    assert LocalSource(str(photos), Filters()).read(odd)[:2] == b"\xff\xd8"
+
+
+def test_sidecars_count_as_a_change(photos: Path) -> None:
+    def photo() -> Photo:
+        return next(p for p in LocalSource(str(photos), Filters()).photos() if "a.jpg" in p.uri)
+
+    before = photo()
+    (photos / "a.xmp").write_text("<x/>")
+    (photos / "a.jpg.xmp").write_text("<x/>")
+    after = photo()
+    assert after.sidecars == (str(photos / "a.jpg.xmp"), str(photos / "a.xmp"))
+    assert before.version != after.version
+    (photos / "a.xmp").write_text("<x></x>")
+    assert photo().version != after.version
+
+
+def test_ranged_reads(photos: Path) -> None:
+    source = LocalSource(str(photos), Filters())
+    photo = next(source.photos())
+    data = Path(photo.uri).read_bytes()
+    with source.open(photo) as read:
+        assert read(0, 10) == data[:10]
+        assert read(5, 10**9) == data[5:]
+        assert read(len(data), 5) == b""
+        assert read(2**80, 5) == b""
+
+
+def test_a_vanished_photo_may_come_back(photos: Path) -> None:
+    source = LocalSource(str(photos), Filters())
+    photo = next(source.photos())
+    os.unlink(photo.uri)
+    with pytest.raises(TransientPhotoError, match="no such file"), source.open(photo):
+        pass
+
+
+def test_a_fifo_in_a_photos_place_does_not_block(photos: Path) -> None:
+    source = LocalSource(str(photos), Filters())
+    photo = next(source.photos())
+    os.unlink(photo.uri)
+    os.mkfifo(photo.uri)
+    with pytest.raises(PhotoError), source.open(photo) as read:
+        read(0, 10)
+
+
+def test_a_missing_root_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="missing"):
+        list(LocalSource(str(tmp_path / "missing"), Filters()).photos())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_folder_is_counted(photos: Path) -> None:
+    (photos / "a").chmod(0)
+    assert listed(photos)[1] == {"unreadable folder": 1}
