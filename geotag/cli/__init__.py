@@ -63,6 +63,15 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         click.echo(f"geotag: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"geotag: a fault in geotag itself ({type(error).__name__}: {error}); "
+            "run it again with `geotag --debug ...` and report what it prints",
+            err=True,
+        )
+        sys.exit(1)
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -1,0 +1,175 @@
+"""The commands as a shell sees them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from geotag.cli import COMMANDS, cli
+from geotag.writers import read_table
+from tests.conftest import WritePhoto, gps_ifd
+
+
+def run(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run geotag as a process of its own."""
+    command = [sys.executable, "-m", "geotag", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = cli.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert command.help
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, f"{name} {parameter.opts}"  # type: ignore[attr-defined]
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_readme_knows_every_command() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    for name in COMMANDS:
+        assert f"geotag {name}" in readme
+
+
+def test_scan_from_the_shell(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
+    write_photo("tower.jpg", "eiffel_tower")
+    write_photo("measured.jpg", gps=gps_ifd(10, 20))
+    table = tmp_path / "tags.csv"
+    result = run("scan", tmp_path / "photos", "--out", table, "--model", model_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert re.search(r"2 photos: 2 read in .*, 0 known from before", result.stderr)
+    assert "1 tagged with a landmark" in result.stderr
+    assert [row.status.value for row in read_table(table)] == ["has_gps", "tagged"]
+
+
+def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
+    write_photo("measured.jpg", gps=gps_ifd(10, 20))
+    out = tmp_path / "t.csv"
+    result = run("scan", tmp_path / "photos", "--out", out, "--quiet", "--model", model_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_standard_output(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
+    write_photo("measured.jpg", gps=gps_ifd(10, 20))
+    result = run("scan", tmp_path / "photos", "--out", "-", "--model", model_path)
+    (row,) = csv.DictReader(io.StringIO(result.stdout))
+    assert row["status"] == "has_gps"
+    assert sorted(os.listdir(tmp_path)) == ["photos"]
+
+
+def test_exit_code_3_when_a_photo_failed(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    write_photo("a.jpg").write_bytes(b"broken")
+    result = run("scan", tmp_path / "photos", "--out", tmp_path / "t.csv", "--model", model_path)
+    assert result.returncode == 3
+    assert "1 could not be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["scan", "/missing", "--out", "{tmp}/t.csv"], 1, "/missing: no such file or folder"),
+        (["scan", "{tmp}", "--out", "{tmp}/t.xls"], 2, "suffix must be one of"),
+        (["scan", "{tmp}"], 2, "Missing option '--out'"),
+        (["scan", "{tmp}", "--out", "{tmp}/t.csv", "--threshold", "2"], 2, "--threshold"),
+        (["scan", "{tmp}", "--out", "{tmp}/no/t.csv"], 1, "no/t.csv"),
+        (["scan", "{tmp}", "--out", "{tmp}/t.csv", "--model", "/no"], 1, "no such model file"),
+        (["scan", "gopher://x", "--out", "{tmp}/t.csv"], 1, "no source for gopher://"),
+        (["nonsense"], 2, "No such command"),
+        (["predict"], 2, "Missing argument"),
+    ],
+)
+def test_fatal_errors_are_one_line(
+    tmp_path: Path, model_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    filled = [argument.format(tmp=tmp_path) for argument in arguments]
+    if filled[0] == "scan" and "--model" not in filled:
+        filled += ["--model", str(model_path)]
+    result = run(*filled)
+    assert result.returncode == code, result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert code == 2 or len(result.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = run("--debug", "scan", "/missing", "--out", tmp_path / "t.csv")
+    assert "Traceback" in result.stderr
+
+
+def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path) -> None:
+    photo = write_photo("tower.jpg", "eiffel_tower")
+    result = run("predict", photo, "-k", 2, "--model", model_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0] == str(photo)
+    assert re.fullmatch(r" +\d+\.\d\d%  Eiffel Tower", result.stdout.splitlines()[1])
+    assert len(result.stdout.splitlines()) == 3
+    result = run("predict", photo, "/missing.jpg", "--json", "--model", model_path)
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["top_k"][0]["slug"] == "eiffel_tower"
+    assert "no such file" in second["error"]
+    assert result.returncode == 3
+
+
+def test_categories(model_path: Path) -> None:
+    result = run("categories", "--model", model_path)
+    assert result.stdout.splitlines() == [
+        "Eiffel Tower  Paris, France",
+        "Taj Mahal     Agra, India",
+        "Stonehenge    Amesbury, United Kingdom",
+    ]
+    lines = run("categories", "--json", "--model", model_path).stdout.splitlines()
+    assert json.loads(lines[0])["slug"] == "eiffel_tower"
+
+
+def test_model_info(model_path: Path) -> None:
+    result = run("model", "info", "--model", model_path)
+    assert "3 landmarks and the background" in result.stdout
+    assert "verified" in result.stdout
+
+
+def test_ctrl_c_keeps_what_was_done(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    """Interrupted after the first photos, the table holds them, and the next run the rest."""
+    for number in range(600):
+        write_photo(f"{number:04}.jpg", ("eiffel_tower", "")[number % 2], seed=number % 4)
+    table = tmp_path / "tags.csv"
+    arguments = ["scan", str(tmp_path / "photos"), "--out", str(table), "--model", str(model_path)]
+    arguments += ["--batch-size", "4"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "geotag", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    _wait_for(Path(f"{table}.geotag"))
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert "Traceback" not in messages
+    if process.returncode == 130:
+        done = len(list(read_table(table)))
+        assert f"{600 - done} photos were not read" in messages
+    assert run(*arguments).returncode == 0
+    assert len({row.path for row in read_table(table)}) == 600
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
