@@ -1,4 +1,4 @@
-"""Photos to batches of pixels: reads, decodes to scale and prefetches; bad files are failures."""
+"""Photos to pixels: reads, decodes to scale and prefetches; bad files are failures."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import struct
 import warnings
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from geotag.errors import MissingDependencyError, PhotoError
@@ -20,6 +19,7 @@ from geotag.sources.base import Source
 from geotag.transforms import preprocess
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112
@@ -44,58 +44,32 @@ class Decoded(NamedTuple):
     failure: Failure | None = None
 
 
-class Batch(NamedTuple):
-    """Photos that were decoded, their pixels as uint8 (N, S, S, 3), and those that failed."""
-
-    items: tuple[Item, ...]
-    pixels: NDArray[np.uint8]
-    failed: tuple[Decoded, ...]
-
-
 class Loader:
     """Decodes in threads: Pillow's decoders and resizers release the interpreter's lock.
 
-    At most two batches are in flight, so memory does not grow with the library.
+    At most `window` photos are in flight, so memory does not grow with the library.
     """
 
     def __init__(
-        self, source: Source, input_size: int, fit: Fit, batch_size: int, workers: int
+        self, source: Source, input_size: int, fit: Fit, pool: Executor, window: int
     ) -> None:
         self.source = source
         self.input_size = input_size
         self.fit = fit
-        self.batch_size = batch_size
-        self._pool = ThreadPoolExecutor(workers, "decode")
-        self._window: deque[Future[Decoded]] = deque()
-        self._ready: list[Decoded] = []
+        self.pool = pool
+        self.window = window
+        self._loading: deque[Future[Decoded]] = deque()
 
-    def close(self) -> None:
-        """Stop decoding; what was not taken is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def submit(self, item: Item) -> Iterator[Decoded]:
+        """Begin to decode a photo; the earliest ones come back once the window is full."""
+        self._loading.append(self.pool.submit(self.load, item))
+        while len(self._loading) > self.window:
+            yield self._loading.popleft().result()
 
-    def submit(self, item: Item) -> Batch | None:
-        """Begin to decode a photo; a batch comes back when the window is full and one is ready."""
-        self._window.append(self._pool.submit(self.load, item))
-        if len(self._window) < 2 * self.batch_size:
-            return None
-        return self._take()
-
-    def drain(self) -> Iterator[Batch]:
-        """The batches of all photos that were submitted, in their order."""
-        while self._window:
-            batch = self._take()
-            if batch is not None:
-                yield batch
-        if self._ready:
-            yield self._flush()
-
-    def _take(self) -> Batch | None:
-        self._ready.append(self._window.popleft().result())
-        return self._flush() if _decoded(self._ready) == self.batch_size else None
-
-    def _flush(self) -> Batch:
-        batch, self._ready = _batch(self._ready), []
-        return batch
+    def drain(self) -> Iterator[Decoded]:
+        """All photos that were submitted and have not come back, in their order."""
+        while self._loading:
+            yield self._loading.popleft().result()
 
     def load(self, item: Item) -> Decoded:
         """Read and decode one photo; never raises for a bad one."""
@@ -107,19 +81,6 @@ class Loader:
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
         return Decoded(item, pixels)
-
-
-def _decoded(ready: list[Decoded]) -> int:
-    return sum(decoded.pixels is not None for decoded in ready)
-
-
-def _batch(ready: list[Decoded]) -> Batch:
-    good = [(d.item, d.pixels) for d in ready if d.pixels is not None]
-    return Batch(
-        tuple(item for item, _ in good),
-        np.stack([pixels for _, pixels in good]) if good else np.empty((0, 0, 0, 3), np.uint8),
-        tuple(decoded for decoded in ready if decoded.pixels is None),
-    )
 
 
 def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:

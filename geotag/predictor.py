@@ -37,9 +37,7 @@ class Predictor:
     def __init__(self, model: Path | None = None, options: EngineOptions | None = None) -> None:
         checkpoint = load_checkpoint(model)
         self.spec = checkpoint.spec
-        self.engine = build_engine(
-            "auto", checkpoint, (options or EngineOptions())._replace(batch_size=1)
-        )
+        self.engine = build_engine(checkpoint, (options or EngineOptions())._replace(batch_size=1))
         self.categories = load_categories()
 
     def predict(self, picture: Picture, k: int = 5) -> Prediction:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from geotag.engines import ENGINES
+
 Command = Callable[..., Any]
 
 MODEL = click.option(
@@ -20,14 +22,12 @@ TOP_K_HELP = "How many of the most likely landmarks to list."
 
 
 def engine_options(command: Command) -> Command:
-    """--device, --dtype and --batch-size."""
+    """--engine, --device, --dtype and --batch-size."""
     for option in (
         click.option(
             "--batch-size",
             type=click.IntRange(1, 1024),
-            default=32,
-            show_default=True,
-            help="Photos the network sees at once.",
+            help="Photos the network sees at once [default: what suits the engine].",
         ),
         click.option(
             "--dtype",
@@ -41,6 +41,13 @@ def engine_options(command: Command) -> Command:
             default="auto",
             show_default=True,
             help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["auto", *ENGINES]),
+            default="auto",
+            show_default=True,
+            help="What runs the network; auto takes the fastest that is installed.",
         ),
     ):
         command = option(command)

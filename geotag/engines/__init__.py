@@ -2,31 +2,82 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from geotag.checkpoint import Checkpoint
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import EngineError
 
 
-def _pytorch(checkpoint: Checkpoint, options: EngineOptions) -> Engine:
+def _pytorch(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
     from geotag.engines.pytorch import PyTorchEngine
 
-    return PyTorchEngine(checkpoint, options)
+    return PyTorchEngine(checkpoint, options, lanes)
 
 
-ENGINES: dict[str, Callable[[Checkpoint, EngineOptions], Engine]] = {
+def _openvino(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
+    from geotag.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(checkpoint, options, lanes)
+
+
+def _onnx(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
+    from geotag.engines.onnx import OnnxEngine
+
+    return OnnxEngine(checkpoint, options, lanes)
+
+
+ENGINES: dict[str, Callable[[Checkpoint, EngineOptions, int], Engine]] = {
     "pytorch": _pytorch,
+    "openvino": _openvino,
+    "onnx": _onnx,
 }
+# Engines for plain processors with what they import, the fastest first.
+_FOR_PROCESSORS = {"openvino": "openvino", "onnx": "onnxruntime"}
 
 
-def build_engine(name: str, checkpoint: Checkpoint, options: EngineOptions) -> Engine:
+def build_engine(checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> Engine:
     """The engine by name; `auto` is the fastest that is installed and fits the machine.
 
-    Raises EngineError for an unknown name, MissingDependencyError for one not installed.
+    `lanes` is how many threads will call `predict` side by side; the engine divides the
+    processors among them, or offers fewer lanes. Raises EngineError for an unknown name,
+    MissingDependencyError for one that is not installed.
     """
-    if name == "auto":
-        return _pytorch(checkpoint, options)
+    name = choose_engine(options) if options.engine == "auto" else options.engine
     if name not in ENGINES:
         raise EngineError(f"unknown engine {name!r}; known: auto, {', '.join(sorted(ENGINES))}")
-    return ENGINES[name](checkpoint, options)
+    return ENGINES[name](checkpoint, options, lanes)
+
+
+def choose_engine(options: EngineOptions) -> str:
+    """PyTorch where there is a GPU for it, else the fastest installed engine for processors."""
+    on_processor = options.device == "cpu" or (options.device == "auto" and not has_gpu())
+    if on_processor:
+        for name, module in _FOR_PROCESSORS.items():
+            if find_spec(module) is not None and _offers(name, options.dtype):
+                return name
+    return "pytorch"
+
+
+def _offers(engine: str, dtype: str) -> bool:
+    return engine == "openvino" or dtype in ("auto", "float32")
+
+
+def has_gpu() -> bool:
+    """Whether PyTorch may find a GPU here; asks the drivers, for importing torch takes seconds."""
+    if sys.platform == "darwin":
+        return os.uname().machine == "arm64"
+    if os.path.exists("/dev/kfd"):  # AMD's driver
+        return True
+    try:
+        cuda = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int()
+        if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+            return False
+        return count.value > 0
+    except (OSError, AttributeError):
+        return False

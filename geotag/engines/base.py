@@ -10,21 +10,28 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(NamedTuple):
-    """How to run a network. `auto` chooses what is fastest on this machine."""
+    """How to run a network. `auto` (or None) chooses what is fastest on this machine."""
 
+    engine: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
 
 
 class Engine(Protocol):
     """A network ready to run.
 
-    `description` names engine, device and number type for people.
+    `description` names engine, device and number type for people. `predict` takes up to
+    `batch_size` photos, from up to `lanes` threads at once.
     """
 
     description: str
+    batch_size: int
+    lanes: int
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """RGB pictures, uint8 (N, S, S, 3) with N up to the batch size, to logits (N, K + 1)."""
+        """RGB pictures, uint8 (N, S, S, 3) with N up to the batch size, to logits (N, K + 1).
+
+        A photo's logits do not depend on its neighbours or their number.
+        """
         ...

@@ -14,7 +14,6 @@ class Job(NamedTuple):
     """How photos are to be read and classified; None as `model` is the built-in one."""
 
     model: Path | None = None
-    engine: str = "auto"
     engine_options: EngineOptions = EngineOptions()
     workers: int = 2
     classify_all: bool = False

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.errors import PhotoError
-from geotag.metadata import Header, failure_of, read_header
+from geotag.metadata import failure_of, read_header
 from geotag.records import Failure, FailureKind, Metadata, Photo, Reading
 from geotag.runners.base import Job
 from geotag.sources.base import Source
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from geotag.engines.base import Engine
-    from geotag.loader import Batch, Loader
+    from geotag.loader import Decoded, Item
+
+    Logits = Future[NDArray[np.float32]]
 
 _log = logging.getLogger(__name__)
+# Photos that are decoded ahead of the network: what keeps all workers busy while it is loaded.
+_WINDOW = 64
 
 
 class LocalRunner:
-    """Headers in this thread, decoding in others, the network in between.
+    """Headers in this thread; decoding and the network in workers, each on a core of its own.
 
     The network is loaded when the first photo needs it, so that a library of geotagged photos is
     read without it.
@@ -31,10 +38,10 @@ class LocalRunner:
     def __init__(self, source: Source, job: Job) -> None:
         self.source = source
         self.job = job
-        self._loader: Loader | None = None
 
     def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
         """One reading for each photo; those that need the network come in batches."""
+        classifier = None
         try:
             for photo in photos:
                 try:
@@ -44,52 +51,91 @@ class LocalRunner:
                     continue
                 if header.metadata.location is not None and not self.job.classify_all:
                     yield Reading(photo, header.metadata)
-                else:
-                    yield from self._submit(photo, header)
-            if self._loader is not None:
-                for batch in self._loader.drain():
-                    yield from self._classify(batch)
+                    continue
+                from geotag.loader import Item
+
+                classifier = classifier or Classifier(self.source, self.job)
+                yield from classifier.submit(Item(photo, header))
+            if classifier is not None:
+                yield from classifier.drain()
         finally:
-            if self._loader is not None:
-                self._loader.close()
-                self._loader = None
+            if classifier is not None:
+                classifier.close()
 
-    def _submit(self, photo: Photo, header: Header) -> Iterator[Reading]:
-        from geotag.loader import Item, Loader
 
-        if self._loader is None:
-            spec = self._checkpoint.spec
-            batch_size = self.job.engine_options.batch_size
-            self._loader = Loader(
-                self.source, spec.input_size, spec.fit, batch_size, self.job.workers
-            )
-        batch = self._loader.submit(Item(photo, header))
-        if batch is not None:
-            yield from self._classify(batch)
+class Classifier:
+    """Decodes and classifies photos in one pool of workers.
 
-    @cached_property
-    def _checkpoint(self) -> Checkpoint:
-        return load_checkpoint(self.job.model)
+    A worker decodes a photo or runs the network on a batch, either on one core: whichever of the
+    two is slower gets more of the workers, and they never wait for each other's threads.
+    """
 
-    @cached_property
-    def _engine(self) -> Engine:
+    def __init__(self, source: Source, job: Job) -> None:
+        from geotag.checkpoint import load_checkpoint
+        from geotag.loader import Loader
+
+        self.job = job
+        self._checkpoint = load_checkpoint(job.model)
+        spec = self._checkpoint.spec
+        self._pool = ThreadPoolExecutor(job.workers, "worker")
+        self._engine = self._pool.submit(self._build_engine)
+        self._loader = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
+        self._decoded: list[Decoded] = []
+        self._running: deque[tuple[list[Item], Logits]] = deque()
+
+    def close(self) -> None:
+        """Stop the workers; what was not taken is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, item: Item) -> Iterator[Reading]:
+        """Begin to classify a photo; readings of earlier ones come back as they are ready."""
+        for decoded in self._loader.submit(item):
+            yield from self._take(decoded)
+
+    def drain(self) -> Iterator[Reading]:
+        """The readings of all photos that were submitted and have not come back."""
+        for decoded in self._loader.drain():
+            yield from self._take(decoded)
+        if self._decoded:
+            self._start()
+        while self._running:
+            yield from self._finish()
+
+    def _take(self, decoded: Decoded) -> Iterator[Reading]:
+        if decoded.pixels is None:
+            failure = decoded.failure or Failure(FailureKind.PERMANENT, "cannot be decoded")
+            yield Reading(decoded.item.photo, decoded.item.header.metadata, failure=failure)
+            return
+        engine = self._engine.result()
+        self._loader.window = max(_WINDOW, 2 * engine.batch_size)
+        self._decoded.append(decoded)
+        if len(self._decoded) == engine.batch_size:
+            self._start()
+        while len(self._running) > engine.lanes:
+            yield from self._finish()
+
+    def _build_engine(self) -> Engine:
         from geotag.engines import build_engine
 
-        engine = build_engine(self.job.engine, self._checkpoint, self.job.engine_options)
+        engine = build_engine(self._checkpoint, self.job.engine_options, self.job.workers)
         _log.info("engine: %s", engine.description)
         return engine
 
-    def _classify(self, batch: Batch) -> Iterator[Reading]:
+    def _start(self) -> None:
+        """Hand the decoded photos to the network."""
+        import numpy as np
+
+        pixels = np.stack([d.pixels for d in self._decoded if d.pixels is not None])
+        items = [decoded.item for decoded in self._decoded]
+        self._running.append((items, self._pool.submit(self._engine.result().predict, pixels)))
+        self._decoded = []
+
+    def _finish(self) -> Iterator[Reading]:
+        """The readings of the batch that was started first."""
         from geotag.decision import parse_scores
 
-        for failed in batch.failed:
-            failure = failed.failure or Failure(FailureKind.PERMANENT, "cannot be decoded")
-            yield Reading(failed.item.photo, failed.item.header.metadata, failure=failure)
-        if not batch.items:
-            return
+        items, logits = self._running.popleft()
         spec = self._checkpoint.spec
-        logits = self._engine.predict(batch.pixels)
-        for item, prediction in zip(
-            batch.items, parse_scores(logits, spec.categories, spec.temperature), strict=True
-        ):
+        predictions = parse_scores(logits.result(), spec.categories, spec.temperature)
+        for item, prediction in zip(items, predictions, strict=True):
             yield Reading(item.photo, item.header.metadata, prediction)

@@ -1,0 +1,116 @@
+"""Networks converted for an engine, kept in the user's cache so that torch is not needed again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geotag.atomic import atomic_file
+from geotag.checkpoint import SIZE_LIMIT, Checkpoint, fingerprint
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
+_SUFFIX = ".safetensors"
+_KEPT = 4
+
+
+class Converted(NamedTuple):
+    """A network in an engine's own format: its graph and, where the format parts them, weights."""
+
+    graph: bytes
+    weights: bytes = b""
+
+
+def cached_conversion(
+    checkpoint: Checkpoint, engine: str, convert: Callable[[Checkpoint], Converted]
+) -> Converted:
+    """The checkpoint converted for `engine` (name and version), from the cache where it has it.
+
+    A cache that is missing, full, damaged or another's costs time, never the result.
+    """
+    key = hashlib.sha256(f"{engine}\0{checkpoint.header.sha256}".encode()).hexdigest()
+    path = cache_folder() / "models" / (key + _SUFFIX)
+    try:
+        found = _load(path, key)
+    except Exception as error:  # whatever a hostile file makes a parser raise
+        _log.debug("%s: not taken from the cache (%s)", path, error)
+        found = None
+    if found is None:
+        found = convert(checkpoint)
+        try:
+            _save(path, key, found)
+        except OSError as error:
+            _log.debug("%s: not kept in the cache (%s)", path, error)
+    return found
+
+
+def cache_folder() -> Path:
+    """Where the system wants caches of this user."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base)) / "geotag"
+
+
+def _load(path: Path, key: str) -> Converted | None:
+    from safetensors import safe_open
+
+    if not path.exists() or path.stat().st_size > 2 * SIZE_LIMIT:
+        return None
+    _check_owner(path.parent)
+    _check_owner(path)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in ("graph", "weights")}
+    if fingerprint(key, tensors) != metadata.get("sha256"):
+        raise ValueError("damaged")
+    with suppress(OSError):
+        os.utime(path)
+    return Converted(*(tensors[name].tobytes() for name in Converted._fields))
+
+
+def _check_owner(path: Path) -> None:
+    """Only what this user alone can write is trusted."""
+    if sys.platform == "win32":
+        return
+    status = path.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise PermissionError("others can write there")
+
+
+def _save(path: Path, key: str, converted: Converted) -> None:
+    from safetensors.numpy import save
+
+    path.parent.mkdir(0o700, parents=True, exist_ok=True)
+    _check_owner(path.parent)
+    tensors = {name: _bytes_array(data) for name, data in converted._asdict().items()}
+    data = save(tensors, {"sha256": fingerprint(key, tensors)})
+    with atomic_file(path) as file:
+        file.write(data)
+    os.chmod(path, 0o600)
+    _prune(path.parent)
+
+
+def _bytes_array(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)
+
+
+def _prune(folder: Path) -> None:
+    """Keep the few models that were used last."""
+    models = sorted(folder.glob("*" + _SUFFIX), key=lambda path: path.stat().st_mtime)
+    for stale in models[:-_KEPT]:
+        with suppress(OSError):
+            stale.unlink()

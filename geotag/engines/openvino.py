@@ -1,0 +1,97 @@
+"""OpenVINO on plain processors: bfloat16 where the processor has it, one thread to a lane."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geotag.checkpoint import Checkpoint
+from geotag.engines.base import EngineOptions
+from geotag.engines.conversion import Converted, cached_conversion
+from geotag.errors import EngineError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+# Eight photos fit a core's own cache with their activations; more of them are no faster.
+_BATCH_SIZE = 8
+
+
+class OpenVINOEngine:
+    """A network compiled for this processor."""
+
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> None:
+        if options.device not in ("auto", "cpu"):
+            raise EngineError(f"OpenVINO runs on the processor here, not on {options.device}")
+        openvino = _import_openvino()
+        core = openvino.Core()
+        dtype = _choose_dtype(options.dtype, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        self.batch_size = options.batch_size or _BATCH_SIZE
+        self.lanes = lanes
+        self.description = f"OpenVINO {openvino.__version__.split('-')[0]} on cpu, {dtype}"
+        size = checkpoint.spec.input_size
+        name = f"openvino {openvino.__version__}"
+        converted = cached_conversion(checkpoint, name, _convert)
+        model = core.read_model(converted.graph, converted.weights)
+        model.reshape([self.batch_size, size, size, 3])
+        settings = {"INFERENCE_PRECISION_HINT": _DTYPES[dtype], "NUM_STREAMS": self.lanes}
+        if self.lanes > 1:
+            # Decoding uses the same cores: let the system place the threads.
+            settings |= {"INFERENCE_NUM_THREADS": self.lanes, "ENABLE_CPU_PINNING": False}
+        self._compiled = core.compile_model(model, "CPU", settings)
+        self._local = threading.local()
+
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Batches are filled up to the one size that the network is compiled for."""
+        count = len(pixels)
+        if count < self.batch_size:
+            filler = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
+            pixels = np.concatenate([pixels, filler])
+        request = self._request()
+        request.infer([np.ascontiguousarray(pixels)], share_inputs=True)
+        logits: NDArray[np.float32] = request.get_output_tensor().data[:count].astype(np.float32)
+        return logits
+
+    def _request(self) -> Any:
+        """Each thread has a request of its own."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
+
+
+def _import_openvino() -> Any:
+    try:
+        import openvino
+    except ImportError:
+        raise MissingDependencyError("the OpenVINO engine", "openvino") from None
+    return openvino
+
+
+def _choose_dtype(name: str, capabilities: list[str]) -> str:
+    """`auto` is bfloat16 on processors that compute in it; others would only emulate it."""
+    if name != "auto":
+        return name
+    return "bfloat16" if "BF16" in capabilities else "float32"
+
+
+def _convert(checkpoint: Checkpoint) -> Converted:
+    import openvino
+    import torch
+
+    from geotag.engines.pytorch import load_network
+
+    size = checkpoint.spec.input_size
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = openvino.convert_model(load_network(checkpoint), example_input=example)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder, "model.xml")
+        openvino.save_model(model, graph, compress_to_fp16=False)
+        return Converted(graph.read_bytes(), graph.with_suffix(".bin").read_bytes())
