@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from reprlib import repr as brief
@@ -18,6 +19,9 @@ MAX_RADIUS_M = 20_037_508  # half of the equator: no two places are further apar
 
 _PACKAGED = Path(__file__).with_name("categories.json")
 _SLUG = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+# Latin letters that Unicode does not decompose into a plain letter and a mark.
+_PLAIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ß": "ss", "æ": "ae", "œ": "oe",
+                        "ı": "i", "þ": "th", "'": "", "’": ""})  # fmt: skip
 _ISO_3166 = frozenset(
     """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS
@@ -96,6 +100,13 @@ def parse_categories(text: str) -> tuple[Category, ...]:
                 f"entry {category.id} ({category.slug}): entry {first} has this slug already"
             )
     return categories
+
+
+def slugify(name: str) -> str:
+    """A name as a slug: plain lower-case words joined by underscores; "" when none are left."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold().translate(_PLAIN))
+    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return "_".join(re.findall(r"[a-z0-9]+", plain))[:MAX_TEXT].rstrip("_")
 
 
 def format_categories(categories: Iterable[Category]) -> str:

@@ -48,6 +48,20 @@ class CatalogError(GeotagError):
     """The catalog cannot be opened, read or written."""
 
 
+class DamagedCatalogError(CatalogError):
+    """The catalog's contents are not what was written; it must be set aside."""
+
+
+class StoppedError(GeotagError):
+    """The run was asked to stop before it could save anything."""
+
+    exit_code = 130
+
+
+class DataError(GeotagError):
+    """A training set, a list of exclusions or a run folder is missing or malformed."""
+
+
 class LockedError(GeotagError):
     """Another run holds the catalog."""
 

@@ -24,6 +24,7 @@ from geotag.categories import (
     format_categories,
     load_categories,
     parse_categories,
+    slugify,
 )
 from geotag.errors import CategoryTableError
 from geotag.records import Category
@@ -422,3 +423,17 @@ def test_load_reads_another_table(tmp_path: Path) -> None:
     path = tmp_path / "places.json"
     path.write_text(table_of(PETRA), encoding="utf-8")
     assert [category.slug for category in load_categories(path)] == ["petra"]
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Our village church", "our_village_church"),
+        ("Wrocław's Dwarves", "wroclaws_dwarves"),
+        ("  Sacré-Cœur / Paris_ ", "sacre_coeur_paris"),
+        ("故宫", ""),
+        ("é" * 300, "e" * 200),
+    ],
+)
+def test_names_become_slugs(name: str, slug: str) -> None:
+    assert slugify(name) == slug

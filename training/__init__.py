@@ -1,0 +1,1 @@
+"""Trains, judges and exports the models that geotag recognises landmarks with."""
