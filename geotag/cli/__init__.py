@@ -13,6 +13,9 @@ from geotag.errors import GeotagError
 # A command's module is imported only when it runs, so that `geotag --help` is instant.
 COMMANDS = {
     "scan": ("geotag.cli.scan:scan", "Tag photos with places, into a table."),
+    "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
+    "revert": ("geotag.cli.revert:revert", "Take a write back: the very same bytes."),
+    "runs": ("geotag.cli.runs:runs", "List what was written when."),
     "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
     "categories": ("geotag.cli.categories:categories", "List what geotag can recognise."),
     "model": ("geotag.cli.model:model", "Show what a model file holds."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import piexif
 
 from geotag.exif import degrees_to_rationals
@@ -200,7 +202,7 @@ def _differs(tiff: Tiff | None, tag: Tag, value: Value) -> bool:
     return entry is None or (entry.type, entry.data) != (value.type, value.data)
 
 
-def build_exif(changes: dict[Tag, Value | None]) -> bytes:
+def build_exif(changes: Mapping[Tag, Value | None]) -> bytes:
     """A new Exif block that holds these tags alone, as a bare TIFF structure."""
     parts: dict[str, dict[int, object]] = {"0th": {}, "GPS": {}}
     for (directory, number), value in changes.items():

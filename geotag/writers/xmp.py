@@ -242,7 +242,8 @@ def _struct_of(item: Any) -> Struct:
     """Fields in each of RDF's three spellings: parseType, Description, attributes."""
     holder = item.find(expand("rdf:Description"))
     holder = item if holder is None else holder
-    fields = {_short(str(tag)): str(text) for tag, text in holder.attrib.items()}
+    attributes = {_short(str(tag)): str(text) for tag, text in holder.attrib.items()}
+    fields = {name: text for name, text in attributes.items() if not name.startswith("rdf:")}
     for child in holder:
         if isinstance(child.tag, str):
             fields[_short(child.tag)] = _text_of(child)

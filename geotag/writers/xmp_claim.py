@@ -27,7 +27,7 @@ _BLOCK = tuple(f"geotag:{name}" for name in (*_OURS, "RunId", "ToolVersion"))
 _WROTE = "geotag:Wrote"
 _SHOWN = "Iptc4xmpExt:LocationShown"
 _KEYWORDS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
-_PLACES = (
+PLACES = (
     "Iptc4xmpCore:Location",
     "photoshop:City",
     "photoshop:State",
@@ -43,7 +43,7 @@ _POSITION = (
     "exif:GPSHPositioningError",
     "exif:GPSProcessingMethod",
 )
-TARGETS = (*_KEYWORDS, _SHOWN, *_PLACES, *_DESTINATION, *_POSITION, *_BLOCK, _WROTE)
+TARGETS = (*_KEYWORDS, _SHOWN, *PLACES, *_DESTINATION, *_POSITION, *_BLOCK, _WROTE)
 # What differs from run to run without saying anything new of the photo.
 VOLATILE = frozenset(("XMP geotag:RunId", "XMP geotag:ToolVersion"))
 
@@ -218,7 +218,7 @@ def _add_shown(packet: XmpPacket, claim: Claim) -> None:
 def _add_places(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
     """Only where empty, and only when what stands there speaks of the same place."""
     wanted = place_fields(claim.landmark)
-    present = {name: packet.text(name) or around.places.get(name, "") for name in _PLACES}
+    present = {name: packet.text(name) or around.places.get(name, "") for name in PLACES}
     if any(text and text.casefold() != wanted.get(name, "").casefold()
            for name, text in present.items()):  # fmt: skip
         return

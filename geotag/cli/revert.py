@@ -1,0 +1,76 @@
+"""geotag revert: brings back the bytes that a write replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geotag.catalog import open_catalog
+from geotag.cli.write import SOME_FAILED
+from geotag.errors import CatalogError, LockedError, UsageError
+from geotag.journal import Journal, Run, State
+from geotag.known_catalogs import known_catalogs
+from geotag.paths import format_path
+from geotag.writeback import Action, revert_run, settle
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option("--last", is_flag=True, help="The last run that wrote anything.")
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The catalog that keeps the journal [default: those you wrote from].",
+)
+def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
+    """Bring back the bytes and times of all files that a run of `geotag write` changed.
+
+    RUN_ID is as `geotag runs` lists it. A file that was changed since is reported and left alone.
+    """
+    if (run_id is None) == (not last):
+        raise UsageError("give a RUN_ID (see geotag runs), or --last")
+    path, run_id = find_run([catalog] if catalog else known_catalogs(), run_id)
+    reverted = failed = 0
+    with open_catalog(path) as opened:
+        journal = Journal(opened.connection)
+        settle(journal)
+        for result in revert_run(journal, run_id):
+            if result.action is Action.FAILED:
+                failed += 1
+                click.echo(f"geotag: {format_path(result.path)}: {result.reason}", err=True)
+            else:
+                reverted += 1
+    left = f", {failed} left alone (see above)" if failed else ""
+    click.echo(f"run {run_id}: {reverted} files as they were{left}", err=True)
+    return SOME_FAILED if failed else 0
+
+
+def find_run(catalogs: list[Path], run_id: str | None) -> tuple[Path, str]:
+    """The catalog of a run (None: the last one that still has something to revert).
+
+    Raises UsageError when there is none.
+    """
+    found = [(run.started_at, run.id, path) for path, run in list_runs(catalogs)
+             if run.id == run_id or (run_id is None and _is_revertible(run))]  # fmt: skip
+    if not found:
+        what = f"no run {run_id}" if run_id else "no run that could be reverted"
+        raise UsageError(f"{what} is known here; name its catalog with --catalog TABLE.geotag")
+    _, run, path = max(found)
+    return path, run
+
+
+def _is_revertible(run: Run) -> bool:
+    return any(run.files.get(state) for state in (State.WRITTEN, State.PREPARED, State.REVERTING))
+
+
+def list_runs(catalogs: list[Path]) -> list[tuple[Path, Run]]:
+    """All runs of these catalogs, the oldest first; a damaged catalog is reported and passed by."""
+    runs: list[tuple[Path, Run]] = []
+    for path in catalogs:
+        try:
+            with open_catalog(path) as opened:
+                runs += [(path, run) for run in Journal(opened.connection).runs()]
+        except (CatalogError, LockedError) as error:
+            click.echo(f"geotag: {error}", err=True)
+    return sorted(runs, key=lambda item: (item[1].started_at, item[1].id))

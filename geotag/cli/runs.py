@@ -1,0 +1,37 @@
+"""geotag runs: lists what was written when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geotag.cli.revert import list_runs
+from geotag.journal import Run, State
+from geotag.known_catalogs import known_catalogs
+
+
+@click.command()
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The catalog that keeps the journal [default: those you wrote from].",
+)
+def runs(catalog: Path | None) -> None:
+    """List the runs of `geotag write`, the oldest first, with what each did."""
+    listed = list_runs([catalog] if catalog else known_catalogs())
+    for _, run in listed:
+        click.echo(format_run(run))
+    if not listed:
+        click.echo("nothing was written yet", err=True)
+
+
+def format_run(run: Run) -> str:
+    """One line: id, time, what was written and what of it was reverted, the command."""
+    written, reverted = run.files.get(State.WRITTEN, 0), run.files.get(State.REVERTED, 0)
+    unclear = run.files.get(State.PREPARED, 0) + run.files.get(State.REVERTING, 0)
+    files = f"{written + reverted} files written"
+    files += f", {reverted} of them reverted" if reverted else ""
+    files += f", {unclear} interrupted (settled by the next write or revert)" if unclear else ""
+    files += "" if run.finished_at else ", not finished"
+    return f"{run.id}  {run.started_at}  {files}  ({run.description})"

@@ -1,0 +1,131 @@
+"""geotag write: a table's tags into the photos."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geotag.catalog import open_catalog
+from geotag.known_catalogs import remember_catalog
+from geotag.paths import format_path
+from geotag.pipeline import CATALOG_SUFFIX
+from geotag.records import Outcome
+from geotag.writeback import (
+    Action,
+    WriteOptions,
+    WriteResult,
+    new_run_id,
+    write_back,
+    write_run,
+)
+from geotag.writers import read_table
+
+SOME_FAILED = 3
+CATALOG_HELP = "The catalog that keeps the journal [default: TABLE.geotag]."
+
+
+@click.command()
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--gps", is_flag=True, help="Also give the landmark's position as the photo's own.")
+@click.option("--sidecar", is_flag=True, help="Write XMP sidecars, never the photos themselves.")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Write only tags of at least this confidence.",
+)
+@click.option("--dry-run", is_flag=True, help="Show field by field what would change.")
+@click.option("--only", multiple=True, metavar="GLOB", help="Only photos that match; repeatable.")
+@click.option("--force", is_flag=True, help="Also write photos that are links.")
+@click.option("--catalog", type=click.Path(dir_okay=False, path_type=Path), help=CATALOG_HELP)
+@click.option("--quiet", "-q", is_flag=True, help="No progress, notes and summary.")
+def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings: Any) -> int:
+    """Write the tags of TABLE into the photos' own metadata.
+
+    TABLE is what `geotag scan` wrote. Edit it first if you like: a landmark that you changed is
+    taken as your word, one that you cleared takes back what was written before. A landmark is
+    where the subject is; the camera's position is claimed with --gps alone, under geotag's mark,
+    and never over a measured one. `geotag revert` brings back the very same bytes.
+    """
+    options = WriteOptions(position=gps, **settings)
+    rows = tuple(read_table(table))
+    if options.dry_run:
+        return _report(_shown(write_back(rows, None, options, new_run_id())), quiet, dry_run=True)
+    catalog = catalog or table.with_name(table.name + CATALOG_SUFFIX)
+    with open_catalog(catalog) as opened:
+        remember_catalog(catalog)
+        title = f"write {format_path(str(table.absolute()))}" + (" --gps" if gps else "")
+        results = write_run(_with_bar(rows, quiet), opened.connection, options, title)
+        return _report(results, quiet)
+
+
+def _with_bar(rows: tuple[Outcome, ...], quiet: bool) -> Iterable[Outcome]:
+    if quiet or not sys.stderr.isatty():
+        return rows
+    from tqdm import tqdm
+
+    bar: Iterable[Outcome] = tqdm(rows, unit="photo", dynamic_ncols=True)
+    return bar
+
+
+def _shown(results: Iterable[WriteResult]) -> Iterator[WriteResult]:
+    """Print each photo's diff as it comes."""
+    for result in results:
+        if result.changes:
+            click.echo(format_diff(result))
+        yield result
+
+
+def format_diff(result: WriteResult) -> str:
+    """A photo's changes, field by field."""
+    lines = [format_path(result.path)]
+    lines += [f"  into {format_path(file)}" for file in result.files if file != result.path]
+    for field, old, new in result.changes:
+        lines += [f"  - {field}: {_one_line(old)}"] if old else []
+        lines += [f"  + {field}: {_one_line(new)}"] if new else []
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool = False) -> int:
+    """Say what failed and what went elsewhere, then the summary; returns the exit code."""
+    counts: Counter[Action] = Counter()
+    reasons: Counter[str] = Counter()
+    sidecars = 0
+    for result in results:
+        counts[result.action] += 1
+        sidecars += result.into_sidecar and result.action is Action.WRITTEN
+        if result.action is Action.LEFT_ALONE:
+            reasons[result.reason] += 1
+        elif result.action is Action.FAILED or (result.reason and not quiet):
+            click.echo(f"geotag: {format_path(result.path)}: {result.reason}", err=True)
+    if not quiet:
+        click.echo(format_summary(counts, reasons, sidecars, dry_run), err=True)
+    return SOME_FAILED if counts[Action.FAILED] else 0
+
+
+def format_summary(
+    counts: Counter[Action], reasons: Counter[str], sidecars: int, dry_run: bool
+) -> str:
+    """The closing line: "12 photos written (3 into sidecars), 1 left alone: no landmark"."""
+    verb = "would be written" if dry_run else "written"
+    written = counts[Action.WRITTEN]
+    parts = [f"{written} photo{'' if written == 1 else 's'} {verb}"]
+    if sidecars:
+        parts[0] += f" ({sidecars} into sidecars)"
+    if counts[Action.UNCHANGED]:
+        parts.append(f"{counts[Action.UNCHANGED]} already up to date")
+    if counts[Action.FAILED]:
+        parts.append(f"{counts[Action.FAILED]} failed (see above)")
+    if reasons:
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+        parts.append(f"{reasons.total()} left alone: {why}")
+    return ", ".join(parts)

@@ -1,0 +1,201 @@
+"""The journal of writes: what each run changed in which file, and how to take it back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, NamedTuple
+
+from geotag.errors import CatalogError
+
+_SCHEMA = (
+    """
+CREATE TABLE IF NOT EXISTS write_runs (
+    id TEXT PRIMARY KEY,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    description TEXT NOT NULL
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE IF NOT EXISTS writes (
+    id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL REFERENCES write_runs (id),
+    path BLOB NOT NULL,
+    temporary BLOB NOT NULL,
+    state TEXT NOT NULL,
+    old_sha256 TEXT NOT NULL,
+    old_mtime_ns INTEGER,
+    new_sha256 TEXT NOT NULL,
+    new_blocks BLOB NOT NULL,
+    old_blocks BLOB NOT NULL
+)
+""",
+    "CREATE INDEX IF NOT EXISTS writes_by_run ON writes (run_id)",
+)
+
+
+class State(str, Enum):
+    """How far one write has come. A crash leaves PREPARED or REVERTING, which is settled by the
+    file's own hash when the journal is next opened."""
+
+    PREPARED = "prepared"
+    WRITTEN = "written"
+    ABANDONED = "abandoned"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
+
+
+UNSETTLED = (State.PREPARED, State.REVERTING)
+
+
+class Write(NamedTuple):
+    """One file that a run writes. `old_sha256` is empty when the file did not exist before.
+
+    `new_blocks` and `old_blocks` are packed edits: of the old bytes, and of the new ones back.
+    """
+
+    path: str
+    temporary: str
+    old_sha256: str
+    old_mtime_ns: int | None
+    new_sha256: str
+    new_blocks: bytes
+    old_blocks: bytes
+    run_id: str = ""
+    state: State = State.PREPARED
+    id: int = 0
+
+
+class Run(NamedTuple):
+    """One run of `geotag write`; `files` counts what it wrote, by state."""
+
+    id: str
+    started_at: str
+    finished_at: str
+    description: str
+    files: dict[State, int]
+
+
+class Journal:
+    """The journal's tables in an open catalog."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        with _catalog_errors():
+            # A write must be in the journal before the photo changes, also after a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            with connection:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+
+    def begin(self, run_id: str, description: str) -> None:
+        """Note the start of a run. Raises CatalogError, as all of these do."""
+        self._execute(
+            "INSERT INTO write_runs VALUES (?, ?, NULL, ?)", (run_id, _now(), description)
+        )
+
+    def finish(self, run_id: str) -> None:
+        """Note the end of a run; one that wrote nothing is forgotten."""
+        self._execute(
+            "DELETE FROM write_runs WHERE id = ? AND id NOT IN (SELECT run_id FROM writes)",
+            (run_id,),
+        )
+        self._execute("UPDATE write_runs SET finished_at = ? WHERE id = ?", (_now(), run_id))
+
+    def prepare(self, run_id: str, write: Write) -> int:
+        """Keep, durably, what is about to be done; returns the write's number."""
+        return self._execute(
+            "INSERT INTO writes (run_id, path, temporary, state, old_sha256, old_mtime_ns, "
+            "new_sha256, new_blocks, old_blocks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run_id,
+                os.fsencode(write.path),
+                os.fsencode(write.temporary),
+                State.PREPARED.value,
+                write.old_sha256,
+                write.old_mtime_ns,
+                write.new_sha256,
+                write.new_blocks,
+                write.old_blocks,
+            ),
+        )
+
+    def mark(self, number: int, state: State, temporary: str | None = None) -> None:
+        """Note how far a write has come, and the temporary file of a step that begins."""
+        self._execute("UPDATE writes SET state = ? WHERE id = ?", (state.value, number))
+        if temporary is not None:
+            self._execute(
+                "UPDATE writes SET temporary = ? WHERE id = ?", (os.fsencode(temporary), number)
+            )
+
+    def runs(self) -> list[Run]:
+        """All runs, the oldest first."""
+        with _catalog_errors():
+            rows = self._connection.execute(
+                "SELECT id, started_at, finished_at, description FROM write_runs "
+                "ORDER BY started_at, id"
+            ).fetchall()
+            return [Run(i, at, end or "", what, self._files(i)) for i, at, end, what in rows]
+
+    def _files(self, run_id: str) -> dict[State, int]:
+        rows = self._connection.execute(
+            "SELECT state, count(*) FROM writes WHERE run_id = ? GROUP BY state", (run_id,)
+        )
+        return {State(state): count for state, count in rows}
+
+    def writes(self, run_id: str) -> list[Write]:
+        """What a run wrote, the last first: the order to take it back in."""
+        return self._select("run_id = ?", (run_id,))
+
+    def unsettled(self) -> list[Write]:
+        """What a crash left in between."""
+        return self._select("state IN (?, ?)", tuple(state.value for state in UNSETTLED))
+
+    def later_run(self, write: Write) -> str | None:
+        """The run that last wrote the same file after this write, if any."""
+        with _catalog_errors():
+            row = self._connection.execute(
+                "SELECT run_id FROM writes WHERE path = ? AND id > ? AND state = ? "
+                "ORDER BY id DESC LIMIT 1",
+                (os.fsencode(write.path), write.id, State.WRITTEN.value),
+            ).fetchone()
+        return str(row[0]) if row else None
+
+    def _select(self, condition: str, arguments: tuple[Any, ...]) -> list[Write]:
+        with _catalog_errors():
+            rows = self._connection.execute(
+                "SELECT path, temporary, old_sha256, old_mtime_ns, new_sha256, new_blocks, "
+                f"old_blocks, run_id, state, id FROM writes WHERE {condition} ORDER BY id DESC",
+                arguments,
+            ).fetchall()
+        return [_parse_write(row) for row in rows]
+
+    def _execute(self, statement: str, arguments: tuple[Any, ...]) -> int:
+        with _catalog_errors(), self._connection:
+            return self._connection.execute(statement, arguments).lastrowid or 0
+
+
+def _parse_write(row: tuple[Any, ...]) -> Write:
+    write = Write(*row)
+    return write._replace(
+        path=os.fsdecode(row[0]), temporary=os.fsdecode(row[1]), state=State(write.state)
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _catalog_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise CatalogError(
+            f"the journal of writes cannot be used ({error}); make room or mend its folder"
+        ) from error

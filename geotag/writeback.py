@@ -1,0 +1,374 @@
+"""Writes a table's tags into the photos, verified and journaled, and takes them back."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from geotag.categories import load_categories
+from geotag.containers import sniff_format
+from geotag.errors import CatalogError, PhotoError
+from geotag.journal import Journal, State, Write
+from geotag.metadata import read_header
+from geotag.paths import parse_path
+from geotag.records import Category, Outcome, Photo
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
+from geotag.writers.claim import Change, Claim, Surroundings
+from geotag.writers.edits import (
+    CannotEmbedError,
+    Edit,
+    apply_edits,
+    format_edits,
+    invert_edits,
+    parse_edits,
+)
+from geotag.writers.embedded import EMBEDDABLE, Draft, draft_embedded
+from geotag.writers.intent import Intent, Landmarks, read_intent
+from geotag.writers.replace import (
+    CannotWriteError,
+    Original,
+    read_file,
+    read_original,
+    remove,
+    remove_temporary,
+    replace,
+    sha256_of,
+    temporary_beside,
+)
+from geotag.writers.sidecar import draft_sidecar, find_sidecar, has_claim, read_surroundings
+from geotag.writers.verify import verified
+
+
+class WriteOptions(NamedTuple):
+    """What to write, and where.
+
+    `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
+    on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
+    photos where the caller knows them.
+    """
+
+    position: bool = False
+    sidecar: bool = False
+    min_confidence: float = 0.0
+    only: tuple[str, ...] = ()
+    force: bool = False
+    dry_run: bool = False
+    model_sha256: str = ""
+    threshold: float | None = None
+
+
+class Action(str, Enum):
+    """What came of one row or one file; of a dry run, what would."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    LEFT_ALONE = "left alone"
+    FAILED = "failed"
+    REVERTED = "reverted"
+
+
+class WriteResult(NamedTuple):
+    """What came of one row; `files` are those written, `reason` says why not or why elsewhere."""
+
+    path: str
+    action: Action
+    reason: str = ""
+    files: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    into_sidecar: bool = False
+
+
+class _Plan(NamedTuple):
+    """One file's part of a write."""
+
+    original: Original
+    edits: tuple[Edit, ...]
+    new: bytes
+    changes: tuple[Change, ...]
+    is_sidecar: bool
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def write_back(
+    rows: Iterable[Outcome],
+    journal: Journal | None,
+    options: WriteOptions,
+    run_id: str,
+    categories: Iterable[Category] | None = None,
+) -> Iterator[WriteResult]:
+    """Write each row's tag into its photo: one result for each row that `only` admits.
+
+    The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
+    photo at hand is then untouched.
+    """
+    if journal is None and not options.dry_run:
+        raise CatalogError("nothing is written without a journal")
+    writer = _Writer(journal, options, run_id, categories)
+    for row in rows:
+        path = parse_path(row.path)
+        if _admits(options.only, path):
+            yield writer.result(row, path)
+
+
+def write_run(
+    rows: Iterable[Outcome], connection: sqlite3.Connection, options: WriteOptions, title: str
+) -> Iterator[WriteResult]:
+    """`write_back` as one journaled run with an open catalog; `title` is what `runs` lists.
+
+    Raises CatalogError when the journal fails.
+    """
+    journal, run_id = Journal(connection), new_run_id()
+    settle(journal)
+    journal.begin(run_id, title)
+    try:
+        yield from write_back(rows, journal, options, run_id)
+    finally:
+        journal.finish(run_id)
+
+
+def _admits(globs: tuple[str, ...], path: str) -> bool:
+    name = os.path.basename(path)
+    return not globs or any(fnmatchcase(path, g) or fnmatchcase(name, g) for g in globs)
+
+
+class _Writer:
+    """Writes one row after the other."""
+
+    def __init__(
+        self,
+        journal: Journal | None,
+        options: WriteOptions,
+        run_id: str,
+        categories: Iterable[Category] | None,
+    ) -> None:
+        self.journal = journal
+        self.options = options
+        self.run_id = run_id
+        self.landmarks = Landmarks(load_categories() if categories is None else categories)
+        self.source = LocalSource(os.sep, Filters())
+
+    def result(self, row: Outcome, path: str) -> WriteResult:
+        """What came of a row."""
+        try:
+            intent = self._intent(row, path)
+            if intent.claim is None and not intent.clear:
+                return WriteResult(path, Action.LEFT_ALONE, intent.reason)
+            plans, notes = self._plans(path, intent.claim)
+            if not self.options.dry_run:
+                for plan in plans:
+                    self._commit(plan)
+        except PhotoError as error:
+            return WriteResult(path, Action.FAILED, str(error))
+        return WriteResult(
+            path,
+            Action.WRITTEN if plans else Action.UNCHANGED,
+            "; ".join(notes),
+            tuple(plan.original.path for plan in plans),
+            tuple(change for plan in plans for change in plan.changes),
+            any(plan.is_sidecar for plan in plans),
+        )
+
+    def _intent(self, row: Outcome, path: str) -> Intent:
+        if "://" in path:
+            raise CannotWriteError("in a bucket: tags go into files of this machine only")
+        intent = read_intent(row, self.landmarks)
+        claim = intent.claim
+        if claim is None:
+            return intent
+        least = self.options.min_confidence
+        if claim.confidence is not None and claim.confidence < least:
+            return Intent(reason=f"its confidence is below {least:g}")
+        return Intent(
+            claim._replace(
+                model_sha256=self.options.model_sha256 if claim.model else "",
+                threshold=self.options.threshold if claim.model else None,
+                run_id=self.run_id,
+                position=self.options.position,
+            )
+        )
+
+    def _plans(self, path: str, claim: Claim | None) -> tuple[list[_Plan], list[str]]:
+        """What to write where. A sidecar that an earlier run wrote follows its photo."""
+        measured = self._is_measured(path) if self.options.position else False
+        plans: list[_Plan] = []
+        notes: list[str] = []
+        is_embedded = False
+        if self._format(path) in EMBEDDABLE and not self.options.sidecar:
+            try:
+                plan, draft = self._plan_embedded(path, claim, measured)
+                is_embedded = True
+                notes += draft.notes
+                plans += [plan] if plan else []
+            except CannotEmbedError as error:
+                notes += [f"into a sidecar: {error}"] if claim else []
+        plan = self._plan_sidecar(path, claim, measured, only_ours=is_embedded or claim is None)
+        plans += [plan] if plan else []
+        return plans, notes
+
+    def _format(self, path: str) -> str:
+        with self.source.open(Photo(path, 0, "")) as read:
+            found = sniff_format(read(0, 64))
+        if found is None:
+            raise CannotWriteError("not a photo: its first bytes fit no known format")
+        return found
+
+    def _is_measured(self, path: str) -> bool:
+        sidecar = find_sidecar(path)
+        photo = Photo(path, 0, "", (sidecar.path,) if sidecar.exists else ())
+        return read_header(self.source, photo).metadata.location is not None
+
+    def _plan_embedded(
+        self, path: str, claim: Claim | None, measured: bool
+    ) -> tuple[_Plan | None, Draft]:
+        original = read_original(path, self.options.force)
+        draft = draft_embedded(original.data, claim, measured)
+        if not draft.edits:
+            return None, draft
+        new = verified(original.data, draft.edits)
+        return _Plan(original, draft.edits, new, draft.changes, False), draft
+
+    def _plan_sidecar(
+        self, path: str, claim: Claim | None, measured: bool, only_ours: bool
+    ) -> _Plan | None:
+        if only_ours and not any(os.path.lexists(name) for name in _sidecar_names(path)):
+            return None
+        sidecar = find_sidecar(path)
+        if sidecar.exists:
+            original = read_original(sidecar.path, self.options.force)
+            if only_ours and not has_claim(original.data):
+                return None
+            draft = draft_sidecar(original.data, claim, Surroundings(), measured)
+        else:
+            original = Original(sidecar.path, b"", None)
+            with self.source.open(Photo(path, 0, "")) as read:
+                around = read_surroundings(read)
+            draft = draft_sidecar(None, claim, around, measured)
+        if not draft.edits:
+            return None
+        new = apply_edits(original.data, draft.edits)
+        return _Plan(original, draft.edits, new, draft.changes, True)
+
+    def _commit(self, plan: _Plan) -> None:
+        """Journal, replace, mark: a crash in between is settled when the journal next opens."""
+        assert self.journal is not None
+        original = plan.original
+        temporary = temporary_beside(original.path)
+        write = Write(
+            original.path,
+            temporary,
+            original.sha256,
+            original.status.st_mtime_ns if original.status else None,
+            sha256_of(plan.new),
+            format_edits(plan.edits),
+            format_edits(invert_edits(original.data, plan.edits)),
+        )
+        number = self.journal.prepare(self.run_id, write)
+        try:
+            # Programs that know sidecars look at their time to see that they have changed.
+            replace(original, plan.new, temporary, time.time_ns() if plan.is_sidecar else None)
+        except CannotWriteError:
+            self.journal.mark(number, State.ABANDONED)
+            raise
+        self.journal.mark(number, State.WRITTEN)
+
+
+def _sidecar_names(path: str) -> tuple[str, ...]:
+    stem = os.path.splitext(path)[0]
+    return f"{path}.xmp", f"{path}.XMP", f"{stem}.xmp", f"{stem}.XMP"
+
+
+def settle(journal: Journal) -> int:
+    """Find out what came of the writes that a crash interrupted; returns how many were settled.
+
+    A file that cannot be read now (a drive that is not there) is left for the next time.
+    """
+    settled = 0
+    for write in journal.unsettled():
+        remove_temporary(write.temporary)
+        try:
+            now = _hash_now(write.path)
+        except (OSError, PhotoError):
+            continue
+        if now == write.new_sha256:
+            journal.mark(write.id, State.WRITTEN)
+        elif write.state is State.REVERTING or now != write.old_sha256:
+            journal.mark(write.id, State.REVERTED if now == write.old_sha256 else State.WRITTEN)
+        else:
+            journal.mark(write.id, State.ABANDONED)
+        settled += 1
+    return settled
+
+
+def _hash_now(path: str) -> str:
+    """The hash of a file's bytes, empty where there is none: as Write.old_sha256 has it."""
+    try:
+        return sha256_of(read_file(path)[0])
+    except FileNotFoundError:
+        if not os.path.isdir(os.path.dirname(path)):
+            raise
+        return ""
+
+
+def revert_run(journal: Journal, run_id: str) -> Iterator[WriteResult]:
+    """Bring back the bytes and times of all files that a run wrote, the last one first.
+
+    A file that was changed since is reported and left alone.
+    """
+    for write in journal.writes(run_id):
+        if write.state is State.WRITTEN:
+            yield _revert(journal, write)
+
+
+def _revert(journal: Journal, write: Write) -> WriteResult:
+    try:
+        _take_back(journal, write)
+    except PhotoError as error:
+        return WriteResult(write.path, Action.FAILED, str(error))
+    return WriteResult(write.path, Action.REVERTED, files=(write.path,))
+
+
+def _take_back(journal: Journal, write: Write) -> None:
+    if not write.old_sha256 and not os.path.lexists(write.path):
+        journal.mark(write.id, State.REVERTED)
+        return
+    current = read_original(write.path)
+    if current.sha256 == write.old_sha256:
+        journal.mark(write.id, State.REVERTED)
+        return
+    if current.sha256 != write.new_sha256:
+        later = journal.later_run(write)
+        hint = f": run {later} wrote it again, revert that first" if later else ""
+        raise CannotWriteError(f"changed since, left alone{hint}")
+    temporary = temporary_beside(current.path)
+    journal.mark(write.id, State.REVERTING, temporary)
+    try:
+        if write.old_sha256:
+            replace(current, _old_bytes(current, write), temporary, write.old_mtime_ns)
+        else:
+            remove(current)
+    except CannotWriteError:
+        journal.mark(write.id, State.WRITTEN)
+        raise
+    journal.mark(write.id, State.REVERTED)
+
+
+def _old_bytes(current: Original, write: Write) -> bytes:
+    try:
+        old = apply_edits(current.data, parse_edits(write.old_blocks))
+    except ValueError as error:
+        raise CannotWriteError(f"the journal's record of it is damaged ({error})") from error
+    if sha256_of(old) != write.old_sha256:
+        raise CannotWriteError("the journal's record of it is damaged")
+    return old

@@ -1,0 +1,151 @@
+"""What a row of the table asks to be written, also one that a person edited. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from geotag.errors import PhotoError
+from geotag.marks import SOURCE_INFERRED, SOURCE_USER
+from geotag.records import Category, Outcome, Status
+from geotag.writers.claim import Claim
+
+_TEXT_LIMIT = 200
+_SAME_DEGREES = 1e-6
+
+
+class IntentError(PhotoError):
+    """A row cannot be understood; says what to change in it."""
+
+
+class Intent(NamedTuple):
+    """A claim to write, or an earlier one to take back, or neither, and why."""
+
+    claim: Claim | None = None
+    clear: bool = False
+    reason: str = ""
+
+
+class Landmarks:
+    """The landmark table as rows refer to it: by number, and by name whatever its case."""
+
+    def __init__(self, categories: Iterable[Category]) -> None:
+        self._by_id = {category.id: category for category in categories}
+        self._by_name = {_fold(c.name): c for c in reversed(self._by_id.values())}
+
+    def by_id(self, number: int | None) -> Category | None:
+        """The category of a number, or None."""
+        return self._by_id.get(number) if number is not None else None
+
+    def by_name(self, name: str) -> Category | None:
+        """The category of a name, or None."""
+        return self._by_name.get(_fold(name))
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
+    """What to do for a row.
+
+    A landmark that differs from what the scan found is the user's word; one that was cleared takes
+    back what geotag wrote before. Raises IntentError for a landmark that has no position.
+    """
+    name = unicodedata.normalize("NFC", row.landmark).strip()
+    if not name:
+        return _without_name(row)
+    _check_text(name)
+    scanned = _scanned(row, landmarks)
+    chosen = _chosen(row, name, landmarks)
+    landmark = _with_position(row, name, chosen, scanned, landmarks)
+    is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
+    if is_found and scanned == landmark.name and (chosen is None or chosen == landmark):
+        claim = Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
+    else:
+        claim = Claim(landmark, SOURCE_USER, confidence=1.0)
+    return Intent(claim)
+
+
+def _without_name(row: Outcome) -> Intent:
+    was_tagged = row.category_id is not None or row.confidence is not None
+    if row.status is Status.TAGGED or (row.status is Status.HAS_GPS and was_tagged):
+        return Intent(clear=True)
+    reasons = {
+        Status.HAS_GPS: "it has its position from the camera",
+        Status.UNCERTAIN: "uncertain which landmark it shows",
+        Status.NO_LANDMARK: "no landmark",
+        Status.UNREADABLE: "it could not be read",
+    }
+    return Intent(reason=reasons[row.status])
+
+
+def _check_text(name: str) -> None:
+    if len(name) > _TEXT_LIMIT:
+        raise IntentError(f"its landmark's name is longer than {_TEXT_LIMIT} letters")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in name):
+        raise IntentError("its landmark's name holds control characters")
+
+
+def _scanned(row: Outcome, landmarks: Landmarks) -> str:
+    """The name that the scan gave the row."""
+    if row.top_k:
+        return unicodedata.normalize("NFC", row.top_k[0].landmark)
+    category = landmarks.by_id(row.category_id)
+    return category.name if category else ""
+
+
+def _chosen(row: Outcome, name: str, landmarks: Landmarks) -> Category | None:
+    """By number where that fits the name or is all that was changed, else by name."""
+    numbered = landmarks.by_id(row.category_id)
+    if numbered is not None and _fold(numbered.name) == _fold(name):
+        return numbered
+    if row.top_k and row.category_id != row.top_k[0].category_id and numbered is not None:
+        is_untouched = _fold(name) == _fold(row.top_k[0].landmark)
+        if is_untouched:
+            return numbered
+    return landmarks.by_name(name)
+
+
+def _with_position(
+    row: Outcome, name: str, chosen: Category | None, scanned: str, landmarks: Landmarks
+) -> Category:
+    """The landmark, where the user moved it; the row's position is the camera's when measured."""
+    is_measured = row.status is Status.HAS_GPS or row.position_source == "measured"
+    latitude, longitude = row.latitude, row.longitude
+    if latitude is None or longitude is None or is_measured:
+        if chosen is None:
+            raise IntentError(
+                f"{name!r} is not in the landmark table: give its latitude and longitude"
+            )
+        return chosen
+    _check_position(latitude, longitude)
+    if chosen is None:
+        return _from_row(row, name, latitude, longitude)
+    old = landmarks.by_name(scanned) if scanned else None
+    known = [chosen, landmarks.by_id(row.category_id), old]
+    if any(c is not None and _is_at(c, latitude, longitude) for c in known):
+        return chosen
+    return chosen._replace(latitude=latitude, longitude=longitude)
+
+
+def _check_position(latitude: float, longitude: float) -> None:
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise IntentError(f"no such position: {latitude:g}, {longitude:g}")
+
+
+def _is_at(category: Category, latitude: float, longitude: float) -> bool:
+    return (
+        abs(category.latitude - latitude) < _SAME_DEGREES
+        and abs(category.longitude - longitude) < _SAME_DEGREES
+    )
+
+
+def _from_row(row: Outcome, name: str, latitude: float, longitude: float) -> Category:
+    """A landmark of the user's, or of a model whose landmark table is not this one."""
+    for text in (row.city, row.country):
+        if text:
+            _check_text(text)
+    radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else 100.0
+    return Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")

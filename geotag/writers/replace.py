@@ -1,0 +1,266 @@
+"""Puts new bytes in the place of a file, whole or not at all, and loses nothing on the way.
+
+The new bytes are on the disk, with the old file's mode, owner, extended attributes and times,
+before its name changes hands; a file that changed since it was read is left alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from geotag.errors import PhotoError
+
+SIZE_LIMIT = 2**30
+_TEMPORARY_PREFIX, _TEMPORARY_SUFFIX = ".geotag-", ".tmp"
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_CREATE_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class CannotWriteError(PhotoError):
+    """A file cannot or must not be changed; it is as it was."""
+
+
+class Original(NamedTuple):
+    """A file as it was when it was read; `status` is None for one that does not exist yet."""
+
+    path: str
+    data: bytes
+    status: os.stat_result | None
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes, empty for a file that does not exist."""
+        return sha256_of(self.data) if self.status is not None else ""
+
+
+def sha256_of(data: bytes) -> str:
+    """The hash by which the journal knows a file's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_original(path: str, force: bool = False) -> Original:
+    """Read a file that is to be replaced.
+
+    Raises CannotWriteError for what a replacement would harm: symbolic links and files with
+    several names (unless forced; a symbolic link is then followed), read-only and special files.
+    """
+    try:
+        if force:
+            path = os.path.realpath(path)
+        status = os.lstat(path)
+        _check(status, force)
+        data, status = read_file(path)
+    except OSError as error:
+        raise CannotWriteError(_because(error)) from error
+    return Original(path, data, status)
+
+
+def _check(status: os.stat_result, force: bool) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise CannotWriteError("a symbolic link (write to the file it points at, or use --force)")
+    if not stat.S_ISREG(status.st_mode):
+        raise CannotWriteError("not a regular file")
+    if status.st_nlink > 1 and not force:
+        raise CannotWriteError(
+            f"it has {status.st_nlink} names (hard links), of which only one would change "
+            "(use --sidecar, or --force to part them)"
+        )
+    if not status.st_mode & stat.S_IWUSR:
+        raise CannotWriteError("read-only (use --sidecar, or make it writable)")
+    if status.st_size > SIZE_LIMIT:
+        raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+
+
+def read_file(path: str) -> tuple[bytes, os.stat_result]:
+    """All bytes of a file, never of a link or a pipe, and what it was when they were read.
+
+    Raises OSError, and CannotWriteError for a file that is larger than SIZE_LIMIT or changing.
+    """
+    descriptor = os.open(path, _READ_FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(SIZE_LIMIT + 1)
+        status = os.fstat(file.fileno())
+    if len(data) > SIZE_LIMIT:
+        raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+    if len(data) != status.st_size:
+        raise CannotWriteError("it is being changed by another program")
+    return data, status
+
+
+def temporary_beside(path: str) -> str:
+    """A unique name in the same folder, short whatever the file's own name is."""
+    name = f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}"
+    return os.path.join(os.path.dirname(path), name)
+
+
+def remove_temporary(path: str) -> None:
+    """Remove what a crash left behind, if it is one of our temporary files."""
+    name = os.path.basename(path)
+    if name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def replace(original: Original, new: bytes, temporary: str, mtime_ns: int | None = None) -> None:
+    """Put new bytes in the place of a file, or create the one that does not exist yet.
+
+    The modification time stays, unless another is given. Raises CannotWriteError; the file is
+    then as it was.
+    """
+    with _cleaned_up(temporary):
+        _write_temporary(original, new, temporary, mtime_ns)
+        if original.status is None:
+            _create(temporary, original.path)
+        else:
+            check_unchanged(original)
+            os.replace(temporary, original.path)
+    sync_folder(os.path.dirname(original.path))
+
+
+def remove(original: Original) -> None:
+    """Remove a file that has not changed since it was read. Raises CannotWriteError."""
+    check_unchanged(original)
+    try:
+        os.unlink(original.path)
+    except OSError as error:
+        raise CannotWriteError(_because(error)) from error
+    sync_folder(os.path.dirname(original.path))
+
+
+def check_unchanged(original: Original) -> None:
+    """Raises CannotWriteError when the file is not the one that was read."""
+    try:
+        now = os.lstat(original.path)
+    except OSError as error:
+        raise CannotWriteError(_because(error)) from error
+    if original.status is None or _identity(now) != _identity(original.status):
+        raise CannotWriteError("another program changed it meanwhile; run again to write it")
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_mode,
+        status.st_nlink,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+@contextmanager
+def _cleaned_up(temporary: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise CannotWriteError(_because(error)) from error
+        raise
+
+
+def _write_temporary(
+    original: Original, new: bytes, temporary: str, mtime_ns: int | None
+) -> None:
+    status = original.status
+    descriptor = os.open(temporary, _CREATE_FLAGS, 0o666 if status is None else 0o600)
+    try:
+        view = memoryview(new)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if status is not None:
+            _copy_attributes(original.path, status, descriptor, temporary)
+            times = (status.st_atime_ns, status.st_mtime_ns if mtime_ns is None else mtime_ns)
+            os.utime(temporary, ns=times)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_attributes(path: str, status: os.stat_result, descriptor: int, temporary: str) -> None:
+    """Owner before mode: a change of owner clears the set-id bits."""
+    own = os.fstat(descriptor)
+    if hasattr(os, "fchown") and (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    if hasattr(os, "listxattr"):
+        _copy_extended(path, temporary)
+    os.chmod(temporary, stat.S_IMODE(status.st_mode))
+
+
+def _copy_extended(path: str, temporary: str) -> None:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
+            return
+        raise
+    for name in names:
+        try:
+            os.setxattr(temporary, name, os.getxattr(path, name))
+        except OSError:
+            # The kernel labels new files itself; what users and ACLs set must not get lost.
+            if not name.startswith("security."):
+                raise
+
+
+def _create(temporary: str, path: str) -> None:
+    """Give the file its name only where no other has it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise CannotWriteError("another program made it meanwhile; run again") from None
+    except OSError:  # FAT and some network file systems have no hard links
+        if os.path.lexists(path):
+            raise CannotWriteError("another program made it meanwhile; run again") from None
+        os.replace(temporary, path)
+        return
+    os.unlink(temporary)
+
+
+def sync_folder(folder: str) -> None:
+    """Bring a change of names to the disk, on file systems that can."""
+    with suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_REASONS = {
+    errno.ENOENT: "no such file (moved or deleted?)",
+    errno.EACCES: "no permission to change it or its folder",
+    errno.EPERM: "its owner or attributes do not allow a change",
+    errno.EROFS: "it lies on a read-only file system",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ELOOP: "a symbolic link (write to the file it points at, or use --force)",
+}
+
+
+def _because(error: OSError) -> str:
+    """The reason without the path, which the row names."""
+    number = error.errno or 0
+    return _REASONS.get(number, f"it cannot be changed ({os.strerror(number)})")
