@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from geotag.containers import ReadRange
 from geotag.marks import GPS_PROCESSING_METHOD
 from geotag.records import Location, Metadata
+
+ByteOrder = Literal["little", "big"]
+Degrees = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+# Tag, type, count, and the value itself where it fits into four bytes, else its offset. A plain
+# tuple, for a metadata scan makes hundreds of thousands.
+_Entry = tuple[int, int, int, bytes]
 
 # Tag numbers of Exif 2.32 (CIPA DC-008).
 MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD = (
@@ -24,26 +30,20 @@ ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD = 5, 6, 0x1B
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _CODES = {3: "H", 4: "I", 8: "h", 9: "i", 11: "f", 12: "d"}
-_ENTRIES = {"<": struct.Struct("<HHI4s"), ">": struct.Struct(">HHI4s")}
+_ENTRIES = {"little": struct.Struct("<HHI4s"), "big": struct.Struct(">HHI4s")}
+_ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
+_PREFIXES = {"little": "<", "big": ">"}
 _ENTRY_LIMIT = 1000
 _TEXT_LIMIT = 200
 _DATE = re.compile(r"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 _OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
-
-Degrees = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-
-
-class _Entry(NamedTuple):
-    type: int
-    length: int
-    inline: bytes
 
 
 class _Tiff(NamedTuple):
     """A TIFF structure of which `data` holds the beginning; `read` fetches what lies behind."""
 
     data: bytes
-    order: str
+    order: ByteOrder
     read: ReadRange | None
 
     def bytes_at(self, offset: int, length: int) -> bytes:
@@ -56,21 +56,22 @@ class _Tiff(NamedTuple):
         head = self.bytes_at(offset, 2)
         if offset < 8 or len(head) < 2:
             return {}
-        (count,) = struct.unpack(self.order + "H", head)
+        count = int.from_bytes(head, self.order)
         table = self.bytes_at(offset + 2, 12 * min(count, _ENTRY_LIMIT))
         rows = _ENTRIES[self.order].iter_unpack(table[: len(table) - len(table) % 12])
-        return {tag: _Entry(kind, n, inline) for tag, kind, n, inline in rows if tag in wanted}
+        return {row[0]: row for row in rows if row[0] in wanted}
 
     def value(self, entry: _Entry) -> bytes:
-        length = _SIZES.get(entry.type, 0) * entry.length
+        _, kind, count, inline = entry
+        length = _SIZES.get(kind, 0) * count
         if length <= 4:
-            return entry.inline[:length]
+            return inline[:length]
         if length > 65536:
             return b""
-        return self.bytes_at(self.number(entry.inline), length)
+        return self.bytes_at(int.from_bytes(inline, self.order), length)
 
     def number(self, inline: bytes) -> int:
-        return int.from_bytes(inline, "little" if self.order == "<" else "big")
+        return int.from_bytes(inline, self.order)
 
 
 _IFD0 = frozenset((MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD))
@@ -86,36 +87,36 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
     Nonsense is left out, never raised: a position counts only when both coordinates are finite,
     in range, have their hemispheres and are not 0,0, and when it does not bear geotag's own mark.
     """
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    order = _ORDERS.get(exif[:2])
     if order is None or len(exif) < 8:
         return Metadata()
     tiff = _Tiff(exif, order, read)
     main = tiff.directory(tiff.number(exif[4:8]), _IFD0)
-    orientation = _integers(tiff, main.get(ORIENTATION))
+    orientation = _integer(tiff, main.get(ORIENTATION))
     return Metadata(
         location=_location(tiff, _subdirectory(tiff, main.get(GPS_IFD), _GPS)),
         taken_at=_taken_at(tiff, main, _subdirectory(tiff, main.get(EXIF_IFD), _EXIF)),
-        orientation=orientation[0] if orientation and 1 <= orientation[0] <= 8 else 1,
+        orientation=orientation if orientation and 1 <= orientation <= 8 else 1,
         camera=_camera(_text(tiff, main.get(MAKE)), _text(tiff, main.get(MODEL))),
     )
 
 
 def _subdirectory(tiff: _Tiff, pointer: _Entry | None, wanted: frozenset[int]) -> dict[int, _Entry]:
-    if pointer is None or pointer.type not in (4, 13) or pointer.length != 1:
+    if pointer is None or pointer[1] not in (4, 13) or pointer[2] != 1:
         return {}
-    return tiff.directory(tiff.number(pointer.inline), wanted)
+    return tiff.directory(tiff.number(pointer[3]), wanted)
 
 
-def _integers(tiff: _Tiff, entry: _Entry | None) -> list[int]:
-    if entry is None or entry.type not in (1, 3, 4):
-        return []
-    value, size = tiff.value(entry), _SIZES[entry.type]
-    return [tiff.number(value[at : at + size]) for at in range(0, len(value), size)]
+def _integer(tiff: _Tiff, entry: _Entry | None) -> int | None:
+    """The first number of a byte, short or long entry."""
+    if entry is None or entry[1] not in (1, 3, 4) or not entry[2]:
+        return None
+    return tiff.number(tiff.value(entry)[: _SIZES[entry[1]]])
 
 
 def _text(tiff: _Tiff, entry: _Entry | None) -> str:
     """ASCII by the standard, UTF-8 in practice, Latin-1 in old files."""
-    if entry is None or entry.type not in (2, 7, 129):
+    if entry is None or entry[1] not in (2, 7, 129):
         return ""
     raw = tiff.value(entry).split(b"\0", 1)[0][:_TEXT_LIMIT]
     try:
@@ -184,37 +185,39 @@ def _hemisphere(tiff: _Tiff, gps: dict[int, _Entry], tag: int, signs: str) -> in
 
 
 def _coordinate(tiff: _Tiff, entry: _Entry, sign: int | None) -> float | None:
-    parts = list(_numbers(tiff, entry))
-    if sign is None or not 1 <= len(parts) <= 3 or any(part is None for part in parts):
+    parts = _numbers(tiff, entry)
+    if sign is None or not 1 <= len(parts) <= 3:
         return None
-    degrees = sum(part / 60**at for at, part in enumerate(parts) if part is not None)
+    degrees = sum(part / scale for part, scale in zip(parts, (1, 60, 3600), strict=False))
     return sign * degrees if degrees >= 0 else None
 
 
-def _numbers(tiff: _Tiff, entry: _Entry) -> Iterator[float | None]:
-    """Rationals, floats or integers; None for a zero denominator or a number that is not finite."""
-    size = _SIZES.get(entry.type, 0)
+def _numbers(tiff: _Tiff, entry: _Entry) -> Sequence[float]:
+    """Rationals, floats or integers; none at all where one is not finite."""
+    kind, count = entry[1:3]
     value = tiff.value(entry)
-    if size == 0 or len(value) != size * entry.length:
-        return
-    if entry.type in (5, 10):
-        code = "I" if entry.type == 5 else "i"
-        flat = struct.unpack(f"{tiff.order}{2 * entry.length}{code}", value)
-        for numerator, denominator in zip(flat[::2], flat[1::2], strict=True):
-            yield numerator / denominator if denominator else None
-    elif entry.type in _CODES:
-        for number in struct.unpack(f"{tiff.order}{entry.length}{_CODES[entry.type]}", value):
-            yield float(number) if math.isfinite(number) else None
+    if not value or len(value) != _SIZES[kind] * count:
+        return ()
+    prefix = _PREFIXES[tiff.order]
+    if kind in (5, 10):
+        flat = struct.unpack(f"{prefix}{2 * count}{'I' if kind == 5 else 'i'}", value)
+        if 0 in flat[1::2]:
+            return ()
+        return [n / d for n, d in zip(flat[::2], flat[1::2], strict=True)]
+    if kind in _CODES:
+        numbers = struct.unpack(f"{prefix}{count}{_CODES[kind]}", value)
+        return [float(number) for number in numbers] if all(map(math.isfinite, numbers)) else ()
+    return ()
 
 
 def _altitude(tiff: _Tiff, gps: dict[int, _Entry]) -> float | None:
     if ALTITUDE not in gps:
         return None
-    metres = next(_numbers(tiff, gps[ALTITUDE]), None)
-    if metres is None:
+    metres = _numbers(tiff, gps[ALTITUDE])
+    if not metres:
         return None
-    below = _integers(tiff, gps.get(ALTITUDE_REF))[:1] == [1]
-    return round(-metres if below else metres, 3)
+    below = _integer(tiff, gps.get(ALTITUDE_REF)) == 1
+    return round(-metres[0] if below else metres[0], 3)
 
 
 def degrees_to_rationals(degrees: float) -> Degrees:

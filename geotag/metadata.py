@@ -26,7 +26,9 @@ def read_header(source: Source, photo: Photo) -> Header:
     """
     with source.open(photo) as read:
         blocks = find_blocks(read(0, HEADER_SIZE), read)
-        metadata = parse_metadata(blocks.exif, read) if blocks.exif else Metadata()
+        # Only a photo that is one TIFF structure has its directories at offsets of the file.
+        behind = read if blocks.format in ("tiff", "raw") else None
+        metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
     if metadata.location is None:
         location = parse_location(blocks.xmp) if blocks.xmp else None
         location = location or _sidecar_location(source, photo)

@@ -1,0 +1,1 @@
+"""Benchmarks, one module each with a `main(arguments)`; see scripts/benchmark.py."""

@@ -1,0 +1,82 @@
+"""Reading positions from photos that have them, beside exiftool and piexif."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from benchmarks.library import Kind, make_library
+from benchmarks.timing import paired, paired_ratio, report, run_quietly
+
+_PIEXIF = """
+import csv, os, sys, piexif
+rows = []
+for folder, folders, files in os.walk(sys.argv[1]):
+    for name in files:
+        path = os.path.join(folder, name)
+        if name.endswith(".jpg"):
+            gps = piexif.load(path)["GPS"]
+            rows.append((path, gps.get(2), gps.get(4)))
+with open(sys.argv[2], "w", newline="") as file:
+    csv.writer(file).writerows(rows)
+"""
+
+
+@click.command("metadata")
+@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
+@click.option("--count", default=10_000, show_default=True, help="Photos of the library.")
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--peers/--no-peers", default=True, help="Run exiftool and piexif, too.")
+@click.option("--quick", is_flag=True, help="A tenth of the photos, three repeats.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+def command(
+    library: Path | None, count: int, repeats: int, peers: bool, quick: bool, out: Path | None
+) -> None:
+    """From process start to the finished CSV, a new catalog each time, files in the page cache."""
+    if quick:
+        count, repeats = count // 10, 3
+    library = library or Path(tempfile.gettempdir(), "geotag-benchmark", f"metadata-{count}")
+    make_library(library, count, Kind(size=(640, 480), located=True))
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch, "tags.csv")
+
+        def geotag() -> None:
+            for path in Path(scratch).iterdir():
+                path.unlink()
+            scan = [sys.executable, "-m", "geotag", "scan", "-q", str(library), "--out", str(table)]
+            run_quietly(scan)
+
+        runs = {"geotag scan": geotag}
+        if peers:
+            runs["piexif, one loop"] = lambda: run_quietly(
+                [sys.executable, "-c", _PIEXIF, str(library), str(Path(scratch, "piexif.csv"))]
+            )
+        if peers and shutil.which("exiftool"):
+            wanted = "-GPSLatitude -GPSLongitude -GPSAltitude -DateTimeOriginal -Make -Model"
+            fast = ["exiftool", "-q", "-fast2", "-csv", "-r"]
+            runs["exiftool, the same columns"] = lambda: run_quietly(
+                [*fast, "-n", *wanted.split(), str(library)]
+            )
+            runs["exiftool"] = lambda: run_quietly([*fast, str(library)])
+        geotag()
+        with table.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == count and all(row["status"] == "has_gps" for row in rows)
+        seconds = paired(runs, repeats)
+    counts = dict.fromkeys(runs, count)
+    notes = {
+        f"times {name}": paired_ratio(seconds, counts, "geotag scan", name)
+        for name in runs
+        if name != "geotag scan"
+    }
+    report(f"metadata of {count} photos", seconds, counts, list(runs)[-1], out, notes)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    command(arguments)
