@@ -1,17 +1,23 @@
-"""The SQLite state of a library: what was seen, what was read, what failed and why."""
+"""The state of a library: what was seen, what was read, what was decided, what failed and why."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from geotag.errors import CatalogError, LockedError
+from geotag.database import open_database, set_aside
+from geotag.errors import CatalogError, DamagedCatalogError
+from geotag.locks import file_lock
 from geotag.records import (
     Failure,
     FailureKind,
@@ -21,49 +27,80 @@ from geotag.records import (
     Prediction,
     Reading,
     Score,
+    Status,
 )
 
-SCHEMA_VERSION = 1
 _BATCH = 1000
-# "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
-_APPLICATION_ID = 0x67656F74
+# A photo that failed for the time being: the next scan tries again at once, later ones only when
+# a minute, two, four ... have passed, but a nightly run always does.
+_BACK_OFF_SECONDS = 60
+_BACK_OFF_LIMIT = 20 * 3600
 
-_SCHEMA = """
-CREATE TABLE photos (
-    uri BLOB PRIMARY KEY,
-    size INTEGER NOT NULL,
-    version TEXT NOT NULL,
-    latitude REAL, longitude REAL, altitude REAL,
-    taken_at TEXT, orientation INTEGER NOT NULL, camera TEXT,
-    model TEXT, top TEXT, landmark_probability REAL,
-    failure_kind TEXT, failure_reason TEXT
-) WITHOUT ROWID;
-"""
 # What this run's sources list; gone when the connection closes.
 _LISTED = """
 CREATE TEMP TABLE listed (
     uri BLOB PRIMARY KEY, size INTEGER NOT NULL, version TEXT NOT NULL, sidecars TEXT
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
-_PENDING = """
+_STALE = """
+    photos.uri IS NULL OR photos.size != listed.size OR photos.version != listed.version
+"""
+_PENDING = f"""
 FROM listed LEFT JOIN photos USING (uri)
-WHERE photos.uri IS NULL
-   OR photos.size != listed.size OR photos.version != listed.version
-   OR photos.failure_kind IS 'transient'
+WHERE ({_STALE}
+   OR (photos.failure_kind = 'transient' AND photos.retry_at <= :now)
    OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
        AND (photos.latitude IS NULL OR :classify_all))
+   OR (:rescan AND photos.scan IS NOT :scan))
 """
-_COLUMNS = (
-    "uri, size, version, latitude, longitude, altitude, taken_at, orientation, camera, "
-    "model, top, landmark_probability, failure_kind, failure_reason"
+# Photos not known by name of which one of the same size was classified.
+_PERHAPS_MOVED = f"""
+FROM listed LEFT JOIN photos USING (uri)
+WHERE ({_STALE}) AND EXISTS (
+    SELECT 1 FROM photos AS other INDEXED BY photos_by_content
+    WHERE other.size = listed.size AND other.content_key IS NOT NULL)
+"""
+_READ_COLUMNS = (
+    "uri, size, version, content_key, latitude, longitude, altitude, taken_at, orientation, "
+    "camera, model, top, landmark_probability, failure_kind, failure_reason, checksum"
 )
+_DECIDED_COLUMNS = "status, category, threshold, attempts, retry_at, scan"
+_PAGE = 1000
+
+
+class Need(NamedTuple):
+    """What counts as known: read for this model (its SHA-256), and not to be read again anyway."""
+
+    model: str | None
+    classify_all: bool = False
+    rescan: bool = False
+
+
+class Decision(NamedTuple):
+    """What was decided of a photo, and at which least confidence."""
+
+    status: Status
+    category: str | None = None
+    threshold: float | None = None
+
+
+Decide = Callable[[Reading], Decision]
 
 
 class Catalog:
     """One open catalog; no other process can open it until it is closed."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, closing: ExitStack | None = None) -> None:
         self.connection = connection
+        self.fingerprint = ""
+        self._closing = closing or ExitStack()
+        self._now = time.time()
+        self._save: Callable[[], None] = lambda: None
+        connection.execute(_LISTED)
+        with _reported(), connection:
+            self._scan = connection.execute(
+                "INSERT INTO scans (started) VALUES (?)", (self._now,)
+            ).lastrowid
 
     def __enter__(self) -> Catalog:
         return self
@@ -74,136 +111,286 @@ class Catalog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.connection.close()
+        self._closing.__exit__(kind, error, traceback)
 
     def note_listed(self, photos: Iterable[Photo]) -> int:
-        """Note which photos this run's sources hold; returns how many there are."""
-        rows = (
-            (os.fsencode(p.uri), p.size, p.version, json.dumps(p.sidecars) if p.sidecars else None)
-            for p in photos
-        )
-        self._write_all("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", rows)
-        (count,) = self.connection.execute("SELECT count(*) FROM listed").fetchone()
-        return int(count)
+        """Note which photos this run's sources hold; returns how many there are.
 
-    def count_pending(self, model: str | None, classify_all: bool = False) -> int:
+        Sets `fingerprint`, which is the same for the same photos in the same order.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        self._write_all("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", _rows(photos, digest))
+        self.fingerprint = digest.hexdigest()
+        return self._count("SELECT count(*) FROM listed")
+
+    def count_pending(self, need: Need) -> int:
         """How many listed photos must be read."""
-        arguments = {"model": model, "classify_all": classify_all}
-        (count,) = self.connection.execute(f"SELECT count(*) {_PENDING}", arguments).fetchone()
-        return int(count)
+        return self._count(f"SELECT count(*) {_PENDING}", self._arguments(need))
 
-    def pending(self, model: str | None, classify_all: bool = False) -> Iterator[Photo]:
+    def count_waiting(self) -> int:
+        """How many listed photos failed for the time being and are not yet due again."""
+        return self._count(
+            "SELECT count(*) FROM listed JOIN photos USING (uri) "
+            "WHERE failure_kind = 'transient' AND retry_at > :now",
+            {"now": self._now},
+        )
+
+    def pending(self, need: Need) -> Iterator[Photo]:
         """The listed photos that are new, changed, failed for the time being or that another
         model looked at, in byte order. `record` may be called while this runs."""
-        last = b""
-        arguments: dict[str, Any] = {"model": model, "classify_all": classify_all}
+        return self._pages(_PENDING, self._arguments(need))
+
+    def perhaps_moved(self) -> Iterator[Photo]:
+        """New or changed photos as long as one that was classified, in byte order."""
+        return self._pages(_PERHAPS_MOVED, {})
+
+    def prediction_of(self, photo: Photo, content_key: str, model: str) -> Prediction | None:
+        """What a model saw in a photo of the same content, under whatever name."""
+        with _reported():
+            row = self.connection.execute(
+                f"SELECT {_READ_COLUMNS} FROM photos "
+                "WHERE size = ? AND content_key = ? AND model = ? LIMIT 1",
+                (photo.size, content_key, model),
+            ).fetchone()
+        return _parse_row(row).prediction if row is not None else None
+
+    def record(
+        self, readings: Iterable[Reading], model: str | None, decide: Decide | None = None
+    ) -> None:
+        """Keep what was read and decided, durably, in one transaction."""
+        columns = f"{_READ_COLUMNS}, {_DECIDED_COLUMNS}"
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        self._write_all(
+            f"INSERT OR REPLACE INTO photos ({columns}) VALUES ({marks})",
+            (_format_row(reading, model) + self._decided(reading, decide) for reading in readings),
+            revise=True,
+        )
+        self._save()
+
+    def decide_again(self, decide: Decide, threshold: float) -> int:
+        """Bring decisions that were made at another threshold up to date; returns how many."""
         query = (
-            f"SELECT listed.uri, listed.size, listed.version, listed.sidecars {_PENDING}"
-        ).replace("WHERE", "WHERE listed.uri > :last AND (") + ") ORDER BY listed.uri LIMIT 1000"
+            f"SELECT {_READ_COLUMNS} FROM photos WHERE top IS NOT NULL "
+            "AND threshold IS NOT :threshold AND uri > :last ORDER BY uri LIMIT :page"
+        )
+        count, last = 0, b""
         while True:
-            rows = self.connection.execute(query, arguments | {"last": last}).fetchall()
+            with _reported():
+                arguments = {"threshold": threshold, "last": last, "page": _PAGE}
+                rows = self.connection.execute(query, arguments).fetchall()
+            if not rows:
+                return count
+            last = rows[-1][0]
+            count += len(rows)
+            self._write_all(
+                "UPDATE photos SET status = ?, category = ?, threshold = ? WHERE uri = ?",
+                ((*decide(_parse_row(row)), row[0]) for row in rows),
+                revise=True,
+            )
+
+    def readings(self) -> Iterator[Reading]:
+        """What is known of the listed photos, in byte order; those never read are left out."""
+        columns = ", ".join(f"photos.{name}" for name in _READ_COLUMNS.split(", "))
+        with _reported():
+            cursor = self.connection.execute(
+                f"SELECT {columns} FROM listed CROSS JOIN photos USING (uri) ORDER BY listed.uri"
+            )
+            for row in cursor:
+                yield _parse_row(row)
+
+    def statuses(self) -> dict[Status, int]:
+        """How many listed photos came to what, as decided last."""
+        counts = self._grouped("status")
+        return {status: counts[status.value] for status in Status if status.value in counts}
+
+    def failures(self) -> dict[str, int]:
+        """How many listed photos failed, by kind of failure."""
+        return self._grouped("failure_kind")
+
+    def prune(self, roots: Iterable[bytes]) -> int:
+        """Forget the photos below these roots that are not listed; returns how many."""
+        forgotten = 0
+        with _reported(), self.connection:
+            for root in roots:
+                below = root.rstrip(b"/")
+                forgotten += self.connection.execute(
+                    "DELETE FROM photos WHERE (uri = ? OR (uri >= ? AND uri < ?)) "
+                    "AND uri NOT IN (SELECT uri FROM listed)",
+                    (root, below + b"/", below + b"0"),  # "0" is what follows "/"
+                ).rowcount
+        return forgotten
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever readings or decisions change."""
+        return self._count("SELECT number FROM revision")
+
+    def exported(self, out: str) -> tuple[str, str] | None:
+        """The signature and state of a table as it was written last; None for one never written."""
+        with _reported():
+            row = self.connection.execute(
+                "SELECT signature, state FROM tables WHERE out = ?", (out,)
+            ).fetchone()
+        return (str(row[0]), str(row[1])) if row is not None else None
+
+    def note_exported(self, out: str, signature: str, state: str) -> None:
+        """Remember what a table was written from, and how the file was left."""
+        self._write_all(
+            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", iter([(out, signature, state)])
+        )
+
+    def note_finished(self, summary: str) -> None:
+        """Keep the summary (JSON) of this scan."""
+        self._write_all(
+            "UPDATE scans SET finished = ?, summary = ? WHERE id = ?",
+            iter([(time.time(), summary, self._scan)]),
+        )
+
+    def _decided(self, reading: Reading, decide: Decide | None) -> tuple[Any, ...]:
+        attempts, retry_at = 0, None
+        if reading.failure is not None and reading.failure.kind is FailureKind.TRANSIENT:
+            attempts = self._attempts(reading.photo) + 1
+            retry_at = self._now + back_off(attempts)
+        status, category, threshold = decide(reading) if decide is not None else (None, None, None)
+        return (status, category, threshold, attempts, retry_at, self._scan)
+
+    def _attempts(self, photo: Photo) -> int:
+        row = self.connection.execute(
+            "SELECT attempts FROM photos WHERE uri = ? AND version = ?",
+            (os.fsencode(photo.uri), photo.version),
+        ).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def _arguments(self, need: Need) -> dict[str, Any]:
+        return {**need._asdict(), "now": self._now, "scan": self._scan}
+
+    def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:
+        with _reported():
+            (count,) = self.connection.execute(query, arguments or {}).fetchone()
+        return int(count)
+
+    def _grouped(self, column: str) -> dict[str, int]:
+        with _reported():
+            rows = self.connection.execute(
+                f"SELECT {column}, count(*) FROM listed CROSS JOIN photos USING (uri) "
+                f"WHERE {column} IS NOT NULL GROUP BY {column}"
+            ).fetchall()
+        return {str(name): int(count) for name, count in rows}
+
+    def _pages(self, query: str, arguments: dict[str, Any]) -> Iterator[Photo]:
+        """The photos of a query in pages, so that writes may come in between."""
+        page = (
+            f"SELECT listed.uri, listed.size, listed.version, listed.sidecars {query} "
+            "AND listed.uri > :last ORDER BY listed.uri LIMIT :page"
+        )
+        last = b""
+        while True:
+            with _reported():
+                bound = {**arguments, "last": last, "page": _PAGE}
+                rows = self.connection.execute(page, bound).fetchall()
             if not rows:
                 return
             last = rows[-1][0]
             for uri, size, version, sidecars in rows:
                 yield Photo(os.fsdecode(uri), size, version, tuple(json.loads(sidecars or "[]")))
 
-    def record(self, readings: Iterable[Reading], model: str | None) -> None:
-        """Keep what was read, durably, in one transaction."""
-        marks = ", ".join("?" * 14)
-        self._write_all(
-            f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({marks})",
-            (_format_row(reading, model) for reading in readings),
-        )
-
-    def readings(self) -> Iterator[Reading]:
-        """What is known of the listed photos, in byte order; those never read are left out."""
-        columns = _COLUMNS.replace("uri", "photos.uri", 1)
-        columns = columns.replace("size", "photos.size", 1).replace("version", "photos.version", 1)
-        cursor = self.connection.execute(
-            f"SELECT {columns} FROM listed JOIN photos USING (uri) ORDER BY listed.uri"
-        )
-        for row in cursor:
-            yield _parse_row(row)
-
-    def _write_all(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def _write_all(
+        self, statement: str, rows: Iterable[tuple[Any, ...]], revise: bool = False
+    ) -> None:
         remaining = iter(rows)
-        try:
-            with self.connection:
-                while batch := list(islice(remaining, _BATCH)):
-                    self.connection.executemany(statement, batch)
-        except sqlite3.Error as error:
-            raise CatalogError(
-                f"the catalog cannot be written ({error}); what was recorded before is kept: "
-                "make room or fix its folder, then run the same command again"
-            ) from error
+        with _reported(), self.connection:
+            while batch := list(islice(remaining, _BATCH)):
+                self.connection.executemany(statement, batch)
+            if revise:
+                self.connection.execute("UPDATE revision SET number = number + 1")
 
 
-def open_catalog(path: Path | None) -> Catalog:
+def open_catalog(path: str | Path | None) -> Catalog:
     """Open or create a catalog and lock it (None: a private one that vanishes when closed).
 
     Raises LockedError while another run holds it, CatalogError when it cannot be used.
     """
+    with ExitStack() as stack:
+        place = Path(path) if path is not None else None
+        if place is not None:
+            stack.enter_context(file_lock(place))
+            stack.push(_aside_when_damaged(place))
+        connection = open_database(place)
+        stack.callback(connection.close)
+        return Catalog(connection, stack.pop_all())
+
+
+def _aside_when_damaged(path: Path) -> Callable[..., None]:
+    def leave(kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, DamagedCatalogError):
+            set_aside(path)
+
+    return leave
+
+
+def back_off(attempts: int) -> float:
+    """Seconds until a photo that failed so many times in a row is tried again."""
+    if attempts <= 1:
+        return 0
+    return min(_BACK_OFF_SECONDS * 2.0 ** min(attempts - 2, 30), _BACK_OFF_LIMIT)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """SQLite's errors as ours: a damaged file is told from one that cannot be written."""
     try:
-        connection = sqlite3.connect(path if path is not None else "", timeout=0.2)
-    except sqlite3.Error as error:
-        raise CatalogError(f"{path}: cannot be opened ({error})") from error
-    try:
-        _prepare(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        if "locked" in str(error):
-            raise LockedError(f"{path}: another run is using this catalog") from error
+        yield
+    except sqlite3.OperationalError as error:
         raise CatalogError(
-            f"{path}: not a usable catalog ({error}); move it away to start afresh"
+            f"the catalog cannot be used ({error}); what was recorded before is kept: "
+            "make room or fix its folder, then run the same command again"
         ) from error
-    except BaseException:
-        connection.close()
-        raise
-    return Catalog(connection)
+    except sqlite3.DatabaseError as error:
+        raise DamagedCatalogError(f"the catalog is damaged ({error})") from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
-    # Exclusive mode locks other runs out until we close or die, and needs no shared memory file.
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("BEGIN EXCLUSIVE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    elif version != SCHEMA_VERSION:
-        raise CatalogError(
-            f"{path}: written by another version of geotag (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); use that version, or another --catalog"
-        )
-    connection.execute("COMMIT")
-    connection.execute(_LISTED)
+def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
+    for uri, size, version, sidecars in photos:
+        name = os.fsencode(uri)
+        digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
+        yield name, size, version, json.dumps(sidecars) if sidecars else None
 
 
 def _format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
-    photo, metadata, prediction, failure = reading
-    return (
+    photo, metadata, prediction, failure, content_key = reading
+    cells = (
         os.fsencode(photo.uri),
         photo.size,
         photo.version,
-        *(metadata.location or (None, None, None)),
+        (content_key or None) if prediction is not None else None,
+        *(_real(number) for number in metadata.location or (None, None, None)),
         metadata.taken_at,
         metadata.orientation,
         metadata.camera,
         model if prediction is not None else None,
         json.dumps(prediction.top) if prediction is not None else None,
-        prediction.landmark_probability if prediction is not None else None,
+        _real(prediction.landmark_probability) if prediction is not None else None,
         failure.kind.value if failure is not None else None,
         failure.reason if failure is not None else None,
     )
+    return (*cells, _checksum(cells))
+
+
+def _real(number: float | None) -> float | None:
+    """As SQLite gives it back: never an integer, never minus zero."""
+    return float(number) + 0.0 if number is not None else None
+
+
+def _checksum(cells: tuple[Any, ...]) -> int:
+    return zlib.crc32(repr(cells).encode("utf-8", "backslashreplace"))
 
 
 def _parse_row(row: tuple[Any, ...]) -> Reading:
-    (uri, size, version, latitude, longitude, altitude, taken_at, orientation, camera) = row[:9]
-    _, top, landmark_probability, failure_kind, failure_reason = row[9:]
+    """Raises DamagedCatalogError when a row is not what was written."""
+    if _checksum(row[:-1]) != row[-1]:
+        raise DamagedCatalogError(f"the catalog is damaged (the row of {os.fsdecode(row[0])!r})")
+    uri, size, version, content_key, latitude, longitude, altitude = row[:7]
+    taken_at, orientation, camera, _, top, landmark_probability, kind, reason, _ = row[7:]
     return Reading(
         Photo(os.fsdecode(uri), size, version),
         Metadata(
@@ -215,5 +402,6 @@ def _parse_row(row: tuple[Any, ...]) -> Reading:
         Prediction(tuple(Score(*pair) for pair in json.loads(top)), landmark_probability)
         if top is not None
         else None,
-        Failure(FailureKind(failure_kind), failure_reason) if failure_kind is not None else None,
+        Failure(FailureKind(kind), reason) if kind is not None else None,
+        content_key or "",
     )

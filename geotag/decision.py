@@ -70,15 +70,10 @@ class Decider:
 
     def outcome(self, reading: Reading, path: str) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
-        _, metadata, prediction, failure = reading
+        metadata, prediction, failure = reading.metadata, reading.prediction, reading.failure
         location = metadata.location
-        tag = (
-            decide(prediction, self.threshold, self.category_of)
-            if prediction is not None
-            else Tag(Status.UNREADABLE)
-        )
-        category = tag.category
-        status = Status.HAS_GPS if location is not None else tag.status
+        tag = self.tag(reading)
+        category, status = tag.category, tag.status
         inferred = category if location is None else None
         where = location or inferred
         return Outcome(
@@ -100,6 +95,15 @@ class Decider:
             model=self.model if prediction is not None else "",
             error=failure.reason if failure else "",
         )
+
+    def tag(self, reading: Reading) -> Tag:
+        """What a reading amounts to; a photo with a position may have a category as well."""
+        tag = (
+            decide(reading.prediction, self.threshold, self.category_of)
+            if reading.prediction is not None
+            else Tag(Status.UNREADABLE)
+        )
+        return tag if reading.metadata.location is None else tag._replace(status=Status.HAS_GPS)
 
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
         if prediction is None:

@@ -42,6 +42,7 @@ class Decoded(NamedTuple):
     item: Item
     pixels: NDArray[np.uint8] | None
     failure: Failure | None = None
+    content_key: str = ""
 
 
 class Loader:
@@ -76,11 +77,12 @@ class Loader:
         try:
             data = self.source.read(item.photo.uri)
             pixels = decode(data, item.header, self.input_size, self.fit)
+            content_key = self.source.content_key(item.photo, data)
         except MissingDependencyError as error:
             return Decoded(item, None, Failure(FailureKind.TRANSIENT, str(error)))
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
-        return Decoded(item, pixels)
+        return Decoded(item, pixels, content_key=content_key)
 
 
 def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from geotag.catalog import Catalog, open_catalog
-from geotag.categories import CategoryTable, load_categories
+from geotag.catalog import Catalog, Decision, Need, open_catalog
+from geotag.categories import CategoryTable, format_categories, load_categories
 from geotag.checkpoint import ModelHeader, read_header
+from geotag.database import SUFFIX
 from geotag.decision import Decider
 from geotag.engines.base import EngineOptions
-from geotag.errors import CategoryTableError, CheckpointError, UsageError
+from geotag.errors import (
+    CategoryTableError,
+    CheckpointError,
+    DamagedCatalogError,
+    PhotoError,
+    StoppedError,
+    UsageError,
+)
+from geotag.metadata import read_header as read_photo_header
 from geotag.paths import format_path
-from geotag.records import Category, Outcome, Photo, Reading, Status
+from geotag.records import Category, Outcome, Photo, Reading
 from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.base import Filters
-from geotag.writers import STDOUT, table_format, write_table
+from geotag.summary import Summary, format_summary_json
+from geotag.writers import STDOUT, table_format, table_state, write_table
+from geotag.writers.base import SCHEMA_VERSION as TABLE_VERSION
 
-CATALOG_SUFFIX = ".geotag"
+CATALOG_SUFFIX = SUFFIX
+_log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
 
 
 class ScanOptions(NamedTuple):
-    """All that a scan can be told; the defaults are the command line's."""
+    """All that a scan can be told; the defaults are the command line's.
+
+    `max_time` is in seconds.
+    """
 
     filters: Filters = Filters()
-    catalog: Path | None = None
+    catalog: str | Path | None = None
     model: Path | None = None
-    engine: str = "auto"
     engine_options: EngineOptions = EngineOptions()
     workers: int | None = None
     runner: str = "local"
@@ -45,22 +61,10 @@ class ScanOptions(NamedTuple):
     threshold: float | None = None
     top_k: int = 5
     limit: int | None = None
-
-
-class Summary(NamedTuple):
-    """What a scan did; `remaining` photos were not read, for it was stopped or had a limit."""
-
-    statuses: dict[Status, int]
-    read: int
-    unchanged: int
-    skipped: dict[str, int]
-    seconds: float
-    remaining: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many rows the table has."""
-        return sum(self.statuses.values())
+    max_time: float | None = None
+    rescan: bool = False
+    prune: bool = False
+    address: str | None = None
 
 
 class Progress:
@@ -89,25 +93,36 @@ def scan_library(
     if not texts:
         raise UsageError("nothing to scan: name at least one folder or file")
     table_format(out)
-    with open_catalog(catalog_path(out, options)) as catalog:
+    place = catalog_path(out, options)
+    try:
+        return _scan_library(texts, out, place, options, progress)
+    except DamagedCatalogError:  # it was set aside: begin anew
+        return _scan_library(texts, out, place, options, progress)
+
+
+def _scan_library(
+    texts: tuple[str, ...], out: str, place: str | None, options: ScanOptions, progress: Progress
+) -> Summary:
+    started = time.monotonic()
+    with open_catalog(place) as catalog:
         scan = Scan(texts, catalog, options, progress)
         summary = scan.read()
-        statuses: Counter[Status] = Counter()
-        write_table(out, _counted(scan.outcomes(), statuses))
-        return summary._replace(statuses=dict(statuses))
+        exported = scan.export(out)
+        summary = summary._replace(
+            statuses=catalog.statuses(),
+            failures=catalog.failures(),
+            exported=exported,
+            seconds=time.monotonic() - started,
+        )
+        catalog.note_finished(format_summary_json(summary))
+    return summary
 
 
-def catalog_path(out: str, options: ScanOptions) -> Path | None:
+def catalog_path(out: str, options: ScanOptions) -> str | None:
     """Beside the table unless told otherwise; a private one when there is no table file."""
-    if options.catalog is not None or out == STDOUT:
-        return options.catalog
-    return Path(out + CATALOG_SUFFIX)
-
-
-def _counted(rows: Iterable[Outcome], statuses: Counter[Status]) -> Iterator[Outcome]:
-    for row in rows:
-        statuses[row.status] += 1
-        yield row
+    if options.catalog is not None:
+        return os.fspath(options.catalog)
+    return None if out == STDOUT else out + CATALOG_SUFFIX
 
 
 class Scan:
@@ -122,29 +137,44 @@ class Scan:
         self.library = Library(sources, options.filters)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
+        self.need = Need(self.header.sha256, options.classify_all, options.rescan)
+        self.job = Job(
+            options.model,
+            options.engine_options,
+            options.workers or available_cores(),
+            options.classify_all,
+            options.address,
+        )
+        self._deadline = time.monotonic() + (options.max_time or float("inf"))
 
     def read(self) -> Summary:
         """List the library, and read what the catalog does not know yet."""
-        started = time.monotonic()
-        catalog, options, model = self.catalog, self.options, self.header.sha256
-        listed = catalog.note_listed(self.library.photos())
-        pending = catalog.count_pending(model, options.classify_all)
-        limit = pending if options.limit is None else min(pending, options.limit)
+        started, catalog = time.monotonic(), self.catalog
+        began = time.time()
+        listed = catalog.note_listed(self._listing())
+        forgotten = self._prune(listed) if self.options.prune else 0
+        pending = catalog.count_pending(self.need)
+        _log.info("%d photos listed, %d to read", listed, pending)
+        limit = pending if self.options.limit is None else min(pending, self.options.limit)
         self.progress.started(limit)
-        photos = islice(catalog.pending(model, options.classify_all), limit)
-        stoppable = _until(photos, self.progress.stop_requested)
-        count = 0
-        for group in _groups(RUNNERS[options.runner](self.library, self._job()).run(stoppable)):
-            catalog.record(group, model)
-            count += len(group)
-            self.progress.advanced(len(group))
+        moved = self._record(self._moved(limit)) if pending and not self.need.rescan else 0
+        count = self._record(self._pending(limit - moved)) if limit > moved else 0
+        catalog.decide_again(self._decide, self.decider.threshold)
         return Summary(
-            {},
+            catalog.statuses(),
             read=count,
             unchanged=listed - pending,
             skipped=dict(self.library.skipped),
             seconds=time.monotonic() - started,
-            remaining=pending - count,
+            remaining=pending - count - moved,
+            moved=moved,
+            waiting=catalog.count_waiting(),
+            forgotten=forgotten,
+            failures=catalog.failures(),
+            bytes_fetched=self.library.bytes_fetched,
+            model=self.decider.model,
+            threshold=self.decider.threshold,
+            started=began,
         )
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -152,15 +182,76 @@ class Scan:
         for reading in self.catalog.readings():
             yield self.decider.outcome(reading, format_path(reading.photo.uri))
 
-    def _job(self) -> Job:
-        options = self.options
-        return Job(
-            options.model,
-            options.engine,
-            options.engine_options,
-            options.workers or available_cores(),
-            options.classify_all,
-        )
+    def export(self, out: str) -> bool:
+        """Write the table unless it is there and would be the same; returns whether it was."""
+        signature = self._signature()
+        if out != STDOUT and self.catalog.exported(out) == (signature, table_state(out)):
+            return False
+        write_table(out, self.outcomes())
+        if out != STDOUT:
+            self.catalog.note_exported(out, signature, table_state(out))
+        return True
+
+    def _signature(self) -> str:
+        """What the table's bytes hang on, in short."""
+        decider = self.decider
+        parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
+        parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _listing(self) -> Iterator[Photo]:
+        """A library that is listed in part only would lose the rest of its rows: all or none."""
+        for photo in self.library.photos():
+            if self.progress.stop_requested():
+                raise StoppedError("stopped while listing; nothing was changed")
+            yield photo
+
+    def _prune(self, listed: int) -> int:
+        """An unmounted or unreadable folder is no reason to forget what was in it."""
+        if not listed or self.library.incomplete:
+            _log.warning("not everything could be listed: nothing is pruned from the catalog")
+            return 0
+        return self.catalog.prune(self.library.roots)
+
+    def _moved(self, limit: int) -> Iterator[Reading]:
+        """Photos whose content the model has seen under another name: only headers are read."""
+        model = self.need.model or ""
+        found = 0
+        for photo in self.catalog.perhaps_moved():
+            if found == limit or self._must_stop():
+                return
+            try:
+                key = self.library.content_key(photo)
+                prediction = self.catalog.prediction_of(photo, key, model) if key else None
+                if prediction is not None:
+                    header = read_photo_header(self.library, photo)
+                    found += 1
+                    yield Reading(photo, header.metadata, prediction, None, key)
+            except PhotoError as error:  # the runner meets it again, and reports it
+                _log.debug("%s: %s", photo.uri, error)
+
+    def _pending(self, limit: int) -> Iterator[Reading]:
+        photos = islice(self.catalog.pending(self.need), limit)
+        stoppable = takewhile(lambda photo: not self._must_stop(), photos)
+        runner = RUNNERS[self.options.runner](self.library, self.job)
+        yield from runner.run(self.library.ahead(stoppable))
+
+    def _record(self, readings: Iterator[Reading]) -> int:
+        count = 0
+        for group in _groups(readings):
+            self.catalog.record(group, self.need.model, self._decide)
+            count += len(group)
+            self.progress.advanced(len(group))
+        return count
+
+    def _decide(self, reading: Reading) -> Decision:
+        tag = self.decider.tag(reading)
+        slug = tag.category.slug if tag.category is not None else None
+        threshold = self.decider.threshold if reading.prediction is not None else None
+        return Decision(tag.status, slug, threshold)
+
+    def _must_stop(self) -> bool:
+        return self.progress.stop_requested() or time.monotonic() > self._deadline
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:
@@ -185,13 +276,6 @@ def available_cores() -> int:
     with suppress(AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _until(photos: Iterable[Photo], stop_requested: Callable[[], bool]) -> Iterator[Photo]:
-    for photo in photos:
-        if stop_requested():
-            return
-        yield photo
 
 
 def _groups(readings: Iterable[Reading]) -> Iterator[list[Reading]]:

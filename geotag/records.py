@@ -97,12 +97,16 @@ class Failure(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """All that was learned from one photo, before any decision."""
+    """All that was learned from one photo, before any decision.
+
+    `content_key` is the same for photos of the same content; empty when none was classified.
+    """
 
     photo: Photo
     metadata: Metadata
     prediction: Prediction | None = None
     failure: Failure | None = None
+    content_key: str = ""
 
 
 class Tag(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ MODEL = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Model file to use instead of the built-in one.",
 )
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 TOP_K_HELP = "How many of the most likely landmarks to list."
 
 
@@ -54,7 +55,9 @@ def engine_options(command: Command) -> Command:
     return command
 
 
-def start_logging(verbose: bool, quiet: bool) -> None:
-    """Log to standard error: warnings, or all with -v, or errors alone with --quiet."""
-    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="geotag: %(message)s", force=True)
+def parse_duration(text: str) -> float:
+    """A time such as 90, 90s, 30m or 6h, in seconds. Raises a usage error for what is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no time such as 90s, 30m or 6h")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from geotag.cli.options import MODEL, TOP_K_HELP, engine_options, start_logging
+from geotag.cli.logs import FORMATS, start_logging
+from geotag.cli.options import MODEL, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
-from geotag.pipeline import Progress, ScanOptions, Summary, catalog_path, scan_library
+from geotag.errors import GeotagError, LockedError
+from geotag.pipeline import Progress, ScanOptions, catalog_path, scan_library
 from geotag.records import Status
+from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
-from geotag.writers import STDOUT
+from geotag.summary import Summary, format_summary_json
+from geotag.writers import STDOUT, write_text
 
+_log = logging.getLogger(__name__)
 _FRACTION = click.FloatRange(0, 1)
 _STATUS_WORDS = {
     Status.HAS_GPS: "with a position from the camera",
@@ -28,7 +34,6 @@ _STATUS_WORDS = {
     Status.NO_LANDMARK: "without a landmark",
     Status.UNREADABLE: "could not be read (see the error column)",
 }
-INTERRUPTED = 130
 SOME_FAILED = 3
 
 
@@ -42,8 +47,8 @@ SOME_FAILED = 3
 )
 @click.option(
     "--catalog",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to remember what was read [default: TABLE.geotag].",
+    metavar="PLACE",
+    help="Where to remember what was read, a file or in a bucket [default: TABLE.geotag].",
 )
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only photos that match; repeatable."
@@ -61,29 +66,62 @@ SOME_FAILED = 3
 @click.option("--threshold", type=_FRACTION, help="Least confidence of a tag, set by hand.")
 @click.option("--top-k", type=click.IntRange(1, 10), default=5, show_default=True, help=TOP_K_HELP)
 @click.option("--limit", type=click.IntRange(0), help="Read at most this many photos.")
+@click.option(
+    "--max-time", type=parse_duration, metavar="TIME", help="Stop reading after 90s, 30m, 6h ..."
+)
+@click.option("--rescan", is_flag=True, help="Read all photos again.")
+@click.option("--prune", is_flag=True, help="Forget photos that are no longer there.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decoding threads [default: cores].")
 @engine_options
 @MODEL
+@click.option(
+    "--runner",
+    type=click.Choice(sorted(RUNNERS)),
+    default="local",
+    show_default=True,
+    help="Who reads and classifies: this machine, or a Ray cluster.",
+)
+@click.option("--address", help="Ray cluster to use, such as auto [default: one on this machine].")
+@click.option("--summary", "summary_path", metavar="FILE", help="Write a summary of the run: JSON.")
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Lines for people, or one JSON object a line.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more about what is done.")
-def scan(sources: tuple[str, ...], out: str, quiet: bool, verbose: bool, **settings: Any) -> int:
-    """Scan folders and files; write one row for each photo to a table.
+def scan(
+    sources: tuple[str, ...],
+    out: str,
+    summary_path: str | None,
+    log_format: str,
+    quiet: bool,
+    verbose: bool,
+    **settings: Any,
+) -> int:
+    """Scan folders, files and buckets; write one row for each photo to a table.
 
     A photo's own position is kept. The others are shown to the network: a landmark that it
     recognises surely enough becomes a tag, marked as inferred. Run the same command again to go
     on after an interruption or to take in new photos.
     """
-    start_logging(verbose, quiet)
+    start_logging(verbose, quiet, log_format)
     options = _scan_options(settings)
-    with _stop_on_signals() as stop:
-        progress = _Bar(stop, visible=sys.stderr.isatty() and not quiet)
+    as_json = log_format == "json"
+    with _stop_on_signals() as stop, _reported(summary_path, out) as report:
+        progress = _Bar(stop, visible=sys.stderr.isatty() and not quiet and not as_json)
         summary = scan_library(sources, out, options, progress)
         progress.close()
-    if not quiet:
+        code = _exit_code(summary, stop)
+        report.summary, report.exit_code = summary, code
+    if as_json:
+        fields = json.loads(format_summary_json(summary, table=out, exit_code=code))
+        _log.info("done", extra={"summary": fields})
+    elif not quiet:
         click.echo(format_summary(summary, out, catalog_path(out, options)), err=True)
-    if stop.requested and summary.remaining:
-        return INTERRUPTED
-    return SOME_FAILED if summary.statuses.get(Status.UNREADABLE) else 0
+    return code
 
 
 def _scan_options(settings: dict[str, Any]) -> ScanOptions:
@@ -95,10 +133,41 @@ def _scan_options(settings: dict[str, Any]) -> ScanOptions:
     return ScanOptions(filters=filters, engine_options=engine, **settings)
 
 
-class _Stop:
-    """Whether the user or the system asked to stop."""
+def _exit_code(summary: Summary, stop: _Stop) -> int:
+    if stop.signal is not None and summary.remaining:
+        return 128 + stop.signal
+    return SOME_FAILED if summary.statuses.get(Status.UNREADABLE) else 0
 
-    requested = False
+
+class _Report:
+    """What a run came to; nothing when it failed."""
+
+    summary: Summary | None = None
+    exit_code = 0
+
+
+@contextmanager
+def _reported(path: str | None, out: str) -> Iterator[_Report]:
+    """Write the run's summary, also of a run that failed, for whoever watches."""
+    report = _Report()
+    try:
+        yield report
+    except LockedError:  # the run that holds the lock has its own summary
+        raise
+    except GeotagError as error:
+        if path is not None:
+            fields = {"table": out, "error": str(error), "exit_code": error.exit_code}
+            write_text(path, json.dumps(fields, ensure_ascii=False) + "\n")
+        raise
+    if path is not None and report.summary is not None:
+        text = format_summary_json(report.summary, table=out, exit_code=report.exit_code)
+        write_text(path, text + "\n")
+
+
+class _Stop:
+    """Which signal asked to stop, if any."""
+
+    signal: int | None = None
 
 
 @contextmanager
@@ -107,10 +176,10 @@ def _stop_on_signals() -> Iterator[_Stop]:
     stop = _Stop()
 
     def request(number: int, frame: FrameType | None) -> None:
-        if stop.requested:
+        if stop.signal is not None:
             raise KeyboardInterrupt
-        stop.requested = True
-        click.echo("\ngeotag: finishing what is in flight; once more to end at once", err=True)
+        stop.signal = number
+        _log.warning("finishing what is in flight; once more to end at once")
 
     previous = {
         number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
@@ -141,7 +210,7 @@ class _Bar(Progress):
             self.bar.update(readings)
 
     def stop_requested(self) -> bool:
-        return self.stop.requested
+        return self.stop.signal is not None
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -149,18 +218,28 @@ class _Bar(Progress):
             self.bar.close()
 
 
-def format_summary(summary: Summary, out: str, catalog: Path | None) -> str:
+def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     """The closing lines of a scan."""
-    rate = summary.read / summary.seconds if summary.seconds > 0 else 0
     lines = [
         f"{summary.total} photos: {summary.read} read in {_duration(summary.seconds)} "
-        f"({rate:.0f} a second), {summary.unchanged} known from before"
+        f"({summary.rate:.0f} a second), {summary.unchanged} known from before"
     ]
     lines += [
         f"{summary.statuses[status]:8} {words}"
         for status, words in _STATUS_WORDS.items()
         if summary.statuses.get(status)
     ]
+    if summary.moved:
+        lines.append(f"{summary.moved} photos were moved or copied, and known by their content")
+    if summary.waiting:
+        lines.append(f"{summary.waiting} photos failed before and are tried again later")
+    if summary.forgotten:
+        lines.append(f"{summary.forgotten} photos that are gone were forgotten")
+    if summary.bytes_fetched:
+        lines.append(
+            f"{summary.bytes_fetched / 1e6:.1f} MB fetched, "
+            f"{summary.bytes_fetched / 1e3 / max(summary.read, 1):.1f} KB a photo"
+        )
     if summary.skipped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(summary.skipped.items()))
         lines.append(f"skipped: {reasons}")
@@ -171,7 +250,7 @@ def format_summary(summary: Summary, out: str, catalog: Path | None) -> str:
             else f"{summary.remaining} photos were not read"
         )
     if out != STDOUT:
-        lines.append(f"table: {out}")
+        lines.append(f"table: {out}" if summary.exported else f"table: {out} (as it was)")
     return "\n".join(lines)
 
 

@@ -11,12 +11,16 @@ from geotag.records import Photo, Reading
 
 
 class Job(NamedTuple):
-    """How photos are to be read and classified; None as `model` is the built-in one."""
+    """How photos are to be read and classified.
+
+    None as `model` is the built-in one; `address` is that of a cluster, where there is one.
+    """
 
     model: Path | None = None
     engine_options: EngineOptions = EngineOptions()
     workers: int = 2
     classify_all: bool = False
+    address: str | None = None
 
 
 class Runner(Protocol):

@@ -81,7 +81,7 @@ class Classifier:
         self._engine = self._pool.submit(self._build_engine)
         self._loader = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
         self._decoded: list[Decoded] = []
-        self._running: deque[tuple[list[Item], Logits]] = deque()
+        self._running: deque[tuple[list[Decoded], Logits]] = deque()
 
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
@@ -126,16 +126,17 @@ class Classifier:
         import numpy as np
 
         pixels = np.stack([d.pixels for d in self._decoded if d.pixels is not None])
-        items = [decoded.item for decoded in self._decoded]
-        self._running.append((items, self._pool.submit(self._engine.result().predict, pixels)))
+        logits = self._pool.submit(self._engine.result().predict, pixels)
+        self._running.append((self._decoded, logits))
         self._decoded = []
 
     def _finish(self) -> Iterator[Reading]:
         """The readings of the batch that was started first."""
         from geotag.decision import parse_scores
 
-        items, logits = self._running.popleft()
+        photos, logits = self._running.popleft()
         spec = self._checkpoint.spec
         predictions = parse_scores(logits.result(), spec.categories, spec.temperature)
-        for item, prediction in zip(items, predictions, strict=True):
-            yield Reading(item.photo, item.header.metadata, prediction)
+        for decoded, prediction in zip(photos, predictions, strict=True):
+            photo, header = decoded.item
+            yield Reading(photo, header.metadata, prediction, None, decoded.content_key)

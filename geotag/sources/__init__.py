@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from geotag.containers import ReadRange
@@ -44,6 +44,25 @@ class Library:
         """What all sources passed over, by reason."""
         return sum((source.skipped for source in self.sources), Counter())
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether the listing left out what it could not read."""
+        return self.skipped["unreadable folder"] > 0
+
+    @property
+    def roots(self) -> list[bytes]:
+        """Folders or files, one of which the URI of each photo is or lies below."""
+        return [root for source in self.sources for root in source.roots]
+
+    @property
+    def bytes_fetched(self) -> int:
+        """How much was read over a network."""
+        return sum(source.bytes_fetched for source in self.sources)
+
+    def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
+        """The same photos, with the headers of far ones on their way."""
+        return iter(photos)
+
     def photos(self) -> Iterator[Photo]:
         """The photos of each source in turn; one that lies in two of them comes twice."""
         for source in self.sources:
@@ -52,6 +71,10 @@ class Library:
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
         return self.by_scheme[_scheme(photo.uri)].open(photo)
+
+    def content_key(self, photo: Photo, data: bytes | None = None) -> str:
+        """The same for photos of the same content, also under other names; empty when unknown."""
+        return self.by_scheme[_scheme(photo.uri)].content_key(photo, data)
 
     def read(self, uri: str) -> bytes:
         """All bytes of a photo or sidecar."""

@@ -29,12 +29,29 @@ class Source(Protocol):
         """Counts by reason, for people."""
         ...
 
+    @property
+    def roots(self) -> list[bytes]:
+        """Folders or files, one of which the URI of each photo is or lies below."""
+        ...
+
+    @property
+    def bytes_fetched(self) -> int:
+        """How much was read over a network; 0 where there is none."""
+        ...
+
     def photos(self) -> Iterator[Photo]:
         """List the photos in the byte order of their URIs. Raises SourceError."""
         ...
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads. Raises PhotoError, also from the reads."""
+        ...
+
+    def content_key(self, photo: Photo, data: bytes | None = None) -> str:
+        """The same for photos of the same content, also under other names; empty when unknown.
+
+        `data` are the photo's bytes where the caller has them. Raises PhotoError.
+        """
         ...
 
     def read(self, uri: str) -> bytes:

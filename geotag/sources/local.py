@@ -13,6 +13,7 @@ from geotag.containers import ReadRange, sniff_format
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
+from geotag.sources.content import content_key
 
 _EXTENSIONS = frozenset(b"." + name.encode() for name in EXTENSIONS)
 # A FIFO that took a photo's place must not block the scan.
@@ -22,8 +23,11 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXE
 class LocalSource:
     """A folder, walked recursively, or a single file."""
 
+    bytes_fetched = 0
+
     def __init__(self, root: str, filters: Filters) -> None:
         self.root = os.fsencode(os.path.abspath(root))
+        self.roots = [self.root]
         self.filters = filters
         self.skipped: Counter[str] = Counter()
 
@@ -119,6 +123,13 @@ class LocalSource:
             yield lambda offset, length: _pread(descriptor, length, offset)
         finally:
             os.close(descriptor)
+
+    def content_key(self, photo: Photo, data: bytes | None = None) -> str:
+        """A key of size and samples."""
+        if data is not None:
+            return content_key(photo.uri, len(data), lambda at, length: data[at : at + length])
+        with self.open(photo) as read:
+            return content_key(photo.uri, photo.size, read)
 
     def read(self, uri: str) -> bytes:
         """All bytes of a file, up to READ_LIMIT."""

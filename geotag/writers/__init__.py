@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -42,6 +43,24 @@ def write_table(path: str, rows: Iterable[Outcome]) -> None:
                 layout.write(file, rows)
     except OSError as error:
         raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a small text whole or not at all. Raises TableError."""
+    try:
+        with atomic_file(Path(path)) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def table_state(path: str) -> str:
+    """Changes whenever the table's file does; empty when there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
 def read_table(path: Path) -> Iterator[Outcome]:

@@ -16,6 +16,7 @@ from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
 from geotag.writers import read_table
 from tests.conftest import WritePhoto, gps_ifd, picture
+from tests.dng import dng_bytes
 
 
 @pytest.fixture
@@ -148,11 +149,15 @@ def test_limit_and_going_on(library: Path, tmp_path: Path, options: ScanOptions)
 
 def test_stopping_keeps_what_was_done(library: Path, tmp_path: Path, options: ScanOptions) -> None:
     class Stop(Progress):
-        asked = 0
+        asked: int | None = None
+
+        def started(self, pending: int) -> None:
+            self.asked = 0
 
         def stop_requested(self) -> bool:
-            self.asked += 1
-            return self.asked > 4
+            if self.asked is not None:
+                self.asked += 1
+            return self.asked is not None and self.asked > 4
 
     table = tmp_path / "tags.csv"
     summary = scan_library([str(library)], str(table), options, Stop())
@@ -197,6 +202,14 @@ def test_heic(tmp_path: Path, options: ScanOptions) -> None:
     pillow_heif.from_pillow(picture("taj_mahal")).save(tmp_path / "photos" / "taj.heic")
     (row,) = scan(tmp_path / "photos", tmp_path / "tags.csv", options).values()
     assert (row.status, row.landmark) == (Status.TAGGED, "Taj Mahal")
+
+
+def test_raw_by_its_preview(tmp_path: Path, options: ScanOptions) -> None:
+    pytest.importorskip("rawpy")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "taj.dng").write_bytes(dng_bytes(picture("taj_mahal", (640, 480))))
+    (row,) = scan(tmp_path / "photos", tmp_path / "tags.csv", options).values()
+    assert (row.status, row.landmark, row.camera) == (Status.TAGGED, "Taj Mahal", "geotag test")
 
 
 def test_an_extra_that_is_missing_is_named(
