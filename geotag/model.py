@@ -17,7 +17,37 @@ def _mobilenet_v2(num_classes: int) -> nn.Module:
     return network
 
 
+class LeNet(nn.Module):
+    """LeNet-5 (LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998).
+
+    With rectifiers, colour input and a pooling that takes pictures of any size.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 6, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(5),
+            nn.Flatten(),
+            nn.Linear(400, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(84, num_classes)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits (N, num_classes) of pictures (N, 3, S, S)."""
+        logits: torch.Tensor = self.classifier(self.features(pictures))
+        return logits
+
+
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "lenet": LeNet,
     "mobilenet_v2": _mobilenet_v2,
 }
 
