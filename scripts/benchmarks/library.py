@@ -212,3 +212,9 @@ def _gps(rng: random.Random) -> dict[int, object]:
 
 def _degrees(rng: random.Random, limit: int) -> tuple[tuple[int, int], ...]:
     return (rng.randrange(limit), 1), (rng.randrange(60), 1), (rng.randrange(6000), 100)
+
+
+def pictures_in(folder: Path | None, limit: int = 200) -> list[Path]:
+    """Pictures below a folder, evenly chosen; none for None."""
+    found = sorted(folder.rglob("*.jpg")) if folder is not None else []
+    return found[:: max(1, len(found) // limit)]

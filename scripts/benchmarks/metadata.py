@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks.library import Kind, make_library
-from benchmarks.timing import paired, paired_ratio, report, run_quietly
+from benchmarks.timing import paired, ratio, report, run_quietly
 
 _PIEXIF = """
 import csv, os, sys, piexif
@@ -70,7 +70,7 @@ def command(
         seconds = paired(runs, repeats)
     counts = dict.fromkeys(runs, count)
     notes = {
-        f"times {name}": paired_ratio(seconds, counts, "geotag scan", name)
+        f"times {name}": ratio(seconds, counts, "geotag scan", name).clock
         for name in runs
         if name != "geotag scan"
     }

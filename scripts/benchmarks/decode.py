@@ -1,0 +1,124 @@
+"""Decoding JPEGs to the network's input: whole or to scale, in threads or processes.
+
+What did not pay, and is not in geotag: simplejpeg (libjpeg-turbo without Pillow) instead of
+Pillow's draft mode; processes instead of threads, for the decoder lets go of the interpreter's
+lock; mapping files instead of reading them. `--peers` measures the first two again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_library, pictures_in
+from benchmarks.timing import paired, report
+from geotag.loader import decode
+from geotag.metadata import Header
+from geotag.records import Metadata
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT_SIZE = 240
+_HEADER = Header("jpeg", Metadata())
+
+
+def to_scale(path: Path) -> NDArray[np.uint8]:
+    """As geotag decodes."""
+    return decode(path.read_bytes(), _HEADER, INPUT_SIZE, "squash")
+
+
+def whole(path: Path) -> NDArray[np.uint8]:
+    """All pixels, then an antialiased resize."""
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.load()
+        size = (INPUT_SIZE, INPUT_SIZE)
+        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+
+
+def simplejpeg_to_scale(path: Path) -> NDArray[np.uint8]:
+    """As geotag, by libjpeg-turbo's own interface."""
+    import simplejpeg
+
+    pixels = simplejpeg.decode_jpeg(
+        path.read_bytes(), min_height=INPUT_SIZE, min_width=INPUT_SIZE, min_factor=1
+    )
+    size = (INPUT_SIZE, INPUT_SIZE)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def _all(pool: Executor, how: Callable[[Path], object], paths: list[Path]) -> None:
+    for _ in pool.map(how, paths, chunksize=4):
+        pass
+
+
+@click.command("decode")
+@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
+@click.option("--count", default=96, show_default=True, help="Photos of each size.")
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of scenes to use.")
+@click.option("--peers/--no-peers", default=True, help="Run what geotag does not use, too.")
+@click.option("--quick", is_flag=True, help="A quarter of the photos, three repeats.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+def command(
+    library: Path | None,
+    count: int,
+    repeats: int,
+    pictures: Path | None,
+    peers: bool,
+    quick: bool,
+    out: Path | None,
+) -> None:
+    """Files in the page cache, pixels thrown away."""
+    if quick:
+        count, repeats = count // 4, 3
+    library = library or Path(tempfile.gettempdir(), "geotag-benchmark")
+    cores = os.cpu_count() or 1
+    for name, size in (("12 megapixels", MEGAPIXELS_12), ("800 pixels", PIXELS_800)):
+        folder = library / f"decode-{count}-{size[0]}"
+        paths = make_library(folder, count, Kind(size), pictures_in(pictures))
+        with ThreadPoolExecutor(cores) as threads, ThreadPoolExecutor(1) as one:
+            runs = {
+                "to scale, all cores": partial(_all, threads, to_scale, paths),
+                "to scale, one core": partial(_all, one, to_scale, paths),
+                "whole, one core": partial(_all, one, whole, paths),
+            }
+            with suppress(ImportError):
+                import simplejpeg  # noqa: F401
+
+                if peers:
+                    how = simplejpeg_to_scale
+                    runs["simplejpeg, all cores"] = partial(_all, threads, how, paths)
+            with ProcessPoolExecutor(cores) as processes:
+                if peers:
+                    runs["to scale, processes"] = partial(_all, processes, to_scale, paths)
+                    _all(processes, to_scale, paths[:8])
+                seconds = paired(runs, repeats)
+        difference = max(
+            float(np.abs(to_scale(p).astype(int) - whole(p)).mean()) for p in paths[:16]
+        )
+        report(
+            f"decoding {name}",
+            seconds,
+            dict.fromkeys(runs, count),
+            "whole, one core",
+            out and out.with_stem(f"{out.stem}-{size[0]}"),
+            {"greatest mean difference of a photo's pixels from whole decoding": difference},
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    command(arguments)

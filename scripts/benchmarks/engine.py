@@ -1,0 +1,136 @@
+"""The network alone: every engine and number type, beside eager PyTorch in float32.
+
+What did not pay, and is not in geotag: larger batches on processors (eight photos fit a core's
+cache, 32 do not); one batch over all cores instead of one a core; eager bfloat16 on processors
+for depthwise networks. `--peers` measures the first two again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.library import draw_scene
+from benchmarks.timing import paired, ratio, report
+from geotag.checkpoint import Checkpoint, load_checkpoint
+from geotag.decision import parse_scores
+from geotag.engines import build_engine
+from geotag.engines.base import Engine, EngineOptions
+from geotag.errors import EngineError, MissingDependencyError
+from geotag.transforms import preprocess
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REFERENCE = "pytorch float32"
+_TRIED = (
+    ("openvino", "float32"),
+    ("openvino", "bfloat16"),
+    ("openvino", "float16"),
+    ("onnx", "float32"),
+    ("pytorch", "bfloat16"),
+)
+
+
+def pixels_for(checkpoint: Checkpoint, pictures: list[Path], count: int) -> NDArray[np.uint8]:
+    """The network's input: pictures from files, else drawn scenes."""
+    size, fit = checkpoint.spec.input_size, checkpoint.spec.fit
+    if pictures:
+        images = [Image.open(path) for path in pictures[:count]]
+    else:
+        images = [draw_scene((400, 300), seed) for seed in range(count)]
+    return np.stack([preprocess(image, size, fit) for image in images])
+
+
+def run_on_lanes(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """All photos, from as many threads as the engine has lanes."""
+    size = engine.batch_size
+    batches = [pixels[at : at + size] for at in range(0, len(pixels), size)]
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        return np.concatenate(list(pool.map(engine.predict, batches)))
+
+
+def engines(checkpoint: Checkpoint, peers: bool) -> dict[str, Engine]:
+    """All engines that can be built here, by what they are."""
+    cores = os.cpu_count() or 1
+    built = {}
+    for name, dtype in (("pytorch", "float32"), *_TRIED):
+        try:
+            options = EngineOptions(name, "cpu", dtype)
+            built[f"{name} {dtype}"] = build_engine(checkpoint, options, cores)
+        except (EngineError, MissingDependencyError) as error:
+            click.echo(f"{name} {dtype}: {error}", err=True)
+    if peers and "openvino bfloat16" in built:
+        options = EngineOptions("openvino", "cpu", "bfloat16", 32)
+        built["openvino bfloat16, batches of 32"] = build_engine(checkpoint, options, cores)
+        built["openvino bfloat16, one lane of all cores"] = build_engine(checkpoint, options, 1)
+    return built
+
+
+@click.command("engine")
+@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
+@click.option("--count", default=512, show_default=True, help="Photos.")
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of scenes to use.")
+@click.option("--peers/--no-peers", default=True, help="Run what geotag does not use, too.")
+@click.option("--quick", is_flag=True, help="A quarter of the photos, three repeats.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+def command(
+    model: Path | None,
+    count: int,
+    repeats: int,
+    pictures: Path | None,
+    peers: bool,
+    quick: bool,
+    out: Path | None,
+) -> None:
+    """Pixels in memory, engines loaded; agreement is with eager PyTorch in float32."""
+    if quick:
+        count, repeats = count // 4, 3
+    checkpoint = load_checkpoint(model)
+    files = sorted(pictures.rglob("*.jpg")) if pictures else []
+    pixels = pixels_for(checkpoint, files[:: max(1, len(files) // count)], count)
+    runs: dict[str, Callable[[], object]] = {}
+    notes: dict[str, object] = {}
+    expected = None
+    for name, engine in engines(checkpoint, peers).items():
+        logits = run_on_lanes(engine, pixels)
+        expected = logits if expected is None else expected
+        notes[f"{name}: same first choice, greatest difference of a score"] = agreement(
+            checkpoint, logits, expected
+        )
+        runs[name] = lambda engine=engine: run_on_lanes(engine, pixels)  # type: ignore[misc]
+    timings = paired(runs, repeats)
+    counts = dict.fromkeys(runs, len(pixels))
+    fastest = max(runs, key=lambda name: ratio(timings, counts, name, REFERENCE).processor)
+    notes["fastest"] = fastest
+    report(f"engines on {checkpoint.header.name}", timings, counts, REFERENCE, out, notes)
+
+
+def agreement(
+    checkpoint: Checkpoint, logits: NDArray[np.float32], expected: NDArray[np.float32]
+) -> str:
+    """How often the first choice is the same, and by how much scores differ at most."""
+    spec = checkpoint.spec
+    pairs = list(
+        zip(
+            parse_scores(logits, spec.categories, spec.temperature),
+            parse_scores(expected, spec.categories, spec.temperature),
+            strict=True,
+        )
+    )
+    same = sum(a.top[0].slug == b.top[0].slug for a, b in pairs) / len(pairs)
+    difference = max(abs(a.top[0].confidence - b.top[0].confidence) for a, b in pairs)
+    return f"{same:.2%}, {difference:.4f}"
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    command(arguments)

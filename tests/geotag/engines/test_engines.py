@@ -1,0 +1,166 @@
+"""One contract for all engines: the same scores as PyTorch in float32, whatever the batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geotag.checkpoint import Checkpoint, load_checkpoint
+from geotag.engines import ENGINES, build_engine, choose_engine
+from geotag.engines.base import Engine, EngineOptions
+from geotag.errors import CheckpointError, EngineError
+from geotag.transforms import preprocess
+from tests.conftest import COLOURS, picture
+
+_NEEDS = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnxscript")}
+# Of the greatest logit: what 8 bits of mantissa leave after a few layers.
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05}
+_KINDS = [
+    pytest.param(engine, dtype, id=f"{engine} {dtype}")
+    for engine in sorted(ENGINES)
+    for dtype in ("float32", "bfloat16")
+    if (engine, dtype) != ("onnx", "bfloat16")
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(model_path: Path) -> Checkpoint:
+    return load_checkpoint(model_path)
+
+
+@pytest.fixture(scope="module")
+def pixels(checkpoint: Checkpoint) -> np.ndarray:
+    colours = list(COLOURS) * 3
+    size = checkpoint.spec.input_size
+    return np.stack([preprocess(picture(c, seed=n), size) for n, c in enumerate(colours)])
+
+
+@pytest.fixture(scope="module")
+def expected(checkpoint: Checkpoint, pixels: np.ndarray) -> np.ndarray:
+    """Logits by PyTorch's own layers, without any engine."""
+    import torch
+
+    from geotag.engines.pytorch import load_network
+
+    with torch.inference_mode():
+        return load_network(checkpoint)(torch.from_numpy(pixels)).numpy()
+
+
+def _build(
+    checkpoint: Checkpoint, name: str, dtype: str = "float32", lanes: int = 1, size: int = 4
+) -> Engine:
+    for module in _NEEDS.get(name, ()):
+        pytest.importorskip(module)
+    return build_engine(checkpoint, EngineOptions(name, "cpu", dtype, size), lanes)
+
+
+@pytest.mark.parametrize(("name", "dtype"), _KINDS)
+def test_logits_are_pytorchs(
+    checkpoint: Checkpoint, pixels: np.ndarray, expected: np.ndarray, name: str, dtype: str
+) -> None:
+    engine = _build(checkpoint, name, dtype)
+    logits = np.concatenate([engine.predict(pixels[at : at + 4]) for at in range(0, 12, 4)])
+    assert logits.dtype == np.float32
+    assert logits.shape == expected.shape
+    assert np.abs(logits - expected).max() <= _TOLERANCE[dtype] * np.abs(expected).max()
+    assert (logits.argmax(1) == expected.argmax(1)).all()
+    assert len({int(label) for label in logits.argmax(1)}) == len(COLOURS)
+
+
+@pytest.mark.parametrize(("name", "dtype"), _KINDS)
+def test_a_photo_does_not_depend_on_its_neighbours(
+    checkpoint: Checkpoint, pixels: np.ndarray, name: str, dtype: str
+) -> None:
+    engine = _build(checkpoint, name, dtype)
+    together = engine.predict(pixels[:4])
+    alone = np.concatenate([engine.predict(pixels[at : at + 1]) for at in range(4)])
+    three = engine.predict(pixels[1:4])
+    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(three, together[1:], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_lanes_run_side_by_side(checkpoint: Checkpoint, pixels: np.ndarray, name: str) -> None:
+    engine = _build(checkpoint, name, lanes=2)
+    one_by_one = [engine.predict(pixels[at : at + 4]) for at in range(0, 12, 4)] * 8
+    with ThreadPoolExecutor(4) as pool:
+        side_by_side = list(pool.map(lambda at: engine.predict(pixels[at : at + 4]), [0, 4, 8] * 8))
+    np.testing.assert_allclose(side_by_side, one_by_one, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_predict_leaves_its_input_alone(
+    checkpoint: Checkpoint, pixels: np.ndarray, name: str
+) -> None:
+    batch = pixels[:2].copy()
+    batch.flags.writeable = False
+    first = _build(checkpoint, name).predict(batch).copy()
+    np.testing.assert_array_equal(batch, pixels[:2])
+    engine = _build(checkpoint, name)
+    kept = engine.predict(batch)
+    engine.predict(pixels[4:8])
+    np.testing.assert_allclose(kept, first, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_a_device_that_is_not_there(checkpoint: Checkpoint, name: str) -> None:
+    for module in _NEEDS.get(name, ()):
+        pytest.importorskip(module)
+    with pytest.raises(EngineError, match="cuda:99"):
+        build_engine(checkpoint, EngineOptions(name, "cuda:99"))
+
+
+def test_an_unknown_engine(checkpoint: Checkpoint) -> None:
+    with pytest.raises(EngineError, match="known: auto, onnx, openvino, pytorch"):
+        build_engine(checkpoint, EngineOptions("abacus"))
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_weights_that_do_not_fit(checkpoint: Checkpoint, name: str) -> None:
+    for module in _NEEDS.get(name, ()):
+        pytest.importorskip(module)
+    tensors = {**checkpoint.tensors, "stray": np.zeros(3, np.float32)}
+    header = checkpoint.header._replace(sha256="0" * 64)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        build_engine(Checkpoint(header, tensors), EngineOptions(name, "cpu"))
+
+
+def test_auto_takes_the_processors_engine_where_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("geotag.engines.has_gpu", lambda: False)
+    assert choose_engine(EngineOptions()) == "openvino"
+    assert choose_engine(EngineOptions(device="cuda")) == "pytorch"
+    monkeypatch.setattr("geotag.engines.has_gpu", lambda: True)
+    assert choose_engine(EngineOptions()) == "pytorch"
+    assert choose_engine(EngineOptions(device="cpu")) == "openvino"
+
+
+def test_auto_without_optional_packages_is_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geotag.engines.find_spec", lambda name: None)
+    assert choose_engine(EngineOptions(device="cpu")) == "pytorch"
+
+
+def test_a_converted_model_runs_without_torch(model_path: Path) -> None:
+    pytest.importorskip("openvino")
+    code = (
+        "import sys, numpy as np, pathlib\n"
+        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.engines import build_engine\n"
+        "from geotag.engines.base import EngineOptions\n"
+        "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
+        "engine = build_engine(checkpoint, EngineOptions('openvino', 'cpu'))\n"
+        "size = checkpoint.spec.input_size\n"
+        "engine.predict(np.zeros((1, size, size, 3), np.uint8))\n"
+        "print('torch' in sys.modules)"
+    )
+    _build(load_checkpoint(model_path), "openvino")
+    command = [sys.executable, "-W", "error", "-c", code, str(model_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
