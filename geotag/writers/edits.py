@@ -86,9 +86,12 @@ def format_edits(edits: Iterable[Edit]) -> bytes:
 def parse_edits(packed: bytes) -> tuple[Edit, ...]:
     """The reverse of `format_edits`. Raises ValueError when the bytes are none of its."""
     try:
-        data = zlib.decompressobj().decompress(packed, _UNPACKED_LIMIT)
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(packed, _UNPACKED_LIMIT)
     except zlib.error as error:
         raise ValueError(f"damaged edits ({error})") from error
+    if not unpacker.eof:
+        raise ValueError("damaged edits (cut short)")
     edits: list[Edit] = []
     at = 0
     while at < len(data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from geotag.containers import sniff_format
@@ -17,6 +17,7 @@ from geotag.writers.claim import (
     union,
 )
 from geotag.writers.edits import CannotEmbedError, Edit, apply_edits, trimmed
+from geotag.writers.exif_claim import format_word
 from geotag.writers.iim import Iim, IimError, can_hold, edit_keywords, parse_iim
 from geotag.writers.tiff import (
     MAKER_NOTE,
@@ -28,6 +29,7 @@ from geotag.writers.tiff import (
     parse_tiff,
 )
 from geotag.writers.xmp import XmpError, XmpPacket, new_packet, parse_packet
+from geotag.writers.xmp_claim import Previous
 
 EMBEDDABLE = frozenset(("jpeg", "webp"))
 WROTE_IIM = "IPTC:Keywords"
@@ -55,10 +57,17 @@ class Blocks(NamedTuple):
     tiff: Tiff | None = None
     iim: Iim | None = None
 
-    def surroundings(self) -> Surroundings:
-        """What the blocks other than XMP say."""
-        words = union((*(self.iim.keywords if self.iim else ()), *exif_claim.keywords(self.tiff)))
-        return Surroundings(words, self.iim.places if self.iim else {})
+    def surroundings(self, previous: Previous | None) -> Surroundings:
+        """What the blocks other than XMP say, without what geotag wrote there before."""
+        wrote = previous.wrote if previous else frozenset()
+        own = previous.landmark if previous else ""
+        words: list[str] = []
+        for keywords, mark in (
+            (self.iim.keywords if self.iim else (), WROTE_IIM),
+            (exif_claim.keywords(self.tiff), exif_claim.WROTE_KEYWORDS),
+        ):
+            words += (w for w in keywords if mark not in wrote or w not in (own, format_word(own)))
+        return Surroundings(union(words), self.iim.places if self.iim else {})
 
 
 Layout = jpeg.Layout | webp.Layout
@@ -128,8 +137,8 @@ class _Drafter:
             return Draft()
         measured = measured or self._is_measured_in_xmp()
         fields = xmp_claim.snapshot(self.packet)
-        around = self.blocks.surroundings()
-        flat = union((*self.packet.items("dc:subject"), *around.keywords))
+        around = self.blocks.surroundings(self.previous)
+        flat = union((*self._foreign_subjects(), *around.keywords))
         exif_changes = exif_claim.plan_exif(
             self.blocks.tiff, self.claim, self.previous, flat, measured
         )
@@ -151,6 +160,11 @@ class _Drafter:
         changes = (*self._exif_diff(exif_inner), *self._iim_diff(iim_edits), *changes)
         return Draft(edits, changes, tuple(self.notes))
 
+    def _foreign_subjects(self) -> Iterator[str]:
+        previous = self.previous
+        own = previous.landmark if previous and "dc:subject" in previous.wrote else ""
+        return (word for word in self.packet.items("dc:subject") if word != own)
+
     def _is_measured_in_xmp(self) -> bool:
         """A position in the packet is never ours: embedded ones stand in the Exif block."""
         return any(self.packet.has(f"exif:GPS{name}") for name in ("Latitude", "Longitude"))
@@ -163,9 +177,7 @@ class _Drafter:
         xmp_claim.add_claim(self.packet, self.claim, around, positions=False, measured=True)
         xmp_claim.note_written(self.packet, wrote)
 
-    def _exif_inner(
-        self, changes: Mapping[Tag, Value | None]
-    ) -> tuple[Edit, ...] | bytes:
+    def _exif_inner(self, changes: Mapping[Tag, Value | None]) -> tuple[Edit, ...] | bytes:
         if not changes:
             return ()
         if self.blocks.tiff is None:
@@ -227,9 +239,7 @@ class _Drafter:
         )
 
 
-def _wrote_elsewhere(
-    changes: Mapping[Tag, Value | None], iim_edits: tuple[Edit, ...]
-) -> set[str]:
+def _wrote_elsewhere(changes: Mapping[Tag, Value | None], iim_edits: tuple[Edit, ...]) -> set[str]:
     """What geotag:Wrote says of the blocks other than XMP."""
     names = {
         exif_claim.XP_KEYWORDS: exif_claim.WROTE_KEYWORDS,

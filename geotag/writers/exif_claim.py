@@ -108,7 +108,7 @@ def plan_exif(
 
 
 def format_keywords(words: tuple[str, ...]) -> bytes:
-    """XPKeywords as Windows writes them; a semicolon inside a word would split it."""
+    """XPKeywords as Windows writes them."""
     return (";".join(words) + "\0").encode("utf-16-le")
 
 
@@ -117,13 +117,15 @@ def _keywords_wanted(
 ) -> tuple[str, ...]:
     words = keywords(tiff)
     if previous and WROTE_KEYWORDS in previous.wrote and not _is_same(claim, previous):
-        words = tuple(word for word in words if word != _word(previous.landmark))
+        words = tuple(word for word in words if word != format_word(previous.landmark))
     if claim is None:
         return words
-    return union(words or (_word(other) for other in others), _word(claim.landmark.name))
+    present = words or (format_word(other) for other in others)
+    return union(present, format_word(claim.landmark.name))
 
 
-def _word(text: str) -> str:
+def format_word(text: str) -> str:
+    """A keyword as XPKeywords can hold it: a semicolon would split it."""
     return text.replace(";", ",")
 
 

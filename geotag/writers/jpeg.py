@@ -66,9 +66,7 @@ def parse_layout(data: bytes) -> Layout:
     )
 
 
-def _only(
-    segments: tuple[Segment, ...], marker: int, prefix: bytes, what: str
-) -> Segment | None:
+def _only(segments: tuple[Segment, ...], marker: int, prefix: bytes, what: str) -> Segment | None:
     found = [s for s in segments if s.marker == marker and s.payload.startswith(prefix)]
     if len(found) > 1:
         raise CannotEmbedError(f"it holds several {what}")
@@ -113,10 +111,10 @@ def insert_block(layout: Layout, name: str, block: bytes) -> Edit:
 
 
 def _front(layout: Layout) -> int:
-    """Behind the JFIF header, which must come first where there is one."""
+    """Behind the headers of JFIF (which must come first), JFXX or CIFF, where there are any."""
     at = 2
     for segment in layout.segments:
-        if segment.marker != _APP0 or segment.payload[:4] not in (b"JFIF", b"JFXX"):
+        if segment.marker != _APP0:
             break
         at = segment.end
     return at

@@ -181,9 +181,7 @@ def _cleaned_up(temporary: str) -> Iterator[None]:
         raise
 
 
-def _write_temporary(
-    original: Original, new: bytes, temporary: str, mtime_ns: int | None
-) -> None:
+def _write_temporary(original: Original, new: bytes, temporary: str, mtime_ns: int | None) -> None:
     status = original.status
     descriptor = os.open(temporary, _CREATE_FLAGS, 0o666 if status is None else 0o600)
     try:

@@ -126,9 +126,7 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     previous = xmp_claim.read_previous(packet)
     own = previous.landmark if previous and _KEYWORDS in previous.wrote else ""
     places = {name: packet.text(name) for name in xmp_claim.PLACES if packet.text(name)}
-    return Surroundings(
-        tuple(word for word in words if word != own), {} if previous else places
-    )
+    return Surroundings(tuple(word for word in words if word != own), {} if previous else places)
 
 
 def _packet(block: bytes | None) -> XmpPacket | None:

@@ -1,0 +1,82 @@
+"""exiftool as the judge of what a write did to a file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+needs_exiftool = pytest.mark.skipif(
+    shutil.which("exiftool") is None, reason="exiftool, the judge of these tests, is not installed"
+)
+
+Tags = dict[str, Any]
+
+# What `geotag write` is meant to touch, as exiftool names it.
+INTENDED = re.compile(
+    r"XMP-geotag:\w+"
+    r"|XMP-dc:Subject|XMP-lr:HierarchicalSubject|XMP-digiKam:TagsList"
+    r"|XMP-iptcExt:LocationShown\w*"
+    r"|XMP-photoshop:(City|State|Country)|XMP-iptcCore:(Location|CountryCode)"
+    r"|(IFD0|File|IFD1):XPKeywords"
+    r"|GPS:GPSDest(Latitude|Longitude)(Ref)?"
+    r"|IPTC:(Keywords|CodedCharacterSet)|Photoshop:IPTCDigest|File:CurrentIPTCDigest"
+    r"|Composite:GPSDest(Latitude|Longitude)"
+    r"|System:(FileSize|FileAccessDate|FileInodeChangeDate)"
+)
+INTENDED_GPS = re.compile(
+    r"GPS:GPS(Latitude|Longitude)(Ref)?|GPS:GPS(MapDatum|ProcessingMethod|HPositioningError)"
+    r"|Composite:GPS(Latitude|Longitude|Position)(Ref)?"
+)
+# What may be new where it was missing, but must not change.
+ADDED = re.compile(
+    r"GPS:GPSVersionID|File:ExifByteOrder|XMP-x:XMPToolkit"
+    # The header of the extended WebP format repeats the size.
+    r"|RIFF:(WebP_Flags|ImageWidth|ImageHeight)"
+)
+# File offsets, which move when something grows before them; the data there must be the same.
+OFFSET = re.compile(r"(ThumbnailOffset|PreviewImageStart|MPImageStart|OtherImageStart|\w+Offset)$")
+
+
+def read_tags(folder: Path) -> dict[str, Tags]:
+    """All that exiftool knows of each file below a folder, by relative path.
+
+    Also what is unknown, duplicate and binary.
+    """
+    command = ["exiftool", "-j", "-G1:4", "-a", "-u", "-U", "-b", "-r", "-charset",
+               "filename=utf8", "."]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    return {entry["SourceFile"].removeprefix("./"): entry for entry in json.loads(done.stdout)}
+
+
+def unintended(before: Tags, after: Tags, gps: bool = False) -> dict[str, tuple[Any, Any]]:
+    """The differences that `geotag write` must not make."""
+    return {
+        key: (before.get(key), after.get(key))
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key)
+        and not _is_meant(key.replace(":Copy", ":_Copy"), before.get(key), after.get(key), gps)
+    }
+
+
+def _is_meant(key: str, old: Any, new: Any, gps: bool) -> bool:
+    group, _, name = key.partition(":")
+    name = name.rpartition(":")[2]
+    plain = f"{group}:{name}"
+    if INTENDED.fullmatch(plain) or (gps and INTENDED_GPS.fullmatch(plain)):
+        return True
+    if old is None and ADDED.fullmatch(plain):
+        return True
+    if plain == "RIFF:WebP_Flags":
+        return set(str(new).split(", ")) - {"XMP", "EXIF"} == set(str(old).split(", ")) - {
+            "XMP",
+            "EXIF",
+        }
+    if plain == "File:FileType":
+        return (old, new) == ("WEBP", "Extended WEBP")
+    return OFFSET.search(name) is not None and isinstance(old, int) and isinstance(new, int)

@@ -1,0 +1,130 @@
+"""exiftool sees exactly the intended differences, in generated and in real files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from geotag.categories import load_categories
+from geotag.database import open_database
+from geotag.journal import Journal
+from geotag.records import Outcome, Status, TopCategory
+from geotag.writeback import Action, WriteOptions, WriteResult, revert_run, write_run
+from tests.geotag.writers.judge import needs_exiftool, read_tags, unintended
+from tests.geotag.writers.kinds import embeddable, refused, sidecar_only
+
+_COMPLAINT = re.compile(r"ExifTool:.*(Warning|Error)")
+Snapshot = dict[str, tuple[bytes, int]]
+
+
+def rows_for(folder: Path) -> list[Outcome]:
+    """A row for each photo, with the landmarks of the table in turn."""
+    categories = list(load_categories())
+    names = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".xmp")
+    rows = []
+    for number, path in enumerate(names):
+        c = categories[number % len(categories)]
+        top = (TopCategory(c.id, c.slug, c.name, 0.97),)
+        rows.append(
+            Outcome(
+                str(path),
+                Status.TAGGED,
+                c.latitude,
+                c.longitude,
+                None,
+                "inferred",
+                c.radius_m,
+                c.name,
+                c.id,
+                0.97,
+                c.city,
+                c.country,
+                top_k=top,
+                model="net-0123456789ab",
+            )
+        )
+    return rows
+
+
+def snapshot(folder: Path) -> Snapshot:
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def judge(folder: Path, catalog: Path, gps: bool) -> Counter[Action]:
+    """Write, let exiftool compare, write again, revert, compare bytes and times."""
+    rows = rows_for(folder)
+    old, before = snapshot(folder), read_tags(folder)
+    connection = open_database(catalog)
+    options = WriteOptions(position=gps)
+    results = list(write_run(rows, connection, options, "test"))
+    after = read_tags(folder)
+    assert before.keys() <= after.keys()
+    differences = {name: unintended(before[name], after[name], gps) for name in before}
+    assert {name: d for name, d in differences.items() if d} == {}
+    check_sidecars(after.keys() - before.keys(), after)
+    again = list(write_run(rows, connection, options, "test"))
+    assert {r.action for r in again} <= {Action.UNCHANGED, Action.FAILED}
+    check_revert(connection, folder, old)
+    connection.close()
+    return Counter(actions(results))
+
+
+def actions(results: Iterable[WriteResult]) -> Iterable[Action]:
+    return (result.action for result in results)
+
+
+def check_sidecars(names: Iterable[str], tags: dict[str, dict[str, object]]) -> None:
+    for name in names:
+        assert name.endswith(".xmp")
+        assert not [key for key in tags[name] if _COMPLAINT.search(key)], name
+        assert any(key.startswith("XMP-iptcExt:LocationShown") for key in tags[name])
+
+
+def check_revert(connection: object, folder: Path, old: Snapshot) -> None:
+    journal = Journal(connection)  # type: ignore[arg-type]
+    for run in reversed(journal.runs()):
+        assert {r.action for r in revert_run(journal, run.id)} == {Action.REVERTED}
+    assert snapshot(folder) == old
+
+
+@needs_exiftool
+@pytest.mark.parametrize("gps", [False, True], ids=["tags", "gps"])
+def test_generated_files(tmp_path: Path, gps: bool, record_property: object) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    makers = [*embeddable(), *((n, m) for n, m, _ in refused()), *sidecar_only()]
+    for number, (name, maker) in enumerate(makers):
+        path = folder / name
+        path.write_bytes(maker())
+        os.utime(path, ns=(10**18, 10**18 + number))
+    counts = judge(folder, tmp_path / "t.geotag", gps)
+    record_property("files_judged", len(makers))  # type: ignore[operator]
+    print(f"{len(makers)} generated files judged: {dict(counts)}")
+    assert counts == {Action.WRITTEN: len(makers)}
+
+
+@needs_exiftool
+@pytest.mark.realdata
+@pytest.mark.parametrize("gps", [False, True], ids=["tags", "gps"])
+def test_real_camera_files(
+    tmp_path: Path, shared_data: Path, gps: bool, record_property: object
+) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(shared_data / "exif", folder, ignore=shutil.ignore_patterns("README*", "*.rst"))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    count = sum(path.is_file() for path in folder.rglob("*"))
+    counts = judge(folder, tmp_path / "t.geotag", gps)
+    record_property("files_judged", count)  # type: ignore[operator]
+    print(f"{count} real files judged: {dict(counts)}")
+    assert counts == {Action.WRITTEN: count}
