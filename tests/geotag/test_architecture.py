@@ -17,7 +17,7 @@ MODULES = {
     ): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-TORCH_ROOMS = ("geotag.model", "geotag.engines.")
+TORCH_ROOMS = ("geotag.model", "geotag.networks", "geotag.engines.")
 CLI_PACKAGES = {"click", "tqdm"}
 
 
