@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from geotag.atomic import atomic_file
 from geotag.errors import CheckpointError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SIZE_LIMIT = 512 * 2**20
 INPUT_SIZE_LIMIT = 1024
+_HEADER_LIMIT = 16 * 2**20
 CATEGORY_LIMIT = 100_000
 BUILT_IN = "model.safetensors"
 
@@ -106,8 +107,29 @@ def read_header(path: Path | None = None) -> ModelHeader:
     Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
     """
     path = path or built_in_path()
-    with _opened(path) as file:
-        return _parse_header(path, file.metadata())[0]
+    try:
+        with path.open("rb") as file:
+            metadata = _read_metadata(file)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such model file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    return _parse_header(path, metadata)[0]
+
+
+def _read_metadata(file: BinaryIO) -> Mapping[str, str]:
+    """What stands before the tensors: a length of eight bytes and so much JSON.
+
+    Read here, for the safetensors package imports numpy, and a scan may need neither.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= _HEADER_LIMIT:
+        raise ValueError(f"its header has {length} bytes")
+    fields = json.loads(file.read(length))
+    metadata = fields.get("__metadata__", {}) if isinstance(fields, dict) else {}
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("its header is malformed")
+    return metadata
 
 
 def load_checkpoint(path: Path | None = None) -> Checkpoint:
