@@ -188,7 +188,7 @@ def _parse_write(row: tuple[Any, ...]) -> Write:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -34,4 +35,9 @@ def format_run(run: Run) -> str:
     files += f", {reverted} of them reverted" if reverted else ""
     files += f", {unclear} interrupted (settled by the next write or revert)" if unclear else ""
     files += "" if run.finished_at else ", not finished"
-    return f"{run.id}  {run.started_at}  {files}  ({run.description})"
+    return f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})"
+
+
+def _minute(timestamp: str) -> str:
+    """In the time zone of this machine."""
+    return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M}"

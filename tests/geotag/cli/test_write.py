@@ -1,0 +1,131 @@
+"""geotag write, runs and revert as a shell sees them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from geotag.cli import cli
+from geotag.errors import UsageError
+from geotag.records import Outcome, Status, TopCategory
+from geotag.writers import write_table
+from tests.geotag.writers.kinds import made
+from tests.geotag.writers.samples import picture, save
+
+TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(cli, list(map(str, arguments)), standalone_mode=False)
+    if result.exception and not isinstance(result.exception, (SystemExit, UsageError)):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(made("everything.jpg"))
+    (folder / "b.png").write_bytes(save(picture(), "PNG"))
+    (folder / "c.jpg").write_bytes(made("plain.jpg"))
+    return folder
+
+
+@pytest.fixture(params=["csv", "jsonl", "parquet"])
+def table(tmp_path: Path, photos: Path, request: pytest.FixtureRequest) -> Path:
+    path = tmp_path / f"tags.{request.param}"
+    rows = [
+        Outcome(str(p), Status.TAGGED, landmark="Eiffel Tower", confidence=0.93, top_k=TOP)
+        for p in sorted(photos.iterdir())
+    ]
+    rows[2] = Outcome(str(photos / "c.jpg"), Status.NO_LANDMARK)
+    write_table(str(path), rows)
+    return path
+
+
+def test_write_says_what_it_did_and_revert_undoes_it(table: Path, photos: Path) -> None:
+    result = run("write", table)
+    assert result.return_value == 0
+    assert "2 photos written (1 into sidecars), 1 left alone: 1 no landmark" in result.stderr
+    assert (photos / "b.png.xmp").exists()
+    listed = run("runs").stdout
+    assert "2 files written" in listed and "write " in listed
+    reverted = run("revert", listed.split()[0])
+    assert reverted.return_value == 0 and "2 files" in reverted.stderr
+    assert (photos / "a.jpg").read_bytes() == made("everything.jpg")
+    assert not (photos / "b.png.xmp").exists()
+    assert "2 of them reverted" in run("runs").stdout
+
+
+def test_second_write_has_nothing_to_do(table: Path) -> None:
+    run("write", table)
+    assert "0 photos written, 2 already up to date" in run("write", table).stderr
+    assert len(run("runs").stdout.splitlines()) == 1
+
+
+def test_dry_run_shows_each_field_and_touches_nothing(table: Path, photos: Path) -> None:
+    result = run("write", table, "--dry-run", "--gps")
+    assert f"{photos / 'a.jpg'}\n" in result.stdout
+    assert "  - XMP dc:subject: holiday; été\n" in result.stdout
+    assert "  + XMP dc:subject: holiday; été; Eiffel Tower\n" in result.stdout
+    assert "  + EXIF GPSProcessingMethod: geotag inferred\n" in result.stdout
+    assert "2 photos would be written (1 into sidecars)" in result.stderr
+    assert (photos / "a.jpg").read_bytes() == made("everything.jpg")
+    assert sorted(p.name for p in photos.iterdir()) == ["a.jpg", "b.png", "c.jpg"]
+    assert not list(table.parent.glob("*.geotag"))
+
+
+def test_failed_photo_is_named_and_sets_the_exit_code(table: Path, photos: Path) -> None:
+    (photos / "a.jpg").chmod(0o444)
+    result = run("write", table)
+    assert result.return_value == 3
+    assert f"{photos / 'a.jpg'}: read-only" in result.stderr
+    assert "1 photo written (1 into sidecars), 1 failed (see above)" in result.stderr
+
+
+def test_only_and_min_confidence_choose(table: Path) -> None:
+    assert "1 photo written" in run("write", table, "--only", "a.*").stderr
+    assert "below 0.99" in run("write", table, "--min-confidence", "0.99").stderr
+
+
+def test_last_reverts_the_newest_run_with_something_left(table: Path, photos: Path) -> None:
+    run("write", table, "--only", "a.jpg")
+    run("write", table)
+    run("revert", "--last")
+    assert not (photos / "b.png.xmp").exists()
+    assert (photos / "a.jpg").read_bytes() != made("everything.jpg")
+    run("revert", "--last")
+    assert (photos / "a.jpg").read_bytes() == made("everything.jpg")
+    with pytest.raises(UsageError):
+        raise run("revert", "--last").exception  # type: ignore[misc]
+
+
+def test_file_changed_since_is_left_alone_with_exit_code_3(table: Path, photos: Path) -> None:
+    run("write", table)
+    (photos / "a.jpg").write_bytes(b"changed")
+    result = run("revert", "--last")
+    assert result.return_value == 3 and "changed since" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--last", "some-run"), ("no-such-run",)])
+def test_revert_needs_a_run_it_knows(arguments: tuple[str, ...]) -> None:
+    assert isinstance(run("revert", *arguments).exception, UsageError)
+
+
+def test_runs_of_a_catalog_that_is_named(table: Path, tmp_path: Path) -> None:
+    run("write", table, "--catalog", tmp_path / "other.geotag")
+    listed = run("runs", "--catalog", tmp_path / "other.geotag").stdout
+    assert re.match(r"\d{8}T\d{6}Z-[0-9a-f]{4}  ", listed)
+
+
+def test_runs_without_any() -> None:
+    assert "nothing was written yet" in run("runs").stderr

@@ -1,0 +1,368 @@
+"""Rows into photos and sidecars, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from sqlite3 import Connection
+
+import pytest
+
+from geotag.database import open_database
+from geotag.errors import CatalogError
+from geotag.exif import parse_metadata
+from geotag.journal import Journal
+from geotag.paths import format_path
+from geotag.records import Outcome, Status, TopCategory
+from geotag.writeback import (
+    Action,
+    WriteOptions,
+    WriteResult,
+    revert_run,
+    write_back,
+    write_run,
+)
+from geotag.writers.embedded import parse_layout
+from geotag.writers.xmp import XmpPacket, parse_packet
+from tests.geotag.writers.kinds import made
+from tests.geotag.writers.samples import SUBJECTS, picture, save, xmp_packet
+
+EXIF = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
+TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "photos"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Connection]:
+    connection = open_database(tmp_path / "t.csv.geotag")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def write(catalog: Connection) -> Callable[..., WriteResult]:
+    """Writes one photo's row; options as for WriteOptions, cells as for a row."""
+
+    def run(path: Path | str, **settings: object) -> WriteResult:
+        names = WriteOptions._fields
+        options = {name: settings.pop(name) for name in names if name in settings}
+        row = tagged(path)._replace(**settings)  # type: ignore[arg-type]
+        (result,) = write_run([row], catalog, WriteOptions(**options), "test")  # type: ignore[arg-type]
+        return result
+
+    return run
+
+
+def tagged(path: Path | str) -> Outcome:
+    return Outcome(
+        format_path(str(path)), Status.TAGGED, landmark="Eiffel Tower", confidence=0.93, top_k=TOP
+    )
+
+
+def add(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def sidecar_of(path: Path) -> XmpPacket:
+    return parse_packet(path.with_name(path.name + ".xmp").read_bytes())
+
+
+Write = Callable[..., WriteResult]
+
+
+def test_jpeg_takes_its_tags_inside(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.jpg", made("everything.jpg"))
+    result = write(photo)
+    assert (result.action, result.files, result.into_sidecar) == (
+        Action.WRITTEN,
+        (str(photo),),
+        False,
+    )
+    assert os.listdir(folder) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "GIF"])
+def test_other_formats_get_a_sidecar_and_stay_as_they_are(
+    folder: Path, write: Write, format: str
+) -> None:
+    photo = add(folder, f"a.{format.lower()}", save(picture("L"), format))
+    before = photo.read_bytes()
+    assert write(photo).into_sidecar
+    assert photo.read_bytes() == before
+    assert sidecar_of(photo).text("exif:GPSDestLatitude").endswith("N")
+
+
+def test_photo_that_would_come_to_harm_gets_a_sidecar_and_says_why(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("c2pa.jpg"))
+    result = write(photo)
+    assert result.action is Action.WRITTEN and "C2PA" in result.reason
+    assert photo.read_bytes() == made("c2pa.jpg")
+    assert write(photo).action is Action.UNCHANGED
+
+
+def test_new_sidecar_holds_the_keywords_of_the_photo(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.jpg", made("xmp.jpg"))
+    write(photo, sidecar=True)
+    assert photo.read_bytes() == made("xmp.jpg")
+    assert sidecar_of(photo).items("dc:subject") == ("holiday", "été", "Eiffel Tower")
+
+
+@pytest.mark.parametrize("name", ["a.png.xmp", "a.png.XMP", "a.xmp", "a.XMP"])
+def test_sidecar_that_exists_is_edited(folder: Path, write: Write, name: str) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    sidecar = add(folder, name, xmp_packet(SUBJECTS))
+    write(photo)
+    assert sorted(os.listdir(folder)) == sorted(["a.png", name])
+    packet = parse_packet(sidecar.read_bytes())
+    assert packet.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
+    assert b"kept &amp; sound" in sidecar.read_bytes()
+
+
+def test_sidecar_of_several_photos_is_refused(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    add(folder, "a.CR2", b"another photo")
+    sidecar = add(folder, "a.xmp", xmp_packet())
+    result = write(photo)
+    assert result.action is Action.FAILED and "a.CR2" in result.reason
+    assert sidecar.read_bytes() == xmp_packet()
+
+
+def test_damaged_sidecar_is_left_alone(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    sidecar = add(folder, "a.png.xmp", xmp_packet()[:300])
+    result = write(photo)
+    assert result.action is Action.FAILED and "sidecar" in result.reason
+    assert sidecar.read_bytes() == xmp_packet()[:300]
+
+
+def test_sidecar_written_before_follows_when_the_photo_is_tagged_anew(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("exif_big_1.jpg"))
+    write(photo, sidecar=True)
+    write(photo, landmark="Taj Mahal")
+    assert sidecar_of(photo).items("dc:subject") == ("Taj Mahal",)
+    packet = parse_packet(parse_layout(photo.read_bytes()).block("xmp") or b"")
+    assert packet.items("dc:subject") == ("Taj Mahal",)
+
+
+def test_cleared_row_takes_the_tags_back_from_photo_and_sidecar(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.jpg", made("exif_big_1.jpg"))
+    write(photo, sidecar=True)
+    write(photo)
+    result = write(photo, landmark="")
+    assert len(result.files) == 2
+    assert not sidecar_of(photo).has("geotag:Source")
+    assert write(photo, landmark="").action is Action.UNCHANGED
+
+
+def test_users_word_is_marked_as_such(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    write(photo, landmark="taj mahal")
+    packet = sidecar_of(photo)
+    assert packet.text("geotag:Source") == "user"
+    assert packet.items("dc:subject") == ("Taj Mahal",)
+    assert not packet.has("geotag:Model")
+
+
+def test_measured_position_in_a_sidecar_keeps_ours_out_of_the_photo(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("exif_big_1.jpg"))
+    add(
+        folder,
+        "a.jpg.xmp",
+        xmp_packet(attributes=f"{EXIF} exif:GPSLatitude='33,51.5S' exif:GPSLongitude='151,12.6E'"),
+    )
+    write(photo, position=True)
+    tiff = parse_layout(photo.read_bytes()).block("exif") or b""
+    assert b"geotag inferred" not in tiff and parse_metadata(tiff).location is None
+
+
+def test_measured_position_in_a_photo_keeps_ours_out_of_the_sidecar(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("measured_big.jpg"))
+    write(photo, position=True, sidecar=True)
+    assert not sidecar_of(photo).has("exif:GPSLatitude")
+    assert sidecar_of(photo).has("exif:GPSDestLatitude")
+
+
+def test_position_goes_into_a_sidecar_under_our_mark(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    write(photo, position=True)
+    assert sidecar_of(photo).text("exif:GPSProcessingMethod") == "geotag inferred"
+    assert sidecar_of(photo).text("exif:GPSLatitude").startswith("48,")
+
+
+def test_confidence_and_globs_choose(folder: Path, write: Write, catalog: Connection) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    low = write(photo, min_confidence=0.95)
+    assert low.action is Action.LEFT_ALONE and "0.95" in low.reason
+    assert not list(write_run([tagged(photo)], catalog, WriteOptions(only=("*.png",)), "t"))
+    assert list(write_run([tagged(photo)], catalog, WriteOptions(only=("*/photos/*",)), "t"))
+
+
+def test_dry_run_writes_nothing(folder: Path) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    (result,) = write_back([tagged(photo)], None, WriteOptions(dry_run=True), "r")
+    assert "XMP dc:subject" in {change.field for change in result.changes}
+    assert photo.read_bytes() == made("plain.jpg")
+    assert os.listdir(folder) == ["a.jpg"]
+
+
+def test_nothing_is_written_without_a_journal(folder: Path) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    with pytest.raises(CatalogError):
+        list(write_back([tagged(photo)], None, WriteOptions(), "r"))
+    assert photo.read_bytes() == made("plain.jpg")
+
+
+def test_journal_that_cannot_be_written_keeps_the_photo_untouched(
+    folder: Path, tmp_path: Path
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    connection = open_database(tmp_path / "full.geotag")
+
+    def rows() -> Iterator[Outcome]:
+        connection.execute("PRAGMA query_only = ON")
+        yield tagged(photo)
+
+    with pytest.raises(CatalogError):
+        list(write_run(rows(), connection, WriteOptions(), "r"))
+    assert photo.read_bytes() == made("plain.jpg")
+
+
+def link(photo: Path) -> None:
+    photo.rename(photo.with_name("real.jpg"))
+    photo.symlink_to("real.jpg")
+
+
+@pytest.mark.parametrize(
+    ("meddle", "word"),
+    [
+        (lambda p: p.chmod(0o444), "read-only"),
+        (lambda p: p.with_name("b.jpg").hardlink_to(p), "hard link"),
+        (link, "symbolic link"),
+        (lambda p: p.unlink(), "no such file"),
+        (lambda p: p.write_bytes(b"no photo"), "not a photo"),
+        (lambda p: p.write_bytes(b""), "not a photo"),
+    ],
+    ids=["read-only", "hard link", "symlink", "vanished", "text", "empty"],
+)
+def test_what_cannot_be_written_is_a_row_with_the_reason(
+    folder: Path, write: Write, meddle: Callable[[Path], object], word: str
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    meddle(photo)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    result = write(photo)
+    assert result.action is Action.FAILED and word in result.reason
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_photo_in_a_bucket_is_a_row_with_the_reason(write: Write) -> None:
+    assert "bucket" in write("s3://bucket/a.jpg").reason
+
+
+def test_row_that_makes_no_sense_is_a_row_with_the_reason(folder: Path, write: Write) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    result = write(photo, landmark="Nowhere at all")
+    assert result.action is Action.FAILED and "latitude" in result.reason
+
+
+def test_concurrent_edit_is_noticed(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    real = os.fsync
+
+    def edit_meanwhile(descriptor: int) -> None:
+        photo.write_bytes(b"edited by another program")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", edit_meanwhile)
+    result = write(photo)
+    monkeypatch.undo()
+    assert result.action is Action.FAILED and "meanwhile" in result.reason
+    assert photo.read_bytes() == b"edited by another program"
+    assert os.listdir(folder) == ["a.jpg"]
+
+
+def revert_last(catalog: Connection) -> list[WriteResult]:
+    journal = Journal(catalog)
+    return list(revert_run(journal, journal.runs()[-1].id))
+
+
+def test_revert_restores_bytes_and_time_and_removes_new_sidecars(
+    folder: Path, write: Write, catalog: Connection
+) -> None:
+    photo = add(folder, os.fsdecode(b"caf\xe9.jpg"), made("everything.jpg"))
+    os.utime(photo, ns=(10**18, 10**18 + 1))
+    for settings in ({}, {"sidecar": True}):
+        write(photo, **settings)
+        (result,) = revert_last(catalog)
+        assert result.action is Action.REVERTED
+        assert photo.read_bytes() == made("everything.jpg")
+        assert photo.stat().st_mtime_ns == 10**18 + 1
+        assert len(os.listdir(folder)) == 1
+
+
+def test_file_changed_since_is_reported_and_left_alone(
+    folder: Path, write: Write, catalog: Connection
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    write(photo)
+    photo.write_bytes(photo.read_bytes() + b"more")
+    now = photo.read_bytes()
+    (result,) = revert_last(catalog)
+    assert result.action is Action.FAILED and "changed since" in result.reason
+    assert photo.read_bytes() == now
+
+
+def test_later_runs_are_reverted_first(folder: Path, write: Write, catalog: Connection) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    write(photo)
+    once = photo.read_bytes()
+    write(photo, landmark="Taj Mahal")
+    journal = Journal(catalog)
+    first, second = journal.runs()
+    (result,) = revert_run(journal, first.id)
+    assert second.id in result.reason
+    list(revert_run(journal, second.id))
+    assert photo.read_bytes() == once
+    list(revert_run(journal, first.id))
+    assert photo.read_bytes() == made("plain.jpg")
+
+
+def test_revert_twice_does_nothing_the_second_time(
+    folder: Path, write: Write, catalog: Connection
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    write(photo)
+    assert len(revert_last(catalog)) == 1
+    assert revert_last(catalog) == []
+
+
+def test_damaged_journal_record_changes_nothing(
+    folder: Path, write: Write, catalog: Connection
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    write(photo)
+    now = photo.read_bytes()
+    with catalog:
+        catalog.execute("UPDATE writes SET old_blocks = x'00'")
+    (result,) = revert_last(catalog)
+    assert result.action is Action.FAILED and "damaged" in result.reason
+    assert photo.read_bytes() == now
