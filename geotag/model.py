@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from geotag.errors import CheckpointError
+from geotag.networks import EfficientNetLite, PPLCNetV2, Recogniser
 
 
 def _mobilenet_v2(num_classes: int) -> nn.Module:
@@ -46,9 +47,24 @@ class LeNet(nn.Module):
         return logits
 
 
+def _lite1(num_classes: int) -> nn.Module:
+    return Recogniser([EfficientNetLite()], num_classes)
+
+
+def _pplcnetv2(num_classes: int) -> nn.Module:
+    return Recogniser([PPLCNetV2()], num_classes)
+
+
+def _lite1_pplcnetv2(num_classes: int) -> nn.Module:
+    return Recogniser([EfficientNetLite(), PPLCNetV2()], num_classes)
+
+
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "efficientnet_lite1": _lite1,
     "lenet": LeNet,
+    "lite1_pplcnetv2": _lite1_pplcnetv2,
     "mobilenet_v2": _mobilenet_v2,
+    "pplcnetv2": _pplcnetv2,
 }
 
 
