@@ -13,25 +13,19 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from geotag.categories import load_categories
-from geotag.containers import sniff_format
 from geotag.errors import CatalogError, PhotoError
 from geotag.journal import Journal, State, Write
-from geotag.metadata import read_header
 from geotag.paths import parse_path
-from geotag.records import Category, Outcome, Photo
-from geotag.sources.base import Filters
-from geotag.sources.local import LocalSource
-from geotag.writers.claim import Change, Claim, Surroundings
+from geotag.records import Category, Outcome
+from geotag.writers.claim import Change
 from geotag.writers.edits import (
-    CannotEmbedError,
-    Edit,
     apply_edits,
     format_edits,
     invert_edits,
     parse_edits,
 )
-from geotag.writers.embedded import EMBEDDABLE, Draft, draft_embedded
 from geotag.writers.intent import Intent, Landmarks, read_intent
+from geotag.writers.plan import FilePlan, Planner
 from geotag.writers.replace import (
     CannotWriteError,
     Original,
@@ -43,8 +37,6 @@ from geotag.writers.replace import (
     sha256_of,
     temporary_beside,
 )
-from geotag.writers.sidecar import draft_sidecar, find_sidecar, has_claim, read_surroundings
-from geotag.writers.verify import verified
 
 
 class WriteOptions(NamedTuple):
@@ -84,16 +76,6 @@ class WriteResult(NamedTuple):
     files: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     into_sidecar: bool = False
-
-
-class _Plan(NamedTuple):
-    """One file's part of a write."""
-
-    original: Original
-    edits: tuple[Edit, ...]
-    new: bytes
-    changes: tuple[Change, ...]
-    is_sidecar: bool
 
 
 def new_run_id() -> str:
@@ -157,7 +139,7 @@ class _Writer:
         self.options = options
         self.run_id = run_id
         self.landmarks = Landmarks(load_categories() if categories is None else categories)
-        self.source = LocalSource(os.sep, Filters())
+        self.planner = Planner(options.position, options.sidecar, options.force)
 
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
@@ -165,19 +147,21 @@ class _Writer:
             intent = self._intent(row, path)
             if intent.claim is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-            plans, notes = self._plans(path, intent.claim)
+            plan = self.planner.plan(path, intent.claim)
             if not self.options.dry_run:
-                for plan in plans:
-                    self._commit(plan)
+                for file in plan.files:
+                    self._commit(file)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
+        if plan.is_outweighed:
+            return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
         return WriteResult(
             path,
-            Action.WRITTEN if plans else Action.UNCHANGED,
-            "; ".join(notes),
-            tuple(plan.original.path for plan in plans),
-            tuple(change for plan in plans for change in plan.changes),
-            any(plan.is_sidecar for plan in plans),
+            Action.WRITTEN if plan.files else Action.UNCHANGED,
+            "; ".join(plan.notes),
+            tuple(file.original.path for file in plan.files),
+            tuple(change for file in plan.files for change in file.changes),
+            any(file.is_sidecar for file in plan.files),
         )
 
     def _intent(self, row: Outcome, path: str) -> Intent:
@@ -199,68 +183,7 @@ class _Writer:
             )
         )
 
-    def _plans(self, path: str, claim: Claim | None) -> tuple[list[_Plan], list[str]]:
-        """What to write where. A sidecar that an earlier run wrote follows its photo."""
-        measured = self._is_measured(path) if self.options.position else False
-        plans: list[_Plan] = []
-        notes: list[str] = []
-        is_embedded = False
-        if self._format(path) in EMBEDDABLE and not self.options.sidecar:
-            try:
-                plan, draft = self._plan_embedded(path, claim, measured)
-                is_embedded = True
-                notes += draft.notes
-                plans += [plan] if plan else []
-            except CannotEmbedError as error:
-                notes += [f"into a sidecar: {error}"] if claim else []
-        plan = self._plan_sidecar(path, claim, measured, only_ours=is_embedded or claim is None)
-        plans += [plan] if plan else []
-        return plans, notes
-
-    def _format(self, path: str) -> str:
-        with self.source.open(Photo(path, 0, "")) as read:
-            found = sniff_format(read(0, 64))
-        if found is None:
-            raise CannotWriteError("not a photo: its first bytes fit no known format")
-        return found
-
-    def _is_measured(self, path: str) -> bool:
-        sidecar = find_sidecar(path)
-        photo = Photo(path, 0, "", (sidecar.path,) if sidecar.exists else ())
-        return read_header(self.source, photo).metadata.location is not None
-
-    def _plan_embedded(
-        self, path: str, claim: Claim | None, measured: bool
-    ) -> tuple[_Plan | None, Draft]:
-        original = read_original(path, self.options.force)
-        draft = draft_embedded(original.data, claim, measured)
-        if not draft.edits:
-            return None, draft
-        new = verified(original.data, draft.edits)
-        return _Plan(original, draft.edits, new, draft.changes, False), draft
-
-    def _plan_sidecar(
-        self, path: str, claim: Claim | None, measured: bool, only_ours: bool
-    ) -> _Plan | None:
-        if only_ours and not any(os.path.lexists(name) for name in _sidecar_names(path)):
-            return None
-        sidecar = find_sidecar(path)
-        if sidecar.exists:
-            original = read_original(sidecar.path, self.options.force)
-            if only_ours and not has_claim(original.data):
-                return None
-            draft = draft_sidecar(original.data, claim, Surroundings(), measured)
-        else:
-            original = Original(sidecar.path, b"", None)
-            with self.source.open(Photo(path, 0, "")) as read:
-                around = read_surroundings(read)
-            draft = draft_sidecar(None, claim, around, measured)
-        if not draft.edits:
-            return None
-        new = apply_edits(original.data, draft.edits)
-        return _Plan(original, draft.edits, new, draft.changes, True)
-
-    def _commit(self, plan: _Plan) -> None:
+    def _commit(self, plan: FilePlan) -> None:
         """Journal, replace, mark: a crash in between is settled when the journal next opens."""
         assert self.journal is not None
         original = plan.original
@@ -282,11 +205,6 @@ class _Writer:
             self.journal.mark(number, State.ABANDONED)
             raise
         self.journal.mark(number, State.WRITTEN)
-
-
-def _sidecar_names(path: str) -> tuple[str, ...]:
-    stem = os.path.splitext(path)[0]
-    return f"{path}.xmp", f"{path}.XMP", f"{stem}.xmp", f"{stem}.XMP"
 
 
 def settle(journal: Journal) -> int:

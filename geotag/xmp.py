@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
 from geotag.exif import checked_location
-from geotag.marks import XMP_NAMESPACE
+from geotag.marks import GPS_PROCESSING_METHOD
 from geotag.records import Location
 
 PACKET_LIMIT = 16 * 2**20
@@ -24,7 +24,7 @@ def parse_location(packet: bytes) -> Location | None:
     if b"GPSLatitude" not in packet or len(packet) > PACKET_LIMIT:
         return None
     properties = dict(_properties(packet))
-    if properties.get(f"{{{XMP_NAMESPACE}}}Source") == "inferred":
+    if properties.get(f"{_EXIF}GPSProcessingMethod") == GPS_PROCESSING_METHOD:
         return None
     latitude = parse_coordinate(properties.get(f"{_EXIF}GPSLatitude", ""), "NS")
     longitude = parse_coordinate(properties.get(f"{_EXIF}GPSLongitude", ""), "EW")
@@ -63,8 +63,13 @@ def _properties(packet: bytes) -> Iterator[tuple[str, str]]:
         root: Element = fromstring(packet.strip(b"\0 \r\n\t"))
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return
-    for description in root.iter(f"{_RDF}Description"):
-        yield from description.attrib.items()
-        for child in description:
-            if child.text and len(child) == 0:
-                yield child.tag, child.text.strip()
+    for rdf in root.iter(f"{_RDF}RDF"):
+        for description in rdf.findall(f"{_RDF}Description"):  # not those inside of structures
+            yield from _of_description(description)
+
+
+def _of_description(description: Element) -> Iterator[tuple[str, str]]:
+    yield from description.attrib.items()
+    for child in description:
+        if child.text and len(child) == 0:
+            yield child.tag, child.text.strip()

@@ -6,10 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from geotag.atomic import atomic_file
 from geotag.errors import TableError, UsageError
 from geotag.records import Outcome
+from geotag.stores import is_remote, store_of
+from geotag.stores.base import StoreError
 from geotag.writers.base import TableFormat, parse_row
 from geotag.writers.csv import CsvFormat
 from geotag.writers.jsonl import JsonlFormat
@@ -34,28 +38,50 @@ def table_format(path: str) -> TableFormat:
 def write_table(path: str, rows: Iterable[Outcome]) -> None:
     """Write a table whole or not at all (`-`: to standard output). Raises TableError."""
     layout = table_format(path)
+    if path != STDOUT:
+        _write_whole(path, lambda file: layout.write(file, rows))
+        return
     try:
-        if path == STDOUT:
-            layout.write(sys.stdout.buffer, rows)
-            sys.stdout.buffer.flush()
-        else:
-            with atomic_file(Path(path)) as file:
-                layout.write(file, rows)
+        layout.write(sys.stdout.buffer, rows)
+        sys.stdout.buffer.flush()
     except OSError as error:
         raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def write_text(path: str, text: str) -> None:
     """Write a small text whole or not at all. Raises TableError."""
+    _write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file, or an object in a bucket by way of a temporary file."""
     try:
-        with atomic_file(Path(path)) as file:
-            file.write(text.encode())
+        if not is_remote(path):
+            with atomic_file(Path(path)) as file:
+                write(file)
+            return
+        with TemporaryDirectory(prefix="geotag-") as folder:
+            local = Path(folder) / "object"
+            with local.open("wb") as file:
+                write(file)
+            store_of(path).put(path, local)
+    except StoreError as error:
+        raise TableError(f"{path}: cannot be written ({error})") from error
     except OSError as error:
         raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def table_state(path: str) -> str:
-    """Changes whenever the table's file does; empty when there is none."""
+    """Changes whenever the table's file or object does; empty when there is none.
+
+    Raises TableError when a bucket cannot be asked.
+    """
+    if is_remote(path):
+        try:
+            found = store_of(path).stat(path)
+        except StoreError as error:
+            raise TableError(f"{path}: cannot be looked at ({error})") from error
+        return f"{found.size}-{found.version}" if found is not None else ""
     try:
         status = os.stat(path)
     except OSError:

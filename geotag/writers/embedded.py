@@ -32,6 +32,7 @@ from geotag.writers.xmp import XmpError, XmpPacket, new_packet, parse_packet
 from geotag.writers.xmp_claim import Previous
 
 EMBEDDABLE = frozenset(("jpeg", "webp"))
+NAMED_BY_USER = "its landmark was named by the user"
 WROTE_IIM = "IPTC:Keywords"
 _TARGETS_IN_EXTENDED = re.compile(
     rb"[:<\s](subject|hierarchicalSubject|TagsList|LocationShown|City|State|Country|CountryCode"
@@ -135,6 +136,8 @@ class _Drafter:
     def draft(self, measured: bool) -> Draft:
         if self.claim is None and self.previous is None:
             return Draft()
+        if self.claim and self.previous and self.previous.outweighs(self.claim):
+            return Draft(notes=(NAMED_BY_USER,))
         measured = measured or self._is_measured_in_xmp()
         fields = xmp_claim.snapshot(self.packet)
         around = self.blocks.surroundings(self.previous)

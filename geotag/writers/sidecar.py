@@ -17,7 +17,7 @@ from geotag.writers.claim import (
     union,
 )
 from geotag.writers.edits import Edit, trimmed
-from geotag.writers.embedded import Draft
+from geotag.writers.embedded import NAMED_BY_USER, Draft
 from geotag.writers.replace import CannotWriteError
 from geotag.writers.tiff import Tiff, TiffError, parse_tiff
 from geotag.writers.verify import check_packet
@@ -38,15 +38,18 @@ def find_sidecar(photo: str) -> Sidecar:
 
     Raises CannotWriteError when IMG.xmp serves several photos.
     """
-    stem = os.path.splitext(photo)[0]
-    for path in (f"{photo}.xmp", f"{photo}.XMP"):
-        if os.path.lexists(path):
-            return Sidecar(path, True)
-    for path in (f"{stem}.xmp", f"{stem}.XMP"):
-        if os.path.lexists(path):
-            _check_alone(photo, stem, path)
-            return Sidecar(path, True)
+    for path in sidecars_of(photo):
+        if not path.startswith(photo):
+            _check_alone(photo, os.path.splitext(photo)[0], path)
+        return Sidecar(path, True)
     return Sidecar(f"{photo}.xmp", False)
+
+
+def sidecars_of(photo: str) -> tuple[str, ...]:
+    """All names of sidecars that exist for a photo, its own before those it may share."""
+    stem = os.path.splitext(photo)[0]
+    names = (f"{photo}.xmp", f"{photo}.XMP", f"{stem}.xmp", f"{stem}.XMP")
+    return tuple(name for name in names if os.path.lexists(name))
 
 
 def _check_alone(photo: str, stem: str, sidecar: str) -> None:
@@ -85,6 +88,8 @@ def draft_sidecar(
     previous = xmp_claim.read_previous(packet)
     if claim is None and previous is None:
         return Draft()
+    if claim and previous and previous.outweighs(claim):
+        return Draft(notes=(NAMED_BY_USER,))
     fields = xmp_claim.snapshot(packet)
     if claim is None:
         assert previous is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from geotag.exif import checked_location
-from geotag.marks import GPS_PROCESSING_METHOD, SOURCE_USER
+from geotag.marks import GPS_PROCESSING_METHOD, SOURCE_INFERRED, SOURCE_USER
 from geotag.records import Location
 from geotag.writers.claim import (
     MAP_DATUM,
@@ -54,6 +54,11 @@ class Previous(NamedTuple):
     landmark: str
     wrote: frozenset[str]
     shown: Struct
+    source: str = SOURCE_INFERRED
+
+    def outweighs(self, claim: Claim) -> bool:
+        """Whether the photo's owner named the landmark, which no model may overrule."""
+        return self.source == SOURCE_USER and claim.source == SOURCE_INFERRED
 
     @property
     def position(self) -> Location | None:
@@ -78,7 +83,8 @@ def read_previous(packet: XmpPacket) -> Previous | None:
         return None
     landmark = packet.text("geotag:Landmark")
     shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
-    return Previous(landmark, frozenset(packet.items(_WROTE)), shown)
+    wrote = frozenset(packet.items(_WROTE))
+    return Previous(landmark, wrote, shown, packet.text("geotag:Source"))
 
 
 def _is_named(struct: Struct, landmark: str) -> bool:

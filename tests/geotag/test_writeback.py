@@ -366,3 +366,25 @@ def test_damaged_journal_record_changes_nothing(
     (result,) = revert_last(catalog)
     assert result.action is Action.FAILED and "damaged" in result.reason
     assert photo.read_bytes() == now
+
+
+def test_sidecar_shared_with_a_raw_file_does_not_keep_tags_out_of_the_jpeg(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    add(folder, "a.CR2", b"the raw file")
+    sidecar = add(folder, "a.xmp", xmp_packet())
+    for position in (False, True):
+        result = write(photo, position=position)
+        assert (result.action, result.files) == (Action.WRITTEN, (str(photo),))
+    assert sidecar.read_bytes() == xmp_packet()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_no_model_overrules_the_user(folder: Path, write: Write, name: str) -> None:
+    data = made("plain.jpg") if name == "a.jpg" else save(picture(), "PNG")
+    photo = add(folder, name, data)
+    write(photo, landmark="Taj Mahal")
+    result = write(photo)
+    assert result.action is Action.LEFT_ALONE and "named by the user" in result.reason
+    assert write(photo, landmark="Stonehenge").action is Action.WRITTEN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from geotag.marks import XMP_NAMESPACE
+from geotag.marks import GPS_PROCESSING_METHOD, XMP_NAMESPACE
 from geotag.records import Location
 from geotag.xmp import parse_coordinate, parse_location
 
@@ -36,8 +36,18 @@ def test_attributes_and_elements() -> None:
 
 
 def test_our_own_mark_is_not_a_measurement() -> None:
-    marked = _ATTRIBUTES.replace("/>", " geotag:Source='inferred'/>")
-    assert parse_location(packet(marked)) is None
+    mark = f" geotag:Source='inferred' exif:GPSProcessingMethod='{GPS_PROCESSING_METHOD}'/>"
+    assert parse_location(packet(_ATTRIBUTES.replace("/>", mark))) is None
+
+
+def test_position_that_an_owner_adds_to_our_tags_is_measured() -> None:
+    tagged = _ATTRIBUTES.replace("/>", " geotag:Source='inferred'/>")
+    assert parse_location(packet(tagged)) is not None
+
+
+def test_position_of_another_place_inside_a_structure_is_not_the_cameras() -> None:
+    inner = f"<rdf:Description rdf:about=''><geotag:x>{_ATTRIBUTES}</geotag:x></rdf:Description>"
+    assert parse_location(packet(inner)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Works out which files a claim changes, and how; writes nothing itself."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from geotag.containers import sniff_format
+from geotag.metadata import read_header
+from geotag.records import Photo
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
+from geotag.writers.claim import Change, Claim, Surroundings
+from geotag.writers.edits import CannotEmbedError, Edit, apply_edits
+from geotag.writers.embedded import EMBEDDABLE, NAMED_BY_USER, draft_embedded
+from geotag.writers.replace import CannotWriteError, Original, read_original
+from geotag.writers.sidecar import (
+    draft_sidecar,
+    find_sidecar,
+    has_claim,
+    read_surroundings,
+    sidecars_of,
+)
+from geotag.writers.verify import verified
+
+
+class FilePlan(NamedTuple):
+    """One file's part of a write: the verified new bytes, and the edits that lead to them."""
+
+    original: Original
+    edits: tuple[Edit, ...]
+    new: bytes
+    changes: tuple[Change, ...]
+    is_sidecar: bool
+
+
+class Plan(NamedTuple):
+    """What one row changes; `notes` say what goes elsewhere or stays out, and why."""
+
+    files: tuple[FilePlan, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_outweighed(self) -> bool:
+        """Whether nothing is written because the photo's owner knows better."""
+        return not self.files and NAMED_BY_USER in self.notes
+
+
+class Planner:
+    """Plans one photo after the other.
+
+    `position` says that positions are asked for, `sidecar` that photos themselves are never
+    written, `force` that links are.
+    """
+
+    def __init__(self, position: bool, sidecar: bool, force: bool) -> None:
+        self.position = position
+        self.sidecar = sidecar
+        self.force = force
+        self.source = LocalSource(os.sep, Filters())
+
+    def plan(self, path: str, claim: Claim | None) -> Plan:
+        """What a claim changes, or (None) what takes an earlier one back.
+
+        A sidecar that an earlier run wrote follows its photo. Raises PhotoError for what cannot
+        or must not be written.
+        """
+        measured = self.position and self._is_measured(path)
+        if self._format(path) not in EMBEDDABLE or self.sidecar:
+            return self._in_sidecar(path, claim, measured)
+        try:
+            inside = self._inside(path, claim, measured)
+        except CannotEmbedError as error:
+            beside = self._in_sidecar(path, claim, measured)
+            note = f"into a sidecar: {error}"
+            return beside._replace(notes=(note, *beside.notes)) if claim else beside
+        if inside.is_outweighed or not _is_tagged_before(path):
+            return inside
+        beside = self._in_sidecar(path, claim, measured)
+        return Plan(inside.files + beside.files, inside.notes + beside.notes)
+
+    def _format(self, path: str) -> str:
+        with self.source.open(Photo(path, 0, "")) as read:
+            found = sniff_format(read(0, 64))
+        if found is None:
+            raise CannotWriteError("not a photo: its first bytes fit no known format")
+        return found
+
+    def _is_measured(self, path: str) -> bool:
+        photo = Photo(path, 0, "", sidecars_of(path))
+        return read_header(self.source, photo).metadata.location is not None
+
+    def _inside(self, path: str, claim: Claim | None, measured: bool) -> Plan:
+        original = read_original(path, self.force)
+        draft = draft_embedded(original.data, claim, measured)
+        if not draft.edits:
+            return Plan(notes=draft.notes)
+        new = verified(original.data, draft.edits)
+        return Plan((FilePlan(original, draft.edits, new, draft.changes, False),), draft.notes)
+
+    def _in_sidecar(self, path: str, claim: Claim | None, measured: bool) -> Plan:
+        sidecar = find_sidecar(path)
+        if not sidecar.exists and claim is None:
+            return Plan()
+        around = Surroundings()
+        if sidecar.exists:
+            original = read_original(sidecar.path, self.force)
+        else:
+            original = Original(sidecar.path, b"", None)
+            with self.source.open(Photo(path, 0, "")) as read:
+                around = read_surroundings(read)
+        data = original.data if sidecar.exists else None
+        draft = draft_sidecar(data, claim, around, measured)
+        if not draft.edits:
+            return Plan(notes=draft.notes)
+        new = apply_edits(original.data, draft.edits)
+        return Plan((FilePlan(original, draft.edits, new, draft.changes, True),), draft.notes)
+
+
+def _is_tagged_before(photo: str) -> bool:
+    """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
+    try:
+        sidecar = find_sidecar(photo)
+        return sidecar.exists and has_claim(read_original(sidecar.path).data)
+    except CannotWriteError:
+        return False
