@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -15,20 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from geotag.catalog_rows import READ_COLUMNS, format_row, parse_row
 from geotag.database import open_database, set_aside
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.locks import file_lock
 from geotag.records import (
-    Failure,
     FailureKind,
-    Location,
-    Metadata,
     Photo,
     Prediction,
     Reading,
-    Score,
     Status,
 )
+from geotag.remote_catalog import RemoteCatalog, remote_catalog
+from geotag.stores import is_remote
 
 _BATCH = 1000
 # A photo that failed for the time being: the next scan tries again at once, later ones only when
@@ -60,10 +58,6 @@ WHERE ({_STALE}) AND EXISTS (
     SELECT 1 FROM photos AS other INDEXED BY photos_by_content
     WHERE other.size = listed.size AND other.content_key IS NOT NULL)
 """
-_READ_COLUMNS = (
-    "uri, size, version, content_key, latitude, longitude, altitude, taken_at, orientation, "
-    "camera, model, top, landmark_probability, failure_kind, failure_reason, checksum"
-)
 _DECIDED_COLUMNS = "status, category, threshold, attempts, retry_at, scan"
 _PAGE = 1000
 
@@ -90,12 +84,18 @@ Decide = Callable[[Reading], Decision]
 class Catalog:
     """One open catalog; no other process can open it until it is closed."""
 
-    def __init__(self, connection: sqlite3.Connection, closing: ExitStack | None = None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        closing: ExitStack | None = None,
+        remote: RemoteCatalog | None = None,
+    ) -> None:
         self.connection = connection
         self.fingerprint = ""
+        self.changed = False
+        self._remote = remote
         self._closing = closing or ExitStack()
         self._now = time.time()
-        self._save: Callable[[], None] = lambda: None
         connection.execute(_LISTED)
         with _reported(), connection:
             self._scan = connection.execute(
@@ -148,29 +148,32 @@ class Catalog:
         """What a model saw in a photo of the same content, under whatever name."""
         with _reported():
             row = self.connection.execute(
-                f"SELECT {_READ_COLUMNS} FROM photos "
+                f"SELECT {READ_COLUMNS} FROM photos "
                 "WHERE size = ? AND content_key = ? AND model = ? LIMIT 1",
                 (photo.size, content_key, model),
             ).fetchone()
-        return _parse_row(row).prediction if row is not None else None
+        return parse_row(row).prediction if row is not None else None
 
     def record(
         self, readings: Iterable[Reading], model: str | None, decide: Decide | None = None
     ) -> None:
         """Keep what was read and decided, durably, in one transaction."""
-        columns = f"{_READ_COLUMNS}, {_DECIDED_COLUMNS}"
+        columns = f"{READ_COLUMNS}, {_DECIDED_COLUMNS}"
         marks = ", ".join("?" * (columns.count(",") + 1))
         self._write_all(
             f"INSERT OR REPLACE INTO photos ({columns}) VALUES ({marks})",
-            (_format_row(reading, model) + self._decided(reading, decide) for reading in readings),
+            (format_row(reading, model) + self._decided(reading, decide) for reading in readings),
             revise=True,
         )
-        self._save()
+        if self._remote is not None and self._remote.due:
+            with _reported():
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._remote.save()
 
     def decide_again(self, decide: Decide, threshold: float) -> int:
         """Bring decisions that were made at another threshold up to date; returns how many."""
         query = (
-            f"SELECT {_READ_COLUMNS} FROM photos WHERE top IS NOT NULL "
+            f"SELECT {READ_COLUMNS} FROM photos WHERE top IS NOT NULL "
             "AND threshold IS NOT :threshold AND uri > :last ORDER BY uri LIMIT :page"
         )
         count, last = 0, b""
@@ -184,19 +187,19 @@ class Catalog:
             count += len(rows)
             self._write_all(
                 "UPDATE photos SET status = ?, category = ?, threshold = ? WHERE uri = ?",
-                ((*decide(_parse_row(row)), row[0]) for row in rows),
+                ((*decide(parse_row(row)), row[0]) for row in rows),
                 revise=True,
             )
 
     def readings(self) -> Iterator[Reading]:
         """What is known of the listed photos, in byte order; those never read are left out."""
-        columns = ", ".join(f"photos.{name}" for name in _READ_COLUMNS.split(", "))
+        columns = ", ".join(f"photos.{name}" for name in READ_COLUMNS.split(", "))
         with _reported():
             cursor = self.connection.execute(
                 f"SELECT {columns} FROM listed CROSS JOIN photos USING (uri) ORDER BY listed.uri"
             )
             for row in cursor:
-                yield _parse_row(row)
+                yield parse_row(row)
 
     def statuses(self) -> dict[Status, int]:
         """How many listed photos came to what, as decided last."""
@@ -218,6 +221,7 @@ class Catalog:
                     "AND uri NOT IN (SELECT uri FROM listed)",
                     (root, below + b"/", below + b"0"),  # "0" is what follows "/"
                 ).rowcount
+        self.changed = self.changed or forgotten > 0
         return forgotten
 
     @property
@@ -238,6 +242,7 @@ class Catalog:
         self._write_all(
             "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", iter([(out, signature, state)])
         )
+        self.changed = True
 
     def note_finished(self, summary: str) -> None:
         """Keep the summary (JSON) of this scan."""
@@ -303,21 +308,44 @@ class Catalog:
                 self.connection.executemany(statement, batch)
             if revise:
                 self.connection.execute("UPDATE revision SET number = number + 1")
+                self.changed = True
 
 
-def open_catalog(path: str | Path | None) -> Catalog:
+def open_catalog(place: str | Path | None) -> Catalog:
     """Open or create a catalog and lock it (None: a private one that vanishes when closed).
 
-    Raises LockedError while another run holds it, CatalogError when it cannot be used.
+    A place in a bucket is fetched, and written back when the catalog is closed. Raises LockedError
+    while another run holds it, CatalogError when it cannot be used.
     """
     with ExitStack() as stack:
-        place = Path(path) if path is not None else None
-        if place is not None:
-            stack.enter_context(file_lock(place))
-            stack.push(_aside_when_damaged(place))
-        connection = open_database(place)
+        if place is None:
+            connection = open_database(None)
+            stack.callback(connection.close)
+            return Catalog(connection, stack.pop_all())
+        if is_remote(str(place)):
+            return _open_remote(str(place), stack)
+        path = Path(place)
+        stack.enter_context(file_lock(path))
+        stack.push(_aside_when_damaged(path))
+        connection = open_database(path)
         stack.callback(connection.close)
         return Catalog(connection, stack.pop_all())
+
+
+def _open_remote(uri: str, stack: ExitStack) -> Catalog:
+    remote = stack.enter_context(remote_catalog(uri))
+    catalog: Catalog | None = None
+
+    def save_at_the_end() -> None:
+        if catalog is None or catalog.changed or not remote.path.exists():
+            remote.save()
+
+    stack.callback(save_at_the_end)
+    stack.push(_aside_when_damaged(remote.path))
+    connection = open_database(remote.path)
+    stack.callback(connection.close)
+    catalog = Catalog(connection, stack.pop_all(), remote)
+    return catalog
 
 
 def _aside_when_damaged(path: Path) -> Callable[..., None]:
@@ -354,54 +382,3 @@ def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
         name = os.fsencode(uri)
         digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
         yield name, size, version, json.dumps(sidecars) if sidecars else None
-
-
-def _format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
-    photo, metadata, prediction, failure, content_key = reading
-    cells = (
-        os.fsencode(photo.uri),
-        photo.size,
-        photo.version,
-        (content_key or None) if prediction is not None else None,
-        *(_real(number) for number in metadata.location or (None, None, None)),
-        metadata.taken_at,
-        metadata.orientation,
-        metadata.camera,
-        model if prediction is not None else None,
-        json.dumps(prediction.top) if prediction is not None else None,
-        _real(prediction.landmark_probability) if prediction is not None else None,
-        failure.kind.value if failure is not None else None,
-        failure.reason if failure is not None else None,
-    )
-    return (*cells, _checksum(cells))
-
-
-def _real(number: float | None) -> float | None:
-    """As SQLite gives it back: never an integer, never minus zero."""
-    return float(number) + 0.0 if number is not None else None
-
-
-def _checksum(cells: tuple[Any, ...]) -> int:
-    return zlib.crc32(repr(cells).encode("utf-8", "backslashreplace"))
-
-
-def _parse_row(row: tuple[Any, ...]) -> Reading:
-    """Raises DamagedCatalogError when a row is not what was written."""
-    if _checksum(row[:-1]) != row[-1]:
-        raise DamagedCatalogError(f"the catalog is damaged (the row of {os.fsdecode(row[0])!r})")
-    uri, size, version, content_key, latitude, longitude, altitude = row[:7]
-    taken_at, orientation, camera, _, top, landmark_probability, kind, reason, _ = row[7:]
-    return Reading(
-        Photo(os.fsdecode(uri), size, version),
-        Metadata(
-            Location(latitude, longitude, altitude) if latitude is not None else None,
-            taken_at,
-            orientation,
-            camera,
-        ),
-        Prediction(tuple(Score(*pair) for pair in json.loads(top)), landmark_probability)
-        if top is not None
-        else None,
-        Failure(FailureKind(kind), reason) if kind is not None else None,
-        content_key or "",
-    )

@@ -63,6 +63,7 @@ class Loader:
 
     def submit(self, item: Item) -> Iterator[Decoded]:
         """Begin to decode a photo; the earliest ones come back once the window is full."""
+        self.source.expect(item.photo)
         self._loading.append(self.pool.submit(self.load, item))
         while len(self._loading) > self.window:
             yield self._loading.popleft().result()
@@ -75,7 +76,7 @@ class Loader:
     def load(self, item: Item) -> Decoded:
         """Read and decode one photo; never raises for a bad one."""
         try:
-            data = self.source.read(item.photo.uri)
+            data = self.source.read_photo(item.photo)
             pixels = decode(data, item.header, self.input_size, self.fit)
             content_key = self.source.content_key(item.photo, data)
         except MissingDependencyError as error:

@@ -29,7 +29,7 @@ from geotag.errors import (
 )
 from geotag.metadata import read_header as read_photo_header
 from geotag.paths import format_path
-from geotag.records import Category, Outcome, Photo, Reading
+from geotag.records import Category, Outcome, Photo, Prediction, Reading
 from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
@@ -215,20 +215,29 @@ class Scan:
 
     def _moved(self, limit: int) -> Iterator[Reading]:
         """Photos whose content the model has seen under another name: only headers are read."""
-        model = self.need.model or ""
-        found = 0
-        for photo in self.catalog.perhaps_moved():
-            if found == limit or self._must_stop():
-                return
+        seen: dict[str, tuple[Prediction, str]] = {}
+        photos = islice(self._seen_before(seen), limit)
+        for photo in self.library.ahead(photos):
+            prediction, key = seen.pop(photo.uri)
             try:
+                header = read_photo_header(self.library, photo)
+            except PhotoError as error:  # the runner meets it again, and reports it
+                _log.debug("%s: %s", photo.uri, error)
+            else:
+                yield Reading(photo, header.metadata, prediction, None, key)
+
+    def _seen_before(self, seen: dict[str, tuple[Prediction, str]]) -> Iterator[Photo]:
+        """Photos of known content; `seen` gets what was seen in them, and their content's key."""
+        model = self.need.model or ""
+        for photo in self.catalog.perhaps_moved():
+            if self._must_stop():
+                return
+            with suppress(PhotoError):
                 key = self.library.content_key(photo)
                 prediction = self.catalog.prediction_of(photo, key, model) if key else None
                 if prediction is not None:
-                    header = read_photo_header(self.library, photo)
-                    found += 1
-                    yield Reading(photo, header.metadata, prediction, None, key)
-            except PhotoError as error:  # the runner meets it again, and reports it
-                _log.debug("%s: %s", photo.uri, error)
+                    seen[photo.uri] = prediction, key
+                    yield photo
 
     def _pending(self, limit: int) -> Iterator[Reading]:
         photos = islice(self.catalog.pending(self.need), limit)

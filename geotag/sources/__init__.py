@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 
 from geotag.containers import ReadRange
 from geotag.errors import SourceError
+from geotag.paths import parse_path
 from geotag.records import Photo
 from geotag.sources.base import Filters, Source
+from geotag.sources.bucket import BucketSource
 from geotag.sources.local import LocalSource
+from geotag.sources.web import WebSource
+from geotag.stores import scheme_of
 
 SOURCES: dict[str, Callable[[str, Filters], Source]] = {
-    "file": LocalSource,
+    "": LocalSource,
+    "file": lambda text, filters: LocalSource(parse_path(text), filters),
+    "s3": BucketSource,
+    "gs": BucketSource,
+    "az": BucketSource,
+    "http": WebSource,
+    "https": WebSource,
+    "memory": BucketSource,
 }
 
 
 def open_source(text: str, filters: Filters) -> Source:
-    """The source that a path or URI names. Raises SourceError for an unknown scheme."""
-    scheme = _scheme(text)
+    """The source that a path or URI names.
+
+    Raises SourceError for an unknown scheme, MissingDependencyError for one that needs an extra.
+    """
+    scheme = scheme_of(text)
     if scheme not in SOURCES:
-        raise SourceError(f"{text}: no source for {scheme}://; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[scheme](text.removeprefix("file://"), filters)
-
-
-def _scheme(uri: str) -> str:
-    scheme, separator, _ = uri.partition("://")
-    return scheme if separator else "file"
+        known = ", ".join(sorted(name for name in SOURCES if name not in ("", "memory")))
+        raise SourceError(f"{text}: no source for {scheme}://; known: {known}")
+    return SOURCES[scheme](text, filters)
 
 
 class Library:
@@ -35,6 +46,8 @@ class Library:
 
     def __init__(self, texts: Sequence[str], filters: Filters) -> None:
         self.sources = [open_source(text, filters) for text in texts]
+        self.texts = tuple(texts)
+        self.filters = filters
         self.by_scheme = {
             _scheme(text): source for text, source in zip(texts, self.sources, strict=True)
         }
@@ -57,11 +70,20 @@ class Library:
     @property
     def bytes_fetched(self) -> int:
         """How much was read over a network."""
-        return sum(source.bytes_fetched for source in self.sources)
+        return sum(source.bytes_fetched for source in self.by_scheme.values())
 
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The same photos, with the headers of far ones on their way."""
-        return iter(photos)
+        for scheme, group in groupby(photos, lambda photo: _scheme(photo.uri)):
+            yield from self.by_scheme[scheme].ahead(group)
+
+    def expect(self, photo: Photo) -> None:
+        """Hear that this photo will be read whole, soon."""
+        self.by_scheme[_scheme(photo.uri)].expect(photo)
+
+    def read_photo(self, photo: Photo) -> bytes:
+        """All bytes of a photo, of the version that was listed."""
+        return self.by_scheme[_scheme(photo.uri)].read_photo(photo)
 
     def photos(self) -> Iterator[Photo]:
         """The photos of each source in turn; one that lies in two of them comes twice."""
@@ -77,5 +99,10 @@ class Library:
         return self.by_scheme[_scheme(photo.uri)].content_key(photo, data)
 
     def read(self, uri: str) -> bytes:
-        """All bytes of a photo or sidecar."""
+        """All bytes of a sidecar."""
         return self.by_scheme[_scheme(uri)].read(uri)
+
+
+def _scheme(text: str) -> str:
+    """As photos' URIs have it: none for files, and one for all web servers."""
+    return {"file": "", "https": "http"}.get(scheme_of(text), scheme_of(text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
@@ -54,8 +54,20 @@ class Source(Protocol):
         """
         ...
 
+    def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
+        """The same photos; where opening takes a while, the next ones are opened meanwhile."""
+        ...
+
+    def expect(self, photo: Photo) -> None:
+        """Hear that this photo will be read whole, soon."""
+        ...
+
+    def read_photo(self, photo: Photo) -> bytes:
+        """All bytes of a photo, of the version that was listed. Raises PhotoError."""
+        ...
+
     def read(self, uri: str) -> bytes:
-        """All bytes of a photo or sidecar. Raises PhotoError."""
+        """All bytes of a sidecar. Raises PhotoError."""
         ...
 
 

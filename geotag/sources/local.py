@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 from geotag.containers import ReadRange, sniff_format
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
@@ -115,14 +115,9 @@ class LocalSource:
                 return False
         return True
 
-    @contextmanager
-    def open(self, photo: Photo) -> Iterator[ReadRange]:
+    def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
-        descriptor = _open(photo.uri)
-        try:
-            yield lambda offset, length: _pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
+        return _OpenFile(photo.uri)
 
     def content_key(self, photo: Photo, data: bytes | None = None) -> str:
         """A key of size and samples."""
@@ -131,17 +126,45 @@ class LocalSource:
         with self.open(photo) as read:
             return content_key(photo.uri, photo.size, read)
 
+    def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
+        """The same photos: opening takes no time here."""
+        return iter(photos)
+
+    def expect(self, photo: Photo) -> None:
+        """Nothing to do: the system reads ahead by itself."""
+
+    def read_photo(self, photo: Photo) -> bytes:
+        """All bytes of a photo, up to READ_LIMIT."""
+        return self.read(photo.uri)
+
     def read(self, uri: str) -> bytes:
         """All bytes of a file, up to READ_LIMIT."""
         descriptor = _open(uri)
         with os.fdopen(descriptor, "rb") as file:
             try:
-                data = file.read(READ_LIMIT + 1)
+                size = os.fstat(descriptor).st_size
+                data = file.read(min(size, READ_LIMIT) + 1)
             except OSError as error:
                 raise TransientPhotoError(_because(error)) from error
         if len(data) > READ_LIMIT:
             raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
         return data
+
+
+class _OpenFile:
+    """A file that is open for ranged reads; no generator, for a scan opens every photo."""
+
+    def __init__(self, uri: str) -> None:
+        self.descriptor = _open(uri)
+
+    def __enter__(self) -> ReadRange:
+        return self.read
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return _pread(self.descriptor, length, offset)
 
 
 def _photo(folder: bytes, name: bytes, status: os.stat_result, names: set[bytes]) -> Photo:

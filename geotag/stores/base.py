@@ -1,0 +1,107 @@
+"""What every store of objects (a bucket, a web server) offers, and how its requests are retried."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from geotag.errors import GeotagError
+
+# Waits double from the first on, each drawn up to its length ("full jitter", AWS Builders'
+# Library, "Timeouts, retries and backoff with jitter").
+ATTEMPTS = 6
+FIRST_WAIT = 0.2
+LONGEST_WAIT = 10.0
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 30
+CONNECTIONS = 64
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class StoreError(GeotagError):
+    """A request failed. Its message never quotes the server, whose words may hold credentials.
+
+    `retry` says whether asking again at once can help.
+    """
+
+    def __init__(self, reason: str, retry: bool = False) -> None:
+        super().__init__(reason)
+        self.retry = retry
+
+
+class AbsentError(StoreError):
+    """There is no such object."""
+
+    def __init__(self) -> None:
+        super().__init__("no such file (moved or deleted?)")
+
+
+class ChangedError(StoreError):
+    """The object is not the version that was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("changed while it was being read")
+
+
+class Object(NamedTuple):
+    """One object; `version` is its ETag or the like and empty when the store has none."""
+
+    uri: str
+    size: int
+    version: str
+
+
+class Part(NamedTuple):
+    """Bytes of an object, and the size of the whole."""
+
+    data: bytes
+    total: int
+
+
+class Store(Protocol):
+    """Objects by URI. All methods raise StoreError; requests that can be retried have been."""
+
+    bytes_fetched: int
+
+    def list(self, uri: str) -> Iterator[Object]:
+        """The objects below a URI, or the one that it names, in byte order, streaming."""
+        ...
+
+    def stat(self, uri: str) -> Object | None:
+        """One object; None when there is none."""
+        ...
+
+    def get(self, uri: str, start: int, length: int, version: str = "") -> Part:
+        """Bytes of an object, of this version if one is named; fewer only at its end."""
+        ...
+
+    def put(self, uri: str, path: Path) -> str:
+        """Write an object from a file, whole or not at all; returns its version."""
+        ...
+
+    def put_if(self, uri: str, path: Path, version: str | None) -> str:
+        """Write it only over this version (None: only a new one). Raises ChangedError."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Remove an object, if there is one."""
+        ...
+
+
+def retried(request: Callable[[], _Result]) -> _Result:
+    """The result of a request, asked again with growing waits while that can help."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return request()
+        except StoreError as error:
+            if not error.retry or attempt == ATTEMPTS:
+                raise
+            _log.debug("attempt %d of %d: %s", attempt, ATTEMPTS, error)
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
+        time.sleep(random.uniform(longest / 2, longest))
+    raise AssertionError("unreachable")

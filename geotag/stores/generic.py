@@ -1,0 +1,122 @@
+"""Objects in any store that fsspec knows: Google Cloud Storage, Azure Blob Storage ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from geotag.stores.base import AbsentError, ChangedError, Object, Part, StoreError, retried
+
+_VERSION_FIELDS = ("etag", "ETag", "generation", "md5Hash", "last_modified", "mtime", "created")
+_Result = TypeVar("_Result")
+
+
+class GenericStore:
+    """A file system of fsspec; credentials come from its provider's usual chain.
+
+    Conditional writes are a look followed by a write.
+    """
+
+    def __init__(self, protocol: str, **options: Any) -> None:
+        import fsspec
+
+        self.bytes_fetched = 0
+        self.protocol = protocol
+        self._fs = fsspec.filesystem(protocol, use_listings_cache=False, **options)
+
+    def list(self, uri: str) -> Iterator[Object]:
+        """The objects below a folder in byte order, a folder at a time, or a single one."""
+        path = self._path(uri)
+        info = self._try(lambda: self._fs.info(path))
+        if info["type"] == "file":
+            yield self._object(info)
+        else:
+            yield from self._walk(path)
+
+    def _walk(self, folder: str) -> Iterator[Object]:
+        entries = self._try(lambda: self._fs.ls(folder, detail=True, refresh=True))
+        for entry in sorted(entries, key=_order):
+            if entry["type"] != "directory":
+                yield self._object(entry)
+            elif entry["name"].strip("/") != folder.strip("/"):
+                yield from self._walk(entry["name"])
+
+    def stat(self, uri: str) -> Object | None:
+        """One object; None when there is none."""
+        try:
+            return self._object(self._try(lambda: self._fs.info(self._path(uri))))
+        except AbsentError:
+            return None
+
+    def get(self, uri: str, start: int, length: int, version: str = "") -> Part:
+        """Bytes of an object. The version is looked at afterwards: one that differs, or that
+        changed in between, is an error."""
+        path = self._path(uri)
+        data = bytes(self._try(lambda: self._fs.cat_file(path, start=start, end=start + length)))
+        self.bytes_fetched += len(data)
+        present = self.stat(uri)
+        if present is None:
+            raise AbsentError
+        if version and present.version != version:
+            raise ChangedError
+        if len(data) != max(0, min(length, present.size - start)):
+            raise StoreError("fewer bytes came than the file has")
+        return Part(data, present.size)
+
+    def put(self, uri: str, path: Path) -> str:
+        """Write an object from a file; returns its version."""
+        self._try(lambda: self._fs.put_file(str(path), self._path(uri)))
+        written = self.stat(uri)
+        return written.version if written is not None else ""
+
+    def put_if(self, uri: str, path: Path, version: str | None) -> str:
+        """Write it if this version is still there."""
+        present = self.stat(uri)
+        if (present.version if present is not None else None) != version:
+            raise ChangedError
+        return self.put(uri, path)
+
+    def delete(self, uri: str) -> None:
+        """Remove an object, if there is one."""
+        try:
+            self._try(lambda: self._fs.rm_file(self._path(uri)))
+        except AbsentError:
+            return
+
+    def _path(self, uri: str) -> str:
+        return str(self._fs._strip_protocol(uri))
+
+    def _object(self, info: Mapping[str, Any]) -> Object:
+        version = next((str(info[f]) for f in _VERSION_FIELDS if info.get(f)), "")
+        uri = f"{self.protocol}://{str(info['name']).lstrip('/')}"
+        return Object(uri, int(info["size"] or 0), version.strip('"').replace(" ", "_"))
+
+    @staticmethod
+    def _try(request: Callable[[], _Result]) -> _Result:
+        def attempt() -> _Result:
+            try:
+                return request()
+            except StoreError:
+                raise
+            except FileNotFoundError:
+                raise AbsentError from None
+            except PermissionError:
+                raise StoreError("no permission to read or write it") from None
+            except Exception as error:
+                raise _store_error(error) from None
+
+        return retried(attempt)
+
+
+def _order(entry: Mapping[str, Any]) -> bytes:
+    name = str(entry["name"]).rstrip("/").encode()
+    return name + b"/" if entry["type"] == "directory" else name
+
+
+def _store_error(error: Exception) -> StoreError:
+    """Told by kind and status alone: what a provider says may hold credentials."""
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    kind = f"{type(error).__name__} {status}" if status else type(error).__name__
+    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+    return StoreError(f"the request failed ({kind})", retry=not refused)

@@ -1,0 +1,148 @@
+"""Objects on web servers, by aiohttp under fsspec."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from geotag.stores.base import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    AbsentError,
+    ChangedError,
+    Object,
+    Part,
+    StoreError,
+    retried,
+)
+
+_Result = TypeVar("_Result")
+
+
+class HttpStore:
+    """Read only. User names and passwords come from ~/.netrc, never from addresses."""
+
+    def __init__(self) -> None:
+        from aiohttp import ClientTimeout
+        from fsspec.implementations.http import HTTPFileSystem
+
+        self.bytes_fetched = 0
+        timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        options = {"trust_env": True, "timeout": timeout, "auto_decompress": False}
+        self._fs = HTTPFileSystem(client_kwargs=options, use_listings_cache=False)
+
+    def list(self, uri: str) -> Iterator[Object]:
+        """The object that an address names; web servers have no folders."""
+        found = self.stat(uri)
+        if found is None:
+            raise AbsentError
+        yield found
+
+    def stat(self, uri: str) -> Object | None:
+        """One object; None when there is none."""
+
+        async def head(session: Any) -> Object:
+            async with session.head(uri, allow_redirects=True) as answer:
+                if answer.status in (405, 501):
+                    return Object(uri, 0, "")
+                _check(answer.status)
+                size = int(answer.headers.get("Content-Length", 0))
+                return Object(uri, size, _version(answer))
+
+        try:
+            return self._run(head)
+        except AbsentError:
+            return None
+
+    def get(self, uri: str, start: int, length: int, version: str = "") -> Part:
+        """Bytes of an object; a server that sends all of it is cut short."""
+        headers = {"Range": f"bytes={start}-{start + length - 1}"}
+
+        async def fetch(session: Any) -> Part:
+            async with session.get(uri, headers=headers) as answer:
+                if answer.status == 416:
+                    return Part(b"", 0)
+                _check(answer.status)
+                if version and _version(answer) != version:
+                    raise ChangedError
+                skipped = start if answer.status == 200 else 0
+                data = await _read(answer.content, skipped + length)
+                self.bytes_fetched += len(data)
+                total = _total(answer)
+                expected = length if total is None else max(0, min(length, total - start))
+                data = data[skipped:]
+                if total is not None and len(data) != expected:
+                    raise StoreError("the connection broke off", retry=True)
+                return Part(data, start + len(data) if total is None else total)
+
+        return self._run(fetch)
+
+    def put(self, uri: str, path: Path) -> str:
+        """Web servers are read only."""
+        raise StoreError("a web server cannot be written to")
+
+    def put_if(self, uri: str, path: Path, version: str | None) -> str:
+        """Web servers are read only."""
+        raise StoreError("a web server cannot be written to")
+
+    def delete(self, uri: str) -> None:
+        """Web servers are read only."""
+        raise StoreError("a web server cannot be written to")
+
+    def _run(self, request: Callable[[Any], Awaitable[_Result]]) -> _Result:
+        from fsspec.asyn import sync
+
+        async def attempt() -> _Result:
+            try:
+                return await request(await self._fs.set_session())
+            except StoreError:
+                raise
+            except TimeoutError:
+                raise StoreError("the server did not answer in time", retry=True) from None
+            except Exception as error:
+                kind = type(error).__name__
+                retry = kind != "InvalidURL"
+                raise StoreError(f"the connection failed ({kind})", retry=retry) from None
+
+        def run() -> _Result:
+            result: _Result = sync(self._fs.loop, attempt)
+            return result
+
+        return retried(run)
+
+
+async def _read(content: Any, length: int) -> bytes:
+    parts, missing = [], length
+    while missing > 0 and (part := await content.read(min(missing, 2**20))):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _version(answer: Any) -> str:
+    text = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+    return text.replace(" ", "_")
+
+
+def _total(answer: Any) -> int | None:
+    """The size of the whole object, if the server says."""
+    if answer.status == 206:
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    else:
+        total = answer.headers.get("Content-Length", "")
+    return int(total) if total.isdigit() else None
+
+
+def _check(status: int) -> None:
+    if status in (200, 206):
+        return
+    if status in (404, 410):
+        raise AbsentError
+    if status == 412:
+        raise ChangedError
+    if status in (408, 425, 429) or status >= 500:
+        raise StoreError(f"the server is overloaded or failing (HTTP {status})", retry=True)
+    if status in (401, 403):
+        raise StoreError(f"no permission to read it (HTTP {status})")
+    raise StoreError(f"the server refused the request (HTTP {status})")
