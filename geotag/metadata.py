@@ -37,6 +37,12 @@ def read_header(source: Source, photo: Photo) -> Header:
     return Header(_effective_format(blocks.format, photo), metadata)
 
 
+def parse_header(data: bytes) -> Header:
+    """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
+    blocks = find_blocks(data, lambda offset, length: data[offset : offset + length])
+    return Header(blocks.format, parse_metadata(blocks.exif) if blocks.exif else Metadata())
+
+
 def failure_of(error: PhotoError) -> Failure:
     """The failure that a row shows for an error."""
     kind = FailureKind.TRANSIENT if error.transient else FailureKind.PERMANENT

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from geotag.categories import load_categories
 from geotag.checkpoint import load_checkpoint
-from geotag.containers import find_blocks
 from geotag.decision import parse_scores
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError, UsageError
-from geotag.exif import parse_metadata
 from geotag.loader import decode
-from geotag.metadata import Header
-from geotag.records import Metadata, Prediction, TopCategory
+from geotag.metadata import parse_header
+from geotag.records import Prediction, TopCategory
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
 from geotag.transforms import preprocess
@@ -67,14 +65,9 @@ class Predictor:
         path = os.fspath(picture)
         try:
             data = LocalSource(path, Filters()).read(path)
-            return decode(data, _header(data), size, fit)
+            return decode(data, parse_header(data), size, fit)
         except PhotoError as error:
             raise PhotoError(f"{path}: {error}") from error
-
-
-def _header(data: bytes) -> Header:
-    blocks = find_blocks(data, lambda offset, length: data[offset : offset + length])
-    return Header(blocks.format, parse_metadata(blocks.exif) if blocks.exif else Metadata())
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,270 @@
+"""Judges a model file on labelled photos: figures as JSON, diagrams as PNG.
+
+python -m training.evaluate --data DIR --split test --out report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.checkpoint import ModelSpec, load_checkpoint
+from geotag.engines import ENGINES
+from geotag.engines.base import EngineOptions
+from geotag.errors import CheckpointError, DataError
+from training import commands, metrics, plots
+from training.data import Dataset, Sample
+from training.inference import probabilities, score
+
+PRECISIONS = (0.95, 0.99)
+CALIBRATION_BINS = 15
+
+
+class Judged(NamedTuple):
+    """Photos beside what the model says: `scores` (N, K + 1), and of its best category the index
+    `predicted`, `confidence` and whether it is right. `labels` are indices; K is no landmark,
+    K + 1 a landmark that the model does not know."""
+
+    labels: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    predicted: NDArray[np.intp]
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        """K, the number of categories."""
+        return self.scores.shape[1] - 1
+
+    def take(self, chosen: NDArray[np.bool_]) -> Judged:
+        """The photos of a mask."""
+        return Judged(*(field[chosen] for field in self))
+
+
+def judge(samples: Sequence[Sample], scores: NDArray[np.float64], spec: ModelSpec) -> Judged:
+    """Match labels to the model's categories."""
+    index = {slug: at for at, slug in enumerate((*spec.categories, ""))}
+    labels = np.array([index.get(s.label, len(index)) for s in samples], np.intp)
+    predicted = scores[:, :-1].argmax(axis=1)
+    confidence = scores[np.arange(len(scores)), predicted]
+    return Judged(labels, scores, predicted, confidence, predicted == labels)
+
+
+def measure(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
+    """All figures over photos of known landmarks, with the other photos as distractors."""
+    inside = judged.labels < judged.count
+    negatives, others = judged.labels == judged.count, judged.labels > judged.count
+    known, with_negatives = judged.take(inside), judged.take(~others)
+    landmark_score = 1 - judged.scores[:, -1]
+    table = metrics.reliability(judged.confidence, judged.correct, CALIBRATION_BINS)
+    return {
+        "photos": len(judged.labels),
+        "known_landmarks": int(inside.sum()),
+        "negatives": int(negatives.sum()),
+        "other_landmarks": int(others.sum()),
+        **figures(known, with_negatives),
+        "gap_with_other_landmarks": metrics.global_average_precision(
+            judged.confidence, judged.correct, int(inside.sum())
+        ),
+        "no_landmark": {
+            "auroc": metrics.auroc(landmark_score[inside], landmark_score[negatives]),
+            "fpr95": metrics.fpr_at_tpr(landmark_score[inside], landmark_score[negatives]),
+            "auroc_other_landmarks": metrics.auroc(
+                judged.confidence[inside], judged.confidence[others]
+            ),
+        },
+        "ece": table.error,
+        "aurc": metrics.risk_coverage(judged.confidence, judged.correct).area,
+        "thresholds": {
+            f"{precision:g}": _at_shipped_threshold(judged, spec, precision)
+            for precision in PRECISIONS
+        },
+    }
+
+
+def figures(known: Judged, with_negatives: Judged) -> dict[str, Any]:
+    """The bars' figures: `known` photos alone, and with the negatives as distractors."""
+    positives = len(known.labels)
+    listed = (with_negatives.confidence, with_negatives.correct)
+    return {
+        "top1": metrics.top_k_accuracy(known.scores[:, :-1], known.labels),
+        "top5": metrics.top_k_accuracy(known.scores[:, :-1], known.labels, 5),
+        "gap": metrics.global_average_precision(*listed, positives),
+        **{
+            f"recall_at_precision_{precision:g}": metrics.recall_at_precision(
+                *listed, precision, positives
+            )
+            for precision in PRECISIONS
+        },
+    }
+
+
+def _at_shipped_threshold(judged: Judged, spec: ModelSpec, precision: float) -> dict[str, Any]:
+    """What a scan with --min-precision would do to these photos."""
+    try:
+        threshold = spec.threshold_for(precision)
+    except CheckpointError:
+        return {"confidence": None}
+    inside = judged.labels < judged.count
+    refused = judged.confidence < threshold
+    point = metrics.at_threshold(judged.confidence, judged.correct, threshold, int(inside.sum()))
+    return {
+        **point._asdict(),
+        "negatives_refused": _mean(refused[judged.labels == judged.count]),
+        "other_landmarks_refused": _mean(refused[judged.labels > judged.count]),
+    }
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def measure_classes(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
+    """Precision, recall, F1 and number of photos of each category and the background.
+
+    A photo is taken for the background when that scores highest; one of an unknown landmark
+    counts as background.
+    """
+    labels = np.minimum(judged.labels, judged.count)
+    confusion = metrics.confusion_matrix(labels, judged.scores.argmax(axis=1), judged.count + 1)
+    rows = metrics.class_figures(confusion)
+    return {
+        name: {field: values[at] for field, values in zip(rows._fields, rows, strict=True)}
+        for at, name in enumerate((*spec.categories, "(no landmark)"))
+    }
+
+
+def measure_sources(
+    judged: Judged, samples: Sequence[Sample], threshold: float
+) -> dict[str, dict[str, Any]]:
+    """For each source: top-1 and the share tagged rightly, or of negatives the share tagged."""
+    sources = np.array([sample.source for sample in samples])
+    report = {}
+    for source in sorted(set(sources)):
+        part = judged.take(sources == source)
+        inside = part.take(part.labels < part.count)
+        tagged = part.confidence >= threshold
+        report[str(source)] = {
+            "photos": len(part.labels),
+            "top1": metrics.top_k_accuracy(inside.scores[:, :-1], inside.labels),
+            "tagged": _mean(tagged),
+            "tagged_rightly": _mean(tagged & part.correct),
+        }
+    return report
+
+
+def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample, ...]:
+    """The photos of a split; of those with a landmark only what matches, negatives always."""
+    samples = dataset.samples if part == "all" else dataset.of(part)
+    if include:
+        samples = tuple(
+            sample
+            for sample in samples
+            if not sample.label or any(fnmatchcase(sample.path, glob) for glob in include)
+        )
+    if not samples:
+        raise DataError(f"{dataset.root}: no photos in split {part}")
+    return samples
+
+
+def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
+    """reliability.png, risk_coverage.png, precision_recall.png, confusion.png."""
+    table = metrics.reliability(judged.confidence, judged.correct, CALIBRATION_BINS)
+    plots.plot_reliability(table, out / "reliability.png")
+    curve = metrics.risk_coverage(judged.confidence, judged.correct)
+    plots.plot_risk_coverage(curve, out / "risk_coverage.png")
+    found = np.cumsum(judged.correct[np.argsort(-judged.confidence, kind="stable")])
+    positives = max(1, int((judged.labels < judged.count).sum()))
+    plots.plot_curves(
+        {"all photos": (found / positives, found / np.arange(1, len(found) + 1))},
+        "Precision and recall of tags",
+        ("recall", "precision"),
+        out / "precision_recall.png",
+    )
+    labels = np.minimum(judged.labels, judged.count)
+    confusion = metrics.confusion_matrix(labels, judged.scores.argmax(axis=1), judged.count + 1)
+    plots.plot_confusion(confusion, (*spec.categories, "(no landmark)"), out / "confusion.png")
+
+
+@click.command("training.evaluate")
+@commands.data_options
+@commands.MODEL
+@commands.SPLIT
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Only landmark photos that match, such as 'landmarks/*'; negatives always.",
+)
+@click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
+@click.option("--plots/--no-plots", "diagrams", default=True, help="Diagrams too.")
+@commands.OUT
+def main(
+    data: Path,
+    exclude: Path | None,
+    scheme: str,
+    by: str,
+    seed: int,
+    model: Path | None,
+    part: str,
+    include: tuple[str, ...],
+    engine: str,
+    diagrams: bool,
+    out: Path,
+) -> None:
+    """Judge a model on labelled photos.
+
+    Runs the same engine and preprocessing as a scan. Writes OUT/report.json, and diagrams:
+    reliability.png, risk_coverage.png, precision_recall.png, confusion.png.
+    """
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    checkpoint = load_checkpoint(model)
+    spec = checkpoint.spec
+    samples = select(dataset, part, include)
+    scored = score(checkpoint, dataset, samples, EngineOptions(engine=engine))
+    judged = judge(scored.samples, probabilities(scored.logits, spec.temperature), spec)
+    report = {
+        "model": checkpoint.header.name,
+        "data": dataset.fingerprint,
+        "split": part,
+        "include": list(include),
+        "unreadable": scored.failed,
+        **measure(judged, spec),
+    }
+    threshold = report["thresholds"]["0.99"]["confidence"]
+    report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
+    report["classes"] = measure_classes(judged, spec)
+    commands.write_json(out / "report.json", report)
+    if diagrams:
+        write_diagrams(judged, spec, out)
+    click.echo(format_report(report))
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The main figures as lines."""
+    lines = [
+        f"{report['model']}: {report['known_landmarks']} photos of its landmarks, "
+        f"{report['negatives']} without one, {report['other_landmarks']} of other landmarks"
+    ]
+    names = ("top1", "top5", "gap", "recall_at_precision_0.95", "recall_at_precision_0.99", "ece")
+    lines += [f"{name:26} {report[name]:.4f}" for name in names]
+    lines += [f"no landmark: {name:13} {report['no_landmark'][name]:.4f}"
+              for name in ("auroc", "fpr95")]  # fmt: skip
+    for precision, point in report["thresholds"].items():
+        if point["confidence"] is not None:
+            lines.append(
+                f"threshold for {precision}: precision {point['precision']:.4f}, recall "
+                f"{point['recall']:.4f}, refused {point['negatives_refused']:.4f} of negatives, "
+                f"{point['other_landmarks_refused']:.4f} of other landmarks"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    commands.run(main)
