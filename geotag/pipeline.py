@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -243,7 +243,8 @@ class Scan:
         photos = islice(self.catalog.pending(self.need), limit)
         stoppable = takewhile(lambda photo: not self._must_stop(), photos)
         runner = RUNNERS[self.options.runner](self.library, self.job)
-        yield from runner.run(self.library.ahead(stoppable))
+        with closing(runner):
+            yield from runner.run(stoppable)
 
     def _record(self, readings: Iterator[Reading]) -> int:
         count = 0

@@ -6,6 +6,13 @@ from collections.abc import Callable
 
 from geotag.runners.base import Job, Runner
 from geotag.runners.local import LocalRunner
-from geotag.sources.base import Source
+from geotag.sources import Library
 
-RUNNERS: dict[str, Callable[[Source, Job], Runner]] = {"local": LocalRunner}
+
+def _ray(library: Library, job: Job) -> Runner:
+    from geotag.runners.ray import RayRunner
+
+    return RayRunner(library, job)
+
+
+RUNNERS: dict[str, Callable[[Library, Job], Runner]] = {"local": LocalRunner, "ray": _ray}

@@ -26,6 +26,10 @@ class Job(NamedTuple):
 class Runner(Protocol):
     """Reads photos, here or elsewhere."""
 
+    def close(self) -> None:
+        """End what `run` began, also when it was not run to its end."""
+        ...
+
     def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
         """Exactly one reading for each photo, in any order."""
         ...

@@ -38,29 +38,31 @@ class LocalRunner:
     def __init__(self, source: Source, job: Job) -> None:
         self.source = source
         self.job = job
+        self._classifier: Classifier | None = None
+
+    def close(self) -> None:
+        """Stop the workers; what was not taken is dropped."""
+        if self._classifier is not None:
+            self._classifier.close()
+            self._classifier = None
 
     def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
         """One reading for each photo; those that need the network come in batches."""
-        classifier = None
-        try:
-            for photo in photos:
-                try:
-                    header = read_header(self.source, photo)
-                except PhotoError as error:
-                    yield Reading(photo, Metadata(), failure=failure_of(error))
-                    continue
-                if header.metadata.location is not None and not self.job.classify_all:
-                    yield Reading(photo, header.metadata)
-                    continue
-                from geotag.loader import Item
+        for photo in self.source.ahead(photos):
+            try:
+                header = read_header(self.source, photo)
+            except PhotoError as error:
+                yield Reading(photo, Metadata(), failure=failure_of(error))
+                continue
+            if header.metadata.location is not None and not self.job.classify_all:
+                yield Reading(photo, header.metadata)
+                continue
+            from geotag.loader import Item
 
-                classifier = classifier or Classifier(self.source, self.job)
-                yield from classifier.submit(Item(photo, header))
-            if classifier is not None:
-                yield from classifier.drain()
-        finally:
-            if classifier is not None:
-                classifier.close()
+            self._classifier = self._classifier or Classifier(self.source, self.job)
+            yield from self._classifier.submit(Item(photo, header))
+        if self._classifier is not None:
+            yield from self._classifier.drain()
 
 
 class Classifier:

@@ -47,6 +47,7 @@ class Library:
     def __init__(self, texts: Sequence[str], filters: Filters) -> None:
         self.sources = [open_source(text, filters) for text in texts]
         self.texts = tuple(texts)
+        self.bytes_elsewhere = 0
         self.filters = filters
         self.by_scheme = {
             _scheme(text): source for text, source in zip(texts, self.sources, strict=True)
@@ -69,8 +70,9 @@ class Library:
 
     @property
     def bytes_fetched(self) -> int:
-        """How much was read over a network."""
-        return sum(source.bytes_fetched for source in self.by_scheme.values())
+        """How much was read over a network, here and by workers elsewhere."""
+        here = sum(source.bytes_fetched for source in self.by_scheme.values())
+        return here + self.bytes_elsewhere
 
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The same photos, with the headers of far ones on their way."""
