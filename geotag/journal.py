@@ -148,11 +148,11 @@ class Journal:
         )
         return {State(state): count for state, count in rows}
 
-    def writes(self, run_id: str) -> list[Write]:
+    def writes(self, run_id: str) -> Iterator[Write]:
         """What a run wrote, the last first: the order to take it back in."""
         return self._select("run_id = ?", (run_id,))
 
-    def unsettled(self) -> list[Write]:
+    def unsettled(self) -> Iterator[Write]:
         """What a crash left in between."""
         return self._select("state IN (?, ?)", tuple(state.value for state in UNSETTLED))
 
@@ -166,14 +166,22 @@ class Journal:
             ).fetchone()
         return str(row[0]) if row else None
 
-    def _select(self, condition: str, arguments: tuple[Any, ...]) -> list[Write]:
+    def _select(self, condition: str, arguments: tuple[Any, ...]) -> Iterator[Write]:
+        """One at a time, for a run may hold many and each carries its blocks; writes may be
+        marked meanwhile."""
+        order = "ORDER BY id DESC"
         with _catalog_errors():
-            rows = self._connection.execute(
-                "SELECT path, temporary, old_sha256, old_mtime_ns, new_sha256, new_blocks, "
-                f"old_blocks, run_id, state, id FROM writes WHERE {condition} ORDER BY id DESC",
-                arguments,
+            numbers = self._connection.execute(
+                f"SELECT id FROM writes WHERE {condition} {order}", arguments
             ).fetchall()
-        return [_parse_write(row) for row in rows]
+        for number in numbers:
+            with _catalog_errors():
+                row = self._connection.execute(
+                    "SELECT path, temporary, old_sha256, old_mtime_ns, new_sha256, new_blocks, "
+                    "old_blocks, run_id, state, id FROM writes WHERE id = ?",
+                    number,
+                ).fetchone()
+            yield _parse_write(row)
 
     def _execute(self, statement: str, arguments: tuple[Any, ...]) -> int:
         with _catalog_errors(), self._connection:

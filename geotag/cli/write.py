@@ -52,14 +52,20 @@ def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings:
     where the subject is; the camera's position is claimed with --gps alone, under geotag's mark,
     and never over a measured one. `geotag revert` brings back the very same bytes.
     """
-    options = WriteOptions(position=gps, **settings)
+    return write_tags(table, catalog, WriteOptions(position=gps, **settings), quiet)
+
+
+def write_tags(table: Path, catalog: Path | None, options: WriteOptions, quiet: bool) -> int:
+    """Write a table's tags and report; returns the exit code."""
     rows = tuple(read_table(table))
     if options.dry_run:
         return _report(_shown(write_back(rows, None, options, new_run_id())), quiet, dry_run=True)
     catalog = catalog or table.with_name(table.name + CATALOG_SUFFIX)
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
-        title = f"write {format_path(str(table.absolute()))}" + (" --gps" if gps else "")
+        title = f"write {format_path(str(table.absolute()))}" + (
+            " --gps" if options.position else ""
+        )
         results = write_run(_with_bar(rows, quiet), opened.connection, options, title)
         return _report(results, quiet)
 

@@ -9,6 +9,7 @@ import piexif
 from geotag.exif import degrees_to_rationals
 from geotag.marks import GPS_PROCESSING_METHOD_EXIF
 from geotag.writers.claim import MAP_DATUM, Claim, union
+from geotag.writers.edits import apply_edits
 from geotag.writers.tiff import (
     ASCII,
     BYTE,
@@ -17,7 +18,9 @@ from geotag.writers.tiff import (
     Tag,
     Tiff,
     Value,
+    edit_tiff,
     encode_value,
+    parse_tiff,
 )
 from geotag.writers.xmp_claim import Previous
 
@@ -205,24 +208,16 @@ def _differs(tiff: Tiff | None, tag: Tag, value: Value) -> bool:
 
 
 def build_exif(changes: Mapping[Tag, Value | None]) -> bytes:
-    """A new Exif block that holds these tags alone, as a bare TIFF structure."""
-    parts: dict[str, dict[int, object]] = {"0th": {}, "GPS": {}}
-    for (directory, number), value in changes.items():
-        if value is not None:
-            name = "0th" if directory == "ifd0" else "GPS"
-            parts[name][number] = _for_piexif(value)
-    block: bytes = piexif.dump(parts)
-    return block[6:]
+    """A new Exif block that holds these tags alone, as a bare TIFF structure.
 
-
-def _for_piexif(value: Value) -> object:
-    if value.type == RATIONAL:
-        numbers = [int.from_bytes(value.data[at : at + 4]) for at in range(0, len(value.data), 4)]
-        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        return pairs[0] if len(pairs) == 1 else pairs
-    if value.type == ASCII:
-        return value.data.removesuffix(b"\0")  # piexif adds it
-    return tuple(value.data) if value.type == BYTE else value.data
+    piexif makes it with the tags of IFD0. The GPS directory is appended here: piexif's has no
+    offset of a next directory, so that its values overlap it, and its pointers are out of order.
+    """
+    main = {tag: value for tag, value in changes.items() if tag[0] == "ifd0" and value}
+    dumped: bytes = piexif.dump({"0th": {tag[1]: tuple(v.data) for tag, v in main.items()}})
+    block = dumped.removeprefix(b"Exif\0\0")
+    gps = {tag: value for tag, value in changes.items() if tag[0] == "gps"}
+    return apply_edits(block, edit_tiff(parse_tiff(block), gps)) if gps else block
 
 
 def snapshot(tiff: Tiff | None) -> dict[str, str]:

@@ -164,6 +164,8 @@ class XmpPacket:
 
     def serialize(self, size: int = 0) -> bytes:
         """The packet as UTF-8, padded with white space to `size` bytes where it is shorter."""
+        for description in filter(_is_own, self._descriptions()):
+            etree.indent(description, " ", level=2)
         data: bytes = etree.tostring(
             self._root.getroottree(), encoding="utf-8", xml_declaration=self._is_declared
         )
@@ -204,6 +206,7 @@ class XmpPacket:
         own = {prefix: NAMESPACES[prefix] for prefix in _DECLARED}
         description = etree.SubElement(self._rdf, expand("rdf:Description"), nsmap=own)
         description.set(expand("rdf:about"), about)
+        description.tail = "\n "
         return description
 
 
@@ -282,7 +285,7 @@ def new_packet(tool: str) -> XmpPacket:
     """An empty packet that says which tool made it."""
     root = etree.Element(expand("x:xmpmeta"), nsmap=_nsmap("x"))
     root.set(expand("x:xmptk"), tool)
-    rdf = etree.SubElement(root, expand("rdf:RDF"), nsmap=_nsmap("rdf"))
-    etree.SubElement(rdf, expand("rdf:Description")).set(expand("rdf:about"), "")
+    etree.SubElement(root, expand("rdf:RDF"), nsmap=_nsmap("rdf"))
+    etree.indent(root, " ")
     body = etree.tostring(root, encoding="utf-8")
     return parse_packet(_BEGIN + body + b"\n" + _END)

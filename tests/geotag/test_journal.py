@@ -34,7 +34,7 @@ def test_names_that_are_not_utf8_are_kept(journal: Journal) -> None:
     path = os.fsdecode(b"/p/caf\xe9.jpg")
     journal.begin("r1", "write")
     journal.prepare("r1", WRITE._replace(path=path))
-    assert journal.writes("r1")[0].path == path
+    assert next(journal.writes("r1")).path == path
 
 
 def test_runs_count_files_by_state(journal: Journal) -> None:
@@ -59,8 +59,8 @@ def test_later_run_of_the_same_file_is_named(journal: Journal) -> None:
     for run in ("r1", "r2"):
         journal.begin(run, "write")
         journal.mark(journal.prepare(run, WRITE), State.WRITTEN)
-    assert journal.later_run(journal.writes("r1")[0]) == "r2"
-    assert journal.later_run(journal.writes("r2")[0]) is None
+    assert journal.later_run(next(journal.writes("r1"))) == "r2"
+    assert journal.later_run(next(journal.writes("r2"))) is None
 
 
 def test_journal_outlives_its_connection(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_journal_outlives_its_connection(tmp_path: Path) -> None:
     journal.begin("r1", "write")
     journal.prepare("r1", WRITE)
     connection.close()
-    assert Journal(open_database(tmp_path / "c.geotag")).writes("r1")[0].path == "/p/a.jpg"
+    assert next(Journal(open_database(tmp_path / "c.geotag")).writes("r1")).path == "/p/a.jpg"
 
 
 def test_closed_catalog_is_an_error_of_ours(tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ def xmp_packet(properties: str = "", attributes: str = "", padding: int = 2048) 
    <dc:title><rdf:Alt><rdf:li xml:lang="x-default">A day out</rdf:li>
     <rdf:li xml:lang="de">Ein Ausflug</rdf:li></rdf:Alt></dc:title>
    <my:tree rdf:parseType="Resource"><my:leaf>1</my:leaf><my:leaf2>2</my:leaf2></my:tree>
-   <my:bag><rdf:Bag><rdf:li my:quality="q">one</rdf:li><rdf:li>two</rdf:li></rdf:Bag></my:bag>
+   <my:bag><rdf:Bag><rdf:li rdf:parseType="Resource">
+     <rdf:value>one</rdf:value><my:quality>q</my:quality></rdf:li><rdf:li>two</rdf:li></rdf:Bag></my:bag>
    {properties}
   </rdf:Description>
  </rdf:RDF>
