@@ -10,11 +10,14 @@ from pathlib import Path
 from reprlib import repr as brief
 
 from geotag.errors import CategoryTableError
-from geotag.records import Category
+from geotag.records import Category, Landmark, OwnCategory
 
 SCHEMA = 1
 MAX_BYTES = 8 * 1024 * 1024
 MAX_TEXT = 200
+OWN_PREFIX = "own_"  # of the slugs of landmarks that users add
+OWN_ID = 1_000_000  # their least id
+OWN_LIMIT = 10_000
 MAX_RADIUS_M = 20_037_508  # half of the equator: no two places are further apart
 
 _PACKAGED = Path(__file__).with_name("categories.json")
@@ -63,6 +66,18 @@ class CategoryTable:
         return self._by_id[id]
 
 
+class ModelCategories:
+    """The landmarks of one model: the table's, and those that its user added."""
+
+    def __init__(self, own: Iterable[OwnCategory] = (), table: CategoryTable | None = None) -> None:
+        self._own = {category.slug: category for category in own}
+        self._table = table or load_categories()
+
+    def by_slug(self, slug: str) -> Landmark:
+        """The landmark with this slug; raises CategoryTableError when there is none."""
+        return self._own.get(slug) or self._table.by_slug(slug)
+
+
 def load_categories(path: Path | None = None) -> CategoryTable:
     """Read a landmark table, the package's own unless `path` names another.
 
@@ -100,6 +115,46 @@ def parse_categories(text: str) -> tuple[Category, ...]:
                 f"entry {category.id} ({category.slug}): entry {first} has this slug already"
             )
     return categories
+
+
+def parse_own_category(entry: object) -> OwnCategory:
+    """The description of a landmark that a user added. Raises ValueError on nonsense.
+
+    Its place may be left out (None and ""); latitude and longitude come together.
+    """
+    if not isinstance(entry, dict) or entry.keys() != set(OwnCategory._fields):
+        raise ValueError("an own category has not the fields of one")
+    number, slug = entry["id"], _checked_slug(entry["slug"])
+    if type(number) is not int or not OWN_ID <= number < OWN_ID + OWN_LIMIT:
+        raise ValueError(f"id {brief(number)} is not of an own category")
+    if not slug.startswith(OWN_PREFIX):
+        raise ValueError(f"the slug of an own category begins with {OWN_PREFIX}")
+    if (entry["latitude"] is None) != (entry["longitude"] is None):
+        raise ValueError("latitude and longitude come together")
+    return OwnCategory(
+        id=number,
+        slug=slug,
+        name=_checked_text(entry, "name"),
+        latitude=_optional_number(entry, "latitude", -90, 90),
+        longitude=_optional_number(entry, "longitude", -180, 180),
+        radius_m=_optional_number(entry, "radius_m", 1, MAX_RADIUS_M),
+        city=_optional_text(entry, "city"),
+        region=_optional_text(entry, "region"),
+        country=_optional_text(entry, "country"),
+        country_code=_optional_country_code(entry["country_code"]),
+    )
+
+
+def _optional_country_code(code: object) -> str:
+    return _checked_country_code(code) if code != "" else ""
+
+
+def _optional_text(entry: dict[str, object], field: str) -> str:
+    return _checked_text(entry, field) if entry[field] != "" else ""
+
+
+def _optional_number(entry: dict[str, object], field: str, low: float, high: float) -> float | None:
+    return _checked_number(entry, field, low, high) if entry[field] is not None else None
 
 
 def slugify(name: str) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from geotag.atomic import atomic_file
+from geotag.categories import parse_own_category
 from geotag.errors import CheckpointError
-from geotag.records import Fit
+from geotag.records import Fit, OwnCategory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ INPUT_SIZE_LIMIT = 1024
 _HEADER_LIMIT = 16 * 2**20
 CATEGORY_LIMIT = 100_000
 BUILT_IN = "model.safetensors"
+BACKGROUND = "background."  # begins the names of tensors that are no weights of the network
 
 
 class Threshold(NamedTuple):
@@ -41,7 +43,8 @@ class ModelSpec(NamedTuple):
 
     `mean` and `std` are of RGB in 0 to 1. The network's logits are one for each of `categories`
     (slugs), then one for the background: no landmark. `temperature` divides the logits before
-    the softmax (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+    the softmax (Guo et al., "On Calibration of Modern Neural Networks", 2017). `own_categories`
+    describes those of the categories that a user added and no landmark table has.
     """
 
     architecture: str
@@ -53,6 +56,7 @@ class ModelSpec(NamedTuple):
     temperature: float
     thresholds: tuple[Threshold, ...]
     provenance: Mapping[str, Any]
+    own_categories: tuple[OwnCategory, ...] = ()
 
     def threshold_for(self, precision: float) -> float:
         """The confidence from which a tag is right with at least `precision`.
@@ -94,6 +98,11 @@ class Checkpoint(NamedTuple):
     def spec(self) -> ModelSpec:
         """All of the model but its weights."""
         return self.header.spec
+
+    @property
+    def weights(self) -> Tensors:
+        """The network's tensors, without the stored background."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith(BACKGROUND)}
 
 
 def built_in_path() -> Path:
@@ -216,6 +225,9 @@ def format_spec(spec: ModelSpec) -> str:
     fields = spec._asdict()
     fields["format"] = FORMAT
     fields["thresholds"] = [[t.precision, t.confidence] for t in spec.thresholds]
+    fields["own_categories"] = [category._asdict() for category in spec.own_categories]
+    if not spec.own_categories:
+        del fields["own_categories"]
     return _canonical(fields)
 
 
@@ -234,6 +246,7 @@ def parse_spec(text: str) -> ModelSpec:
         temperature=_finite(fields["temperature"]),
         thresholds=tuple(Threshold(_finite(p), _finite(c)) for p, c in fields["thresholds"]),
         provenance=dict(fields["provenance"]),
+        own_categories=tuple(parse_own_category(e) for e in fields.get("own_categories", ())),
     )
     _check(spec)
     return spec
@@ -250,6 +263,9 @@ def _check(spec: ModelSpec) -> None:
         raise ValueError(f"{len(spec.categories)} categories")
     if len(set(spec.categories)) != len(spec.categories):
         raise ValueError("a category stands twice")
+    own = [category.slug for category in spec.own_categories]
+    if len(set(own)) != len(own) or not set(own) <= set(spec.categories):
+        raise ValueError("an own category stands twice or is not among the categories")
 
 
 def _text(value: object) -> str:

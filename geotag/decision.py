@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from geotag.records import Category, Outcome, Prediction, Reading, Score, Status, Tag, TopCategory
+from geotag.records import (
+    Landmark,
+    Location,
+    Outcome,
+    Prediction,
+    Reading,
+    Score,
+    Status,
+    Tag,
+    TopCategory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +53,7 @@ def parse_scores(
     ]
 
 
-def decide(prediction: Prediction, threshold: float, category_of: Callable[[str], Category]) -> Tag:
+def decide(prediction: Prediction, threshold: float, category_of: Callable[[str], Landmark]) -> Tag:
     """Tag only at or above the threshold: a wrong tag is worse than none."""
     best = prediction.top[0]
     if best.confidence >= threshold:
@@ -61,7 +71,7 @@ class Decider:
         threshold: float,
         top_k: int,
         model: str,
-        category_of: Callable[[str], Category],
+        category_of: Callable[[str], Landmark],
     ) -> None:
         self.threshold = threshold
         self.top_k = top_k
@@ -82,7 +92,7 @@ class Decider:
             latitude=where.latitude if where else None,
             longitude=where.longitude if where else None,
             altitude=location.altitude if location else None,
-            position_source="measured" if location else "inferred" if inferred else "",
+            position_source=_position_source(location, inferred),
             radius_m=inferred.radius_m if inferred else None,
             landmark=category.name if category else "",
             category_id=category.id if category else None,
@@ -110,3 +120,9 @@ class Decider:
             return ()
         categories = [(self.category_of(s.slug), s) for s in prediction.top[: self.top_k]]
         return tuple(TopCategory(c.id, c.slug, c.name, s.confidence) for c, s in categories)
+
+
+def _position_source(location: Location | None, inferred: Landmark | None) -> str:
+    if location is not None:
+        return "measured"
+    return "inferred" if inferred is not None and inferred.latitude is not None else ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from geotag.catalog import Catalog, Decision, Need, open_catalog
-from geotag.categories import CategoryTable, format_categories, load_categories
+from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.checkpoint import ModelHeader, read_header
 from geotag.database import SUFFIX
 from geotag.decision import Decider
@@ -29,7 +29,7 @@ from geotag.errors import (
 )
 from geotag.metadata import read_header as read_photo_header
 from geotag.paths import format_path
-from geotag.records import Category, Outcome, Photo, Prediction, Reading
+from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
 from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
@@ -269,14 +269,14 @@ def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:
     threshold = options.threshold
     if threshold is None:
         threshold = header.spec.threshold_for(options.min_precision)
-    table = load_categories()
-    return Decider(threshold, options.top_k, header.name, lambda slug: known(table, slug))
+    landmarks = ModelCategories(header.spec.own_categories)
+    return Decider(threshold, options.top_k, header.name, lambda slug: known(landmarks, slug))
 
 
-def known(table: CategoryTable, slug: str) -> Category:
+def known(landmarks: ModelCategories, slug: str) -> Landmark:
     """The category of a model's slug. Raises CheckpointError when the table lacks it."""
     try:
-        return table.by_slug(slug)
+        return landmarks.by_slug(slug)
     except CategoryTableError as error:
         raise CheckpointError(f"model and landmark table do not fit: {error}") from None
 

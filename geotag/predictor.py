@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geotag.categories import load_categories
+from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint
 from geotag.decision import parse_scores
 from geotag.engines import build_engine
@@ -36,7 +36,7 @@ class Predictor:
         checkpoint = load_checkpoint(model)
         self.spec = checkpoint.spec
         self.engine = build_engine(checkpoint, (options or EngineOptions())._replace(batch_size=1))
-        self.categories = load_categories()
+        self.categories = ModelCategories(self.spec.own_categories)
 
     def predict(self, picture: Picture, k: int = 5) -> Prediction:
         """The k most likely categories of a path or Pillow image.

@@ -68,6 +68,24 @@ class Category(NamedTuple):
     country_code: str
 
 
+class OwnCategory(NamedTuple):
+    """A landmark that a user added to a model; its place may be known in part or not at all."""
+
+    id: int
+    slug: str
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+    radius_m: float | None = None
+    city: str = ""
+    region: str = ""
+    country: str = ""
+    country_code: str = ""
+
+
+Landmark = Category | OwnCategory
+
+
 class Score(NamedTuple):
     """The calibrated probability that a photo shows one category."""
 
@@ -113,7 +131,7 @@ class Tag(NamedTuple):
     """A decision: the status and, when tagged, the category with its confidence."""
 
     status: Status
-    category: Category | None = None
+    category: Landmark | None = None
     confidence: float | None = None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geotag.categories import load_categories
+from geotag.categories import ModelCategories
 from geotag.checkpoint import read_header
 from geotag.cli.options import MODEL
 
@@ -17,8 +17,9 @@ from geotag.cli.options import MODEL
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
 def categories(model: Path | None, as_json: bool) -> None:
     """List the landmarks that the model can recognise, with place and country."""
-    table = load_categories()
-    known = [table.by_slug(slug) for slug in read_header(model).spec.categories]
+    spec = read_header(model).spec
+    landmarks = ModelCategories(spec.own_categories)
+    known = [landmarks.by_slug(slug) for slug in spec.categories]
     if as_json:
         for category in known:
             click.echo(json.dumps(category._asdict(), ensure_ascii=False))

@@ -23,7 +23,7 @@ def info(model: Path | None) -> None:
     path = model or built_in_path()
     checkpoint = load_checkpoint(path)
     spec, header = checkpoint.spec, checkpoint.header
-    parameters = sum(tensor.size for tensor in checkpoint.tensors.values())
+    parameters = sum(tensor.size for tensor in checkpoint.weights.values())
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "name": header.name,

@@ -75,7 +75,7 @@ def load_network(checkpoint: Checkpoint) -> Normalised:
     """
     spec = checkpoint.spec
     network = build_model(spec.architecture, len(spec.categories) + 1)
-    weights = {name: torch.from_numpy(np.array(t)) for name, t in checkpoint.tensors.items()}
+    weights = {name: torch.from_numpy(np.array(t)) for name, t in checkpoint.weights.items()}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

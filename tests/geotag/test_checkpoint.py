@@ -20,6 +20,7 @@ from geotag.checkpoint import (
     save_checkpoint,
 )
 from geotag.errors import CheckpointError
+from geotag.records import OwnCategory
 
 SPEC = ModelSpec(
     "mobilenet_v2", 224, "squash", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ("a", "b"), 1.5,
@@ -128,3 +129,45 @@ def test_the_built_in_model_fits_its_promise() -> None:
     assert path.stat().st_size <= 30e6
     spec = load_checkpoint(path).spec
     assert spec.threshold_for(0.99) > 0
+
+
+OWN = OwnCategory(1_000_000, "own_village_church", "Village Church", 47.5, 8.25, 300.0, "Dorf")
+OWN_SPEC = SPEC._replace(categories=("a", "b", OWN.slug), own_categories=(OWN,))
+
+
+def test_own_categories_come_back(tmp_path: Path) -> None:
+    nowhere = OwnCategory(1_000_007, "own_oak", "Oak")
+    spec = OWN_SPEC._replace(categories=(*OWN_SPEC.categories, "own_oak"))
+    spec = spec._replace(own_categories=(OWN, nowhere))
+    save_checkpoint(tmp_path / "m.safetensors", spec, TENSORS)
+    assert read_header(tmp_path / "m.safetensors").spec == spec
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 5},
+        {"id": True},
+        {"slug": "village_church"},
+        {"slug": "own_other"},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"latitude": 95},
+        {"latitude": None},
+        {"radius_m": 0},
+        {"country_code": "XX"},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_nonsense_own_categories_are_refused(change: dict[str, object]) -> None:
+    fields = json.loads(format_spec(OWN_SPEC))
+    fields["own_categories"][0] |= change
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        parse_spec(json.dumps(fields))
+
+
+def test_the_background_is_not_the_networks(tmp_path: Path) -> None:
+    tensors = {**TENSORS, "background.embeddings": np.zeros((2, 3), np.int8)}
+    save_checkpoint(tmp_path / "m.safetensors", SPEC, tensors)
+    assert load_checkpoint(tmp_path / "m.safetensors").weights.keys() == {"weight"}
