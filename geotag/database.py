@@ -116,9 +116,6 @@ def _open(path: Path | None) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     # Exclusive mode keeps other programs out until we close or die, and needs no shared memory.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("BEGIN EXCLUSIVE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if version > SCHEMA_VERSION and owner == APPLICATION_ID:
@@ -131,6 +128,9 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
             f"{path}: another program's database, not a geotag catalog; "
             "name another file with --catalog"
         )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN EXCLUSIVE")
     _check(connection, path)
     if version < SCHEMA_VERSION:
         script = (
