@@ -24,16 +24,13 @@ from geotag.writers.edits import (
     invert_edits,
     parse_edits,
 )
+from geotag.writers.files import files_of
 from geotag.writers.intent import Intent, Landmarks, read_intent
 from geotag.writers.plan import FilePlan, Planner
 from geotag.writers.replace import (
     CannotWriteError,
     Original,
-    read_file,
-    read_original,
-    remove,
     remove_temporary,
-    replace,
     sha256_of,
     temporary_beside,
 )
@@ -165,8 +162,6 @@ class _Writer:
         )
 
     def _intent(self, row: Outcome, path: str) -> Intent:
-        if "://" in path:
-            raise CannotWriteError("in a bucket: tags go into files of this machine only")
         intent = read_intent(row, self.landmarks)
         claim = intent.claim
         if claim is None:
@@ -200,7 +195,8 @@ class _Writer:
         number = self.journal.prepare(self.run_id, write)
         try:
             # Programs that know sidecars look at their time to see that they have changed.
-            replace(original, plan.new, temporary, time.time_ns() if plan.is_sidecar else None)
+            time_ns = time.time_ns() if plan.is_sidecar else None
+            files_of(original.path).replace(original, plan.new, temporary, time_ns)
         except CannotWriteError:
             self.journal.mark(number, State.ABANDONED)
             raise
@@ -216,7 +212,7 @@ def settle(journal: Journal) -> int:
     for write in journal.unsettled():
         remove_temporary(write.temporary)
         try:
-            now = _hash_now(write.path)
+            now = files_of(write.path).hash_now(write.path)
         except (OSError, PhotoError):
             continue
         if now == write.new_sha256:
@@ -227,16 +223,6 @@ def settle(journal: Journal) -> int:
             journal.mark(write.id, State.ABANDONED)
         settled += 1
     return settled
-
-
-def _hash_now(path: str) -> str:
-    """The hash of a file's bytes, empty where there is none: as Write.old_sha256 has it."""
-    try:
-        return sha256_of(read_file(path)[0])
-    except FileNotFoundError:
-        if not os.path.isdir(os.path.dirname(path)):
-            raise
-        return ""
 
 
 def revert_run(journal: Journal, run_id: str) -> Iterator[WriteResult]:
@@ -258,10 +244,11 @@ def _revert(journal: Journal, write: Write) -> WriteResult:
 
 
 def _take_back(journal: Journal, write: Write) -> None:
-    if not write.old_sha256 and not os.path.lexists(write.path):
+    files = files_of(write.path)
+    if not write.old_sha256 and not files.exists(write.path):
         journal.mark(write.id, State.REVERTED)
         return
-    current = read_original(write.path)
+    current = files.read(write.path)
     if current.sha256 == write.old_sha256:
         journal.mark(write.id, State.REVERTED)
         return
@@ -273,9 +260,10 @@ def _take_back(journal: Journal, write: Write) -> None:
     journal.mark(write.id, State.REVERTING, temporary)
     try:
         if write.old_sha256:
-            replace(current, _old_bytes(current, write), temporary, write.old_mtime_ns)
+            old = _old_bytes(current, write)
+            files.replace(current, old, temporary, write.old_mtime_ns)
         else:
-            remove(current)
+            files.remove(current)
     except CannotWriteError:
         journal.mark(write.id, State.WRITTEN)
         raise

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from geotag.containers import sniff_format
 from geotag.metadata import read_header
 from geotag.records import Photo
-from geotag.sources.base import Filters
-from geotag.sources.local import LocalSource
 from geotag.writers.claim import Change, Claim, Surroundings
 from geotag.writers.edits import CannotEmbedError, Edit, apply_edits
 from geotag.writers.embedded import EMBEDDABLE, NAMED_BY_USER, draft_embedded
-from geotag.writers.replace import CannotWriteError, Original, read_original
+from geotag.writers.files import Files, files_of
+from geotag.writers.replace import CannotWriteError, Original
 from geotag.writers.sidecar import (
     draft_sidecar,
     find_sidecar,
@@ -57,7 +55,6 @@ class Planner:
         self.position = position
         self.sidecar = sidecar
         self.force = force
-        self.source = LocalSource(os.sep, Filters())
 
     def plan(self, path: str, claim: Claim | None) -> Plan:
         """What a claim changes, or (None) what takes an earlier one back.
@@ -65,8 +62,9 @@ class Planner:
         A sidecar that an earlier run wrote follows its photo. Raises PhotoError for what cannot
         or must not be written.
         """
-        measured = self.position and self._is_measured(path)
-        if self._format(path) not in EMBEDDABLE or self.sidecar:
+        files = files_of(path)
+        measured = self.position and _is_measured(path, files)
+        if _format(path, files) not in EMBEDDABLE or self.sidecar or files.is_remote:
             return self._in_sidecar(path, claim, measured)
         try:
             inside = self._inside(path, claim, measured)
@@ -79,19 +77,8 @@ class Planner:
         beside = self._in_sidecar(path, claim, measured)
         return Plan(inside.files + beside.files, inside.notes + beside.notes)
 
-    def _format(self, path: str) -> str:
-        with self.source.open(Photo(path, 0, "")) as read:
-            found = sniff_format(read(0, 64))
-        if found is None:
-            raise CannotWriteError("not a photo: its first bytes fit no known format")
-        return found
-
-    def _is_measured(self, path: str) -> bool:
-        photo = Photo(path, 0, "", sidecars_of(path))
-        return read_header(self.source, photo).metadata.location is not None
-
     def _inside(self, path: str, claim: Claim | None, measured: bool) -> Plan:
-        original = read_original(path, self.force)
+        original = files_of(path).read(path, self.force)
         draft = draft_embedded(original.data, claim, measured)
         if not draft.edits:
             return Plan(notes=draft.notes)
@@ -99,15 +86,16 @@ class Planner:
         return Plan((FilePlan(original, draft.edits, new, draft.changes, False),), draft.notes)
 
     def _in_sidecar(self, path: str, claim: Claim | None, measured: bool) -> Plan:
-        sidecar = find_sidecar(path)
+        files = files_of(path)
+        sidecar = find_sidecar(path, files)
         if not sidecar.exists and claim is None:
             return Plan()
         around = Surroundings()
         if sidecar.exists:
-            original = read_original(sidecar.path, self.force)
+            original = files.read(sidecar.path, self.force)
         else:
-            original = Original(sidecar.path, b"", None)
-            with self.source.open(Photo(path, 0, "")) as read:
+            original = Original(sidecar.path, b"")
+            with files.source.open(Photo(path, 0, "")) as read:
                 around = read_surroundings(read)
         data = original.data if sidecar.exists else None
         draft = draft_sidecar(data, claim, around, measured)
@@ -117,10 +105,24 @@ class Planner:
         return Plan((FilePlan(original, draft.edits, new, draft.changes, True),), draft.notes)
 
 
+def _format(path: str, files: Files) -> str:
+    with files.source.open(Photo(path, 0, "")) as read:
+        found = sniff_format(read(0, 64))
+    if found is None:
+        raise CannotWriteError("not a photo: its first bytes fit no known format")
+    return found
+
+
+def _is_measured(path: str, files: Files) -> bool:
+    photo = Photo(path, 0, "", sidecars_of(path, files))
+    return read_header(files.source, photo).metadata.location is not None
+
+
 def _is_tagged_before(photo: str) -> bool:
     """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
+    files = files_of(photo)
     try:
-        sidecar = find_sidecar(photo)
-        return sidecar.exists and has_claim(read_original(sidecar.path).data)
+        sidecar = find_sidecar(photo, files)
+        return sidecar.exists and has_claim(files.read(sidecar.path).data)
     except CannotWriteError:
         return False

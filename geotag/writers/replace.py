@@ -41,16 +41,25 @@ class CannotWriteError(PhotoError):
 
 
 class Original(NamedTuple):
-    """A file as it was when it was read; `status` is None for one that does not exist yet."""
+    """A file as it was when it was read: its status, or of an object in a bucket its version.
+
+    One that does not exist yet has neither.
+    """
 
     path: str
     data: bytes
-    status: os.stat_result | None
+    status: os.stat_result | None = None
+    version: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there was a file to read."""
+        return self.status is not None or bool(self.version)
 
     @property
     def sha256(self) -> str:
         """The hash of its bytes, empty for a file that does not exist."""
-        return sha256_of(self.data) if self.status is not None else ""
+        return sha256_of(self.data) if self.exists else ""
 
 
 def sha256_of(data: bytes) -> str:

@@ -18,6 +18,7 @@ from geotag.writers.claim import (
 )
 from geotag.writers.edits import Edit, trimmed
 from geotag.writers.embedded import NAMED_BY_USER, Draft
+from geotag.writers.files import Files
 from geotag.writers.replace import CannotWriteError
 from geotag.writers.tiff import Tiff, TiffError, parse_tiff
 from geotag.writers.verify import check_packet
@@ -33,30 +34,31 @@ class Sidecar(NamedTuple):
     exists: bool
 
 
-def find_sidecar(photo: str) -> Sidecar:
+def find_sidecar(photo: str, files: Files) -> Sidecar:
     """The sidecar that exists, IMG.jpg.xmp before IMG.xmp; else IMG.jpg.xmp.
 
     Raises CannotWriteError when IMG.xmp serves several photos.
     """
-    for path in sidecars_of(photo):
+    for path in sidecars_of(photo, files):
         if not path.startswith(photo):
-            _check_alone(photo, os.path.splitext(photo)[0], path)
+            _check_alone(photo, path, files)
         return Sidecar(path, True)
     return Sidecar(f"{photo}.xmp", False)
 
 
-def sidecars_of(photo: str) -> tuple[str, ...]:
+def sidecars_of(photo: str, files: Files) -> tuple[str, ...]:
     """All names of sidecars that exist for a photo, its own before those it may share."""
     stem = os.path.splitext(photo)[0]
     names = (f"{photo}.xmp", f"{photo}.XMP", f"{stem}.xmp", f"{stem}.XMP")
-    return tuple(name for name in names if os.path.lexists(name))
+    return tuple(name for name in names if files.exists(name))
 
 
-def _check_alone(photo: str, stem: str, sidecar: str) -> None:
+def _check_alone(photo: str, sidecar: str, files: Files) -> None:
+    stem = os.path.splitext(photo)[0]
     for extension in sorted(EXTENSIONS):
         for spelling in (extension, extension.upper(), extension.capitalize()):
             other = f"{stem}.{spelling}"
-            if other != photo and os.path.lexists(other) and not _is_same(other, photo):
+            if other != photo and files.exists(other) and not _is_same(other, photo):
                 raise CannotWriteError(
                     f"its sidecar {os.path.basename(sidecar)} serves "
                     f"{os.path.basename(other)} as well"

@@ -24,6 +24,8 @@ from geotag.writeback import (
     write_run,
 )
 from geotag.writers.embedded import parse_layout
+from geotag.writers.files import files_of
+from geotag.writers.replace import Original
 from geotag.writers.xmp import XmpPacket, parse_packet
 from tests.geotag.writers.kinds import made
 from tests.geotag.writers.samples import SUBJECTS, picture, save, xmp_packet
@@ -272,8 +274,72 @@ def test_what_cannot_be_written_is_a_row_with_the_reason(
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
-def test_photo_in_a_bucket_is_a_row_with_the_reason(write: Write) -> None:
-    assert "bucket" in write("s3://bucket/a.jpg").reason
+@pytest.fixture
+def bucket() -> Iterator[Callable[[str, bytes], str]]:
+    """A bucket in memory; puts an object and returns its URI."""
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+
+    def put(name: str, data: bytes) -> str:
+        system.pipe_file(f"/bucket/{name}", data)
+        return f"memory://bucket/{name}"
+
+    yield put
+    system.store.clear()
+
+
+def test_photo_in_a_bucket_gets_a_sidecar_beside_it(
+    bucket: Callable[[str, bytes], str], write: Write, catalog: Connection
+) -> None:
+    photo = bucket("a.jpg", made("xmp.jpg"))
+    result = write(photo, position=True)
+    assert (result.action, result.files) == (Action.WRITTEN, (f"{photo}.xmp",))
+    files = files_of(photo)
+    assert files.read(photo).data == made("xmp.jpg")
+    packet = parse_packet(files.read(f"{photo}.xmp").data)
+    assert packet.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
+    assert write(photo, position=True).action is Action.UNCHANGED
+    (reverted,) = revert_last(catalog)
+    assert reverted.action is Action.REVERTED and not files.exists(f"{photo}.xmp")
+
+
+def test_sidecar_in_a_bucket_is_edited_and_brought_back(
+    bucket: Callable[[str, bytes], str], write: Write, catalog: Connection
+) -> None:
+    photo = bucket("a.png", save(picture(), "PNG"))
+    sidecar = bucket("a.xmp", xmp_packet(SUBJECTS))
+    assert write(photo).files == (sidecar,)
+    assert files_of(photo).read(sidecar).data != xmp_packet(SUBJECTS)
+    assert revert_last(catalog)[0].action is Action.REVERTED
+    assert files_of(photo).read(sidecar).data == xmp_packet(SUBJECTS)
+
+
+def test_sidecar_that_another_changed_in_the_bucket_is_left_alone(
+    bucket: Callable[[str, bytes], str], write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = bucket("a.png", save(picture(), "PNG"))
+    sidecar = bucket("a.png.xmp", xmp_packet())
+    files = files_of(photo)
+    read = files.read
+
+    def read_then_change(path: str, force: bool = False) -> Original:
+        original = read(path, force)
+        bucket("a.png.xmp", xmp_packet(SUBJECTS))
+        return original
+
+    monkeypatch.setattr(files, "read", read_then_change)
+    result = write(photo)
+    monkeypatch.undo()
+    assert result.action is Action.FAILED and "meanwhile" in result.reason
+    assert files.read(sidecar).data == xmp_packet(SUBJECTS)
+
+
+def test_photo_that_vanished_from_a_bucket_is_a_row_with_the_reason(
+    bucket: Callable[[str, bytes], str], write: Write
+) -> None:
+    bucket("b.jpg", b"another")
+    result = write("memory://bucket/a.jpg")
+    assert result.action is Action.FAILED and "no such" in result.reason
 
 
 def test_row_that_makes_no_sense_is_a_row_with_the_reason(folder: Path, write: Write) -> None:

@@ -6,6 +6,8 @@ import io
 
 import piexif
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from geotag.containers import HEADER_SIZE, find_blocks
@@ -282,3 +284,21 @@ def test_eiffel_is_where_it_stands() -> None:
     assert sum(n / d / 60**at for at, (n, d) in enumerate(degrees)) == pytest.approx(
         EIFFEL.latitude, abs=1e-7
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(NAMES),
+    st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=6), st.integers(0, 6)), max_size=6),
+)
+def test_damaged_files_are_written_rightly_or_refused(
+    name: str, damage: list[tuple[int, bytes, int]]
+) -> None:
+    data = made(name)
+    for at, new, cut in damage:
+        data = data[:at] + new + data[at + cut :]
+    try:
+        once = write(data, CLAIM._replace(position=True))
+    except CannotEmbedError:
+        return
+    assert not draft_embedded(once, CLAIM._replace(position=True, run_id="run-2")).edits
