@@ -17,6 +17,7 @@ from geotag.errors import CatalogError, PhotoError
 from geotag.journal import Journal, State, Write
 from geotag.paths import parse_path
 from geotag.records import Category, Outcome
+from geotag.stores import scheme_of
 from geotag.writers.claim import Change
 from geotag.writers.edits import (
     apply_edits,
@@ -96,7 +97,7 @@ def write_back(
         raise CatalogError("nothing is written without a journal")
     writer = _Writer(journal, options, run_id, categories)
     for row in rows:
-        path = parse_path(row.path)
+        path = _absolute(parse_path(row.path))
         if _admits(options.only, path):
             yield writer.result(row, path)
 
@@ -115,6 +116,11 @@ def write_run(
         yield from write_back(rows, journal, options, run_id)
     finally:
         journal.finish(run_id)
+
+
+def _absolute(path: str) -> str:
+    """The journal must find the file from any folder."""
+    return path if scheme_of(path) else os.path.abspath(path)
 
 
 def _admits(globs: tuple[str, ...], path: str) -> bool:

@@ -89,8 +89,9 @@ def _shown(results: Iterable[WriteResult]) -> Iterator[WriteResult]:
 
 def format_diff(result: WriteResult) -> str:
     """A photo's changes, field by field."""
-    lines = [format_path(result.path)]
-    lines += [f"  into {format_path(file)}" for file in result.files if file != result.path]
+    lines = [_one_line(format_path(result.path))]
+    others = [file for file in result.files if file != result.path]
+    lines += [f"  into {_one_line(format_path(file))}" for file in others]
     for field, old, new in result.changes:
         lines += [f"  - {field}: {_one_line(old)}"] if old else []
         lines += [f"  + {field}: {_one_line(new)}"] if new else []

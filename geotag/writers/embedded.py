@@ -222,6 +222,7 @@ class _Drafter:
         tiff = self.blocks.tiff
         maker_note = tiff.data(("exif", MAKER_NOTE)) if tiff else b""
         jpeg.check_offsets(self.layout, tuple(edits), maker_note)
+        edits += jpeg.resize_primary(self.layout, sum(edit.growth for edit in edits))
         return tuple(edits)
 
     def _exif_diff(self, inner: tuple[Edit, ...] | bytes) -> tuple[Change, ...]:

@@ -17,6 +17,7 @@ _SEGMENT_LIMIT = 0xFFFF
 _APP0, _APP1, _APP2, _APP11, _APP13, _SOS = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xDA
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _IMAGE_REACH = 64
+_MP_ENTRY = 0xB002
 
 
 class Layout(NamedTuple):
@@ -147,6 +148,36 @@ def check_offsets(layout: Layout, edits: tuple[Edit, ...], maker_note: bytes) ->
         raise CannotEmbedError("its MakerNote may point at data behind the picture")
 
 
+def resize_primary(layout: Layout, growth: int) -> Iterator[Edit]:
+    """The edit that keeps the multi-picture index right about the size of the first picture.
+
+    Only where it was right before: some writers count otherwise.
+    """
+    place = _primary_size(layout)
+    if growth and place is not None:
+        start, code, size = place
+        yield Edit(start, start + 4, struct.pack(code, size + growth))
+
+
+def _primary_size(layout: Layout) -> tuple[int, str, int] | None:
+    """Where the index holds the first picture's size, the number's format, and the size."""
+    if layout.mpf is None:
+        return None
+    block = layout.mpf.payload[4:]
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None or len(block) < 10:
+        return None
+    (at,) = struct.unpack(order + "I", block[4:8])
+    (count,) = struct.unpack(order + "H", block[at : at + 2].ljust(2, b"\0"))
+    for entry in range(at + 2, min(at + 2 + 12 * count, len(block) - 11), 12):
+        tag, _, length, entries = struct.unpack(order + "HHII", block[entry : entry + 12])
+        if tag == _MP_ENTRY and length >= 16 and entries + length <= len(block):
+            (size,) = struct.unpack(order + "I", block[entries + 4 : entries + 8])
+            start = layout.mpf.end - len(block) + entries + 4
+            return (start, order + "I", size) if size == layout.trailer else None
+    return None
+
+
 def _is_behind_mpf(layout: Layout, at: int) -> bool:
     return layout.mpf is not None and at > layout.mpf.start
 
@@ -181,7 +212,11 @@ def _is_known(layout: Layout, trailer: bytes) -> bool:
 
 
 def other_parts(data: bytes) -> tuple[bytes, ...]:
-    """All of a file but its Exif, XMP and Photoshop segments: for the verifier."""
+    """All of a file but its Exif, XMP and Photoshop segments, and the size of the first picture in
+    a multi-picture index that is right about it: for the verifier."""
+    place = _primary_size(parse_layout(data))
+    if place is not None:
+        data = data[: place[0]] + bytes(4) + data[place[0] + 4 :]
     parts: list[bytes] = [data[:2]]
     for segment in jpeg_segments(data):
         if segment.marker == _SOS:

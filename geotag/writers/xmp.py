@@ -269,7 +269,8 @@ def parse_packet(data: bytes) -> XmpPacket:
         resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=False
     )
     try:
-        root = etree.fromstring(data.strip(b"\0 \t\r\n"), parser)
+        is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        root = etree.fromstring(data if is_utf16 else data.strip(b"\0 \t\r\n"), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise XmpError(f"the XMP packet cannot be read ({_brief(error)})") from error
     if root.getroottree().docinfo.doctype:

@@ -150,6 +150,15 @@ def test_second_picture_is_found_by_the_multi_picture_index() -> None:
     assert frames(new)[1] == frames(made("mpf_exif_big.jpg"))[1]
 
 
+def test_multi_picture_index_is_right_about_the_size_of_the_first_picture() -> None:
+    for name in ("mpf.jpg", "mpf_exif_little.jpg"):
+        for data in (made(name), write(made(name))):
+            with Image.open(io.BytesIO(data)) as image:
+                index = image.mpinfo  # type: ignore[attr-defined]
+            layout = parse_layout(data)
+            assert index[0xB002][0]["Size"] == layout.trailer  # type: ignore[union-attr]
+
+
 def test_measured_position_is_never_overwritten() -> None:
     for name in ("measured_little.jpg", "measured_big.jpg"):
         new = write(made(name), CLAIM._replace(position=True))

@@ -70,7 +70,8 @@ def judge(folder: Path, catalog: Path, gps: bool) -> Counter[Action]:
     after = read_tags(folder)
     assert before.keys() <= after.keys()
     differences = {name: unintended(before[name], after[name], gps) for name in before}
-    assert {name: d for name, d in differences.items() if d} == {}
+    found = {name: d for name, d in differences.items() if d}
+    assert found == {}, str(found)[:2000]
     check_sidecars(after.keys() - before.keys(), after)
     again = list(write_run(rows, connection, options, "test"))
     assert {r.action for r in again} <= {Action.UNCHANGED, Action.FAILED}

@@ -107,6 +107,12 @@ def test_padding_is_used_so_that_the_packet_keeps_its_size() -> None:
     assert len(packet.serialize(len(data))) == len(data)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_sidecar_in_utf16_is_read_and_becomes_utf8(encoding: str) -> None:
+    new = claimed(f"\ufeff{xmp_packet(SUBJECTS).decode()}".encode(encoding))
+    assert new.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
+
+
 def test_declaration_of_a_sidecar_stays() -> None:
     data = b'<?xml version="1.0" encoding="UTF-8"?>\n' + xmp_packet().split(b"?>", 1)[1]
     assert claimed(data.rsplit(b"<?xpacket", 1)[0]).serialize().startswith(b"<?xml ")
