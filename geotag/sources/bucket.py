@@ -16,7 +16,7 @@ from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters, extension
 from geotag.stores import store_of
-from geotag.stores.base import Object, Store, StoreError
+from geotag.stores.base import UNKNOWN_SIZE, Object, Store, StoreError
 
 # Requests for headers in flight at once; for whole photos, and how many bytes these may hold.
 _HEADERS = 48
@@ -124,9 +124,10 @@ class BucketSource:
         uri, header = self._opened
         header = header if uri == photo.uri else b""
         with self._lock:
-            if self._body_bytes + photo.size > _BODY_BYTES or photo.uri in self._bodies:
+            size = max(photo.size, 0)
+            if self._body_bytes + size > _BODY_BYTES or photo.uri in self._bodies:
                 return
-            self._body_bytes += photo.size
+            self._body_bytes += size
             self._bodies[photo.uri] = self._body_pool.submit(self._body, photo, header)
 
     def read_photo(self, photo: Photo) -> bytes:
@@ -139,7 +140,7 @@ class BucketSource:
             return waiting.result()
         finally:
             with self._lock:
-                self._body_bytes -= photo.size
+                self._body_bytes -= max(photo.size, 0)
 
     def read(self, uri: str) -> bytes:
         """All bytes of a sidecar."""
@@ -151,24 +152,21 @@ class BucketSource:
     def _body(self, photo: Photo, header: bytes = b"") -> bytes:
         if photo.size > READ_LIMIT:
             raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
-        if photo.size and len(header) == photo.size:
-            return header
-        rest = self._range(photo, len(header), (photo.size or READ_LIMIT) - len(header))
-        return header + rest
+        return header + self._range(photo, len(header), READ_LIMIT - len(header))
 
     def _range(self, photo: Photo, start: int, length: int) -> bytes:
-        if photo.size:
+        if photo.size != UNKNOWN_SIZE:
             length = min(length, photo.size - start)
         if length <= 0:
             return b""
         return self._get(photo.uri, start, length, _etag(photo), photo.size)
 
-    def _get(self, uri: str, start: int, length: int, version: str, size: int = 0) -> bytes:
+    def _get(self, uri: str, start: int, length: int, version: str, size: int = UNKNOWN_SIZE) -> bytes:
         try:
             data, total = self.store.get(uri, start, length, version)
         except StoreError as error:
             raise TransientPhotoError(str(error)) from error
-        if size and total != size:
+        if size not in (UNKNOWN_SIZE, total):
             raise TransientPhotoError("changed while it was being read")
         return data
 
@@ -190,8 +188,6 @@ class _Ranges:
         for at, block in ((0, self._header), (self._at, self._block)):
             if at <= offset and offset + length <= at + len(block):
                 return block[offset - at : offset - at + length]
-        if self.photo.size and offset >= self.photo.size:
-            return b""
         # A read that begins in the header and ends behind it fetches only the rest.
         known = self._header[offset:]
         start = offset + len(known)

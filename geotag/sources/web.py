@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from geotag.sources.base import EXTENSIONS, extension
 from geotag.sources.bucket import BucketSource
 from geotag.stores import has_credentials, store_of
-from geotag.stores.base import Object, StoreError
+from geotag.stores.base import UNKNOWN_SIZE, Object, StoreError
 
 _LIST_LIMIT = 64 * 2**20
 _IN_FLIGHT = 32
@@ -65,4 +65,4 @@ def _stat(address: str) -> Object:
         found = store_of(address).stat(address)
     except StoreError:
         found = None
-    return found or Object(address, 0, "")
+    return found or Object(address, UNKNOWN_SIZE, "")

