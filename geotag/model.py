@@ -9,13 +9,7 @@ from torch import nn
 
 from geotag.errors import CheckpointError
 from geotag.networks import EfficientNetLite, PPLCNetV2, Recogniser
-
-
-def _mobilenet_v2(num_classes: int) -> nn.Module:
-    from torchvision.models import mobilenet_v2
-
-    network: nn.Module = mobilenet_v2(num_classes=num_classes)
-    return network
+from geotag.networks_study import Scratch, VGGTransfer, build_torchvision
 
 
 class LeNet(nn.Module):
@@ -59,28 +53,65 @@ def _lite1_pplcnetv2(num_classes: int) -> nn.Module:
     return Recogniser([EfficientNetLite(), PPLCNetV2()], num_classes)
 
 
+def _scratch_bn(num_classes: int) -> nn.Module:
+    return Scratch(num_classes, size=128, norms=True)
+
+
+def _vgg19(num_classes: int) -> nn.Module:
+    return VGGTransfer(num_classes, depth=19)
+
+
+GREY = "_grey"
+
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+    "efficientnet_b0": build_torchvision("efficientnet_b0"),
     "efficientnet_lite1": _lite1,
+    "inception_v3": build_torchvision("inception_v3"),
     "lenet": LeNet,
     "lite1_pplcnetv2": _lite1_pplcnetv2,
-    "mobilenet_v2": _mobilenet_v2,
+    "mobilenet_v2": build_torchvision("mobilenet_v2"),
     "pplcnetv2": _pplcnetv2,
+    "resnet18": build_torchvision("resnet18"),
+    "resnet50": build_torchvision("resnet50"),
+    "scratch": Scratch,
+    "scratch_bn": _scratch_bn,
+    "vgg16": VGGTransfer,
+    "vgg19": _vgg19,
 }
 
 
 def build_model(architecture: str, num_classes: int) -> nn.Module:
     """A network with random weights: normalised float (N, 3, S, S) to logits (N, num_classes).
 
-    Raises CheckpointError for a name that is not in ARCHITECTURES.
+    A name that ends in GREY is of a network that sees no colour. Raises CheckpointError for a name
+    that is not in ARCHITECTURES.
     """
+    name = architecture.removesuffix(GREY)
     try:
-        build = ARCHITECTURES[architecture]
+        build = ARCHITECTURES[name]
     except KeyError:
         known = ", ".join(sorted(ARCHITECTURES))
         raise CheckpointError(
             f"unknown architecture {architecture!r}; this geotag knows: {known}"
         ) from None
-    return build(num_classes)
+    network = build(num_classes)
+    return network if name == architecture else nn.Sequential(Greyscale(), network)
+
+
+class Greyscale(nn.Module):
+    """Colour pictures (N, 3, H, W) to their luminance (ITU-R BT.601) on all three channels."""
+
+    weights: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        weights = torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Same shape back."""
+        grey = (pictures * self.weights).sum(1, keepdim=True)
+        return grey.expand(-1, 3, -1, -1)
 
 
 class Normalised(nn.Module):

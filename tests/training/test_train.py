@@ -1,0 +1,169 @@
+"""Training through its command: every kind of recipe, and runs that are killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geotag.checkpoint import load_checkpoint
+from geotag.errors import DataError
+from geotag.model import build_model
+from tests.training.conftest import Invoke
+from training.data import load_dataset
+from training.examples import World
+from training.recipes import RECIPES, find_recipe
+from training.runs import Run
+from training.train import Job, main, train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _plots() -> None:
+    pytest.importorskip("matplotlib")
+
+
+def make_job(data: Path, out: Path, **changes: object) -> Job:
+    recipe = replace(find_recipe("tiny"), **changes)  # type: ignore[arg-type]
+    return Job(recipe, load_dataset(data), Run(out), None, out / "cache", World())
+
+
+def test_a_tiny_recipe_learns_colours(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
+    out = tmp_path / "run"
+    invoke(main, "--recipe", "tiny", "--data", colour_set, "--out", out, "--epochs", 12)
+    checkpoint = load_checkpoint(out / "model.safetensors")
+    assert checkpoint.spec.categories == ("eiffel_tower", "stonehenge", "taj_mahal")
+    rows = list(csv.DictReader((out / "log.csv").open()))
+    assert len(rows) == 12
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+    assert max(float(row["val_top1"]) for row in rows) > 0.7
+    record = json.loads((out / "run.json").read_text())
+    assert record["recipe"]["epochs"] == 12
+    assert record["data"]["fingerprint"] == load_dataset(colour_set).fingerprint
+    assert checkpoint.spec.provenance["data"] == record["data"]
+    assert (out / "loss.png").is_file() and (out / "top1.png").is_file()
+
+
+def test_stopping_after_any_epoch_changes_nothing(colour_set: Path, tmp_path: Path) -> None:
+    train(make_job(colour_set, tmp_path / "whole", epochs=3))
+    states = []
+    broken = make_job(colour_set, tmp_path / "broken", epochs=3)
+    keep = broken.run.save_state
+
+    def save_and_die(state: dict[str, object]) -> None:
+        keep(state)
+        states.append(state)
+        if len(states) in (1, 2):
+            raise KeyboardInterrupt
+
+    broken.run.save_state = save_and_die  # type: ignore[method-assign, assignment]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(broken)
+    train(broken)
+    whole = (tmp_path / "whole/model.safetensors").read_bytes()
+    assert (tmp_path / "broken/model.safetensors").read_bytes() == whole
+    logs = [(tmp_path / name / "log.csv").read_text() for name in ("whole", "broken")]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_result(colour_set: Path, tmp_path: Path) -> None:
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = ["--recipe", "tiny", "--epochs", "6", "--data", colour_set, "--out", out]
+        return subprocess.Popen(
+            [sys.executable, "-m", "training.train", *map(str, command)],
+            cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    assert start(tmp_path / "whole").wait() == 0
+    victim = start(tmp_path / "killed")
+    while not (tmp_path / "killed/state.pt").is_file() and victim.poll() is None:
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    assert start(tmp_path / "killed").wait() == 0
+    results = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert results[0] == results[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(colour_set: Path, tmp_path: Path) -> None:
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
+               "training.train", "--recipe", "tiny", "--epochs", "8", "--data", str(colour_set),
+               "--out", str(tmp_path / "run")]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
+    rows = list(csv.DictReader((tmp_path / "run/log.csv").open()))
+    assert len(rows) == 8
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+    assert load_checkpoint(tmp_path / "run/model.safetensors").spec.thresholds is not None
+
+
+def test_a_folder_takes_one_run(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
+    arguments = ("--data", colour_set, "--out", tmp_path, "--epochs", 1)
+    invoke(main, "--recipe", "tiny", *arguments)
+    with pytest.raises(DataError, match="holds a run of another recipe"):
+        invoke(main, "--recipe", "scratch-bn", *arguments)
+
+
+def test_left_out_labels_become_background(colour_set: Path, tmp_path: Path) -> None:
+    job = make_job(colour_set, tmp_path, epochs=1, left_out=("stonehenge",))
+    train(job)
+    assert load_checkpoint(job.run.model).spec.categories == ("eiffel_tower", "taj_mahal")
+
+
+def test_a_frozen_trunk_is_computed_once_and_not_changed(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(colour_set, tmp_path, frozen=True, views=2, epochs=2, mixup=0.0)
+    train(job)
+    torch.manual_seed(job.recipe.seed)
+    untrained = build_model("lenet", 4).state_dict()
+    tensors = load_checkpoint(job.run.model).tensors
+    kept = tensors["features.0.weight"]
+    assert np.array_equal(kept, untrained["features.0.weight"].numpy().astype(np.float16))
+    head = untrained["classifier.weight"].numpy().astype(np.float16)
+    assert not np.array_equal(tensors["classifier.weight"], head)
+    job.run.model.unlink()
+    (tmp_path / "state.pt").unlink()
+
+    def fail(*_: object) -> None:
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr("training.trunk._forward", fail)
+    train(job)
+
+
+def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
+    job = make_job(colour_set, tmp_path, epochs=1, greyscale=True)
+    train(job)
+    spec = load_checkpoint(job.run.model).spec
+    assert spec.architecture == "lenet_grey"
+    network = build_model(spec.architecture, 4).eval()
+    red, same_luminance = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    red[:, 0], same_luminance[:, 1] = 1.0, 0.299 / 0.587
+    assert torch.allclose(network(red), network(same_luminance), atol=1e-5)
+
+
+def test_recipes_name_networks_that_exist() -> None:
+    for recipe in RECIPES.values():
+        assert recipe.source
+        assert all(part in RECIPES for part in recipe.parts)
+        if recipe.frozen:
+            assert recipe.train_size == recipe.input_size
+
+
+def test_an_unknown_recipe_names_the_known_ones() -> None:
+    with pytest.raises(DataError, match="scratch-bn"):
+        find_recipe("magic")

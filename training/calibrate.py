@@ -1,0 +1,107 @@
+"""Fits a model file's temperature and thresholds on validation photos, negatives among them.
+
+python -m training.calibrate --model model.safetensors --data DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.checkpoint import Checkpoint, ModelSpec, Threshold, load_checkpoint, save_checkpoint
+from geotag.errors import DataError
+from training import commands, metrics
+from training.data import Dataset, Sample
+from training.inference import probabilities, score
+
+PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
+MARGIN = 1.0  # standard errors that a threshold must hold by
+_TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 161))
+
+
+class Calibration(NamedTuple):
+    """The divisor of the logits, and the least confidence for each precision."""
+
+    temperature: float
+    thresholds: tuple[Threshold, ...]
+
+
+def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Calibration:
+    """From logits (N, K + 1) and labels (N,); whatever is no category has the label K.
+
+    The temperature has the least negative log-likelihood (Guo et al., 2017). A precision that the
+    photos do not bear out, by Wilson's lower bound, has no threshold.
+    """
+    temperature = _fit_temperature(logits, labels)
+    scores = probabilities(logits, temperature)[:, :-1]
+    predicted = scores.argmax(axis=1)
+    confidence, correct = scores.max(axis=1), predicted == labels
+    found = (
+        (precision, metrics.threshold_for_precision(confidence, correct, precision, margin=MARGIN))
+        for precision in PRECISIONS
+    )
+    thresholds = tuple(Threshold(p, point.confidence) for p, point in found if point is not None)
+    return Calibration(temperature, _rising(thresholds))
+
+
+def _rising(thresholds: Sequence[Threshold]) -> tuple[Threshold, ...]:
+    """A higher precision never asks for less confidence."""
+    floor, rising = 0.0, []
+    for precision, confidence in thresholds:
+        floor = max(floor, confidence)
+        rising.append(Threshold(precision, floor))
+    return tuple(rising)
+
+
+def _fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> float:
+    rows = np.arange(len(labels))
+    losses = [
+        -np.log(np.maximum(probabilities(logits, t)[rows, labels], 1e-12)).mean()
+        for t in _TEMPERATURES
+    ]
+    return float(_TEMPERATURES[int(np.argmin(losses))])
+
+
+def calibrate(checkpoint: Checkpoint, dataset: Dataset) -> ModelSpec:
+    """The model's spec, calibrated on the validation photos as its engine scores them.
+
+    Photos of landmarks that the model does not know count as none. Raises DataError when there
+    are no validation photos.
+    """
+    spec = checkpoint.spec
+    if not dataset.of("val"):
+        raise DataError(f"{dataset.root}: no validation photos")
+    scored = score(checkpoint, dataset, dataset.of("val"))
+    fitted = fit_calibration(scored.logits, label_indices(scored.samples, spec.categories))
+    return spec._replace(temperature=fitted.temperature, thresholds=fitted.thresholds)
+
+
+def label_indices(samples: Sequence[Sample], categories: Sequence[str]) -> NDArray[np.intp]:
+    """Each sample's category, len(categories) for what is none of them."""
+    index = {slug: number for number, slug in enumerate(categories)}
+    return np.array([index.get(s.label, len(index)) for s in samples], np.intp)
+
+
+@click.command("training.calibrate")
+@commands.data_options
+@click.option(
+    "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Model file to calibrate; it is replaced.",
+)  # fmt: skip
+def main(model: Path, data: Path, exclude: Path | None, scheme: str, by: str, seed: int) -> None:
+    """Fit temperature and thresholds of a model file anew."""
+    checkpoint = load_checkpoint(model)
+    spec = calibrate(checkpoint, commands.read_data(data, exclude, scheme, by, seed))
+    save_checkpoint(model, spec, checkpoint.tensors)
+    click.echo(f"temperature {spec.temperature:.3f}")
+    for precision, confidence in spec.thresholds:
+        click.echo(f"precision {precision:g}: confidence {confidence:.3f}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

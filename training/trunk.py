@@ -1,0 +1,117 @@
+"""A network parted into trunk and classifier, and the features that a frozen trunk gives."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from geotag.model import Normalised
+from geotag.networks import EfficientNetLite, PPLCNetV2
+from training.examples import view
+from training.pixels import Pixels
+from training.recipes import Recipe
+
+_CLASSIFIERS = ("classifier", "fc")
+_BATCH = 32
+
+
+def classifier_name(network: nn.Module) -> str:
+    """The path to the last, trainable part of a network."""
+    names = (name for name, _ in network.named_modules())
+    return next(name for name in names if name.split(".")[-1] in _CLASSIFIERS)
+
+
+def classifier(network: nn.Module) -> nn.Module:
+    """The last part of a network, from features to logits."""
+    return network.get_submodule(classifier_name(network))
+
+
+def trunk(network: nn.Module) -> nn.Module:
+    """A copy of the network that stops before its classifier."""
+    below = copy.deepcopy(network)
+    below.set_submodule(classifier_name(below), nn.Identity())
+    return below.eval()
+
+
+def freeze_blocks(network: nn.Module, count: int) -> None:
+    """Keep a backbone's stem and its first blocks as they are."""
+    for module in network.modules():
+        if isinstance(module, (EfficientNetLite, PPLCNetV2)) and count:
+            for frozen in (module.stem, *list(module.blocks)[:count]):
+                frozen.requires_grad_(False)
+
+
+def load_features(
+    network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Path
+) -> NDArray[np.float16]:
+    """Features (views, N, D) of all photos, from `folder` where an earlier run left them.
+
+    View 0 is the photo unchanged; the others are augmented.
+    """
+    module = Normalised(trunk(network), recipe.mean, recipe.std).eval()
+    path = folder / f"features-{_key(module, recipe, pixels)}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        views = [
+            _forward(module, recipe, _pictures(recipe, pixels, number), len(pixels))
+            for number in range(recipe.views)
+        ]
+        temporary = path.with_suffix(".tmp.npy")
+        np.save(temporary, np.stack(views))
+        temporary.replace(path)
+    features: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return features
+
+
+def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
+    digest = hashlib.sha256(repr((recipe.views, recipe.augmentation, recipe.seed)).encode())
+    digest.update(repr((recipe.input_size, recipe.train_size, pixels.shape)).encode())
+    digest.update(np.ascontiguousarray(pixels[:: max(1, len(pixels) // 64), ::8, ::8]).tobytes())
+    for value in module.state_dict().values():
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Pixels]:
+    for row, picture in enumerate(pixels):
+        # Epochs count from 1: the variants of view 0 and 1 are drawn as those of no epoch.
+        yield np.array(picture) if number == 0 else view(picture, recipe, (number, row, 3))
+
+
+def _forward(
+    module: nn.Module, recipe: Recipe, pictures: Iterable[Pixels], count: int
+) -> NDArray[np.float16]:
+    """Features of a stream of pictures, batch by batch."""
+    run: Callable[[Tensor], Tensor] | None = None
+    found: list[NDArray[np.float16]] = []
+    batch: list[Pixels] = []
+    with tqdm(total=count, desc="features", disable=None, unit="photo") as progress:
+        for number, picture in enumerate(pictures, 1):
+            batch.append(picture)
+            if len(batch) == _BATCH or number == count:
+                inputs = torch.from_numpy(np.stack(batch))
+                run = run or _compiled(module, recipe)
+                found.append(run(inputs).numpy().astype(np.float16))
+                progress.update(len(batch))
+                batch = []
+    return np.concatenate(found)
+
+
+def _compiled(module: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
+    """The trunk by OpenVINO where it is installed, several times as fast; else by torch."""
+    try:
+        import openvino
+    except ImportError:
+        return torch.inference_mode()(module)
+    example = torch.zeros(1, recipe.input_size, recipe.input_size, 3, dtype=torch.uint8)
+    model = openvino.convert_model(module, example_input=example)
+    compiled = openvino.Core().compile_model(model, "CPU")
+    return lambda inputs: torch.from_numpy(np.array(compiled(inputs.numpy())[0]))
