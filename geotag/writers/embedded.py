@@ -19,6 +19,7 @@ from geotag.writers.claim import (
 from geotag.writers.edits import CannotEmbedError, Edit, apply_edits, trimmed
 from geotag.writers.exif_claim import format_word
 from geotag.writers.iim import Iim, IimError, can_hold, edit_keywords, parse_iim
+from geotag.writers.maker_note import points_outside
 from geotag.writers.tiff import (
     MAKER_NOTE,
     Tag,
@@ -185,6 +186,8 @@ class _Drafter:
             return ()
         if self.blocks.tiff is None:
             return exif_claim.build_exif(changes)
+        if points_outside(self.blocks.tiff):
+            raise CannotEmbedError("its MakerNote points behind the end of the Exif block")
         try:
             return edit_tiff(self.blocks.tiff, changes)
         except TiffError as error:

@@ -40,6 +40,7 @@ ADDED = re.compile(
     # The header of the extended WebP format repeats the size.
     r"|RIFF:(WebP_Flags|ImageWidth|ImageHeight)"
 )
+SIZE_OF_WEBP = re.compile(r"RIFF:Image(Width|Height)")
 # File offsets, which move when something grows before them; the data there must be the same.
 OFFSET = re.compile(r"(ThumbnailOffset|PreviewImageStart|MPImageStart|OtherImageStart|\w+Offset)$")
 
@@ -52,7 +53,16 @@ def read_tags(folder: Path) -> dict[str, Tags]:
     command = ["exiftool", "-j", "-G1:4", "-a", "-u", "-U", "-b", "-n", "-r",
                "-charset", "filename=utf8", "."]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    return {entry["SourceFile"].removeprefix("./"): entry for entry in json.loads(done.stdout)}
+    entries = json.loads(done.stdout)
+    return {entry["SourceFile"].removeprefix("./"): _by_group(entry) for entry in entries}
+
+
+def _by_group(entry: Tags) -> Tags:
+    """Duplicates as lists: exiftool counts its copies across groups, in the order of reading."""
+    found: dict[str, list[Any]] = {}
+    for key, value in entry.items():
+        found.setdefault(re.sub(r":Copy\d+:", ":", key), []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
 
 def unintended(before: Tags, after: Tags, gps: bool = False) -> dict[str, tuple[Any, Any]]:
@@ -71,19 +81,16 @@ def _file_size(tags: Tags) -> int:
 
 
 def _is_meant(key: str, old: Any, new: Any, gps: bool, growth: int) -> bool:
-    group, _, name = key.partition(":")
-    name = name.rpartition(":")[2]
-    plain = f"{group}:{name}"
-    if INTENDED.fullmatch(plain) or (gps and INTENDED_GPS.fullmatch(plain)):
+    if INTENDED.fullmatch(key) or (gps and INTENDED_GPS.fullmatch(key)):
         return True
-    if old is None and ADDED.fullmatch(plain):
+    if ADDED.fullmatch(key) and (old is None or SIZE_OF_WEBP.fullmatch(key)):
         return True
-    if plain == "RIFF:WebP_Flags":
+    if key == "RIFF:WebP_Flags":
         return bool(old & ~_METADATA_FLAGS == new & ~_METADATA_FLAGS)
-    if plain == "File:FileType":
+    if key == "File:FileType":
         return bool((old, new) == ("WEBP", "Extended WEBP"))
     if isinstance(old, int) and isinstance(new, int):
         # What lies behind the metadata moves by what these grew, and is the same as before.
-        moved = OFFSET.search(name) or plain == "MPImage1:MPImageLength"
+        moved = OFFSET.search(key) or key == "MPImage1:MPImageLength"
         return moved is not None and moved is not False and 0 <= new - old <= growth
     return False
