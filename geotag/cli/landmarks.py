@@ -1,0 +1,92 @@
+"""geotag landmarks: teach a model landmarks of your own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
+from geotag.cli.options import MODEL
+
+_OUT = click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Model file to write; may be the one that --model names.",
+)
+
+
+@click.group()
+def landmarks() -> None:
+    """Teach a copy of a model landmarks of your own, from a few photos."""
+
+
+@landmarks.command()
+@click.argument("name")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...")
+@_OUT
+@click.option("--latitude", type=float, help="Where it stands, in decimal degrees, WGS-84.")
+@click.option("--longitude", type=float, help="Where it stands, in decimal degrees, WGS-84.")
+@click.option(
+    "--radius", "radius_m", type=float, help="Metres around it from which it is photographed."
+)
+@click.option("--city", default="", help="For the table and the photos' keywords.")
+@click.option("--country", default="", help="For the table and the photos' keywords.")
+@MODEL
+def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **place: Any) -> None:
+    """Add the landmark NAME from 5 to 50 example PHOTOS (files or folders).
+
+    Takes seconds: the network stays as it is, one output is fitted to what it sees in the
+    examples. The new model is used by `geotag scan --model OUT`.
+    """
+    from geotag.landmarks import Place, add_landmark, read_examples
+
+    checkpoint = load_checkpoint(model)
+    spec = checkpoint.spec
+    pixels, left_out = read_examples(photos, spec.input_size, spec.fit)
+    for path, reason in left_out.items():
+        click.echo(f"geotag: left out {path}: {reason}", err=True)
+    added = add_landmark(checkpoint, name, pixels, Place(**place))
+    save_checkpoint(out, added.spec, added.tensors)
+    click.echo(
+        f"{name}: learned from {len(pixels)} photos; of its photos, about {added.recall:.0%} "
+        "will be tagged at the usual precision"
+    )
+    if added.resembles:
+        click.echo(
+            f"geotag: the model took most of these photos for {added.resembles!r} before, and "
+            "may still do",
+            err=True,
+        )
+    click.echo(f"use it: geotag scan --model {out} ...")
+
+
+@landmarks.command("list")
+@MODEL
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+def list_(model: Path | None, as_json: bool) -> None:
+    """List the landmarks that were added to a model."""
+    for category in read_header(model).spec.own_categories:
+        if as_json:
+            click.echo(json.dumps(category._asdict(), ensure_ascii=False))
+            continue
+        known = category.latitude is not None and category.longitude is not None
+        position = f"{category.latitude:.5f}, {category.longitude:.5f}" if known else ""
+        place = ", ".join(part for part in (category.city, category.country) if part)
+        click.echo("  ".join(part for part in (category.name, position, place) if part))
+
+
+@landmarks.command()
+@click.argument("name")
+@_OUT
+@MODEL
+def remove(name: str, out: Path, model: Path | None) -> None:
+    """Take back the landmark NAME; the others stay as they are."""
+    from geotag.landmarks import remove_landmark
+
+    spec, tensors = remove_landmark(load_checkpoint(model), name)
+    save_checkpoint(out, spec, tensors)
+    click.echo(f"{name}: removed; {len(spec.own_categories)} added landmarks are left")

@@ -1,0 +1,194 @@
+"""Fits one more output to a trained classifier from a few examples. Numpy, pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_FOLDS = 5
+_FIT_SHARE = 0.2  # of the examples in the loss; the background has the rest
+_PRIOR = 0.01  # the share of photos that show the new landmark, as the calibration assumes
+_DECAY = 1e-5  # of the weights, in units of the embeddings' mean square
+_FALSE_ALARMS = 1e-3  # the share of background photos that may pass for the new landmark
+_STEPS = 30
+
+
+class Head(NamedTuple):
+    """A linear classifier: weight (C, D) and bias (C,), the background's row last."""
+
+    weight: Floats
+    bias: Floats
+
+    def logits(self, embeddings: Floats) -> Floats:
+        """(N, D) to (N, C)."""
+        return embeddings @ self.weight.T + self.bias
+
+
+class Fitted(NamedTuple):
+    """The new output: weight (D,), bias, and the share of held-out examples it would tag."""
+
+    weight: Floats
+    bias: float
+    recall: float
+
+
+class _Points(NamedTuple):
+    """What is to be told apart: centred embeddings and a column of ones (N, D + 1), which are
+    examples, the log-sum-exp of the known outputs (N,), and the fold of each."""
+
+    points: Floats
+    is_example: NDArray[np.bool_]
+    offset: Floats
+    fold: NDArray[np.intp]
+
+
+def fit_output(
+    head: Head, examples: Floats, photos: NDArray[np.intp], background: Floats, threshold: float
+) -> Fitted:
+    """Fit an output that joins the softmax of `head`, whose own outputs stay as they are.
+
+    `examples` (N, D) are embeddings of views of the landmark, `photos` (N,) tells which views are
+    of one photo; `background` (M, D) are embeddings of anything else. Against fixed outputs, the
+    new one's probability is a logistic regression with their log-sum-exp as offset; it is
+    regularised by weight decay and solved by Newton's method on the Gram matrix. Its scale and
+    bias are then fitted on held-out scores (Platt, "Probabilistic outputs for support vector
+    machines", 1999), and lowered until at most one in a thousand of the background reaches
+    `threshold`. Logits are in units of the calibrated softmax.
+    """
+    centre = background.mean(0)
+    embeddings = np.concatenate([examples, background])
+    data = _Points(
+        np.hstack([embeddings - centre, np.ones((len(embeddings), 1))]),
+        np.arange(len(embeddings)) < len(examples),
+        _log_sum_exp(head.logits(embeddings)),
+        np.concatenate([photos, np.arange(len(background))]) % _FOLDS,
+    )
+    solution = _solve(data, np.ones(len(embeddings), bool), np.zeros(data.points.shape[1]))
+    scores = _held_out(data, solution)
+    scale, shift = _calibrate(data, scores, photos, threshold)
+    margins = scale * scores[data.is_example] + shift - data.offset[data.is_example]
+    weight = scale * solution[:-1]
+    bias = float(scale * solution[-1] + shift - weight @ centre)
+    return Fitted(weight, bias, float((margins >= _logit(threshold)).mean()))
+
+
+def _log_sum_exp(logits: Floats) -> Floats:
+    top = logits.max(axis=1)
+    result: Floats = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return result
+
+
+def _logit(probability: float) -> float:
+    return float(np.log(probability) - np.log1p(-probability))
+
+
+def _held_out(data: _Points, solution: Floats) -> Floats:
+    """Each point's score by a fit that did not see its photo, started at the common one."""
+    scores = np.empty(len(data.offset))
+    for fold in range(_FOLDS):
+        out = data.fold == fold
+        scores[out] = data.points[out] @ _solve(data, ~out, solution)
+    return scores
+
+
+def _weights(is_example: NDArray[np.bool_], share: float) -> Floats:
+    """One weight a point, so that the examples make up `share` of them all."""
+    count = int(is_example.sum())
+    shares = (share / max(1, count), (1 - share) / (len(is_example) - count))
+    return np.where(is_example, *shares)
+
+
+class _Regression(NamedTuple):
+    """A logistic regression with offset: points (N, P), labels in 0 to 1 (N,), the share of each
+    point in the loss (N,), and the weight decay of each parameter (P,)."""
+
+    points: Floats
+    offset: Floats
+    labels: Floats
+    share: Floats
+    decay: Floats
+
+    def loss(self, solution: Floats) -> float:
+        """The mean log loss and half the decayed squares."""
+        margin = self.points @ solution - self.offset
+        fit = self.share @ (np.logaddexp(0, margin) - self.labels * margin)
+        return float(fit + self.decay @ np.square(solution) / 2)
+
+
+def _minimise(problem: _Regression, start: Floats) -> Floats:
+    """Newton's method with conjugate gradients and halved steps; the problem is convex."""
+    solution, current = start, problem.loss(start)
+    for _ in range(_STEPS):
+        probability = _sigmoid(problem.points @ solution - problem.offset)
+        slope = problem.share * (probability - problem.labels)
+        gradient = problem.points.T @ slope + problem.decay * solution
+        curvature = problem.share * probability * (1 - probability) + 1e-9
+        step = _conjugate_gradients(problem.points, curvature, problem.decay, gradient)
+        size = 1.0
+        while size > 1e-6 and problem.loss(solution - size * step) > current:
+            size /= 2
+        before, trial = current, problem.loss(solution - size * step)
+        if trial > before:
+            break
+        solution, current = solution - size * step, trial
+        if before - current < 1e-5 * before:
+            break
+    return solution
+
+
+def _solve(data: _Points, chosen: NDArray[np.bool_], start: Floats) -> Floats:
+    """Weights (D + 1,), the bias last, of the regularised regression on the chosen points."""
+    points, is_example = data.points[chosen], data.is_example[chosen]
+    decay = np.full(points.shape[1], _DECAY * float(np.square(points).sum(1).mean()))
+    decay[-1] = 0  # the bias is free
+    labels = is_example.astype(np.float64)
+    share = _weights(is_example, _FIT_SHARE)
+    return _minimise(_Regression(points, data.offset[chosen], labels, share, decay), start)
+
+
+def _conjugate_gradients(
+    points: Floats, curvature: Floats, decay: Floats, target: Floats
+) -> Floats:
+    """x in (P' diag(curvature) P + diag(decay)) x = target, to a hundredth."""
+    solution, residual = np.zeros_like(target), target.copy()
+    direction, energy = residual.copy(), float(residual @ residual)
+    goal = 1e-4 * energy
+    for _ in range(_STEPS):
+        if energy <= goal:
+            break
+        image = points.T @ (curvature * (points @ direction)) + decay * direction
+        size = energy / float(direction @ image)
+        solution += size * direction
+        residual -= size * image
+        energy, previous = float(residual @ residual), energy
+        direction = residual + energy / previous * direction
+    return solution
+
+
+def _sigmoid(values: Floats) -> Floats:
+    result: Floats = 0.5 * (1 + np.tanh(values / 2))
+    return result
+
+
+def _calibrate(
+    data: _Points, scores: Floats, photos: NDArray[np.intp], threshold: float
+) -> tuple[float, float]:
+    """The scale and shift that make held-out scores honest logits."""
+    is_example = data.is_example
+    count = len(np.unique(photos))
+    # Not 1, but what so few photos can prove (Krichevsky and Trofimov, 1981).
+    labels = np.where(is_example, (count + 0.5) / (count + 1), 0.0)
+    share = _weights(is_example, _PRIOR)
+    middle, spread = scores.mean(), scores.std() + 1e-9
+    inputs = np.stack([(scores - middle) / spread, np.ones(len(scores))], 1)
+    problem = _Regression(inputs, data.offset, labels, share, np.full(2, 1e-9))
+    solution = _minimise(problem, np.array([spread, middle]))
+    scale = max(float(solution[0] / spread), 1e-3)
+    shift = float(solution[1]) - scale * float(middle)
+    margins = np.sort((scale * scores + shift - data.offset)[~is_example])
+    allowed = int(_FALSE_ALARMS * len(margins))
+    return scale, shift - max(0.0, float(margins[-1 - allowed]) - _logit(threshold) + 1e-3)

@@ -1,0 +1,69 @@
+"""Stores in a model file what `geotag landmarks add` tells new landmarks from.
+
+python -m training.background --model IN.safetensors --data DIR --out OUT.safetensors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from geotag.checkpoint import load_checkpoint, save_checkpoint
+from geotag.engines.embedding import Embedder
+from geotag.landmarks import with_background
+from training import commands
+from training.data import Dataset, Sample
+from training.inference import read_good
+
+NEGATIVES = 0.3  # the share of photos without a landmark
+
+
+def choose(dataset: Dataset, count: int, seed: int) -> list[Sample]:
+    """About `count` train photos: all classes alike, and the share of negatives."""
+    rng = np.random.default_rng(seed)
+    by_label: dict[str, list[Sample]] = {}
+    for sample in dataset.of("train"):
+        by_label.setdefault(sample.label, []).append(sample)
+    negatives = by_label.pop("", [])
+    chosen = _some(negatives, round(count * NEGATIVES), rng)
+    each = -(-(count - len(chosen)) // max(1, len(by_label)))
+    for label in sorted(by_label):
+        chosen += _some(by_label[label], each, rng)
+    return sorted(chosen)
+
+
+def _some(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> list[Sample]:
+    return [samples[at] for at in rng.permutation(len(samples))[:count]]
+
+
+@click.command("training.background")
+@commands.DATA
+@commands.EXCLUDE
+@click.option("--count", default=1024, show_default=True, help="Photos, one byte a number each.")
+@commands.SEED
+@commands.MODEL
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Model to write."
+)
+def main(
+    data: Path, exclude: Path | None, count: int, seed: int, model: Path | None, out: Path
+) -> None:
+    """Store the embeddings of some training photos in a model file.
+
+    They are numbers that the classifier sees, not photos. `geotag landmarks add` needs them; the
+    model recognises with or without them.
+    """
+    checkpoint = load_checkpoint(model)
+    spec = checkpoint.spec
+    dataset = commands.read_data(data, exclude, "given", "group", seed)
+    samples, pixels, _ = read_good(dataset, choose(dataset, count, seed), spec.input_size, spec.fit)
+    tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
+    save_checkpoint(out, spec, tensors)
+    click.echo(f"{out}: {len(samples)} photos as background, {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    commands.run(main)
