@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path, older_than: float) -> None:
+    """Remove temporary files that writers of `path` left when they were killed, this many seconds
+    ago or longer."""
+    pattern = f".{escape(path.name)}.????????.tmp"
+    for leftover in path.parent.glob(pattern):
+        with suppress(OSError):
+            if leftover.lstat().st_mtime <= time.time() - older_than:
+                leftover.unlink()
 
 
 def _mode_of(path: Path) -> int:

