@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from geotag.catalog_rows import READ_COLUMNS, format_row, parse_row
+from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row
 from geotag.database import open_database, set_aside
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.locks import file_lock
@@ -169,6 +169,23 @@ class Catalog:
             with _reported():
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._remote.save()
+
+    def follow(self, old: Photo, new: Photo) -> None:
+        """Carry what is known of a photo over to its new size and version.
+
+        For a photo whose metadata geotag itself changed: its picture needs no other look.
+        """
+        with _reported():
+            row = self.connection.execute(
+                f"SELECT {READ_COLUMNS} FROM photos WHERE uri = ? AND size = ? AND version = ?",
+                (os.fsencode(old.uri), old.size, old.version),
+            ).fetchone()
+        if row is None or old.uri != new.uri:
+            return
+        cells = format_row(parse_row(row)._replace(photo=new, content_key=""), model_of(row))
+        names = ", ".join(f"{name} = ?" for name in READ_COLUMNS.split(", "))
+        self._write_all(f"UPDATE photos SET {names} WHERE uri = ?", iter([(*cells, cells[0])]))
+        self.changed = True
 
     def decide_again(self, decide: Decide, threshold: float) -> int:
         """Bring decisions that were made at another threshold up to date; returns how many."""

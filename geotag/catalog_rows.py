@@ -75,3 +75,9 @@ def parse_row(row: tuple[Any, ...]) -> Reading:
         Failure(FailureKind(kind), reason) if kind is not None else None,
         content_key or "",
     )
+
+
+def model_of(row: tuple[Any, ...]) -> str | None:
+    """The model (its SHA-256) that looked at the photo of a row."""
+    model = row[READ_COLUMNS.split(", ").index("model")]
+    return str(model) if model is not None else None

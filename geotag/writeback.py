@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from geotag.catalog import Catalog
 from geotag.categories import load_categories
 from geotag.errors import CatalogError, PhotoError
 from geotag.journal import Journal, State, Write
 from geotag.paths import parse_path
-from geotag.records import Category, Outcome
+from geotag.records import Category, Outcome, Photo
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
 from geotag.stores import scheme_of
 from geotag.writers.claim import Change
 from geotag.writers.edits import (
@@ -27,7 +29,7 @@ from geotag.writers.edits import (
 )
 from geotag.writers.files import files_of
 from geotag.writers.intent import Intent, Landmarks, read_intent
-from geotag.writers.plan import FilePlan, Planner
+from geotag.writers.plan import FilePlan, Plan, Planner
 from geotag.writers.replace import (
     CannotWriteError,
     Original,
@@ -35,6 +37,8 @@ from geotag.writers.replace import (
     sha256_of,
     temporary_beside,
 )
+
+Follow = Callable[[Photo, Photo], None]
 
 
 class WriteOptions(NamedTuple):
@@ -87,15 +91,17 @@ def write_back(
     options: WriteOptions,
     run_id: str,
     categories: Iterable[Category] | None = None,
+    follow: Follow | None = None,
 ) -> Iterator[WriteResult]:
     """Write each row's tag into its photo: one result for each row that `only` admits.
 
+    `follow` hears of each photo that changed, as its source listed it before and lists it now.
     The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
     photo at hand is then untouched.
     """
     if journal is None and not options.dry_run:
         raise CatalogError("nothing is written without a journal")
-    writer = _Writer(journal, options, run_id, categories)
+    writer = _Writer(journal, options, run_id, categories, follow)
     for row in rows:
         path = _absolute(parse_path(row.path))
         if _admits(options.only, path):
@@ -103,17 +109,17 @@ def write_back(
 
 
 def write_run(
-    rows: Iterable[Outcome], connection: sqlite3.Connection, options: WriteOptions, title: str
+    rows: Iterable[Outcome], catalog: Catalog, options: WriteOptions, title: str
 ) -> Iterator[WriteResult]:
     """`write_back` as one journaled run with an open catalog; `title` is what `runs` lists.
 
     Raises CatalogError when the journal fails.
     """
-    journal, run_id = Journal(connection), new_run_id()
+    journal, run_id = Journal(catalog.connection), new_run_id()
     settle(journal)
     journal.begin(run_id, title)
     try:
-        yield from write_back(rows, journal, options, run_id)
+        yield from write_back(rows, journal, options, run_id, follow=catalog.follow)
     finally:
         journal.finish(run_id)
 
@@ -137,10 +143,12 @@ class _Writer:
         options: WriteOptions,
         run_id: str,
         categories: Iterable[Category] | None,
+        follow: Follow | None,
     ) -> None:
         self.journal = journal
         self.options = options
         self.run_id = run_id
+        self.follow = follow
         self.landmarks = Landmarks(load_categories() if categories is None else categories)
         self.planner = Planner(options.position, options.sidecar, options.force)
 
@@ -151,9 +159,8 @@ class _Writer:
             if intent.claim is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
             plan = self.planner.plan(path, intent.claim)
-            if not self.options.dry_run:
-                for file in plan.files:
-                    self._commit(file)
+            if not self.options.dry_run and plan.files:
+                self._commit_all(path, plan)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
         if plan.is_outweighed:
@@ -184,6 +191,14 @@ class _Writer:
             )
         )
 
+    def _commit_all(self, path: str, plan: Plan) -> None:
+        before = _listed(path)
+        for file in plan.files:
+            self._commit(file)
+        after = _listed(path)
+        if self.follow is not None and before is not None and after is not None:
+            self.follow(before, after)
+
     def _commit(self, plan: FilePlan) -> None:
         """Journal, replace, mark: a crash in between is settled when the journal next opens."""
         assert self.journal is not None
@@ -207,6 +222,13 @@ class _Writer:
             self.journal.mark(number, State.ABANDONED)
             raise
         self.journal.mark(number, State.WRITTEN)
+
+
+def _listed(path: str) -> Photo | None:
+    """A photo as a scan of it alone lists it; None in a bucket, where any look costs a request."""
+    if scheme_of(path):
+        return None
+    return next(LocalSource(path, Filters()).photos(), None)
 
 
 def settle(journal: Journal) -> int:

@@ -66,7 +66,7 @@ def write_tags(table: Path, catalog: Path | None, options: WriteOptions, quiet: 
         title = f"write {format_path(str(table.absolute()))}" + (
             " --gps" if options.position else ""
         )
-        results = write_run(_with_bar(rows, quiet), opened.connection, options, title)
+        results = write_run(_with_bar(rows, quiet), opened, options, title)
         return _report(results, quiet)
 
 

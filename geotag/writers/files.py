@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from geotag.errors import GeotagError, PhotoError
+from geotag.records import Photo
 from geotag.sources import open_source
 from geotag.sources.base import Filters, Source
 from geotag.stores import is_remote, scheme_of, store_of
-from geotag.stores.base import ChangedError, StoreError
+from geotag.stores.base import ChangedError, Object, StoreError
 from geotag.writers import replace as local
 from geotag.writers.replace import SIZE_LIMIT, CannotWriteError, Original, sha256_of
 
@@ -25,6 +26,10 @@ class Files(Protocol):
 
     def exists(self, path: str) -> bool:
         """Whether there is anything of that name."""
+        ...
+
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo as `source` can open it."""
         ...
 
     def read(self, path: str, force: bool = False) -> Original:
@@ -58,6 +63,10 @@ class LocalFiles:
     def exists(self, path: str) -> bool:
         """Also broken links exist."""
         return os.path.lexists(path)
+
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo as `source` can open it: the path is enough."""
+        return Photo(path, 0, "", sidecars)
 
     def read(self, path: str, force: bool = False) -> Original:
         """A file that is to be replaced."""
@@ -99,16 +108,28 @@ class ObjectFiles:
         except StoreError as error:
             raise CannotWriteError(str(error)) from error
 
-    def read(self, path: str, force: bool = False) -> Original:
-        """All bytes of an object, and its version."""
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo of the size and version that it has now."""
+        present = self._stat(path)
+        return Photo(path, present.size, present.version, sidecars)
+
+    def _stat(self, path: str) -> Object:
         try:
             present = self.store.stat(path)
-            if present is None:
-                raise CannotWriteError("no such object (moved or deleted?)")
-            if not present.version:
-                raise CannotWriteError("its store tells no versions: a write might harm another's")
-            if present.size > SIZE_LIMIT:
-                raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+        if present is None:
+            raise CannotWriteError("no such object (moved or deleted?)")
+        return present
+
+    def read(self, path: str, force: bool = False) -> Original:
+        """All bytes of an object, and its version."""
+        present = self._stat(path)
+        if not present.version:
+            raise CannotWriteError("its store tells no versions: a write might harm another's")
+        if present.size > SIZE_LIMIT:
+            raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+        try:
             data = self.store.get(path, 0, present.size, present.version).data
         except StoreError as error:
             raise CannotWriteError(str(error)) from error

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from geotag.containers import sniff_format
 from geotag.metadata import read_header
-from geotag.records import Photo
 from geotag.writers.claim import Change, Claim, Surroundings
 from geotag.writers.edits import CannotEmbedError, Edit, apply_edits
 from geotag.writers.embedded import EMBEDDABLE, NAMED_BY_USER, draft_embedded
@@ -95,7 +94,7 @@ class Planner:
             original = files.read(sidecar.path, self.force)
         else:
             original = Original(sidecar.path, b"")
-            with files.source.open(Photo(path, 0, "")) as read:
+            with files.source.open(files.photo(path)) as read:
                 around = read_surroundings(read)
         data = original.data if sidecar.exists else None
         draft = draft_sidecar(data, claim, around, measured)
@@ -106,7 +105,7 @@ class Planner:
 
 
 def _format(path: str, files: Files) -> str:
-    with files.source.open(Photo(path, 0, "")) as read:
+    with files.source.open(files.photo(path)) as read:
         found = sniff_format(read(0, 64))
     if found is None:
         raise CannotWriteError("not a photo: its first bytes fit no known format")
@@ -114,7 +113,7 @@ def _format(path: str, files: Files) -> str:
 
 
 def _is_measured(path: str, files: Files) -> bool:
-    photo = Photo(path, 0, "", sidecars_of(path, files))
+    photo = files.photo(path, sidecars_of(path, files))
     return read_header(files.source, photo).metadata.location is not None
 
 

@@ -210,12 +210,13 @@ class _Appender:
                 at = directory.entries[tag].at
                 self.pointers.append(Edit(at, at + 12, raw))
             return None
-        rows = {tag: entry.raw for tag, entry in directory.entries.items()}
-        rows = {tag: raw for tag, raw in rows.items() if tag not in values} | packed
+        rows = [(tag, e.raw) for tag, e in directory.entries.items() if tag not in values]
+        for tag in sorted(packed):
+            rows.insert(_place(rows, tag), (tag, packed[tag]))
         if len(rows) > _ENTRY_LIMIT:
             raise TiffError("a directory has too many entries")
         head = struct.pack(self.tiff.order + "H", len(rows))
-        return self._append(head + b"".join(rows[tag] for tag in sorted(rows)) + directory.tail)
+        return self._append(head + b"".join(raw for _, raw in rows) + directory.tail)
 
     def _packed(self, tag: int, value: Value) -> bytes:
         order = self.tiff.order
@@ -223,3 +224,9 @@ class _Appender:
         if len(value.data) <= 4:
             return head + value.data.ljust(4, b"\0")
         return head + struct.pack(order + "I", self._append(value.data))
+
+
+def _place(rows: list[tuple[int, bytes]], tag: int) -> int:
+    """Where a tag belongs. Those that are there keep their order, even if it is not by number:
+    a reader may give up at a damaged entry, and must not meet it earlier than before."""
+    return max((at + 1 for at, (other, _) in enumerate(rows) if other <= tag), default=0)

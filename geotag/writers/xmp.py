@@ -50,9 +50,10 @@ def expand(name: str) -> str:
 class XmpPacket:
     """One packet; properties are named like "dc:subject" whatever prefixes it uses itself."""
 
-    def __init__(self, root: Any, is_declared: bool = False) -> None:
+    def __init__(self, root: Any, is_declared: bool = False, newline: bytes = b"\n") -> None:
         self._root = root
         self._is_declared = is_declared
+        self._newline = newline
         self._rdf = root if root.tag == expand("rdf:RDF") else root.find(expand("rdf:RDF"))
         if self._rdf is None:
             raise XmpError("the XMP packet holds no RDF")
@@ -169,6 +170,7 @@ class XmpPacket:
         data: bytes = etree.tostring(
             self._root.getroottree(), encoding="utf-8", xml_declaration=self._is_declared
         )
+        data = data.replace(b"\n", self._newline)
         at = data.rfind(b"<?xpacket end")
         return data if at < 0 else data[:at] + b" " * (size - len(data)) + data[at:]
 
@@ -275,11 +277,17 @@ def parse_packet(data: bytes) -> XmpPacket:
         raise XmpError(f"the XMP packet cannot be read ({_brief(error)})") from error
     if root.getroottree().docinfo.doctype:
         raise XmpError("the XMP packet has a document type, which XMP forbids")
-    return XmpPacket(root, is_declared=b"<?xml " in data[:10])
+    return XmpPacket(root, b"<?xml " in data[:10], _newline(data))
 
 
 def _brief(error: Exception) -> str:
     return str(error).partition("\n")[0][:120]
+
+
+def _newline(data: bytes) -> bytes:
+    """XML reads all ends of lines alike, but readers that are no XML parsers do not."""
+    windows = data.count(b"\r\n")
+    return b"\r\n" if windows and windows == data.count(b"\n") else b"\n"
 
 
 def new_packet(tool: str) -> XmpPacket:

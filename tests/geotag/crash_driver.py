@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from geotag.database import open_database
+from geotag.catalog import open_catalog
 from geotag.journal import Journal
 from geotag.records import Outcome, Status
 from geotag.writeback import WriteOptions, revert_run, settle, write_run
@@ -82,22 +82,21 @@ def rows(folder: Path) -> list[Outcome]:
 
 def write(folder: Path, killer: Killer) -> None:
     """One run of `geotag write`."""
-    connection = open_database(folder / "t.csv.geotag")
-    killer.arm(connection)
-    for _ in write_run(rows(folder), connection, WriteOptions(position=True), "crash test"):
-        pass
-    connection.close()
+    with open_catalog(folder / "t.csv.geotag") as catalog:
+        killer.arm(catalog.connection)
+        for _ in write_run(rows(folder), catalog, WriteOptions(position=True), "crash test"):
+            pass
 
 
 def revert(folder: Path, killer: Killer) -> None:
     """A whole write, then `geotag revert --last`, which is killed."""
     write(folder, Killer(0))
-    connection = open_database(folder / "t.csv.geotag")
-    killer.arm(connection)
-    journal = Journal(connection)
-    settle(journal)
-    for _ in revert_run(journal, journal.runs()[-1].id):
-        pass
+    with open_catalog(folder / "t.csv.geotag") as catalog:
+        killer.arm(catalog.connection)
+        journal = Journal(catalog.connection)
+        settle(journal)
+        for _ in revert_run(journal, journal.runs()[-1].id):
+            pass
 
 
 MODES = {"write": write, "revert": revert}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from geotag.database import open_database
+from geotag.catalog import open_catalog
 from geotag.journal import Journal, State
 from geotag.writeback import Action, WriteOptions, revert_run, settle, write_run
 from tests.geotag.crash_driver import rows
@@ -68,8 +68,11 @@ def check_each_file_is_old_or_new(base: Path, victim: Path, mode: str) -> None:
 
 def check_journal_and_revert(base: Path, victim: Path) -> None:
     old = files(base / "template")
-    connection = open_database(victim / "t.csv.geotag")
-    journal = Journal(connection)
+    with open_catalog(victim / "t.csv.geotag") as catalog:
+        check_settled(Journal(catalog.connection), victim, old)
+
+
+def check_settled(journal: Journal, victim: Path, old: Files) -> None:
     settle(journal)
     now = files(victim)
     assert not [name for name in now if name.startswith(".geotag-")], victim.name
@@ -81,7 +84,6 @@ def check_journal_and_revert(base: Path, victim: Path) -> None:
     for run in runs:
         assert {r.action for r in revert_run(journal, run.id)} <= {Action.REVERTED}
     assert files(victim) == old
-    connection.close()
 
 
 @pytest.mark.parametrize("mode", ["write", "revert"])
@@ -110,14 +112,14 @@ def test_killed_at_each_step_and_at_random_times(base: Path, mode: str) -> None:
 
 def test_write_goes_on_after_a_crash(base: Path) -> None:
     for victim in crash(base, "write", 25, 0)[:6]:
-        connection = open_database(victim / "t.csv.geotag")
-        results = list(write_run(rows(victim), connection, WriteOptions(position=True), "again"))
-        assert {r.action for r in results} <= {Action.WRITTEN, Action.UNCHANGED}, results
-        journal = Journal(connection)
-        for run in reversed(journal.runs()):
-            assert {r.action for r in revert_run(journal, run.id)} <= {Action.REVERTED}
+        with open_catalog(victim / "t.csv.geotag") as catalog:
+            options = WriteOptions(position=True)
+            results = list(write_run(rows(victim), catalog, options, "again"))
+            assert {r.action for r in results} <= {Action.WRITTEN, Action.UNCHANGED}, results
+            journal = Journal(catalog.connection)
+            for run in reversed(journal.runs()):
+                assert {r.action for r in revert_run(journal, run.id)} <= {Action.REVERTED}
         assert files(victim) == files(base / "template")
-        connection.close()
 
 
 @pytest.fixture
@@ -144,15 +146,13 @@ def test_full_disk_is_a_reason_and_harms_nothing(base: Path, small_disk: Path) -
         room = os.statvfs(small_disk)
         filler = small_disk / "filler"
         filler.write_bytes(bytes(room.f_bavail * room.f_frsize))
-        connection = open_database(base / "elsewhere.geotag")
-        results = list(write_run(rows(small_disk), connection, WriteOptions(), "full"))
-        assert [(r.action, r.reason) for r in results] == [(Action.FAILED, "the disk is full")] * 3
-        assert files(small_disk) == before
-        filler.unlink()
-        assert all(
-            r.action is Action.WRITTEN
-            for r in write_run(rows(small_disk), connection, WriteOptions(), "room again")
-        )
-        connection.close()
+        with open_catalog(base / "elsewhere.geotag") as catalog:
+            results = list(write_run(rows(small_disk), catalog, WriteOptions(), "full"))
+            found = [(r.action, r.reason) for r in results]
+            assert found == [(Action.FAILED, "the disk is full")] * 3
+            assert files(small_disk) == before
+            filler.unlink()
+            results = list(write_run(rows(small_disk), catalog, WriteOptions(), "room again"))
+            assert {r.action for r in results} == {Action.WRITTEN}
     finally:
         subprocess.run(["umount", str(small_disk)], check=False)

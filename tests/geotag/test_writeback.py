@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from sqlite3 import Connection
 
 import pytest
 
-from geotag.database import open_database
+from geotag.catalog import Catalog, Need, open_catalog
 from geotag.errors import CatalogError
 from geotag.exif import parse_metadata
 from geotag.journal import Journal
 from geotag.paths import format_path
-from geotag.records import Outcome, Status, TopCategory
+from geotag.records import (
+    Metadata,
+    Outcome,
+    Photo,
+    Prediction,
+    Reading,
+    Score,
+    Status,
+    TopCategory,
+)
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
 from geotag.writeback import (
     Action,
     WriteOptions,
@@ -42,14 +52,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Connection]:
-    connection = open_database(tmp_path / "t.csv.geotag")
-    yield connection
-    connection.close()
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    with open_catalog(tmp_path / "t.csv.geotag") as opened:
+        yield opened
 
 
 @pytest.fixture
-def write(catalog: Connection) -> Callable[..., WriteResult]:
+def write(catalog: Catalog) -> Callable[..., WriteResult]:
     """Writes one photo's row; options as for WriteOptions, cells as for a row."""
 
     def run(path: Path | str, **settings: object) -> WriteResult:
@@ -208,7 +217,7 @@ def test_position_goes_into_a_sidecar_under_our_mark(folder: Path, write: Write)
     assert sidecar_of(photo).text("exif:GPSLatitude").startswith("48,")
 
 
-def test_confidence_and_globs_choose(folder: Path, write: Write, catalog: Connection) -> None:
+def test_confidence_and_globs_choose(folder: Path, write: Write, catalog: Catalog) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     low = write(photo, min_confidence=0.95)
     assert low.action is Action.LEFT_ALONE and "0.95" in low.reason
@@ -232,17 +241,16 @@ def test_nothing_is_written_without_a_journal(folder: Path) -> None:
 
 
 def test_journal_that_cannot_be_written_keeps_the_photo_untouched(
-    folder: Path, tmp_path: Path
+    folder: Path, catalog: Catalog
 ) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
-    connection = open_database(tmp_path / "full.geotag")
 
     def rows() -> Iterator[Outcome]:
-        connection.execute("PRAGMA query_only = ON")
+        catalog.connection.execute("PRAGMA query_only = ON")
         yield tagged(photo)
 
     with pytest.raises(CatalogError):
-        list(write_run(rows(), connection, WriteOptions(), "r"))
+        list(write_run(rows(), catalog, WriteOptions(), "r"))
     assert photo.read_bytes() == made("plain.jpg")
 
 
@@ -289,7 +297,7 @@ def bucket() -> Iterator[Callable[[str, bytes], str]]:
 
 
 def test_photo_in_a_bucket_gets_a_sidecar_beside_it(
-    bucket: Callable[[str, bytes], str], write: Write, catalog: Connection
+    bucket: Callable[[str, bytes], str], write: Write, catalog: Catalog
 ) -> None:
     photo = bucket("a.jpg", made("xmp.jpg"))
     result = write(photo, position=True)
@@ -304,7 +312,7 @@ def test_photo_in_a_bucket_gets_a_sidecar_beside_it(
 
 
 def test_sidecar_in_a_bucket_is_edited_and_brought_back(
-    bucket: Callable[[str, bytes], str], write: Write, catalog: Connection
+    bucket: Callable[[str, bytes], str], write: Write, catalog: Catalog
 ) -> None:
     photo = bucket("a.png", save(picture(), "PNG"))
     sidecar = bucket("a.xmp", xmp_packet(SUBJECTS))
@@ -366,13 +374,13 @@ def test_concurrent_edit_is_noticed(
     assert os.listdir(folder) == ["a.jpg"]
 
 
-def revert_last(catalog: Connection) -> list[WriteResult]:
-    journal = Journal(catalog)
+def revert_last(catalog: Catalog) -> list[WriteResult]:
+    journal = Journal(catalog.connection)
     return list(revert_run(journal, journal.runs()[-1].id))
 
 
 def test_revert_restores_bytes_and_time_and_removes_new_sidecars(
-    folder: Path, write: Write, catalog: Connection
+    folder: Path, write: Write, catalog: Catalog
 ) -> None:
     photo = add(folder, os.fsdecode(b"caf\xe9.jpg"), made("everything.jpg"))
     os.utime(photo, ns=(10**18, 10**18 + 1))
@@ -386,7 +394,7 @@ def test_revert_restores_bytes_and_time_and_removes_new_sidecars(
 
 
 def test_file_changed_since_is_reported_and_left_alone(
-    folder: Path, write: Write, catalog: Connection
+    folder: Path, write: Write, catalog: Catalog
 ) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     write(photo)
@@ -397,12 +405,12 @@ def test_file_changed_since_is_reported_and_left_alone(
     assert photo.read_bytes() == now
 
 
-def test_later_runs_are_reverted_first(folder: Path, write: Write, catalog: Connection) -> None:
+def test_later_runs_are_reverted_first(folder: Path, write: Write, catalog: Catalog) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     write(photo)
     once = photo.read_bytes()
     write(photo, landmark="Taj Mahal")
-    journal = Journal(catalog)
+    journal = Journal(catalog.connection)
     first, second = journal.runs()
     (result,) = revert_run(journal, first.id)
     assert second.id in result.reason
@@ -413,7 +421,7 @@ def test_later_runs_are_reverted_first(folder: Path, write: Write, catalog: Conn
 
 
 def test_revert_twice_does_nothing_the_second_time(
-    folder: Path, write: Write, catalog: Connection
+    folder: Path, write: Write, catalog: Catalog
 ) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     write(photo)
@@ -422,13 +430,13 @@ def test_revert_twice_does_nothing_the_second_time(
 
 
 def test_damaged_journal_record_changes_nothing(
-    folder: Path, write: Write, catalog: Connection
+    folder: Path, write: Write, catalog: Catalog
 ) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     write(photo)
     now = photo.read_bytes()
-    with catalog:
-        catalog.execute("UPDATE writes SET old_blocks = x'00'")
+    with catalog.connection:
+        catalog.connection.execute("UPDATE writes SET old_blocks = x'00'")
     (result,) = revert_last(catalog)
     assert result.action is Action.FAILED and "damaged" in result.reason
     assert photo.read_bytes() == now
@@ -454,3 +462,22 @@ def test_no_model_overrules_the_user(folder: Path, write: Write, name: str) -> N
     result = write(photo)
     assert result.action is Action.LEFT_ALONE and "named by the user" in result.reason
     assert write(photo, landmark="Stonehenge").action is Action.WRITTEN
+
+
+@pytest.mark.parametrize("sidecar", [False, True])
+def test_catalog_knows_the_photos_that_were_written(
+    folder: Path, write: Write, catalog: Catalog, sidecar: bool
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+
+    def listed() -> Photo:
+        (found,) = LocalSource(str(folder), Filters()).photos()
+        return found
+
+    seen = Prediction((Score("eiffel_tower", 0.93),), 0.99)
+    catalog.record([Reading(listed(), Metadata(), seen)], "the model's hash")
+    write(photo, sidecar=sidecar)
+    catalog.note_listed([listed()])
+    assert catalog.count_pending(Need("the model's hash")) == 0
+    (reading,) = catalog.readings()
+    assert reading.prediction == seen

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from geotag.catalog import open_catalog
 from geotag.categories import load_categories
-from geotag.database import open_database
 from geotag.journal import Journal
 from geotag.records import Outcome, Status, TopCategory
-from geotag.writeback import Action, WriteOptions, WriteResult, revert_run, write_run
-from tests.geotag.writers.judge import needs_exiftool, read_tags, unintended
+from geotag.writeback import Action, WriteOptions, revert_run, write_run
+from tests.geotag.writers.judge import Tags, needs_exiftool, read_tags, unintended
 from tests.geotag.writers.kinds import embeddable, refused, sidecar_only
 
 _COMPLAINT = re.compile(r"ExifTool:.*(Warning|Error)")
@@ -64,35 +64,32 @@ def judge(folder: Path, catalog: Path, gps: bool) -> Counter[Action]:
     """Write, let exiftool compare, write again, revert, compare bytes and times."""
     rows = rows_for(folder)
     old, before = snapshot(folder), read_tags(folder)
-    connection = open_database(catalog)
-    options = WriteOptions(position=gps)
-    results = list(write_run(rows, connection, options, "test"))
-    after = read_tags(folder)
+    with open_catalog(catalog) as opened:
+        options = WriteOptions(position=gps)
+        results = list(write_run(rows, opened, options, "test"))
+        check_tags(before, read_tags(folder), gps)
+        again = list(write_run(rows, opened, options, "test"))
+        assert {r.action for r in again} <= {Action.UNCHANGED, Action.FAILED}
+        check_revert(Journal(opened.connection), folder, old)
+    return Counter(result.action for result in results)
+
+
+def check_tags(before: dict[str, Tags], after: dict[str, Tags], gps: bool) -> None:
     assert before.keys() <= after.keys()
     differences = {name: unintended(before[name], after[name], gps) for name in before}
     found = {name: d for name, d in differences.items() if d}
     assert found == {}, str(found)[:2000]
     check_sidecars(after.keys() - before.keys(), after)
-    again = list(write_run(rows, connection, options, "test"))
-    assert {r.action for r in again} <= {Action.UNCHANGED, Action.FAILED}
-    check_revert(connection, folder, old)
-    connection.close()
-    return Counter(actions(results))
 
 
-def actions(results: Iterable[WriteResult]) -> Iterable[Action]:
-    return (result.action for result in results)
-
-
-def check_sidecars(names: Iterable[str], tags: dict[str, dict[str, object]]) -> None:
+def check_sidecars(names: Iterable[str], tags: dict[str, Tags]) -> None:
     for name in names:
         assert name.endswith(".xmp")
         assert not [key for key in tags[name] if _COMPLAINT.search(key)], name
         assert any(key.startswith("XMP-iptcExt:LocationShown") for key in tags[name])
 
 
-def check_revert(connection: object, folder: Path, old: Snapshot) -> None:
-    journal = Journal(connection)  # type: ignore[arg-type]
+def check_revert(journal: Journal, folder: Path, old: Snapshot) -> None:
     for run in reversed(journal.runs()):
         assert {r.action for r in revert_run(journal, run.id)} == {Action.REVERTED}
     assert snapshot(folder) == old

@@ -70,6 +70,19 @@ def test_entries_stay_sorted_as_the_standard_wants() -> None:
     assert tags == sorted(tags)
 
 
+def test_damaged_entry_stays_behind_those_that_were_before_it() -> None:
+    block = bytearray(tiff_block())
+    at = bytes(block).index(struct.pack("<HHI", 0x8769, 4, 1)) - 12
+    block[at : at + 12] = struct.pack("<HHII", 1, 0, 1, 0)
+    new = apply_edits(
+        bytes(block), edit_tiff(parse_tiff(bytes(block)), {("ifd0", 0x9C9E): Value(BYTE, b"ab")})
+    )
+    old_tags = list(parse_tiff(bytes(block)).directories["ifd0"].entries)
+    tags = list(parse_tiff(new).directories["ifd0"].entries)
+    assert [tag for tag in tags if tag != 0x9C9E] == old_tags
+    assert tags.index(0x9C9E) == tags.index(0x8769) + 1
+
+
 def spoiled(change: str) -> bytes:
     block = bytearray(tiff_block())
     ifd0 = struct.unpack("<I", block[4:8])[0]

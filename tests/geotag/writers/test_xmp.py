@@ -113,6 +113,13 @@ def test_sidecar_in_utf16_is_read_and_becomes_utf8(encoding: str) -> None:
     assert new.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
 
 
+def test_ends_of_lines_stay_those_of_windows() -> None:
+    data = xmp_packet("<dc:rights>\n a\n </dc:rights>").replace(b"\n", b"\r\n")
+    new = claimed(data).serialize()
+    assert b"<dc:rights>\r\n a\r\n </dc:rights>" in new
+    assert new.count(b"\n") == new.count(b"\r\n")
+
+
 def test_declaration_of_a_sidecar_stays() -> None:
     data = b'<?xml version="1.0" encoding="UTF-8"?>\n' + xmp_packet().split(b"?>", 1)[1]
     assert claimed(data.rsplit(b"<?xpacket", 1)[0]).serialize().startswith(b"<?xml ")
