@@ -23,6 +23,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _BACKGROUND = (255, 255, 255)
+# The longest part of a picture that is seen, in widths of its shorter side: a panorama that is
+# squashed more than twofold looks like nothing that a network was trained on.
+_LONGEST: dict[Fit, float] = {"squash": 2.0, "crop": 1.0}
 
 
 def preprocess(
@@ -30,16 +33,16 @@ def preprocess(
 ) -> NDArray[np.uint8]:
     """Resize with antialiasing, convert to RGB, turn upright: uint8, (input_size, input_size, 3).
 
-    `squash` scales both sides to `input_size`; `crop` takes the central square first. Resizing
-    comes before colour conversion and turning because both are then a few pixels' work; a square
-    result makes that order exact.
+    `squash` scales both sides to `input_size`, of a panorama those of the central 2:1 part; `crop`
+    takes the central square first. Resizing comes before colour conversion and turning because
+    both are then a few pixels' work; a square result makes that order exact.
     """
     image.draft("RGB", _draft_size(image, input_size, fit))
     resizable = image if image.mode in ("RGB", "L", "CMYK", "YCbCr") else _to_rgb(image)
     resized = resizable.resize(
         (input_size, input_size),
         Image.Resampling.BILINEAR,
-        box=_central_square(image) if fit == "crop" else None,
+        box=_central_part(image.size, _LONGEST[fit]),
         reducing_gap=2.0,
     )
     turned = _UPRIGHT.get(orientation)
@@ -56,11 +59,12 @@ def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _central_square(image: Image.Image) -> tuple[float, float, float, float]:
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+def _central_part(size: tuple[int, int], longest: float) -> tuple[float, float, float, float]:
+    """The central box in which no side is more than `longest` times the other."""
+    side = longest * min(size)
+    width, height = min(size[0], side), min(size[1], side)
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
