@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,9 +89,9 @@ class GenericStore:
         return str(self._fs._strip_protocol(uri))
 
     def _object(self, info: Mapping[str, Any]) -> Object:
-        version = next((str(info[f]) for f in _VERSION_FIELDS if info.get(f)), "")
+        version = next((_text(info[f]) for f in _VERSION_FIELDS if info.get(f)), "")
         uri = f"{self.protocol}://{str(info['name']).lstrip('/')}"
-        return Object(uri, int(info["size"] or 0), version.strip('"').replace(" ", "_"))
+        return Object(uri, int(info["size"] or 0), version)
 
     @staticmethod
     def _try(request: Callable[[], _Result]) -> _Result:
@@ -107,6 +108,13 @@ class GenericStore:
                 raise _store_error(error) from None
 
         return retried(attempt)
+
+
+def _text(version: object) -> str:
+    """One text for a version, whether it was listed or asked for."""
+    if isinstance(version, datetime):
+        version = version.timestamp()
+    return str(version).strip('"').replace(" ", "_")
 
 
 def _order(entry: Mapping[str, Any]) -> bytes:
