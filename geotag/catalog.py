@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row
-from geotag.database import open_database, set_aside
+from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row, seen_by
+from geotag.database import begin_anew, open_database
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.locks import file_lock
 from geotag.records import (
@@ -48,7 +48,7 @@ FROM listed LEFT JOIN photos USING (uri)
 WHERE ({_STALE}
    OR (photos.failure_kind = 'transient' AND photos.retry_at <= :now)
    OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
-       AND (photos.latitude IS NULL OR :classify_all))
+       AND photos.model IS NOT :glanced AND (photos.latitude IS NULL OR :classify_all))
    OR (:rescan AND photos.scan IS NOT :scan))
 """
 # Photos not known by name of which one of the same size was classified.
@@ -63,11 +63,15 @@ _PAGE = 1000
 
 
 class Need(NamedTuple):
-    """What counts as known: read for this model (its SHA-256), and not to be read again anyway."""
+    """What counts as known: read for this model (its SHA-256), and not to be read again anyway.
+
+    `glance` is the confidence that counts where only a thumbnail was looked at; 0: none counts.
+    """
 
     model: str | None
     classify_all: bool = False
     rescan: bool = False
+    glance: float = 0.0
 
 
 class Decision(NamedTuple):
@@ -284,7 +288,8 @@ class Catalog:
         return int(row[0]) if row is not None else 0
 
     def _arguments(self, need: Need) -> dict[str, Any]:
-        return {**need._asdict(), "now": self._now, "scan": self._scan}
+        glanced = seen_by(need.model, need.glance) if need.glance else ""
+        return {**need._asdict(), "glanced": glanced, "now": self._now, "scan": self._scan}
 
     def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:
         with _reported():
@@ -368,7 +373,7 @@ def _open_remote(uri: str, stack: ExitStack) -> Catalog:
 def _aside_when_damaged(path: Path) -> Callable[..., None]:
     def leave(kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, DamagedCatalogError):
-            set_aside(path)
+            begin_anew(path).close()
 
     return leave
 

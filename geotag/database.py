@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
@@ -16,6 +16,8 @@ SUFFIX = ".geotag"
 # "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
 APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
+# Kept in the same file by geotag.journal.
+JOURNAL_TABLES = ("write_runs", "writes")
 _log = logging.getLogger(__name__)
 
 _SCHEMA = """
@@ -58,8 +60,41 @@ def open_database(path: Path | None) -> sqlite3.Connection:
             raise CatalogError(
                 f"{path}: not a geotag catalog; name another file with --catalog"
             ) from error
-        set_aside(path)
-        return _open(path)
+        return begin_anew(path)
+
+
+def begin_anew(path: Path) -> sqlite3.Connection:
+    """Set a damaged catalog aside and open an empty one. Raises CatalogError."""
+    aside = set_aside(path)
+    connection = _open(path)
+    _carry_over(aside, connection)
+    return connection
+
+
+def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:
+    """What can still be read of the journal of writes: photos can be read again, but how to take
+    a write back stands nowhere else. Each entry is checked against the photo before it is used."""
+    try:
+        # Without a log of late writes nothing is beside it, and nothing shall come to be.
+        mode = "mode=ro" if Path(f"{aside}-wal").exists() else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?{mode}", uri=True)) as old:
+            for name in JOURNAL_TABLES:
+                _copy_table(old, connection, name)
+    except (sqlite3.Error, ValueError):
+        _log.warning("%s: its journal of writes could not be carried over whole", aside)
+
+
+def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, name: str) -> None:
+    row = old.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)
+    ).fetchone()
+    if row is None or not str(row[0]).upper().startswith("CREATE TABLE"):
+        return
+    with new:
+        new.execute(row[0])
+    for cells in old.execute(f"SELECT * FROM {name}"):
+        with new:
+            new.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(cells))})", cells)
 
 
 def set_aside(path: Path) -> Path:

@@ -14,6 +14,7 @@ from geotag.catalog import Catalog, Decision, Need, back_off, open_catalog
 from geotag.catalog_rows import format_row, parse_row
 from geotag.database import SCHEMA_VERSION
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
+from geotag.journal import Journal, Write
 from geotag.locks import file_lock
 from geotag.records import (
     Failure,
@@ -252,6 +253,27 @@ def test_a_damaged_catalog_is_set_aside_and_begun_anew(
     assert "damaged; set aside as" in caplog.text
 
 
+def test_the_journal_of_writes_outlives_a_damaged_catalog(path: Path) -> None:
+    with open_catalog(path) as catalog:
+        catalog.record([classified(f"{n:05d}.jpg") for n in range(3000)], MODEL)
+        journal = Journal(catalog.connection)
+        journal.begin("run", "write tags.csv")
+        journal.prepare("run", Write("/photos/a", "/photos/t", "old", 1, "new", b"n", b"o"))
+        writes = list(journal.writes("run"))
+    data = bytearray(path.read_bytes())
+    with sqlite3.connect(path) as connection:
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'photos'"
+        ).fetchone()
+    connection.close()
+    data[(root - 1) * 4096 : (root - 1) * 4096 + 512] = b"\xaa" * 512
+    path.write_bytes(data)
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("00001.jpg")])
+        assert pending(catalog) == ["00001.jpg"]
+        assert list(Journal(catalog.connection).writes("run")) == writes != []
+
+
 def test_a_changed_cell_is_damage_too(path: Path) -> None:
     with open_catalog(path) as catalog:
         catalog.record([classified("a.jpg")], MODEL)
@@ -263,7 +285,9 @@ def test_a_changed_cell_is_damage_too(path: Path) -> None:
         catalog.note_listed([photo("a.jpg")])
         list(catalog.readings())
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
-    assert not path.exists()
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("a.jpg")])
+        assert pending(catalog) == ["a.jpg"]
 
 
 def test_a_file_that_is_no_catalog_is_left_alone(tmp_path: Path) -> None:
