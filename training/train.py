@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotag.checkpoint import ModelSpec, load_checkpoint, save_checkpoint
+from geotag.checkpoint import Checkpoint, ModelSpec, load_checkpoint, save_checkpoint
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
 from geotag.networks import Recogniser
@@ -146,16 +146,7 @@ def _network(job: Job) -> tuple[nn.Module, list[str]]:
         initialise_normal(network)
     if recipe.parts:
         assert isinstance(network, Recogniser)
-        for backbone, name in zip(network.backbones, recipe.parts, strict=True):
-            tensors = load_checkpoint(job.part(name).run.model).tensors
-            prefix = "backbones.0."
-            backbone.load_state_dict(
-                {
-                    k.removeprefix(prefix): torch.from_numpy(np.array(v, np.float32))
-                    for k, v in tensors.items()
-                    if k.startswith(prefix)
-                }
-            )
+        join_parts(network, [load_checkpoint(job.part(n).run.model) for n in recipe.parts], job)
     elif recipe.pretrained:
         state = load_pretrained(recipe.pretrained, job.weights)
         if isinstance(network, Recogniser):
@@ -168,6 +159,23 @@ def _network(job: Job) -> tuple[nn.Module, list[str]]:
                 raise DataError(f"weights of {recipe.pretrained} do not fit {job.architecture}")
     freeze_blocks(network, recipe.frozen_blocks)
     return network, new
+
+
+def join_parts(network: Recogniser, parts: list[Checkpoint], job: Job) -> None:
+    """Put trained backbones side by side; the classifier adds up their logits."""
+    weights, biases = [], []
+    for backbone, part in zip(network.backbones, parts, strict=True):
+        state = {k: torch.from_numpy(np.array(v, np.float32)) for k, v in part.tensors.items()}
+        prefix = "backbones.0."
+        backbone.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        rows = [*(part.spec.categories.index(name) for name in job.classes), -1]
+        weights.append(state["classifier.weight"][rows])
+        biases.append(state["classifier.bias"][rows])
+    with torch.no_grad():
+        network.classifier.weight.copy_(torch.cat(weights, 1))
+        network.classifier.bias.copy_(torch.stack(biases).sum(0))
 
 
 def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Split) -> None:

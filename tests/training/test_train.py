@@ -18,6 +18,7 @@ import torch
 from geotag.checkpoint import load_checkpoint
 from geotag.errors import DataError
 from geotag.model import build_model
+from geotag.networks import EfficientNetLite, PPLCNetV2
 from tests.training.conftest import Invoke
 from training.data import load_dataset
 from training.examples import World
@@ -143,6 +144,35 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
 
     monkeypatch.setattr("training.trunk._forward", fail)
     train(job)
+
+
+@pytest.mark.slow
+def test_the_shipped_recipe_joins_tuned_backbones(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 32 pixels, from random backbones: all stages of the recipe that takes an hour."""
+    networks = {"efficientnet_lite1": EfficientNetLite, "pplcnetv2": PPLCNetV2}
+    monkeypatch.setattr(
+        "training.train.load_pretrained", lambda name, _: networks[name]().state_dict()
+    )
+    monkeypatch.setattr("training.train.accelerate", lambda _: 0)
+    small = {"input_size": 32, "train_size": 32, "epochs": 1, "batch_size": 8, "views": 1}
+    for name in ("shipped-lite1", "shipped-pplcnetv2"):
+        monkeypatch.setitem(RECIPES, name, replace(RECIPES[name], **small))
+    recipe = replace(RECIPES["shipped"], **small, left_out=("stonehenge",))
+    job = make_job(colour_set, tmp_path)._replace(recipe=recipe)
+    train(job)
+    whole = load_checkpoint(job.run.model)
+    part = load_checkpoint(tmp_path / "shipped-lite1" / "model.safetensors")
+    assert whole.spec.categories == ("eiffel_tower", "taj_mahal")
+    assert part.spec.categories == ("eiffel_tower", "stonehenge", "taj_mahal")
+    name = "backbones.0.backbone.last.0.weight"
+    assert np.array_equal(whole.tensors[name], part.tensors[name])
+    stem = "backbones.0.backbone.stem.0.weight"  # frozen, the classifiers are not
+    assert np.array_equal(whole.tensors[stem], part.tensors[stem])
+    before = job.run.model.read_bytes()
+    train(job)
+    assert job.run.model.read_bytes() == before
 
 
 def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
