@@ -86,12 +86,9 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        with _catalog_errors():
-            # A write must be in the journal before the photo changes, also after a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            with connection:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
+        with _catalog_errors(), connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
 
     def begin(self, run_id: str, description: str) -> None:
         """Note the start of a run. Raises CatalogError, as all of these do."""
@@ -108,7 +105,15 @@ class Journal:
         self._execute("UPDATE write_runs SET finished_at = ? WHERE id = ?", (_now(), run_id))
 
     def prepare(self, run_id: str, write: Write) -> int:
-        """Keep, durably, what is about to be done; returns the write's number."""
+        """Keep what is about to be done; returns the write's number.
+
+        It is on the disk before the file changes, also after a power cut. What is noted later
+        need not be: a file's own hash tells what came of its write.
+        """
+        with self._on_disk():
+            return self._insert(run_id, write)
+
+    def _insert(self, run_id: str, write: Write) -> int:
         return self._execute(
             "INSERT INTO writes (run_id, path, temporary, state, old_sha256, old_mtime_ns, "
             "new_sha256, new_blocks, old_blocks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -124,6 +129,15 @@ class Journal:
                 write.old_blocks,
             ),
         )
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        with _catalog_errors():
+            self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                yield
+            finally:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def mark(self, number: int, state: State, temporary: str | None = None) -> None:
         """Note how far a write has come, and the temporary file of a step that begins."""
