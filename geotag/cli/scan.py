@@ -17,7 +17,7 @@ import click
 from geotag.cli.logs import FORMATS, start_logging
 from geotag.cli.options import MODEL, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
-from geotag.errors import GeotagError, LockedError
+from geotag.errors import GeotagError, LockedError, StoppedError
 from geotag.pipeline import Progress, ScanOptions, catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners import RUNNERS
@@ -65,6 +65,12 @@ SOME_FAILED = 3
 )
 @click.option("--threshold", type=_FRACTION, help="Least confidence of a tag, set by hand.")
 @click.option("--top-k", type=click.IntRange(1, 10), default=5, show_default=True, help=TOP_K_HELP)
+@click.option(
+    "--cascade/--no-cascade",
+    default=True,
+    show_default=True,
+    help="Leave a photo unread whose thumbnail surely shows no landmark.",
+)
 @click.option("--limit", type=click.IntRange(0), help="Read at most this many photos.")
 @click.option(
     "--max-time", type=parse_duration, metavar="TIME", help="Stop reading after 90s, 30m, 6h ..."
@@ -186,6 +192,10 @@ def _stop_on_signals() -> Iterator[_Stop]:
     }
     try:
         yield stop
+    except StoppedError as error:
+        if stop.signal is not None:
+            error.exit_code = 128 + stop.signal
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

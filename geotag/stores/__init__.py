@@ -7,7 +7,7 @@ from functools import cache
 from urllib.parse import parse_qsl, urlsplit
 
 from geotag.errors import MissingDependencyError, UsageError
-from geotag.stores.base import Store
+from geotag.stores.base import Store, StoreError
 
 # Names of query parameters that make a signed address.
 _SECRET = ("signature", "x-amz-", "x-goog-", "sig", "token", "key", "secret", "password", "auth")
@@ -66,6 +66,10 @@ def open_store(scheme: str) -> Store:
     except ImportError:
         extra = _EXTRAS.get(scheme, "s3")
         raise MissingDependencyError(f"{scheme}://", extra) from None
+    except Exception as error:  # of the provider's package; its words may hold credentials
+        raise StoreError(
+            f"{scheme}:// cannot be opened ({type(error).__name__}): are its credentials set?"
+        ) from None
 
 
 def store_of(uri: str) -> Store:
