@@ -81,11 +81,11 @@ Fault = Callable[[str, str], int | str | None]
 
 
 class FaultyProxy:
-    """Passes requests on to an endpoint, but for those that `fault` spoils; counts them all."""
+    """Passes requests on to an endpoint, but for those that `fault` spoils."""
 
     def __init__(self, port: int) -> None:
         self.fault: Fault = lambda method, path: None
-        self.requests: list[str] = []
+        self.at_once = self.most_at_once = 0
         self._lock = Lock()
         proxy = self
 
@@ -97,8 +97,15 @@ class FaultyProxy:
 
             def _pass_on(self) -> None:
                 with proxy._lock:
-                    proxy.requests.append(f"{self.command} {self.path}")
-                    fault = proxy.fault(self.command, self.path)
+                    proxy.at_once += 1
+                    proxy.most_at_once = max(proxy.most_at_once, proxy.at_once)
+                try:
+                    self._answer(proxy.fault(self.command, self.path))
+                finally:
+                    with proxy._lock:
+                        proxy.at_once -= 1
+
+            def _answer(self, fault: int | str | None) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if isinstance(fault, int):
                     self._refuse(fault)

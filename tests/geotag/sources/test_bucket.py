@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -194,6 +197,12 @@ def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path, tmp_path
     lock.write_text(json.dumps(fields | {"until": 1.0}))
     with open_catalog(place):
         pass
+    # One that died on this machine: it is free at once.
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    lock.write_text(json.dumps(fields | {"host": socket.gethostname(), "process": dead.pid}))
+    with open_catalog(place):
+        pass
 
 
 def test_a_catalog_that_another_run_wrote_is_not_overwritten(bucket: Path) -> None:
@@ -257,6 +266,16 @@ def test_lasting_faults_are_rows_and_pass_with_their_cause(
     faults.fault = lambda method, path: None
     _, rows = scan(table, model_path)
     assert rows["tower.jpg"].status is Status.TAGGED
+
+
+def test_many_requests_are_in_flight_but_not_all(
+    faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path
+) -> None:
+    for seed in range(80):
+        put(bucket, f"{seed}.jpg", seed=seed, gps=True)
+    faults.fault = lambda method, path: time.sleep(0.05)
+    scan(tmp_path / "t.csv", model_path)
+    assert 10 < faults.most_at_once < 60
 
 
 def test_a_photo_that_changes_while_it_is_read_is_no_wrong_row(
