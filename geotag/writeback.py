@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from geotag.catalog import Catalog
 from geotag.categories import load_categories
-from geotag.errors import CatalogError, PhotoError
+from geotag.errors import CatalogError, PhotoError, SourceError
 from geotag.journal import Journal, State, Write
 from geotag.paths import parse_path
 from geotag.records import Category, Outcome, Photo
@@ -104,7 +104,10 @@ def write_back(
     writer = _Writer(journal, options, run_id, categories, follow)
     for row in rows:
         path = _absolute(parse_path(row.path))
-        if _admits(options.only, path):
+        if not _is_path(path):
+            shown = path.encode("utf-8", "backslashreplace").decode()
+            yield WriteResult(shown, Action.FAILED, "its path can be no file's")
+        elif _admits(options.only, path):
             yield writer.result(row, path)
 
 
@@ -127,6 +130,14 @@ def write_run(
 def _absolute(path: str) -> str:
     """The journal must find the file from any folder."""
     return path if scheme_of(path) else os.path.abspath(path)
+
+
+def _is_path(path: str) -> bool:
+    """Whether the system can take the path; a table may hold any text."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _admits(globs: tuple[str, ...], path: str) -> bool:
@@ -163,6 +174,8 @@ class _Writer:
                 self._commit_all(path, plan)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
+        except OSError as error:
+            return WriteResult(path, Action.FAILED, error.strerror or str(error))
         if plan.is_outweighed:
             return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
         return WriteResult(
@@ -228,7 +241,10 @@ def _listed(path: str) -> Photo | None:
     """A photo as a scan of it alone lists it; None in a bucket, where any look costs a request."""
     if scheme_of(path):
         return None
-    return next(LocalSource(path, Filters()).photos(), None)
+    try:
+        return next(LocalSource(path, Filters()).photos(), None)
+    except SourceError:
+        return None
 
 
 def settle(journal: Journal) -> int:

@@ -186,12 +186,13 @@ class _Drafter:
             return ()
         if self.blocks.tiff is None:
             return exif_claim.build_exif(changes)
-        if points_outside(self.blocks.tiff):
-            raise CannotEmbedError("its MakerNote points behind the end of the Exif block")
         try:
-            return edit_tiff(self.blocks.tiff, changes)
+            edits = edit_tiff(self.blocks.tiff, changes)
         except TiffError as error:
             raise CannotEmbedError(f"its Exif block cannot be extended: {error}") from error
+        if points_outside(self.blocks.tiff, sum(edit.growth for edit in edits)):
+            raise CannotEmbedError("its MakerNote points behind the end of the Exif block")
+        return edits
 
     def _iim_edits(self) -> tuple[Edit, ...]:
         iim = self.blocks.iim

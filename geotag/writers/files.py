@@ -141,15 +141,17 @@ class ObjectFiles:
         self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
     ) -> None:
         """Put new bytes in its place by a conditional write."""
-        with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
-            path = Path(folder) / "object"
-            path.write_bytes(new)
-            try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+                path = Path(folder) / "object"
+                path.write_bytes(new)
                 self.store.put_if(original.path, path, original.version or None)
-            except ChangedError as error:
-                raise CannotWriteError("another program changed it meanwhile") from error
-            except StoreError as error:
-                raise CannotWriteError(str(error)) from error
+        except ChangedError as error:
+            raise CannotWriteError("another program changed it meanwhile") from error
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+        except OSError as error:
+            raise CannotWriteError(f"no room for a temporary file ({error.strerror})") from error
 
     def remove(self, original: Original) -> None:
         """Remove an object that is still the version that was read."""

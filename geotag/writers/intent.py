@@ -56,12 +56,13 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     name = unicodedata.normalize("NFC", row.landmark).strip()
     if not name:
         return _without_name(row)
-    _check_text(name)
+    _check_text(name, "landmark")
     scanned = _scanned(row, landmarks)
     chosen = _chosen(row, name, landmarks)
     landmark = _with_position(row, name, chosen, scanned, landmarks)
     is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
     if is_found and scanned == landmark.name and (chosen is None or chosen == landmark):
+        _check_text(row.model, "model")
         claim = Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
     else:
         claim = Claim(landmark, SOURCE_USER, confidence=1.0)
@@ -81,11 +82,11 @@ def _without_name(row: Outcome) -> Intent:
     return Intent(reason=reasons[row.status])
 
 
-def _check_text(name: str) -> None:
-    if len(name) > _TEXT_LIMIT:
-        raise IntentError(f"its landmark's name is longer than {_TEXT_LIMIT} letters")
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in name):
-        raise IntentError("its landmark's name holds control characters")
+def _check_text(text: str, field: str) -> None:
+    if len(text) > _TEXT_LIMIT:
+        raise IntentError(f"its {field} is longer than {_TEXT_LIMIT} letters")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):
+        raise IntentError(f"its {field} holds control characters")
 
 
 def _scanned(row: Outcome, landmarks: Landmarks) -> str:
@@ -144,8 +145,7 @@ def _is_at(category: Category, latitude: float, longitude: float) -> bool:
 
 def _from_row(row: Outcome, name: str, latitude: float, longitude: float) -> Category:
     """A landmark of the user's, or of a model whose landmark table is not this one."""
-    for text in (row.city, row.country):
-        if text:
-            _check_text(text)
+    _check_text(row.city, "city")
+    _check_text(row.country, "country")
     radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else 100.0
     return Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")

@@ -7,12 +7,12 @@ behind the block's end. Nothing is read there, until something else comes to lie
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from geotag.writers.tiff import MAKER_NOTE, SIZES, Tiff
+from geotag.writers.tiff import LONG, MAKER_NOTE, SIZES, Tiff
 
 _ENTRY_LIMIT = 1000
+_SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
 
 
 class _Layout(NamedTuple):
@@ -22,6 +22,14 @@ class _Layout(NamedTuple):
     at: int
     order: str
     base: int | None
+
+
+class _Value(NamedTuple):
+    """A value that lies apart from its entry; or a number in its entry, perhaps an offset."""
+
+    start: int
+    stop: int
+    is_apart: bool
 
 
 # Makers whose notes have a header and count from the Exif block: the header, and its length.
@@ -46,8 +54,9 @@ _HEADERS = (
 )
 
 
-def points_outside(tiff: Tiff) -> bool:
-    """Whether the block's MakerNote is a directory with values that lie outside of the block.
+def points_outside(tiff: Tiff, growth: int) -> bool:
+    """Whether the block's MakerNote is a directory with values that lie outside of the block, or
+    with a number that may point to a directory in or before what is to be appended: `growth` bytes.
 
     A note of a maker that is not known is read as a directory without a header, which most are;
     one that is none has no such values, as far as anyone can tell.
@@ -57,8 +66,12 @@ def points_outside(tiff: Tiff) -> bool:
         return False
     layout = _layout(entry.data, tiff.order)
     base = 0 if layout.base is None else entry.value_at + layout.base
-    ends = list(_ends(entry.data, layout))
-    return any(base + end > len(tiff.block) for end in ends)
+    end = len(tiff.block)
+    reach = range(end - _SMALLEST_DIRECTORY + 1, end + growth)
+    return any(
+        base + value.stop > end if value.is_apart else base + value.start in reach
+        for value in _values(entry.data, layout)
+    )
 
 
 def _layout(note: bytes, order: str) -> _Layout:
@@ -86,29 +99,32 @@ def _number(note: bytes, at: int, order: str) -> int:
     return int.from_bytes(note[at : at + 4], "little" if order == "<" else "big")
 
 
-def _ends(note: bytes, layout: _Layout) -> Iterator[int]:
-    """Behind each value that does not stand in its entry; nothing where there is no directory.
+def _values(note: bytes, layout: _Layout) -> list[_Value]:
+    """The values of the note's directory; none where there is no directory.
 
     Some cameras write a directory in the other byte order than the block's.
     """
     for order in (layout.order, "<" if layout.order == ">" else ">"):
         found = _directory(note, layout.at, order)
         if found is not None:
-            yield from found
-            return
+            return found
+    return []
 
 
-def _directory(note: bytes, at: int, order: str) -> list[int] | None:
+def _directory(note: bytes, at: int, order: str) -> list[_Value] | None:
     if not 0 <= at <= len(note) - 2:
         return None
     (count,) = struct.unpack_from(order + "H", note, at)
     if not 0 < count <= _ENTRY_LIMIT or at + 2 + 12 * count > len(note):
         return None
-    ends: list[int] = []
+    values: list[_Value] = []
     for entry in range(at + 2, at + 2 + 12 * count, 12):
-        _, kind, length, offset = struct.unpack_from(order + "HHII", note, entry)
+        _, kind, length, number = struct.unpack_from(order + "HHII", note, entry)
         if kind not in SIZES:
             return None
-        if SIZES[kind] * length > 4:
-            ends.append(offset + SIZES[kind] * length)
-    return ends
+        size = SIZES[kind] * length
+        if size > 4:
+            values.append(_Value(number, number + size, True))
+        elif kind in (LONG, 13) and length == 1:
+            values.append(_Value(number, number, False))
+    return values

@@ -481,3 +481,21 @@ def test_catalog_knows_the_photos_that_were_written(
     assert catalog.count_pending(Need("the model's hash")) == 0
     (reading,) = catalog.readings()
     assert reading.prediction == seen
+
+
+@pytest.mark.parametrize("path", ["/p/a\0b.jpg", "/p/\ud800.jpg", "", "/", "file:///p/%00.jpg"])
+def test_path_that_no_file_can_have_is_a_row_with_the_reason(path: str) -> None:
+    row = tagged("/p/a.jpg")._replace(path=path)
+    (result,) = write_back([row], None, WriteOptions(dry_run=True), "r")
+    assert result.action is Action.FAILED and result.reason
+    assert format_path(result.path)
+
+
+def test_path_from_the_folder_one_is_in(
+    folder: Path, write: Write, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    monkeypatch.chdir(folder)
+    assert write("a.jpg").files == (str(photo),)
+    monkeypatch.chdir("/")
+    assert revert_last(catalog)[0].action is Action.REVERTED

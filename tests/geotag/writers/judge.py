@@ -71,9 +71,14 @@ def unintended(before: Tags, after: Tags, gps: bool = False) -> dict[str, tuple[
     return {
         key: (before.get(key), after.get(key))
         for key in before.keys() | after.keys()
-        if before.get(key) != after.get(key)
+        if _plain(before.get(key)) != _plain(after.get(key))
         and not _is_meant(key, before.get(key), after.get(key), gps, growth)
     }
+
+
+def _plain(value: Any) -> Any:
+    """To XML all ends of lines are alike; exiftool, which is no XML parser, tells them apart."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
 def _file_size(tags: Tags) -> int:

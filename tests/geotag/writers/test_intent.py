@@ -101,6 +101,7 @@ def test_measured_position_is_not_taken_for_the_landmarks() -> None:
         ({"landmark": "Nowhere", "latitude": 91.0}, "no such position"),
         ({"landmark": "a\x07b"}, "control"),
         ({"landmark": "x" * 201}, "longer"),
+        ({"model": "a\x00b"}, "model"),
     ],
 )
 def test_rows_that_make_no_sense_say_what_to_change(change: dict[str, object], word: str) -> None:

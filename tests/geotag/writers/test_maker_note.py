@@ -41,22 +41,32 @@ def tiff_with(maker: str, moved: int) -> Tiff:
 
 @pytest.mark.parametrize("maker", NOTES)
 def test_value_at_the_very_end_of_the_block_is_inside(maker: str) -> None:
-    assert not points_outside(tiff_with(maker, 0))
+    assert not points_outside(tiff_with(maker, 0), 300)
 
 
 @pytest.mark.parametrize("maker", NOTES)
 def test_value_behind_the_end_of_the_block_is_outside(maker: str) -> None:
-    assert points_outside(tiff_with(maker, 1))
+    assert points_outside(tiff_with(maker, 1), 300)
 
 
 def test_directory_in_the_other_byte_order() -> None:
-    assert points_outside(parse_tiff(block_with(directory(5000, ">"), "<")))
+    assert points_outside(parse_tiff(block_with(directory(5000, ">"), "<")), 300)
 
 
 @pytest.mark.parametrize("note", [b"", b"x", b"no directory at all", b"\xff" * 40, bytes(30)])
 def test_what_is_no_directory_points_nowhere(note: bytes) -> None:
-    assert not points_outside(parse_tiff(block_with(note)))
+    assert not points_outside(parse_tiff(block_with(note)), 300)
 
 
 def test_block_without_a_note() -> None:
-    assert not points_outside(parse_tiff(tiff_block()))
+    assert not points_outside(parse_tiff(tiff_block()), 300)
+
+
+@pytest.mark.parametrize(
+    ("behind", "is_outside"),
+    [(-18, False), (-17, True), (0, True), (299, True), (300, False)],
+)
+def test_number_that_may_be_an_offset_into_what_is_appended(behind: int, is_outside: bool) -> None:
+    size = len(block_with(struct.pack("<HHHIII", 1, 0x0E22, 4, 1, 0, 0)))
+    note = struct.pack("<HHHIII", 1, 0x0E22, 4, 1, size + behind, 0)
+    assert points_outside(parse_tiff(block_with(note)), 300) is is_outside
