@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 _FOLDS = 5
 _FIT_SHARE = 0.2  # of the examples in the loss; the background has the rest
-_PRIOR = 0.01  # the share of photos that show the new landmark, as the calibration assumes
+_PRIOR = 0.003  # the share of photos that show the new landmark, as the calibration assumes
 _DECAY = 1e-5  # of the weights, in units of the embeddings' mean square
 _FALSE_ALARMS = 1e-3  # the share of background photos that may pass for the new landmark
 _STEPS = 30

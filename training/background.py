@@ -15,7 +15,7 @@ from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.engines.embedding import Embedder
 from geotag.landmarks import with_background
 from training import commands
-from training.data import Dataset, Sample
+from training.data import Dataset, Sample, load_dataset
 from training.inference import read_good
 
 NEGATIVES = 0.3  # the share of photos without a landmark
@@ -58,7 +58,7 @@ def main(
     """
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
-    dataset = commands.read_data(data, exclude, "given", "group", seed)
+    dataset = load_dataset(data, exclude)
     samples, pixels, _ = read_good(dataset, choose(dataset, count, seed), spec.input_size, spec.fit)
     tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
     save_checkpoint(out, spec, tensors)

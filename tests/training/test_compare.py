@@ -1,0 +1,57 @@
+"""Models side by side, trained on the way or given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from geotag.checkpoint import load_checkpoint, save_checkpoint
+from geotag.errors import UsageError
+from tests.training.conftest import PHOTOS, Invoke
+from training import compare
+from training.data import load_dataset
+
+pytest.importorskip("matplotlib")
+
+
+def test_a_trained_recipe_beside_a_given_model(
+    colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    arguments = [
+        "--data", colour_set, "--split", "test", "--recipe", "tiny", "--epochs", 1,
+        "--model", f"colours={model_path}", "--no-built-in", "--out", tmp_path,
+    ]  # fmt: skip
+    output = invoke(compare.main, *arguments)
+    rows = json.loads((tmp_path / "compare.json").read_text())["models"]
+    assert list(rows) == ["tiny", "colours"]
+    assert rows["colours"]["top1"] == rows["colours"]["gap"] == 1
+    assert rows["colours"]["photos"] == rows["tiny"]["photos"] == 4 * PHOTOS["test"]
+    assert rows["tiny"]["top1"] <= rows["tiny"]["top5"] == 1
+    for row in rows.values():
+        assert row["images_per_second"] > 0
+    assert rows["colours"]["megabytes"] == pytest.approx(model_path.stat().st_size / 1e6, rel=1e-4)
+    table = (tmp_path / "compare.md").read_text()
+    assert table in output + "\n" and "| colours | 1.000 | 1.000 | 1.000 | 1.000 |" in table
+    trained = (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns
+    invoke(compare.main, *arguments)
+    assert (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns == trained
+
+
+def test_only_landmarks_that_all_know_are_compared(
+    colour_set: Path, model_path: Path, tmp_path: Path
+) -> None:
+    checkpoint = load_checkpoint(model_path)
+    other = checkpoint.spec._replace(categories=("eiffel_tower", "taj_mahal", "atomium"))
+    save_checkpoint(tmp_path / "m.safetensors", other, checkpoint.tensors)
+    models = [checkpoint, load_checkpoint(tmp_path / "m.safetensors")]
+    samples = compare.common_samples(models, load_dataset(colour_set).samples)
+    assert {s.label for s in samples} == {"eiffel_tower", "taj_mahal", ""}
+
+
+def test_nothing_to_compare_is_an_error(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
+    with pytest.raises(UsageError, match="nothing to compare"):
+        invoke(compare.main, "--data", colour_set, "--no-built-in", "--out", tmp_path)
+    with pytest.raises(UsageError, match="not NAME=FILE"):
+        invoke(compare.main, "--data", colour_set, "--model", "x", "--out", tmp_path)

@@ -1,0 +1,56 @@
+"""Exported models give the original's logits, at any batch size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geotag.checkpoint import load_checkpoint
+from geotag.errors import EngineError
+from tests.training.conftest import Invoke
+from training import export
+
+
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_each_format_agrees(name: str, model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    invoke(export.main, "--model", model_path, "--format", name, "--out", tmp_path)
+    report = json.loads((tmp_path / "export.json").read_text())[name]
+    assert report["difference"] <= 1e-3
+    assert (tmp_path / report["file"]).stat().st_size == report["bytes"]
+
+
+def test_torchscript_runs_without_geotag(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    invoke(export.main, "--model", model_path, "--format", "torchscript", "--out", tmp_path)
+    network = torch.jit.load(tmp_path / "model.pt")
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    expected = export.eager(load_checkpoint(model_path))(pixels)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_safetensors_come_back_as_they_were(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    invoke(export.main, "--model", model_path, "--format", "safetensors", "--out", tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == model_path.read_bytes()
+
+
+def test_an_export_that_differs_is_removed(
+    model_path: Path, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(checkpoint: object, path: Path) -> export.Run:
+        path.write_bytes(b"")
+        return lambda pixels: np.zeros((len(pixels), 4), np.float32)
+
+    monkeypatch.setitem(export.FORMATS, "torchscript", ("model.pt", wrong))
+    with pytest.raises(EngineError, match="differs"):
+        invoke(export.main, "--model", model_path, "--format", "torchscript", "--out", tmp_path)
+    assert not (tmp_path / "model.pt").exists()

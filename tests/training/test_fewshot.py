@@ -1,0 +1,75 @@
+"""The measurement of added landmarks, and the background that they are told from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.errors import DataError
+from geotag.landmarks import load_background
+from tests.training.conftest import Invoke, write_set
+from training import background, fewshot
+from training.data import load_dataset
+
+
+@pytest.fixture(scope="module")
+def big_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("big"), {"train": 24, "val": 10})
+
+
+def test_left_out_labels_are_random_but_fixed(big_set: Path) -> None:
+    dataset = load_dataset(big_set)
+    labels = fewshot.choose_labels(dataset, 2, 20, seed=0)
+    assert len(labels) == 2 and labels == fewshot.choose_labels(dataset, 2, 20, seed=0)
+    reduced = fewshot.without(dataset, labels)
+    assert set(reduced.classes) == set(dataset.classes) - set(labels)
+    with pytest.raises(DataError, match="0 classes have 99"):
+        fewshot.choose_labels(dataset, 1, 99, seed=0)
+
+
+def test_the_background_is_chosen_evenly(big_set: Path) -> None:
+    dataset = load_dataset(big_set)
+    chosen = background.choose(dataset, 40, seed=0)
+    assert all(sample.split == "train" for sample in chosen)
+    counts = [sum(s.label == label for s in chosen) for label in (*dataset.classes, "")]
+    assert counts == [10, 10, 10, 12]
+
+
+def test_a_landmark_that_was_left_out_is_learned(
+    big_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    """The model of the tests, without its output for blue."""
+    checkpoint = load_checkpoint(model_path)
+    spec, at = checkpoint.spec, checkpoint.spec.categories.index("stonehenge")
+    tensors = {
+        name: np.delete(t, at, 0) if name.startswith("classifier.") else t
+        for name, t in checkpoint.tensors.items()
+    }
+    categories = tuple(c for c in spec.categories if c != "stonehenge")
+    header = checkpoint.header._replace(spec=spec._replace(categories=categories))
+    dataset = load_dataset(big_set)
+    lacking = Checkpoint(header, tensors)
+
+    save_checkpoint(tmp_path / "lacking.safetensors", header.spec, tensors)
+    reduced = write_set(tmp_path / "reduced", {"train": 20})
+    lines = (reduced / "manifest.csv").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("stonehenge")]
+    (reduced / "manifest.csv").write_text("\n".join(kept) + "\n")
+    out = tmp_path / "ready.safetensors"
+    output = invoke(
+        background.main, "--data", reduced, "--model", tmp_path / "lacking.safetensors",
+        "--count", 60, "--out", out,
+    )  # fmt: skip
+    assert "58 photos as background" in output
+    assert len(load_background(load_checkpoint(out).tensors)) == 58
+    before = fewshot.judge_own(lacking, dataset, dataset.of("val"))
+    assert before.labels.max() == 3  # blue is no category of this model
+    taught, foretold = fewshot.teach(load_checkpoint(out), dataset, ["stonehenge"], 15, seed=0)
+    judged = fewshot.judge_own(taught, dataset, dataset.of("val"))
+    report = fewshot.figures(judged, 1, 0.9)
+    assert report["top1"] == report["recall"] == report["precision"] == 1
+    assert report["known_top1"] == report["known_recall"] == 1
+    assert report["photos"] == 10 and foretold == 1

@@ -1,0 +1,66 @@
+"""Unlabelled photos: the doubtful ones are asked for, the sure ones taken."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geotag.checkpoint import load_checkpoint
+from geotag.errors import DataError
+from tests.conftest import COLOURS, picture
+from tests.training.conftest import Invoke, write_set
+from training import pseudolabel
+from training.data import Sample, load_dataset
+
+
+def test_the_new_manifest_trains_with_sure_photos(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    root = write_set(tmp_path / "set", {"train": 2, "val": 1})
+    unlabelled = root / "unlabelled"
+    unlabelled.mkdir()
+    for colour in COLOURS:
+        for n in range(3):
+            picture(colour, seed=n).save(unlabelled / f"{colour or 'grey'}{n}.jpg")
+    (unlabelled / "broken.jpg").write_bytes(b"no photo")
+    out = tmp_path / "out"
+    output = invoke(
+        pseudolabel.main, "--data", root, "--photos", unlabelled, "--model", model_path,
+        "--count", 1, "--most", 2, "--out", out,
+    )  # fmt: skip
+    assert "12 unlabelled photos: 1 to label, 8 taken as labelled, 1 unreadable" in output
+    with (out / "to_label.csv").open() as file:
+        (asked,) = csv.DictReader(file)
+    Image.open(out / "to_label.png").verify()
+    before = load_dataset(root)
+    (root / "manifest.csv").write_bytes((out / "manifest.csv").read_bytes())
+    after = load_dataset(root)
+    new = set(after.samples) - set(before.samples)
+    assert set(before.samples) <= set(after.samples) and len(new) == 8
+    assert asked["path"] not in {sample.path for sample in new}
+    for sample in new:
+        assert (sample.split, sample.source) == ("train", "pseudolabel")
+        assert Path(sample.path).stem[:-1] == (sample.label or "grey")
+
+
+def test_photos_outside_the_set_are_refused(tmp_path: Path) -> None:
+    dataset = load_dataset(write_set(tmp_path / "set", {"train": 1}))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match="must lie below"):
+        pseudolabel.find_unlabelled(dataset, tmp_path / "other")
+    with pytest.raises(DataError, match="not labelled yet"):
+        pseudolabel.find_unlabelled(dataset, dataset.root)
+
+
+@pytest.mark.parametrize("doubt", pseudolabel.DOUBTS)
+def test_each_measure_of_doubt_ranks_the_even_one_first(doubt: str, model_path: Path) -> None:
+    spec = load_checkpoint(model_path).spec
+    samples = [Sample(f"{n}.jpg", "", "train") for n in range(3)]
+    scores = np.array([[0.97, 0.01, 0.01, 0.01], [0.3, 0.3, 0.2, 0.2], [0.1, 0.7, 0.1, 0.1]])
+    ranked = pseudolabel.rank(samples, scores, spec, doubt)
+    assert [guess.path for guess in ranked] == ["1.jpg", "2.jpg", "0.jpg"]
+    assert ranked[2].label == spec.categories[0]

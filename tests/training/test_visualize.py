@@ -1,0 +1,42 @@
+"""Kernels and feature maps as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geotag.checkpoint import load_checkpoint
+from geotag.engines.pytorch import load_network
+from geotag.errors import UsageError
+from tests.training.conftest import Invoke
+from training import visualize
+
+
+def test_kernels_and_maps_are_drawn(
+    colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    photo = colour_set / "stonehenge/val0.jpg"
+    output = invoke(visualize.main, photo, "--model", model_path, "--out", tmp_path)
+    drawn = [Path(line) for line in output.split()]
+    assert [path.name.split("-")[0] for path in drawn] == ["kernels.png", "maps", "maps"]
+    for path in drawn:
+        with Image.open(path) as image:
+            assert np.asarray(image).std() > 0
+
+
+def test_kernels_are_the_networks(model_path: Path) -> None:
+    network = load_network(load_checkpoint(model_path))
+    kernels = visualize.first_kernels(network)
+    weight = next(iter(visualize.convolutions(network).values())).weight.detach().numpy()
+    assert kernels.shape == (*weight.shape[:1], *weight.shape[2:], 3)
+    brightest = np.unravel_index(weight[0].argmax(), weight[0].shape)
+    assert kernels[0][brightest[1], brightest[2], brightest[0]] == 255
+
+
+def test_an_unknown_layer_names_the_known_ones(model_path: Path) -> None:
+    network = load_network(load_checkpoint(model_path))
+    with pytest.raises(UsageError, match=r"network\.features"):
+        visualize.feature_maps(network, np.zeros((32, 32, 3), np.uint8), ["nothing"])

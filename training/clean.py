@@ -1,0 +1,279 @@
+"""Finds mislabelled, duplicate and outlying photos; writes a list that training leaves out.
+
+python -m training.clean --data DIR --out cleaned
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from geotag.atomic import atomic_file
+from geotag.checkpoint import load_checkpoint
+from geotag.engines.embedding import Embedder
+from geotag.errors import DataError, MissingDependencyError
+from training import commands, plots
+from training.data import SPLITS, Dataset, Sample
+from training.inference import Pixels, read_good
+
+FOLDS = 5
+_COMPONENTS = 256
+_SMALL = 64  # pixels, the side of what the auto-encoder sees
+_HASH_BITS = 2
+_LEVELS = 12  # mean difference of colours, of 255, that copies may have
+_NO_LANDMARK = "(no landmark)"
+
+
+class Suspect(NamedTuple):
+    """A photo that may be left out: its number among the samples, and why."""
+
+    at: int
+    reason: str
+
+
+def find_mislabelled(
+    samples: Sequence[Sample], embeddings: NDArray[np.float64], seed: int
+) -> list[Suspect]:
+    """Confident learning (Northcutt et al., JAIR 2021) by cleanlab, the least credible first.
+
+    The probabilities are held-out ones of a logistic regression on the embeddings, with
+    near-duplicates in one fold.
+    """
+    try:
+        from cleanlab.filter import find_label_issues
+        from sklearn.decomposition import PCA
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import Normalizer
+    except ImportError:
+        raise MissingDependencyError("finding mislabelled photos", "train") from None
+    classes, labels = np.unique([sample.label for sample in samples], return_inverse=True)
+    if len(classes) < 2:
+        return []
+    components = min(_COMPONENTS, embeddings.shape[1], len(samples) // 2)
+    model = make_pipeline(
+        Normalizer(), PCA(components, random_state=seed), LogisticRegression(C=100, max_iter=200)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer photos than folds
+        scores = cross_val_predict(
+            model, embeddings, labels, groups=[sample.group for sample in samples],
+            cv=StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed),
+            method="predict_proba",
+        )  # fmt: skip
+    ranked = find_label_issues(labels, scores, return_indices_ranked_by="self_confidence", n_jobs=1)
+    best = classes[scores.argmax(axis=1)]
+    return [
+        Suspect(int(at), f"mislabelled: rather {best[at] or _NO_LANDMARK}")
+        for at in ranked
+        if best[at] != samples[at].label
+    ]
+
+
+def difference_hash(pixels: Pixels) -> NDArray[np.uint64]:
+    """64 bits of each picture (N, S, S, 3): whether it grows brighter from cell to cell.
+
+    Photos scaled or recompressed keep nearly all of them (N. Krawetz, "Kind of like that", 2013).
+    """
+    hashes = []
+    for photo in pixels:
+        grey = np.asarray(Image.fromarray(photo).convert("L").resize((9, 8)), np.int16)
+        hashes.append(np.packbits(grey[:, 1:] > grey[:, :-1]).view(np.uint64)[0])
+    return np.array(hashes, np.uint64)
+
+
+def thumbnails(pixels: Pixels, side: int) -> Pixels:
+    """The pictures (N, S, S, 3), small."""
+    return np.stack([np.asarray(Image.fromarray(p).resize((side, side))) for p in pixels])
+
+
+def find_duplicates(
+    samples: Sequence[Sample], hashes: NDArray[np.uint64], colours: NDArray[np.float64]
+) -> list[Suspect]:
+    """Photos within two bits of an earlier one's hash, with nearly its `colours` (N, C), 0 to 255.
+
+    Test and val photos come first, so that it is a train photo's copy that leaves.
+    """
+    order = sorted(range(len(samples)), key=lambda at: (-SPLITS.index(samples[at].split), at))
+    ordered = hashes[order]
+    found = []
+    for place in range(1, len(order)):
+        near = np.flatnonzero(np.bitwise_count(ordered[:place] ^ ordered[place]) <= _HASH_BITS)
+        if not len(near):
+            continue
+        here = order[place]
+        gaps = np.abs(colours[[order[at] for at in near]] - colours[here]).mean(axis=1)
+        if gaps.min() <= _LEVELS:
+            first, copy = samples[order[near[int(gaps.argmin())]]], samples[here]
+            other = "" if first.label == copy.label else " under another label"
+            found.append(Suspect(here, f"duplicate of {first.path}{other}"))
+    return sorted(found)
+
+
+class AutoEncoder(nn.Module):
+    """A convolutional auto-encoder of 64 x 64 pictures (Masci et al., ICANN 2011)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 16, 32, 64, 16)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.ReLU()]
+        for before, after in pairwise(widths[::-1]):
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1], nn.Sigmoid())
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 64, 64) in 0 to 1, the same shape back."""
+        rebuilt: torch.Tensor = self.layers(pictures)
+        return rebuilt
+
+
+def reconstruction_errors(pixels: Pixels, epochs: int, seed: int) -> NDArray[np.float64]:
+    """Mean squared error (N,) of an auto-encoder trained on these pictures (N, 64, 64, 3)."""
+    torch.manual_seed(seed)
+    network = AutoEncoder()
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(pixels)).split(64):
+            pictures = _planes(pixels[batch.numpy()])
+            optimiser.zero_grad()
+            nn.functional.mse_loss(network(pictures), pictures).backward()
+            optimiser.step()
+    errors = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), 256):
+            pictures = _planes(pixels[start : start + 256])
+            errors.append((network(pictures) - pictures).square().mean((1, 2, 3)).numpy())
+    return np.concatenate(errors).astype(np.float64)
+
+
+def _planes(pixels: Pixels) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def find_outliers(errors: NDArray[np.float64], deviations: float) -> list[Suspect]:
+    """Photos whose error is far above the median, in robust standard deviations, worst first.
+
+    The deviation is 1.4826 times the median absolute one (Leys et al., 2013).
+    """
+    middle = np.median(errors)
+    spread = 1.4826 * np.median(np.abs(errors - middle)) + 1e-12
+    heights = (errors - middle) / spread
+    worst = [int(at) for at in np.argsort(-heights, kind="stable") if heights[at] > deviations]
+    return [Suspect(at, f"outlier: {heights[at]:.1f} deviations off") for at in worst]
+
+
+def _colours(pixels: Pixels) -> NDArray[np.float64]:
+    return thumbnails(pixels, 4).reshape(len(pixels), -1).astype(np.float64)
+
+
+def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
+    """The list that --exclude takes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "reason"))
+    writer.writerows(sorted(reasons.items()))
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _write_sheet(
+    samples: Sequence[Sample], pixels: Pixels, suspects: Sequence[Suspect], path: Path
+) -> None:
+    shown = [
+        (pixels[s.at], f"{samples[s.at].label or _NO_LANDMARK}\n{s.reason}") for s in suspects[:96]
+    ]
+    plots.contact_sheet(shown, path)
+
+
+def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
+    samples = list(dataset.samples)
+    if limit is not None and limit < len(samples):
+        order = np.random.default_rng(seed).permutation(len(samples))[:limit]
+        samples = [samples[at] for at in sorted(order)]
+    return samples
+
+
+@click.command("training.clean")
+@commands.data_options
+@commands.MODEL
+@click.option("--limit", type=click.IntRange(1), help="Look at so many photos only, at random.")
+@click.option("--epochs", default=5, show_default=True, help="Of the auto-encoder; 0: no outliers.")
+@click.option(
+    "--deviations", default=6.0, show_default=True, help="How far off the median an outlier is."
+)
+@click.option(
+    "--from", "parts", multiple=True, type=click.Choice(SPLITS), default=("train",),
+    show_default=True, help="Splits to leave photos out of; repeatable.",
+)  # fmt: skip
+@commands.OUT
+def main(
+    data: Path,
+    exclude: Path | None,
+    scheme: str,
+    by: str,
+    seed: int,
+    model: Path | None,
+    limit: int | None,
+    epochs: int,
+    deviations: float,
+    parts: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Find mislabelled, duplicate and outlying photos.
+
+    Writes OUT/exclusions.csv, for --exclude of training, and contact sheets of what is suspected:
+    mislabelled.png, duplicates.png, outliers.png. Look at them before you use the list.
+    """
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    checkpoint = load_checkpoint(model)
+    spec = checkpoint.spec
+    samples, pixels, failed = read_good(
+        dataset, _select(dataset, limit, seed), spec.input_size, spec.fit
+    )
+    small = thumbnails(pixels, _SMALL)
+    found = {
+        "mislabelled": find_mislabelled(samples, Embedder(checkpoint).embed(pixels), seed),
+        "duplicates": find_duplicates(samples, difference_hash(pixels), _colours(pixels)),
+        "outliers": find_outliers(reconstruction_errors(small, epochs, seed), deviations)
+        if epochs
+        else [],
+    }
+    reasons = {path: f"unreadable: {reason}" for path, reason in failed.items()}
+    for name, suspects in reversed(found.items()):
+        _write_sheet(samples, small, suspects, out / f"{name}.png")
+        reasons |= {samples[s.at].path: s.reason for s in suspects}
+    allowed = {sample.path for sample in dataset.samples if sample.split in parts}
+    reasons = {path: reason for path, reason in reasons.items() if path in allowed}
+    if len(reasons) == len(allowed):
+        raise DataError("every photo is suspected: is the model one for photos like these?")
+    write_exclusions(out / "exclusions.csv", reasons)
+    counts = {name: len(suspects) for name, suspects in found.items()}
+    commands.write_json(out / "clean.json", {
+        "data": dataset.fingerprint, "photos": len(samples), "unreadable": failed,
+        **{name: {samples[s.at].path: s.reason for s in suspects}
+           for name, suspects in found.items()},
+    })  # fmt: skip
+    click.echo(
+        f"{len(samples)} photos: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+        + f", {len(failed)} unreadable\n{len(reasons)} of {' and '.join(parts)} are left out by "
+        f"--exclude {out / 'exclusions.csv'}"
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    commands.run(main)

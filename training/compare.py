@@ -1,0 +1,172 @@
+"""Puts models side by side on the same photos: accuracy, size, speed.
+
+python -m training.compare --data DIR --recipe scratch --recipe vgg16 --out runs/compare
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
+from geotag.engines import build_engine
+from geotag.engines.base import EngineOptions
+from geotag.errors import UsageError
+from training import commands, plots
+from training.data import Dataset, Sample
+from training.evaluate import figures, judge, select
+from training.examples import World
+from training.inference import probabilities, score
+from training.recipes import RECIPES, find_recipe
+from training.runs import Run
+from training.train import Job, train
+
+COLUMNS = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "gap": "GAP",
+    "recall_at_precision_0.99": "recall at 99 % precision",
+    "megabytes": "MB",
+    "images_per_second": "images/s",
+}
+
+
+class Entry(NamedTuple):
+    """A model to compare: its name in the table and its file."""
+
+    name: str
+    path: Path
+
+
+def common_samples(checkpoints: Sequence[Checkpoint], samples: Sequence[Sample]) -> list[Sample]:
+    """The photos of landmarks that all models know, and the negatives."""
+    known = set.intersection(*(set(c.spec.categories) for c in checkpoints))
+    return [sample for sample in samples if not sample.label or sample.label in known]
+
+
+def measure(
+    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], options: EngineOptions
+) -> dict[str, Any]:
+    """One model's accuracy on the samples."""
+    spec = checkpoint.spec
+    scored = score(checkpoint, dataset, samples, options)
+    judged = judge(scored.samples, probabilities(scored.logits, spec.temperature), spec)
+    report = figures(judged.take(judged.labels < judged.count), judged)
+    return {"photos": len(scored.samples), "input_size": spec.input_size, **report}
+
+
+def images_per_second(
+    checkpoint: Checkpoint, options: EngineOptions, seconds: float = 3.0
+) -> tuple[float, str]:
+    """How many pictures the network alone takes a second, and the engine's description.
+
+    The best of the rounds that fit into the time, so that other work on the machine counts least.
+    """
+    engine = build_engine(checkpoint, options)
+    size = checkpoint.spec.input_size
+    shape = (engine.batch_size, size, size, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    engine.predict(pixels)
+    best, started = 0.0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        before = time.perf_counter()
+        engine.predict(pixels)
+        best = max(best, len(pixels) / (time.perf_counter() - before))
+    return best, engine.description
+
+
+def format_table(rows: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table, one model a line."""
+    lines = ["| model | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for name, row in rows.items():
+        cells = (_cell(column, row[column]) for column in COLUMNS)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(column: str, value: float) -> str:
+    if column in ("megabytes", "images_per_second"):
+        return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return f"{value:.3f}"
+
+
+def _parse_entry(text: str) -> Entry:
+    name, separator, path = text.partition("=")
+    if not separator or not name or not path:
+        raise UsageError(f"{text!r} is not NAME=FILE")
+    return Entry(name, Path(path))
+
+
+@click.command("training.compare")
+@commands.data_options
+@commands.SPLIT
+@click.option(
+    "--recipe", "recipes", multiple=True, type=click.Choice(list(RECIPES)),
+    help="Train this one into OUT/NAME, unless it is there; repeatable.",
+)  # fmt: skip
+@click.option("--model", "models", multiple=True, metavar="NAME=FILE", help="A model file.")
+@click.option("--built-in/--no-built-in", default=True, help="The model that comes with geotag.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only landmark photos that match.")
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipes' own.")
+@click.option("--engine", default="auto", show_default=True, help="Engine for all models.")
+@click.option(
+    "--weights", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the packages with pretrained weights.",
+)  # fmt: skip
+@commands.OUT
+def main(
+    data: Path, exclude: Path | None, scheme: str, by: str, seed: int, part: str,
+    recipes: tuple[str, ...], models: tuple[str, ...], built_in: bool, include: tuple[str, ...],
+    epochs: int | None, engine: str, weights: Path | None, out: Path,
+) -> None:  # fmt: skip
+    """Compare models on the same photos: those of landmarks that all know, and negatives.
+
+    Writes OUT/compare.json, compare.md and compare.png.
+    """
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    entries = []
+    for name in recipes:
+        recipe = replace(find_recipe(name), seed=seed)
+        if epochs is not None:
+            recipe = replace(recipe, epochs=epochs)
+        run = Run(out / name)
+        if not run.model.is_file():
+            train(Job(recipe, dataset, run, weights, out / "cache", World()))
+        entries.append(Entry(name, run.model))
+    entries += [_parse_entry(text) for text in models]
+    if built_in:
+        entries.append(Entry("geotag", built_in_path()))
+    if not entries:
+        raise UsageError("nothing to compare: name a --recipe or a --model")
+    options = EngineOptions(engine=engine)
+    checkpoints = [load_checkpoint(entry.path) for entry in entries]
+    samples = common_samples(checkpoints, select(dataset, part, include))
+    rows: dict[str, dict[str, Any]] = {}
+    for entry, checkpoint in zip(entries, checkpoints, strict=True):
+        rate, description = images_per_second(checkpoint, options)
+        rows[entry.name] = {
+            **measure(checkpoint, dataset, samples, options),
+            "categories": len(checkpoint.spec.categories),
+            "megabytes": entry.path.stat().st_size / 1e6,
+            "images_per_second": rate,
+            "engine": description,
+        }
+    commands.write_json(out / "compare.json", {"data": dataset.fingerprint, "models": rows})
+    table = format_table(rows)
+    (out / "compare.md").write_text(table + "\n")
+    plots.plot_bars(
+        {f"{name}: {COLUMNS[column]}": row[column] for column in list(COLUMNS)[:4]
+         for name, row in rows.items()},
+        "Side by side", "share", out / "compare.png",
+    )  # fmt: skip
+    click.echo(table)
+
+
+if __name__ == "__main__":
+    commands.run(main)

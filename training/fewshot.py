@@ -1,0 +1,155 @@
+"""Measures `geotag landmarks add` on landmarks that a model was never trained on.
+
+python -m training.fewshot --recipe NAME --data DIR --out runs/fewshot
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from geotag.checkpoint import Checkpoint, ModelHeader, load_checkpoint
+from geotag.engines.embedding import Embedder
+from geotag.errors import DataError
+from geotag.landmarks import PRECISION, add_landmark, with_background
+from training import background, commands
+from training.data import Dataset, Sample, build_dataset
+from training.evaluate import Judged
+from training.examples import World
+from training.inference import probabilities, read_good, score
+from training.recipes import RECIPES, find_recipe
+from training.runs import Run
+from training.train import Job, train
+
+
+def choose_labels(dataset: Dataset, count: int, least: int, seed: int) -> list[str]:
+    """Random classes with at least `least` train photos and a photo to judge by."""
+    train_labels = [sample.label for sample in dataset.of("train")]
+    judged = {sample.label for sample in dataset.samples if sample.split != "train"}
+    fitting = [c for c in dataset.classes if train_labels.count(c) >= least and c in judged]
+    if len(fitting) < count:
+        raise DataError(f"{dataset.root}: {len(fitting)} classes have {least} train photos")
+    order = np.random.default_rng(seed).permutation(len(fitting))[:count]
+    return sorted(fitting[at] for at in order)
+
+
+def without(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """The set less all photos of these labels."""
+    return build_dataset(dataset.root, (s for s in dataset.samples if s.label not in labels))
+
+
+def teach(
+    checkpoint: Checkpoint, dataset: Dataset, labels: Sequence[str], shots: int, seed: int
+) -> tuple[Checkpoint, float]:
+    """A model with each of the labels added from `shots` random train photos of it.
+
+    Also the mean of the recalls that `landmarks add` foretells.
+    """
+    rng = np.random.default_rng(seed)
+    foretold = []
+    for label in labels:
+        samples = [sample for sample in dataset.of("train") if sample.label == label]
+        chosen = [samples[at] for at in sorted(rng.permutation(len(samples))[:shots])]
+        spec = checkpoint.spec
+        _, pixels, _ = read_good(dataset, chosen, spec.input_size, spec.fit)
+        added = add_landmark(checkpoint, label, pixels)
+        checkpoint = Checkpoint(ModelHeader(added.spec, f"{label}{shots}"), added.tensors)
+        foretold.append(added.recall)
+    return checkpoint, float(np.mean(foretold))
+
+
+def judge_own(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample]) -> Judged:
+    """The model's answers, with each label either a category or an added one."""
+    spec = checkpoint.spec
+    scored = score(checkpoint, dataset, samples)
+    slug_of = {category.name: category.slug for category in spec.own_categories}
+    index = {slug: at for at, slug in enumerate((*spec.categories, ""))}
+    labels = np.array([index.get(slug_of.get(s.label, s.label), len(index))
+                       for s in scored.samples])  # fmt: skip
+    scores = probabilities(scored.logits, spec.temperature)
+    predicted = scores[:, :-1].argmax(axis=1)
+    confidence = scores[np.arange(len(scores)), predicted]
+    return Judged(labels, scores, predicted, confidence, predicted == labels)
+
+
+def figures(judged: Judged, own: int, threshold: float) -> dict[str, Any]:
+    """How the last `own` categories fare, each counting alike, and the others beside them."""
+    first = judged.count - own
+    tagged = judged.confidence >= threshold
+    is_own = (judged.labels >= first) & (judged.labels < judged.count)
+    per_class = [judged.labels == first + at for at in range(own)]
+    own_tags = tagged & (judged.predicted >= first)
+    known = judged.labels < first
+    return {
+        "top1": _mean_of_means(judged.correct, per_class),
+        "recall": _mean_of_means(judged.correct & tagged, per_class),
+        "precision": float(judged.correct[own_tags].mean()) if own_tags.any() else None,
+        "wrong_own_tags": int((own_tags & ~judged.correct).sum()),
+        "photos": int(is_own.sum()),
+        "known_top1": float(judged.correct[known].mean()) if known.any() else None,
+        "known_recall": float((judged.correct & tagged)[known].mean()) if known.any() else None,
+    }
+
+
+def _mean_of_means(values: np.ndarray[Any, Any], masks: Sequence[np.ndarray[Any, Any]]) -> float:
+    means = [values[mask].mean() for mask in masks if mask.any()]
+    return float(np.mean(means)) if means else float("nan")
+
+
+@click.command("training.fewshot")
+@click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
+@commands.data_options
+@commands.SPLIT
+@click.option("--classes", default=20, show_default=True, help="Random classes to leave out.")
+@click.option("--shots", multiple=True, type=int, default=(5, 10, 20), show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option(
+    "--weights", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the packages with pretrained weights.",
+)  # fmt: skip
+@commands.OUT
+def main(
+    name: str, data: Path, exclude: Path | None, scheme: str, by: str, seed: int, part: str,
+    classes: int, shots: tuple[int, ...], epochs: int | None, weights: Path | None, out: Path,
+) -> None:  # fmt: skip
+    """Measure how well landmarks are learned from a few photos.
+
+    Trains the recipe without random classes, adds each of them from a few of its train photos,
+    all to one model, and judges the model on the split. Writes OUT/fewshot.json.
+    """
+    recipe = replace(find_recipe(name), seed=seed)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    labels = choose_labels(dataset, classes, max(shots), seed)
+    reduced = without(dataset, labels)
+    run = Run(out / "run")
+    train(Job(recipe, reduced, run, weights, out / "cache", World()))
+    checkpoint = load_checkpoint(run.model)
+    spec = checkpoint.spec
+    chosen = background.choose(reduced, 1024, seed)
+    _, pixels, _ = read_good(reduced, chosen, spec.input_size, spec.fit)
+    tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
+    checkpoint = Checkpoint(checkpoint.header, tensors)
+    threshold = spec.threshold_for(PRECISION)
+    samples = dataset.samples if part == "all" else dataset.of(part)
+    report: dict[str, Any] = {"labels": labels, "split": part, "threshold": threshold, "shots": {}}
+    for count in sorted(shots):
+        taught, foretold = teach(checkpoint, dataset, labels, count, seed)
+        judged = judge_own(taught, dataset, samples)
+        result = {**figures(judged, len(labels), threshold), "foretold_recall": foretold}
+        report["shots"][str(count)] = result
+        click.echo(
+            f"{count:3} photos: top-1 {result['top1']:.3f}, tagged rightly {result['recall']:.3f} "
+            f"(foretold {foretold:.3f}), {result['wrong_own_tags']} wrong tags"
+        )
+    commands.write_json(out / "fewshot.json", report)
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,163 @@
+"""Active learning: ranks unlabelled photos for labelling, takes the surest ones as labelled.
+
+python -m training.pseudolabel --data DIR --photos DIR/unlabelled --out round1
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.atomic import atomic_file
+from geotag.checkpoint import ModelSpec, load_checkpoint
+from geotag.errors import DataError
+from geotag.sources.base import EXTENSIONS, extension
+from training import commands, plots
+from training.data import Dataset, Sample, load_dataset
+from training.inference import probabilities, read_good, score
+
+Scores = NDArray[np.float64]
+SOURCE = "pseudolabel"
+
+
+class Guess(NamedTuple):
+    """What the model makes of an unlabelled photo, and how much its label would teach."""
+
+    path: str
+    label: str
+    confidence: float
+    doubt: float
+
+
+def _margin(scores: Scores) -> Scores:
+    best = np.sort(scores, axis=1)
+    doubt: Scores = 1 - (best[:, -1] - best[:, -2])
+    return doubt
+
+
+def _entropy(scores: Scores) -> Scores:
+    doubt: Scores = -(scores * np.log(np.maximum(scores, 1e-12))).sum(axis=1)
+    return doubt
+
+
+# Settles, "Active Learning Literature Survey", 2009, section 3.1.
+DOUBTS: dict[str, Callable[[Scores], Scores]] = {
+    "margin": _margin,
+    "entropy": _entropy,
+    "confidence": lambda scores: 1 - scores.max(axis=1),
+}
+
+
+def rank(
+    samples: Sequence[Sample], scores: Scores, spec: ModelSpec, doubt: str = "margin"
+) -> list[Guess]:
+    """The photos, the most doubtful first; `scores` (N, K + 1) with the background last."""
+    names = (*spec.categories, "")
+    doubts, best = DOUBTS[doubt](scores), scores.argmax(axis=1)
+    guesses = [
+        Guess(sample.path, names[at], float(row[at]), float(value))
+        for sample, at, row, value in zip(samples, best, scores, doubts, strict=True)
+    ]
+    return sorted(guesses, key=lambda guess: (-guess.doubt, guess.path))
+
+
+def take_surest(guesses: Iterable[Guess], least: float, most: int) -> list[Guess]:
+    """The guesses to take as labels: at or above `least`, at most `most` a class.
+
+    Lee, "Pseudo-Label", ICML workshop 2013; equal shares, so that no class crowds out others.
+    """
+    taken: dict[str, list[Guess]] = {}
+    for guess in sorted(guesses, key=lambda guess: (-guess.confidence, guess.path)):
+        of_label = taken.setdefault(guess.label, [])
+        if guess.confidence >= least and len(of_label) < most:
+            of_label.append(guess)
+    return [guess for label in sorted(taken) for guess in taken[label]]
+
+
+def find_unlabelled(dataset: Dataset, folder: Path) -> list[Sample]:
+    """The photos below `folder` that the set does not name. Raises DataError outside its root."""
+    root, inside = dataset.root.resolve(), folder.resolve()
+    if not inside.is_relative_to(root):
+        raise DataError(f"{folder}: must lie below {dataset.root}, so that labels can name it")
+    known = {sample.path for sample in dataset.samples}
+    paths = (
+        path.relative_to(root).as_posix()
+        for path in sorted(inside.rglob("*"))
+        if extension(path.name) in EXTENSIONS and not path.is_symlink()
+    )
+    found = [Sample(path, "", "train", SOURCE, path) for path in paths if path not in known]
+    if not found:
+        raise DataError(f"{folder}: no photos that are not labelled yet")
+    return found
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+@click.command("training.pseudolabel")
+@commands.DATA
+@commands.EXCLUDE
+@click.option(
+    "--photos", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of unlabelled photos below --data.",
+)  # fmt: skip
+@commands.MODEL
+@click.option("--doubt", type=click.Choice(list(DOUBTS)), default="margin", show_default=True)
+@click.option("--count", default=100, show_default=True, help="Photos to ask labels for.")
+@click.option(
+    "--precision", default=0.99, show_default=True,
+    help="Take labels at the model's threshold for this precision.",
+)  # fmt: skip
+@click.option("--confidence", type=click.FloatRange(0, 1), help="Take labels from here instead.")
+@click.option("--most", default=50, show_default=True, help="Labels to take for each class.")
+@commands.OUT
+def main(
+    data: Path, exclude: Path | None, photos: Path, model: Path | None, doubt: str, count: int,
+    precision: float, confidence: float | None, most: int, out: Path,
+) -> None:  # fmt: skip
+    """Rank unlabelled photos for labelling, and take the surest guesses as labels.
+
+    Writes OUT/to_label.csv and to_label.png, the photos whose labels would teach most; and
+    OUT/manifest.csv, the set with the surest photos as train photos (source "pseudolabel"): put
+    it into --data to train with them. Val and test stay as they are.
+    """
+    dataset = load_dataset(data, exclude)
+    checkpoint = load_checkpoint(model)
+    spec = checkpoint.spec
+    scored = score(checkpoint, dataset, find_unlabelled(dataset, photos))
+    scores = probabilities(scored.logits, spec.temperature)
+    guesses = rank(scored.samples, scores, spec, doubt)
+    asked = guesses[:count]
+    _write_csv(out / "to_label.csv", Guess._fields, asked)
+    by_path = {sample.path: sample for sample in scored.samples}
+    shown = [by_path[guess.path] for guess in asked[:64]]
+    _, pixels, _ = read_good(dataset, shown, 112)
+    texts = (f"{g.label or '(no landmark)'}\n{g.confidence:.2f}" for g in asked)
+    plots.contact_sheet(list(zip(pixels, texts, strict=False)), out / "to_label.png")
+    least = spec.threshold_for(precision) if confidence is None else confidence
+    taken = take_surest(guesses[count:], least, most)
+    new = [Sample(g.path, g.label, "train", SOURCE, g.path) for g in taken]
+    rows = ((s.path, s.label, s.split, s.source, s.group) for s in (*dataset.samples, *new))
+    _write_csv(out / "manifest.csv", ("file", "label", "split", "source", "group"), rows)
+    click.echo(
+        f"{len(guesses)} unlabelled photos: {len(asked)} to label, {len(taken)} taken as labelled, "
+        f"{len(scored.failed)} unreadable"
+    )
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,109 @@
+"""Shows what a training set holds: counts, channel statistics, histograms, samples.
+
+python -m training.stats --data DIR --out report
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from training import commands, plots
+from training.data import SPLITS, Dataset, Sample
+from training.inference import Pixels, read_good
+
+CHANNELS = ("red", "green", "blue")
+
+
+def measure_pixels(pixels: Pixels) -> dict[str, Any]:
+    """Mean and standard deviation of each channel in 0 to 1, and its histogram of 256 values.
+
+    `pixels` is (N, S, S, 3). The deviation is over all pixels of all photos.
+    """
+    counts = np.stack(
+        [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
+    )
+    values = np.arange(256) / 255
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ values
+    std = np.sqrt(shares @ values**2 - mean**2)
+    return {"mean": mean, "std": std, "histogram": dict(zip(CHANNELS, counts, strict=True))}
+
+
+def measure_set(dataset: Dataset) -> dict[str, Any]:
+    """How many photos there are of each split, class and source."""
+    samples = dataset.samples
+    return {
+        "photos": len(samples),
+        "classes": len(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+        "splits": {name: len(dataset.of(name)) for name in SPLITS},
+        "sources": dict(sorted(Counter(sample.source for sample in samples).items())),
+        "labels": {
+            label or "(no landmark)": {
+                name: sum(s.label == label for s in dataset.of(name)) for name in SPLITS
+            }
+            for label in (*dataset.classes, "")
+        },
+    }
+
+
+def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    """At most `count` samples at random, in their order."""
+    order = np.random.default_rng(seed).permutation(len(samples))[:count]
+    return [samples[at] for at in sorted(order)]
+
+
+@click.command("training.stats")
+@commands.data_options
+@commands.SPLIT
+@click.option("--size", default=128, show_default=True, help="Side that photos are read at.")
+@click.option("--limit", default=4000, show_default=True, help="Photos to read, at random.")
+@commands.OUT
+def main(
+    data: Path,
+    exclude: Path | None,
+    scheme: str,
+    by: str,
+    seed: int,
+    part: str,
+    size: int,
+    limit: int,
+    out: Path,
+) -> None:
+    """Show what a training set holds.
+
+    Writes OUT/stats.json (counts; mean and standard deviation of each channel), histogram.png,
+    classes.png and samples.png.
+    """
+    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    samples = dataset.samples if part == "all" else dataset.of(part)
+    read, pixels, failed = read_good(dataset, choose(samples, limit, seed), size)
+    report = {**measure_set(dataset), "read": len(read), "unreadable": failed}
+    report |= measure_pixels(pixels)
+    commands.write_json(out / "stats.json", report)
+    levels = np.arange(256)
+    plots.plot_curves(
+        {name: (levels, counts) for name, counts in report["histogram"].items()},
+        "Pixel values", ("value", "pixels"), out / "histogram.png",
+    )  # fmt: skip
+    totals = {label: float(sum(counts.values())) for label, counts in report["labels"].items()}
+    plots.plot_bars(totals, "Photos of each class", "photos", out / "classes.png")
+    shown = np.random.default_rng(seed).permutation(len(read))[:48]
+    sheet = [(pixels[at], read[at].label or "(no landmark)") for at in sorted(shown)]
+    plots.contact_sheet(sheet, out / "samples.png")
+    click.echo(
+        f"{report['photos']} photos of {report['classes']} classes: "
+        + ", ".join(f"{count} {name}" for name, count in report["splits"].items())
+    )
+    for name in ("mean", "std"):
+        click.echo(f"{name:5}" + "".join(f"{value:8.4f}" for value in report[name]))
+
+
+if __name__ == "__main__":
+    commands.run(main)
