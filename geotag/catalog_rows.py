@@ -27,7 +27,7 @@ READ_COLUMNS = (
 
 def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
     """The cells of a reading in the order of READ_COLUMNS, with their checksum."""
-    photo, metadata, prediction, failure, content_key = reading
+    photo, metadata, prediction, failure, content_key, glance = reading
     cells = (
         os.fsencode(photo.uri),
         photo.size,
@@ -37,7 +37,7 @@ def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
         metadata.taken_at,
         metadata.orientation,
         metadata.camera,
-        model if prediction is not None else None,
+        seen_by(model, glance) if prediction is not None else None,
         json.dumps(prediction.top) if prediction is not None else None,
         _real(prediction.landmark_probability) if prediction is not None else None,
         failure.kind.value if failure is not None else None,
@@ -75,6 +75,11 @@ def parse_row(row: tuple[Any, ...]) -> Reading:
         Failure(FailureKind(kind), reason) if kind is not None else None,
         content_key or "",
     )
+
+
+def seen_by(model: str | None, glance: float) -> str | None:
+    """The name of a look at a photo: the model, and where only its thumbnail was looked at."""
+    return f"{model}~{glance:.6f}" if glance else model
 
 
 def model_of(row: tuple[Any, ...]) -> str | None:

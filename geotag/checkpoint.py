@@ -38,6 +38,17 @@ class Threshold(NamedTuple):
     confidence: float
 
 
+class Glance(NamedTuple):
+    """What a photo's thumbnail tells: whether the photo itself is worth reading.
+
+    `thresholds` are the least confidences, seen on the thumbnail at `input_size`, at which a
+    photo may still get a tag of so much precision: those of nearly all that do are above.
+    """
+
+    input_size: int
+    thresholds: tuple[Threshold, ...]
+
+
 class ModelSpec(NamedTuple):
     """All of a model but its weights.
 
@@ -57,6 +68,23 @@ class ModelSpec(NamedTuple):
     thresholds: tuple[Threshold, ...]
     provenance: Mapping[str, Any]
     own_categories: tuple[OwnCategory, ...] = ()
+    glance: Glance | None = None
+
+    def glance_for(self, threshold: float) -> float:
+        """The confidence below which a thumbnail rules out a tag at `threshold`; 0 rules out none.
+
+        That of the highest precision whose own threshold is no higher. Nothing is known of how
+        thumbnails show categories that an owner added.
+        """
+        if self.own_categories:
+            return 0.0
+        least = dict(self.glance.thresholds) if self.glance is not None else {}
+        fitting = [
+            min(least[precision], threshold)
+            for precision, confidence in self.thresholds
+            if precision in least and confidence <= threshold + 1e-9
+        ]
+        return max(fitting, default=0.0)
 
     def threshold_for(self, precision: float) -> float:
         """The confidence from which a tag is right with at least `precision`.
@@ -98,6 +126,11 @@ class Checkpoint(NamedTuple):
     def spec(self) -> ModelSpec:
         """All of the model but its weights."""
         return self.header.spec
+
+    def at_size(self, input_size: int) -> Checkpoint:
+        """The same network for pictures of another size."""
+        spec = self.spec._replace(input_size=input_size)
+        return self._replace(header=self.header._replace(spec=spec))
 
     @property
     def weights(self) -> Tensors:
@@ -228,6 +261,11 @@ def format_spec(spec: ModelSpec) -> str:
     fields["own_categories"] = [category._asdict() for category in spec.own_categories]
     if not spec.own_categories:
         del fields["own_categories"]
+    if spec.glance is None:
+        del fields["glance"]
+    else:
+        thresholds = [[t.precision, t.confidence] for t in spec.glance.thresholds]
+        fields["glance"] = {"input_size": spec.glance.input_size, "thresholds": thresholds}
     return _canonical(fields)
 
 
@@ -244,9 +282,10 @@ def parse_spec(text: str) -> ModelSpec:
         std=_triple(fields["std"]),
         categories=tuple(_text(slug) for slug in fields["categories"]),
         temperature=_finite(fields["temperature"]),
-        thresholds=tuple(Threshold(_finite(p), _finite(c)) for p, c in fields["thresholds"]),
+        thresholds=_thresholds(fields["thresholds"]),
         provenance=dict(fields["provenance"]),
         own_categories=tuple(parse_own_category(e) for e in fields.get("own_categories", ())),
+        glance=_glance(fields["glance"]) if "glance" in fields else None,
     )
     _check(spec)
     return spec
@@ -255,6 +294,8 @@ def parse_spec(text: str) -> ModelSpec:
 def _check(spec: ModelSpec) -> None:
     if not 1 <= spec.input_size <= INPUT_SIZE_LIMIT:
         raise ValueError(f"input_size {spec.input_size} is not within 1 to {INPUT_SIZE_LIMIT}")
+    if spec.glance is not None and not 1 <= spec.glance.input_size <= INPUT_SIZE_LIMIT:
+        raise ValueError(f"input_size {spec.glance.input_size} of a glance")
     if spec.fit not in ("squash", "crop"):
         raise ValueError(f"unknown fit {spec.fit!r}")
     if spec.temperature <= 0 or min(spec.std) <= 0:
@@ -266,6 +307,14 @@ def _check(spec: ModelSpec) -> None:
     own = [category.slug for category in spec.own_categories]
     if len(set(own)) != len(own) or not set(own) <= set(spec.categories):
         raise ValueError("an own category stands twice or is not among the categories")
+
+
+def _glance(fields: Mapping[str, Any]) -> Glance:
+    return Glance(int(fields["input_size"]), _thresholds(fields["thresholds"]))
+
+
+def _thresholds(pairs: Any) -> tuple[Threshold, ...]:
+    return tuple(Threshold(_finite(precision), _finite(least)) for precision, least in pairs)
 
 
 def _text(value: object) -> str:

@@ -106,6 +106,18 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
         at = end
 
 
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG, if `data` reaches to its frame header (ITU-T T.81, B.2.2)."""
+    for segment in jpeg_segments(data):
+        if segment.marker in _FRAMES and len(segment.payload) >= 5:
+            height, width = struct.unpack(">HH", segment.payload[1:5])
+            return (width, height) if width and height else None
+    return None
+
+
 def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     """Walks the markers without copying segments: this is the hot path of a metadata scan."""
     exif = xmp = None

@@ -25,6 +25,7 @@ MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD = (
     0x010F, 0x0110, 0x0112, 0x0132, 0x8769, 0x8825,
 )  # fmt: skip
 DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
+THUMBNAIL, THUMBNAIL_LENGTH = 0x0201, 0x0202
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE = 1, 2, 3, 4
 ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD = 5, 6, 0x1B
 
@@ -75,6 +76,7 @@ class _Tiff(NamedTuple):
 
 
 _IFD0 = frozenset((MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD))
+_IFD1 = frozenset((THUMBNAIL, THUMBNAIL_LENGTH))
 _EXIF = frozenset((DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL))
 _GPS = frozenset(
     (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD)
@@ -99,6 +101,21 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
         orientation=orientation if orientation and 1 <= orientation <= 8 else 1,
         camera=_camera(_text(tiff, main.get(MAKE)), _text(tiff, main.get(MODEL))),
     )
+
+
+def parse_thumbnail(exif: bytes) -> bytes | None:
+    """The JPEG in the second directory of a bare TIFF structure, if there is one."""
+    order = _ORDERS.get(exif[:2])
+    if order is None or len(exif) < 8:
+        return None
+    tiff = _Tiff(exif, order, None)
+    first = tiff.number(exif[4:8])
+    behind = first + 2 + 12 * tiff.number(tiff.bytes_at(first, 2))
+    second = tiff.directory(tiff.number(tiff.bytes_at(behind, 4)), _IFD1)
+    offset = _integer(tiff, second.get(THUMBNAIL)) or 0
+    length = _integer(tiff, second.get(THUMBNAIL_LENGTH)) or 0
+    jpeg = tiff.bytes_at(offset, length)
+    return jpeg if jpeg.startswith(b"\xff\xd8") else None
 
 
 def _subdirectory(tiff: _Tiff, pointer: _Entry | None, wanted: frozenset[int]) -> dict[int, _Entry]:

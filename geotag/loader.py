@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from geotag.errors import MissingDependencyError, PhotoError
@@ -19,10 +20,11 @@ from geotag.sources.base import Source
 from geotag.transforms import preprocess
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112
+_LEAST_THUMBNAIL = 96
+_DARK = 24
 # Pillow warns of damaged Exif and very large photos; here such a photo is a row or is read.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 # What Pillow's decoders raise on hostile or damaged files, beside OSError.
@@ -63,8 +65,7 @@ class Loader:
 
     def submit(self, item: Item) -> Iterator[Decoded]:
         """Begin to decode a photo; the earliest ones come back once the window is full."""
-        self.source.expect(item.photo)
-        self._loading.append(self.pool.submit(self.load, item))
+        self._loading.append(self._begin(item))
         while len(self._loading) > self.window:
             yield self._loading.popleft().result()
 
@@ -72,6 +73,10 @@ class Loader:
         """All photos that were submitted and have not come back, in their order."""
         while self._loading:
             yield self._loading.popleft().result()
+
+    def _begin(self, item: Item) -> Future[Decoded]:
+        self.source.expect(item.photo)
+        return self.pool.submit(self.load, item)
 
     def load(self, item: Item) -> Decoded:
         """Read and decode one photo; never raises for a bad one."""
@@ -84,6 +89,47 @@ class Loader:
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
         return Decoded(item, pixels, content_key=content_key)
+
+
+class ThumbnailLoader(Loader):
+    """Decodes the thumbnails that headers hold; nothing more is read of the photos."""
+
+    def _begin(self, item: Item) -> Future[Decoded]:
+        return self.pool.submit(self.load, item)
+
+    def load(self, item: Item) -> Decoded:
+        """Decode one thumbnail, if it shows the whole photo."""
+        thumbnail = item.header.thumbnail
+        try:
+            with Image.open(io.BytesIO(thumbnail.jpeg if thumbnail else b"")) as image:
+                shown = without_bars(image, thumbnail.photo_size if thumbnail else image.size)
+                orientation = item.header.metadata.orientation
+                pixels = preprocess(shown, self.input_size, self.fit, orientation)
+        except (OSError, Image.DecompressionBombError, *_DECODE_ERRORS) as error:
+            return Decoded(item, None, Failure(FailureKind.PERMANENT, _plain(error)))
+        return Decoded(item, pixels)
+
+
+def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.Image:
+    """A thumbnail without the black bars that fill it up to 4:3.
+
+    Raises ValueError when it is too small, or has not the photo's shape: programs that crop a
+    photo often leave its old thumbnail.
+    """
+    width, height = thumbnail.size
+    if min(width, height) < _LEAST_THUMBNAIL:
+        raise ValueError("the thumbnail is too small")
+    scale = min(width / photo_size[0], height / photo_size[1])
+    across, down = photo_size[0] * scale, photo_size[1] * scale
+    left, top = round((width - across) / 2), round((height - down) / 2)
+    if max(left, top) <= 1:
+        return thumbnail
+    grey = np.asarray(thumbnail.convert("L"))
+    lying = grey if top > 1 else grey.T  # as if the bars were above and below
+    bar = max(left, top) - 1
+    if max(float(lying[:bar].mean()), float(lying[-bar:].mean())) > _DARK:
+        raise ValueError("the thumbnail has not the photo's shape")
+    return thumbnail.crop((left, top, width - left, height - top))
 
 
 def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from geotag.containers import HEADER_SIZE, find_blocks
+from geotag.containers import HEADER_SIZE, find_blocks, jpeg_size
 from geotag.errors import PhotoError
-from geotag.exif import parse_metadata
+from geotag.exif import parse_metadata, parse_thumbnail
 from geotag.records import Failure, FailureKind, Location, Metadata, Photo
 from geotag.sources.base import RAW_EXTENSIONS, Source, extension
 from geotag.xmp import parse_location
 
 
+class Thumbnail(NamedTuple):
+    """The small JPEG that most cameras put into a photo's header, and the photo's own shape."""
+
+    jpeg: bytes
+    photo_size: tuple[int, int]
+
+
 class Header(NamedTuple):
-    """What the first bytes of a photo tell: the format by content, and the metadata."""
+    """What the first bytes of a photo tell: the format by content, and the metadata.
+
+    `thumbnail` is kept only of JPEGs without a position.
+    """
 
     format: str
     metadata: Metadata
+    thumbnail: Thumbnail | None = None
 
 
 def read_header(source: Source, photo: Photo) -> Header:
@@ -25,16 +36,20 @@ def read_header(source: Source, photo: Photo) -> Header:
     Raises PhotoError when the file cannot be read or is no photo.
     """
     with source.open(photo) as read:
-        blocks = find_blocks(read(0, HEADER_SIZE), read)
+        start = read(0, HEADER_SIZE)
+        blocks = find_blocks(start, read)
         # Only a photo that is one TIFF structure has its directories at offsets of the file.
         behind = read if blocks.format in ("tiff", "raw") else None
         metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
+    thumbnail = None
     if metadata.location is None:
         location = parse_location(blocks.xmp) if blocks.xmp else None
         location = location or _sidecar_location(source, photo)
         if location is not None:
             metadata = metadata._replace(location=location)
-    return Header(_effective_format(blocks.format, photo), metadata)
+        elif blocks.format == "jpeg" and blocks.exif:
+            thumbnail = _thumbnail(blocks.exif, start)
+    return Header(_effective_format(blocks.format, photo), metadata, thumbnail)
 
 
 def parse_header(data: bytes) -> Header:
@@ -47,6 +62,11 @@ def failure_of(error: PhotoError) -> Failure:
     """The failure that a row shows for an error."""
     kind = FailureKind.TRANSIENT if error.transient else FailureKind.PERMANENT
     return Failure(kind, str(error))
+
+
+def _thumbnail(exif: bytes, start: bytes) -> Thumbnail | None:
+    jpeg, size = parse_thumbnail(exif), jpeg_size(start)
+    return Thumbnail(jpeg, size) if jpeg is not None and size is not None else None
 
 
 def _effective_format(format: str, photo: Photo) -> str:

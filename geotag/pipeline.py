@@ -68,6 +68,7 @@ class ScanOptions(NamedTuple):
     rescan: bool = False
     prune: bool = False
     address: str | None = None
+    cascade: bool = True
 
 
 class Progress:
@@ -140,15 +141,23 @@ class Scan:
         self.library = Library(sources, options.filters)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
-        self.need = Need(self.header.sha256, options.classify_all, options.rescan)
+        glance = self._glance()
+        self.need = Need(self.header.sha256, options.classify_all, options.rescan, glance)
         self.job = Job(
             options.model,
             options.engine_options,
             options.workers or available_cores(),
             options.classify_all,
             options.address,
+            glance,
         )
         self._deadline = time.monotonic() + (options.max_time or float("inf"))
+
+    def _glance(self) -> float:
+        """No photo goes unread that could be tagged, or whose every landmark is asked for."""
+        if not self.options.cascade or self.options.classify_all:
+            return 0.0
+        return self.header.spec.glance_for(self.decider.threshold)
 
     def read(self) -> Summary:
         """List the library, and read what the catalog does not know yet."""

@@ -118,6 +118,7 @@ class Reading(NamedTuple):
     """All that was learned from one photo, before any decision.
 
     `content_key` is the same for photos of the same content; empty when none was classified.
+    `glance` is set where only the thumbnail was looked at: the confidence that it fell short of.
     """
 
     photo: Photo
@@ -125,6 +126,7 @@ class Reading(NamedTuple):
     prediction: Prediction | None = None
     failure: Failure | None = None
     content_key: str = ""
+    glance: float = 0.0
 
 
 class Tag(NamedTuple):

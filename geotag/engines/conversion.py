@@ -38,7 +38,8 @@ def cached_conversion(
 
     A cache that is missing, full, damaged or another's costs time, never the result.
     """
-    key = hashlib.sha256(f"{engine}\0{checkpoint.header.sha256}".encode()).hexdigest()
+    spec, sha256 = checkpoint.header
+    key = hashlib.sha256(f"{engine}\0{sha256}\0{spec.input_size}".encode()).hexdigest()
     path = cache_folder() / "models" / (key + _SUFFIX)
     try:
         found = _load(path, key)

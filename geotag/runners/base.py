@@ -14,6 +14,7 @@ class Job(NamedTuple):
     """How photos are to be read and classified.
 
     None as `model` is the built-in one; `address` is that of a cluster, where there is one.
+    A photo whose thumbnail reaches less confidence than `glance` is not read; 0 reads all.
     """
 
     model: Path | None = None
@@ -21,6 +22,7 @@ class Job(NamedTuple):
     workers: int = 2
     classify_all: bool = False
     address: str | None = None
+    glance: float = 0.0
 
 
 class Runner(Protocol):

@@ -6,11 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import PhotoError
 from geotag.metadata import failure_of, read_header
-from geotag.records import Failure, FailureKind, Metadata, Photo, Reading
+from geotag.records import Failure, FailureKind, Metadata, Photo, Prediction, Reading
 from geotag.runners.base import Job
 from geotag.sources.base import Source
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from geotag.checkpoint import Checkpoint
     from geotag.engines.base import Engine
-    from geotag.loader import Decoded, Item
+    from geotag.loader import Decoded, Item, Loader
 
     Logits = Future[NDArray[np.float32]]
 
@@ -47,7 +48,10 @@ class LocalRunner:
             self._classifier = None
 
     def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
-        """One reading for each photo; those that need the network come in batches."""
+        """One reading for each photo; those that need the network come in batches.
+
+        May be called again: the network stays loaded until the runner is closed.
+        """
         for photo in self.source.ahead(photos):
             try:
                 header = read_header(self.source, photo)
@@ -70,20 +74,44 @@ class Classifier:
 
     A worker decodes a photo or runs the network on a batch, either on one core: whichever of the
     two is slower gets more of the workers, and they never wait for each other's threads.
+
+    Where the model knows what to make of thumbnails, a photo that has one is read only if the
+    network sees enough of a landmark there (a cascade: Viola and Jones, "Rapid Object Detection
+    using a Boosted Cascade of Simple Features", 2001).
     """
 
     def __init__(self, source: Source, job: Job) -> None:
         from geotag.checkpoint import load_checkpoint
-        from geotag.loader import Loader
+        from geotag.loader import Loader, ThumbnailLoader
 
         self.job = job
-        self._checkpoint = load_checkpoint(job.model)
-        spec = self._checkpoint.spec
+        checkpoint = load_checkpoint(job.model)
+        spec = checkpoint.spec
         self._pool = ThreadPoolExecutor(job.workers, "worker")
-        self._engine = self._pool.submit(self._build_engine)
-        self._loader = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
-        self._decoded: list[Decoded] = []
-        self._running: deque[tuple[list[Decoded], Logits]] = deque()
+        self._looks = Looks(
+            Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW),
+            checkpoint,
+            self._engine_for(checkpoint),
+        )
+        self._glances = None
+        if job.glance and spec.glance is not None:
+            size = spec.glance.input_size
+            small = checkpoint.at_size(size)
+            self._glances = Looks(
+                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW),
+                small,
+                self._engine_for(small),
+            )
+
+    def _engine_for(self, checkpoint: Checkpoint) -> Future[Engine]:
+        from geotag.engines import build_engine
+
+        def build() -> Engine:
+            engine = build_engine(checkpoint, self.job.engine_options, self.job.workers)
+            _log.info("engine: %s, %d pixels", engine.description, checkpoint.spec.input_size)
+            return engine
+
+        return self._pool.submit(build)
 
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
@@ -91,54 +119,91 @@ class Classifier:
 
     def submit(self, item: Item) -> Iterator[Reading]:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
-        for decoded in self._loader.submit(item):
-            yield from self._take(decoded)
+        if self._glances is not None and item.header.thumbnail is not None:
+            for seen in self._glances.submit(item):
+                yield from self._after_glance(seen)
+        else:
+            yield from map(_reading, self._looks.submit(item))
 
     def drain(self) -> Iterator[Reading]:
         """The readings of all photos that were submitted and have not come back."""
-        for decoded in self._loader.drain():
+        if self._glances is not None:
+            for seen in self._glances.drain():
+                yield from self._after_glance(seen)
+        yield from map(_reading, self._looks.drain())
+
+    def _after_glance(self, seen: Seen) -> Iterator[Reading]:
+        """A thumbnail that cannot be decoded says nothing about its photo."""
+        prediction, item = seen.prediction, seen.decoded.item
+        if prediction is not None and prediction.top[0].confidence < self.job.glance:
+            yield _reading(seen)._replace(glance=self.job.glance)
+        else:
+            yield from map(_reading, self._looks.submit(item))
+
+
+class Seen(NamedTuple):
+    """What the network saw in a picture; nothing where it could not be decoded."""
+
+    decoded: Decoded
+    prediction: Prediction | None = None
+
+
+class Looks:
+    """Shows pictures to one network in batches, in the order they were submitted."""
+
+    def __init__(self, loader: Loader, checkpoint: Checkpoint, engine: Future[Engine]) -> None:
+        self.loader = loader
+        self.spec = checkpoint.spec
+        self.engine = engine
+        self._decoded: list[Decoded] = []
+        self._running: deque[tuple[list[Decoded], Logits]] = deque()
+
+    def submit(self, item: Item) -> Iterator[Seen]:
+        """Begin to look at a picture; what was seen in earlier ones comes back."""
+        for decoded in self.loader.submit(item):
+            yield from self._take(decoded)
+
+    def drain(self) -> Iterator[Seen]:
+        """What is seen in all pictures that were submitted and have not come back."""
+        for decoded in self.loader.drain():
             yield from self._take(decoded)
         if self._decoded:
-            self._start()
+            self._start(self.engine.result())
         while self._running:
             yield from self._finish()
 
-    def _take(self, decoded: Decoded) -> Iterator[Reading]:
+    def _take(self, decoded: Decoded) -> Iterator[Seen]:
         if decoded.pixels is None:
-            failure = decoded.failure or Failure(FailureKind.PERMANENT, "cannot be decoded")
-            yield Reading(decoded.item.photo, decoded.item.header.metadata, failure=failure)
+            yield Seen(decoded)
             return
-        engine = self._engine.result()
-        self._loader.window = max(_WINDOW, 2 * engine.batch_size)
+        engine = self.engine.result()
+        self.loader.window = max(_WINDOW, 2 * engine.batch_size)
         self._decoded.append(decoded)
         if len(self._decoded) == engine.batch_size:
-            self._start()
+            self._start(engine)
         while len(self._running) > engine.lanes:
             yield from self._finish()
 
-    def _build_engine(self) -> Engine:
-        from geotag.engines import build_engine
-
-        engine = build_engine(self._checkpoint, self.job.engine_options, self.job.workers)
-        _log.info("engine: %s", engine.description)
-        return engine
-
-    def _start(self) -> None:
-        """Hand the decoded photos to the network."""
+    def _start(self, engine: Engine) -> None:
+        """Hand the decoded pictures to the network."""
         import numpy as np
 
         pixels = np.stack([d.pixels for d in self._decoded if d.pixels is not None])
-        logits = self._pool.submit(self._engine.result().predict, pixels)
-        self._running.append((self._decoded, logits))
+        self._running.append((self._decoded, self.loader.pool.submit(engine.predict, pixels)))
         self._decoded = []
 
-    def _finish(self) -> Iterator[Reading]:
-        """The readings of the batch that was started first."""
+    def _finish(self) -> Iterator[Seen]:
+        """What was seen in the batch that was started first."""
         from geotag.decision import parse_scores
 
-        photos, logits = self._running.popleft()
-        spec = self._checkpoint.spec
+        pictures, logits = self._running.popleft()
+        spec = self.spec
         predictions = parse_scores(logits.result(), spec.categories, spec.temperature)
-        for decoded, prediction in zip(photos, predictions, strict=True):
-            photo, header = decoded.item
-            yield Reading(photo, header.metadata, prediction, None, decoded.content_key)
+        yield from map(Seen, pictures, predictions)
+
+
+def _reading(seen: Seen) -> Reading:
+    (photo, header), pixels, failure, content_key = seen.decoded
+    if pixels is None:
+        failure = failure or Failure(FailureKind.PERMANENT, "cannot be decoded")
+    return Reading(photo, header.metadata, seen.prediction, failure, content_key)
