@@ -17,8 +17,10 @@ BYTE, ASCII, LONG, RATIONAL, UNDEFINED = 1, 2, 4, 5, 7
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 MAKER_NOTE = 0x927C
+SUB_IFDS = 0x014A
 _THUMBNAIL = ((0x0201, 0x0202), (0x0111, 0x0117))
 _ENTRY_LIMIT = 1000
+_SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
 
 # A directory's name and a tag's number.
 Tag = tuple[str, int]
@@ -101,6 +103,8 @@ def parse_tiff(block: bytes) -> Tiff:
         entry = tiff.get(tag)
         if entry is not None:
             directories[name] = _directory(tiff, _pointer(tiff, entry))
+    if any(at > len(block) - _SMALLEST_DIRECTORY for at in tiff.longs(("ifd0", SUB_IFDS))):
+        raise TiffError("a pointer to a directory is malformed")
     after = _number(order, directories["ifd0"].tail)
     if after:
         directories["ifd1"] = _directory(tiff, after)

@@ -97,6 +97,8 @@ def spoiled(change: str) -> bytes:
     elif change == "loop":
         at = bytes(block).index(struct.pack("<HHI", 0x8769, 4, 1))
         block[at + 8 : at + 12] = struct.pack("<I", ifd0)
+    elif change == "sub-directory outside":
+        block = bytearray(tiff_block(more={0x014A: (4, 1, struct.pack("<I", 10**6))}))
     elif change == "thumbnail outside":
         at = bytes(block).index(struct.pack("<HHI", 0x0202, 4, 1))
         block[at + 8 : at + 12] = struct.pack("<I", len(block))
@@ -112,6 +114,7 @@ def spoiled(change: str) -> bytes:
         "a tag twice",
         "loop",
         "thumbnail outside",
+        "sub-directory outside",
     ],
 )
 def test_damaged_blocks_are_refused(change: str) -> None:
