@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from geotag.catalog import open_catalog
@@ -33,7 +32,7 @@ def scan(
     names = tuple(os.fspath(text) for text in texts)
     if out is not None:
         scan_library(names, os.fspath(out), options)
-        return list(read_table(Path(out)))
+        return list(read_table(os.fspath(out)))
     with open_catalog(options.catalog) as catalog:
         running = Scan(names, catalog, options, Progress())
         running.read()

@@ -19,7 +19,7 @@ from geotag.database import SUFFIX
 from geotag.errors import CatalogError, LockedError
 from geotag.locks import LOCK_SUFFIX
 from geotag.stores import store_of
-from geotag.stores.base import ChangedError, Store, StoreError
+from geotag.stores.base import ChangedError, Store, StoreError, download
 
 # A lease is renewed well before it ends; that of a dead holder is free when it has ended.
 LEASE_SECONDS = 300.0
@@ -43,16 +43,7 @@ class RemoteCatalog:
 
     def _fetch(self) -> str | None:
         with _reported(self.uri, "fetched"):
-            present = self._store.stat(self.uri)
-            if present is None:
-                return None
-            with self.path.open("wb") as file:
-                at = 0
-                while at < present.size:
-                    part = self._store.get(self.uri, at, 2**24, present.version)
-                    file.write(part.data)
-                    at += len(part.data)
-            return present.version
+            return download(self._store, self.uri, self.path)
 
     @property
     def due(self) -> bool:

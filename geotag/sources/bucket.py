@@ -161,7 +161,9 @@ class BucketSource:
             return b""
         return self._get(photo.uri, start, length, _etag(photo), photo.size)
 
-    def _get(self, uri: str, start: int, length: int, version: str, size: int = UNKNOWN_SIZE) -> bytes:
+    def _get(
+        self, uri: str, start: int, length: int, version: str, size: int = UNKNOWN_SIZE
+    ) -> bytes:
         try:
             data, total = self.store.get(uri, start, length, version)
         except StoreError as error:

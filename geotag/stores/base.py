@@ -20,6 +20,7 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 CONNECTIONS = 64
 UNKNOWN_SIZE = -1
+_DOWNLOAD = 2**24
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -95,6 +96,20 @@ class Store(Protocol):
     def delete(self, uri: str) -> None:
         """Remove an object, if there is one."""
         ...
+
+
+def download(store: Store, uri: str, path: Path) -> str | None:
+    """Write an object to a file, all of one version; returns that, or None when there is none."""
+    present = store.stat(uri)
+    if present is None:
+        return None
+    with path.open("wb") as file:
+        at = 0
+        while at < present.size:
+            part = store.get(uri, at, _DOWNLOAD, present.version)
+            file.write(part.data)
+            at += len(part.data)
+    return present.version
 
 
 def retried(request: Callable[[], _Result]) -> _Result:

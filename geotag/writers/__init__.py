@@ -13,7 +13,7 @@ from geotag.atomic import atomic_file
 from geotag.errors import TableError, UsageError
 from geotag.records import Outcome
 from geotag.stores import is_remote, store_of
-from geotag.stores.base import StoreError
+from geotag.stores.base import StoreError, download
 from geotag.writers.base import TableFormat, parse_row
 from geotag.writers.csv import CsvFormat
 from geotag.writers.jsonl import JsonlFormat
@@ -89,7 +89,21 @@ def table_state(path: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
 
 
-def read_table(path: Path) -> Iterator[Outcome]:
+def read_table(path: str | Path) -> Iterator[Outcome]:
     """The rows of a table that geotag wrote, also one edited by hand. Raises TableError."""
+    if is_remote(str(path)):
+        yield from _read_remote(str(path))
+        return
+    path = Path(path)
     for number, cells in enumerate(table_format(str(path)).read(path), 1):
         yield parse_row(cells, f"{path}, row {number}")
+
+
+def _read_remote(uri: str) -> Iterator[Outcome]:
+    with TemporaryDirectory(prefix="geotag-") as folder:
+        local = Path(folder) / uri.rpartition("/")[2]
+        try:
+            download(store_of(uri), uri, local)
+        except StoreError as error:
+            raise TableError(f"{uri}: cannot be read ({error})") from error
+        yield from read_table(local)

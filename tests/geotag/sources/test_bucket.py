@@ -6,20 +6,22 @@ import json
 import random
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import geotag
 from geotag.catalog import Need, open_catalog
 from geotag.cli import main
-from geotag.errors import LockedError, SourceError, UsageError
+from geotag.errors import LockedError, MissingDependencyError, SourceError, UsageError
 from geotag.pipeline import ScanOptions, scan_library
 from geotag.records import Outcome, Photo, Status
 from geotag.remote_catalog import Lease
 from geotag.sources import Library
 from geotag.sources.base import Filters
-from geotag.stores import has_credentials, store_of
+from geotag.stores import has_credentials, open_store, store_of
 from geotag.summary import Summary
 from geotag.writers import read_table
 from tests.conftest import gps_ifd, jpeg_bytes, picture
@@ -99,9 +101,7 @@ def test_the_rows_of_a_bucket_are_those_of_a_folder(
     picture("taj_mahal", (400, 300)).save(bucket / "large.png")
     _, far = scan(tmp_path / "far.csv", model_path)
     scan_library([str(bucket)], str(tmp_path / "near.csv"), ScanOptions(model=model_path))
-    near = {
-        row.path.removeprefix(f"{bucket}/"): row for row in read_table(tmp_path / "near.csv")
-    }
+    near = {row.path.removeprefix(f"{bucket}/"): row for row in read_table(tmp_path / "near.csv")}
     assert {name: row._replace(path="") for name, row in far.items()} == {
         name: row._replace(path="") for name, row in near.items()
     }
@@ -176,6 +176,19 @@ def test_table_catalog_and_summary_in_the_bucket(
     assert sorted(file.name for file in (bucket / "out").iterdir()) == [
         "run.json", "tags.parquet", "tags.parquet.geotag"
     ]  # fmt: skip
+
+
+def test_from_python(bucket: Path, model_path: Path) -> None:
+    put(bucket, "gps.jpg", gps=True)
+    (row,) = geotag.scan("s3://photos", "s3://photos/out/tags.jsonl", model=model_path)
+    assert (row.path, row.status) == ("s3://photos/gps.jpg", Status.HAS_GPS)
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    open_store.cache_clear()
+    with pytest.raises(MissingDependencyError, match=r"geotag\[s3\]"):
+        Library(("s3://photos",), Filters())
 
 
 def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path, tmp_path: Path) -> None:
