@@ -18,6 +18,7 @@ MAP_DATUM = "WGS-84"
 class Claim(NamedTuple):
     """The landmark that a photo shows, on what grounds, and whether to give it as the position.
 
+    `located` says whether anyone knows where it is: a model's own landmarks may be names alone.
     `position` is the user's wish for map pins (`--gps`): the camera is said to stand at the
     landmark, under geotag's own mark.
     """
@@ -30,6 +31,7 @@ class Claim(NamedTuple):
     threshold: float | None = None
     run_id: str = ""
     position: bool = False
+    located: bool = True
 
 
 class Change(NamedTuple):

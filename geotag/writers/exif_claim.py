@@ -93,7 +93,7 @@ def plan_exif(
     """
     order = tiff.order if tiff else ">"
     removed = _removals(tiff, claim, previous)
-    wanted = _wanted(tiff, claim, previous, others, measured) if claim else {}
+    wanted = _wanted(tiff, claim, previous, measured) if claim and claim.located else {}
     changes: dict[Tag, Value | None] = dict.fromkeys(removed)
     words = _keywords_wanted(tiff, claim, previous, others)
     if words != keywords(tiff):
@@ -151,7 +151,6 @@ def _wanted(
     tiff: Tiff | None,
     claim: Claim,
     previous: Previous | None,
-    others: tuple[str, ...],
     measured: bool,
 ) -> dict[Tag, Content]:
     landmark = claim.landmark

@@ -13,6 +13,7 @@ from geotag.writers.claim import Claim
 
 _TEXT_LIMIT = 200
 _SAME_DEGREES = 1e-6
+_RADIUS_M = 100.0
 
 
 class IntentError(PhotoError):
@@ -51,22 +52,28 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     """What to do for a row.
 
     A landmark that differs from what the scan found is the user's word; one that was cleared takes
-    back what geotag wrote before. Raises IntentError for a landmark that has no position.
+    back what geotag wrote before. Raises IntentError for a landmark that the user named and nobody
+    knows the position of.
     """
     name = unicodedata.normalize("NFC", row.landmark).strip()
     if not name:
         return _without_name(row)
-    _check_text(name, "landmark")
-    scanned = _scanned(row, landmarks)
-    chosen = _chosen(row, name, landmarks)
-    landmark = _with_position(row, name, chosen, scanned, landmarks)
+    for field, text in (("landmark", name), ("city", row.city), ("country", row.country)):
+        _check_text(text, field)
     is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
-    if is_found and scanned == landmark.name and (chosen is None or chosen == landmark):
-        _check_text(row.model, "model")
-        claim = Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
-    else:
-        claim = Claim(landmark, SOURCE_USER, confidence=1.0)
-    return Intent(claim)
+    is_scanned = is_found and _scanned(row, landmarks) == name
+    chosen = _chosen(row, name, landmarks, is_scanned)
+    if chosen is None:
+        return Intent(_of_unknown(row, name, is_scanned))
+    landmark = _moved(row, chosen, landmarks)
+    if is_scanned and chosen.name == name and landmark == chosen:
+        return Intent(_found(row, landmark))
+    return Intent(Claim(landmark, SOURCE_USER, confidence=1.0))
+
+
+def _found(row: Outcome, landmark: Category) -> Claim:
+    _check_text(row.model, "model")
+    return Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
 
 
 def _without_name(row: Outcome) -> Intent:
@@ -97,38 +104,49 @@ def _scanned(row: Outcome, landmarks: Landmarks) -> str:
     return category.name if category else ""
 
 
-def _chosen(row: Outcome, name: str, landmarks: Landmarks) -> Category | None:
-    """By number where that fits the name or is all that was changed, else by name."""
+def _chosen(row: Outcome, name: str, landmarks: Landmarks, is_scanned: bool) -> Category | None:
+    """By number where that fits the name or is all that was changed, else by name.
+
+    A number that the table does not have is that of a landmark of the model's own.
+    """
     numbered = landmarks.by_id(row.category_id)
     if numbered is not None and _fold(numbered.name) == _fold(name):
         return numbered
-    if row.top_k and row.category_id != row.top_k[0].category_id and numbered is not None:
-        is_untouched = _fold(name) == _fold(row.top_k[0].landmark)
-        if is_untouched:
-            return numbered
+    if is_scanned and row.category_id is not None:
+        is_renumbered = bool(row.top_k) and row.category_id != row.top_k[0].category_id
+        return numbered if is_renumbered else None
     return landmarks.by_name(name)
 
 
-def _with_position(
-    row: Outcome, name: str, chosen: Category | None, scanned: str, landmarks: Landmarks
-) -> Category:
-    """The landmark, where the user moved it; the row's position is the camera's when measured."""
+def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> Claim:
+    """A landmark of the user's, or one of the model's own, which may have no position."""
+    position = _position(row)
+    if position is None and not is_scanned:
+        raise IntentError(f"{name!r} is not in the landmark table: give its latitude and longitude")
+    latitude, longitude = position or (0.0, 0.0)
+    radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else _RADIUS_M
+    landmark = Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")
+    claim = _found(row, landmark) if is_scanned else Claim(landmark, SOURCE_USER, confidence=1.0)
+    return claim._replace(located=position is not None)
+
+
+def _position(row: Outcome) -> tuple[float, float] | None:
+    """Where the row says that the landmark is; a measured position is the camera's."""
     is_measured = row.status is Status.HAS_GPS or row.position_source == "measured"
-    latitude, longitude = row.latitude, row.longitude
-    if latitude is None or longitude is None or is_measured:
-        if chosen is None:
-            raise IntentError(
-                f"{name!r} is not in the landmark table: give its latitude and longitude"
-            )
+    if row.latitude is None or row.longitude is None or is_measured:
+        return None
+    _check_position(row.latitude, row.longitude)
+    return row.latitude, row.longitude
+
+
+def _moved(row: Outcome, chosen: Category, landmarks: Landmarks) -> Category:
+    """The landmark, at another place where the user gave it one."""
+    position = _position(row)
+    scanned = landmarks.by_name(_scanned(row, landmarks))
+    known = [chosen, landmarks.by_id(row.category_id), scanned]
+    if position is None or any(c is not None and _is_at(c, *position) for c in known):
         return chosen
-    _check_position(latitude, longitude)
-    if chosen is None:
-        return _from_row(row, name, latitude, longitude)
-    old = landmarks.by_name(scanned) if scanned else None
-    known = [chosen, landmarks.by_id(row.category_id), old]
-    if any(c is not None and _is_at(c, latitude, longitude) for c in known):
-        return chosen
-    return chosen._replace(latitude=latitude, longitude=longitude)
+    return chosen._replace(latitude=position[0], longitude=position[1])
 
 
 def _check_position(latitude: float, longitude: float) -> None:
@@ -141,11 +159,3 @@ def _is_at(category: Category, latitude: float, longitude: float) -> bool:
         abs(category.latitude - latitude) < _SAME_DEGREES
         and abs(category.longitude - longitude) < _SAME_DEGREES
     )
-
-
-def _from_row(row: Outcome, name: str, latitude: float, longitude: float) -> Category:
-    """A landmark of the user's, or of a model whose landmark table is not this one."""
-    _check_text(row.city, "city")
-    _check_text(row.country, "country")
-    radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else 100.0
-    return Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")

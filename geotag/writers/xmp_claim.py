@@ -166,7 +166,7 @@ def add_claim(
     _add_keywords(packet, claim, around)
     _add_shown(packet, claim)
     _add_places(packet, claim, around)
-    if positions:
+    if positions and claim.located:
         _add_positions(packet, claim, previous, measured)
     after = snapshot(packet)
     wrote = {name.removeprefix("XMP ") for name in after if after[name] != before.get(name)}
@@ -214,9 +214,10 @@ def _add_shown(packet: XmpPacket, claim: Claim) -> None:
         "Iptc4xmpExt:ProvinceState": landmark.region,
         "Iptc4xmpExt:CountryName": landmark.country,
         "Iptc4xmpExt:CountryCode": landmark.country_code,
-        "exif:GPSLatitude": format_coordinate(landmark.latitude, "NS"),
-        "exif:GPSLongitude": format_coordinate(landmark.longitude, "EW"),
     }
+    if claim.located:
+        fields["exif:GPSLatitude"] = format_coordinate(landmark.latitude, "NS")
+        fields["exif:GPSLongitude"] = format_coordinate(landmark.longitude, "EW")
     present = {name: text for name, text in fields.items() if text}
     packet.add_struct(_SHOWN, present, {"Iptc4xmpExt:LocationName": landmark.name})
 

@@ -499,3 +499,12 @@ def test_path_from_the_folder_one_is_in(
     assert write("a.jpg").files == (str(photo),)
     monkeypatch.chdir("/")
     assert revert_last(catalog)[0].action is Action.REVERTED
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_landmark_without_a_position_is_a_name_alone(folder: Path, write: Write, name: str) -> None:
+    photo = add(folder, name, made("plain.jpg") if name == "a.jpg" else save(picture(), "PNG"))
+    top = (TopCategory(999, "own_house", "Our house", 0.93),)
+    result = write(photo, landmark="Our house", category_id=999, top_k=top, position=True)
+    fields = {change.field for change in result.changes}
+    assert "XMP dc:subject" in fields and not [field for field in fields if "GPS" in field]

@@ -64,6 +64,26 @@ def test_model_whose_table_is_another_is_believed() -> None:
     assert claim_of(row)[1] == "inferred"  # type: ignore[index]
 
 
+def test_landmark_of_the_models_own_may_have_no_position() -> None:
+    row = SCANNED._replace(
+        landmark="Our house", category_id=99, latitude=None, longitude=None, radius_m=None,
+        city="", country="", top_k=(TopCategory(99, "own_house", "Our house", 0.93),),
+    )  # fmt: skip
+    claim = read_intent(row, LANDMARKS).claim
+    assert claim is not None and not claim.located
+    assert (claim.landmark.name, claim.source, claim.confidence) == ("Our house", "inferred", 0.93)
+
+
+def test_landmark_of_the_models_own_may_bear_a_known_name() -> None:
+    row = SCANNED._replace(
+        category_id=99, latitude=36.1, longitude=-115.2,
+        top_k=(TopCategory(99, "own_tower", EIFFEL.name, 0.93),),
+    )  # fmt: skip
+    claim = read_intent(row, LANDMARKS).claim
+    assert claim is not None and claim.source == "inferred"
+    assert (claim.landmark.latitude, claim.landmark.longitude) == (36.1, -115.2)
+
+
 def test_table_without_the_list_of_scores_is_enough() -> None:
     assert claim_of(SCANNED._replace(top_k=()))[1] == "inferred"  # type: ignore[index]
     changed = SCANNED._replace(top_k=(), landmark=RIO.name)
