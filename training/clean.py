@@ -21,16 +21,17 @@ from PIL import Image
 from torch import nn
 
 from geotag.atomic import atomic_file
-from geotag.checkpoint import load_checkpoint
+from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.engines.embedding import Embedder
-from geotag.errors import DataError, MissingDependencyError
+from geotag.errors import DataError, MissingDependencyError, PhotoError
 from training import commands, plots
 from training.data import SPLITS, Dataset, Sample
-from training.inference import Pixels, read_good
+from training.inference import Pixels, read_all
 
 FOLDS = 5
 _COMPONENTS = 256
 _SMALL = 64  # pixels, the side of what the auto-encoder sees
+_CHUNK = 256
 _HASH_BITS = 2
 _LEVELS = 12  # mean difference of colours, of 255, that copies may have
 _NO_LANDMARK = "(no landmark)"
@@ -123,6 +124,46 @@ def find_duplicates(
     return sorted(found)
 
 
+class Looks(NamedTuple):
+    """What the photos look like: the readable samples, their embeddings (N, D), hashes (N,),
+    colours (N, C) and small pictures (N, 64, 64, 3), and why others could not be read."""
+
+    samples: list[Sample]
+    embeddings: NDArray[np.float64]
+    hashes: NDArray[np.uint64]
+    colours: NDArray[np.float64]
+    small: Pixels
+    failed: dict[str, str]
+
+
+def look(dataset: Dataset, samples: Sequence[Sample], checkpoint: Checkpoint) -> Looks:
+    """Read the photos, a few at a time in memory. Raises DataError when none can be read."""
+    embedder, spec = Embedder(checkpoint), checkpoint.spec
+    good: list[Sample] = []
+    failed: dict[str, str] = {}
+    parts: list[tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64], Pixels]] = []
+    for start in range(0, len(samples), _CHUNK):
+        chunk = samples[start : start + _CHUNK]
+        pixels = []
+        for sample, picture in read_all(dataset, chunk, spec.input_size, spec.fit):
+            if isinstance(picture, PhotoError):
+                failed[sample.path] = str(picture)
+            else:
+                good.append(sample)
+                pixels.append(picture)
+        if pixels:
+            read = np.stack(pixels)
+            colours = thumbnails(read, 4).reshape(len(read), -1).astype(np.float64)
+            small = thumbnails(read, _SMALL)
+            parts.append((embedder.embed(read), difference_hash(read), colours, small))
+    if not good:
+        raise DataError(f"{dataset.root}: none of the photos can be read")
+    embeddings, hashes, all_colours, all_small = (
+        np.concatenate([part[at] for part in parts]) for at in range(4)
+    )
+    return Looks(good, embeddings, hashes, all_colours, all_small, failed)
+
+
 class AutoEncoder(nn.Module):
     """A convolutional auto-encoder of 64 x 64 pictures (Masci et al., ICANN 2011)."""
 
@@ -175,10 +216,6 @@ def find_outliers(errors: NDArray[np.float64], deviations: float) -> list[Suspec
     heights = (errors - middle) / spread
     worst = [int(at) for at in np.argsort(-heights, kind="stable") if heights[at] > deviations]
     return [Suspect(at, f"outlier: {heights[at]:.1f} deviations off") for at in worst]
-
-
-def _colours(pixels: Pixels) -> NDArray[np.float64]:
-    return thumbnails(pixels, 4).reshape(len(pixels), -1).astype(np.float64)
 
 
 def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
@@ -240,18 +277,13 @@ def main(
     mislabelled.png, duplicates.png, outliers.png. Look at them before you use the list.
     """
     dataset = commands.read_data(data, exclude, scheme, by, seed)
-    checkpoint = load_checkpoint(model)
-    spec = checkpoint.spec
-    samples, pixels, failed = read_good(
-        dataset, _select(dataset, limit, seed), spec.input_size, spec.fit
-    )
-    small = thumbnails(pixels, _SMALL)
+    looks = look(dataset, _select(dataset, limit, seed), load_checkpoint(model))
+    samples, small, failed = looks.samples, looks.small, looks.failed
+    errors = reconstruction_errors(small, epochs, seed) if epochs else np.zeros(len(small))
     found = {
-        "mislabelled": find_mislabelled(samples, Embedder(checkpoint).embed(pixels), seed),
-        "duplicates": find_duplicates(samples, difference_hash(pixels), _colours(pixels)),
-        "outliers": find_outliers(reconstruction_errors(small, epochs, seed), deviations)
-        if epochs
-        else [],
+        "mislabelled": find_mislabelled(samples, looks.embeddings, seed),
+        "duplicates": find_duplicates(samples, looks.hashes, looks.colours),
+        "outliers": find_outliers(errors, deviations),
     }
     reasons = {path: f"unreadable: {reason}" for path, reason in failed.items()}
     for name, suspects in reversed(found.items()):

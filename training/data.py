@@ -266,7 +266,7 @@ def _deal(
     for sample in sorted(samples):
         units.setdefault(sample.path if by == "file" else sample.group, []).append(sample)
     counts: dict[str, Counter[str]] = {}
-    splits = {}
+    splits: dict[str, str] = {}
     for _, unit in sorted(units.items(), key=lambda item: _shuffled(item[0], seed)):
         count = counts.setdefault(unit[0].label, Counter())
         total = sum(count.values()) + len(unit)
