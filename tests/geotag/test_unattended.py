@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
     return int(caught.value.code or 0)
 
 
-def drive(library: Path, table: Path, model: Path, last: int) -> int | None:
+def drive(library: Path, table: Path | str, model: Path, last: int) -> int | None:
     """The number of steps of a scan that came to its end, None for one that was killed."""
     command = [sys.executable, DRIVER, library, table, model, str(last)]
     repository = Path(__file__).parents[2]
@@ -99,6 +99,24 @@ def test_killed_again_and_again_it_comes_to_its_end(
         assert kills < 40
     assert kills > 0
     assert table.read_bytes() == whole.read_bytes()
+
+
+def test_killed_with_table_and_catalog_in_a_bucket(
+    library: Path, tmp_path: Path, model_path: Path, bucket: Path
+) -> None:
+    whole = tmp_path / "whole.csv"
+    drive(library, whole, model_path, 0)
+    out, table = "s3://photos/tags.csv", bucket / "tags.csv"
+    steps = drive(library, out, model_path, 0)
+    assert steps is not None
+    assert table.read_bytes() == whole.read_bytes()
+    for last in random.Random(2).sample(range(10, steps), 4):
+        for file in bucket.iterdir():
+            file.unlink()
+        assert drive(library, out, model_path, last) is None
+        assert drive(library, out, model_path, 0) is not None
+        assert table.read_bytes() == whole.read_bytes(), f"killed at step {last}"
+        assert sorted(os.listdir(bucket)) == ["tags.csv", "tags.csv.geotag"]
 
 
 def test_another_run_ends_with_75_and_changes_nothing(
