@@ -9,21 +9,27 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from geotag.checkpoint import read_header
 from geotag.cli.logs import FORMATS, start_logging
 from geotag.cli.options import MODEL, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
-from geotag.errors import GeotagError, LockedError, StoppedError
-from geotag.pipeline import Progress, ScanOptions, catalog_path, scan_library
+from geotag.errors import GeotagError, LockedError, StoppedError, UsageError
+from geotag.pipeline import Progress, ScanOptions, build_decider, catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
+from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
 from geotag.writers import STDOUT, write_text
+
+if TYPE_CHECKING:
+    from geotag.writeback import WriteOptions
 
 _log = logging.getLogger(__name__)
 _FRACTION = click.FloatRange(0, 1)
@@ -88,6 +94,9 @@ SOME_FAILED = 3
     help="Who reads and classifies: this machine, or a Ray cluster.",
 )
 @click.option("--address", help="Ray cluster to use, such as auto [default: one on this machine].")
+@click.option("--write", "write_too", is_flag=True, help="Then write the tags into the photos.")
+@click.option("--gps", is_flag=True, help="With --write: landmarks' positions as the photos' own.")
+@click.option("--sidecar", is_flag=True, help="With --write: XMP sidecars alone.")
 @click.option("--summary", "summary_path", metavar="FILE", help="Write a summary of the run: JSON.")
 @click.option(
     "--log-format",
@@ -114,6 +123,7 @@ def scan(
     on after an interruption or to take in new photos.
     """
     start_logging(verbose, quiet, log_format)
+    writing = _writing(settings, out)
     options = _scan_options(settings)
     as_json = log_format == "json"
     with _stop_on_signals() as stop, _reported(summary_path, out) as report:
@@ -121,6 +131,8 @@ def scan(
         summary = scan_library(sources, out, options, progress)
         progress.close()
         code = _exit_code(summary, stop)
+        if writing is not None and stop.signal is None:
+            code = _write(out, options, writing, quiet or as_json, stop) or code
         report.summary, report.exit_code = summary, code
     if as_json:
         fields = json.loads(format_summary_json(summary, table=out, exit_code=code))
@@ -137,6 +149,30 @@ def _scan_options(settings: dict[str, Any]) -> ScanOptions:
     names = EngineOptions._fields
     engine = EngineOptions(**{name: settings.pop(name) for name in names})
     return ScanOptions(filters=filters, engine_options=engine, **settings)
+
+
+def _writing(settings: dict[str, Any], out: str) -> WriteOptions | None:
+    """What `--write` asks for. Raises UsageError for what cannot be written back."""
+    wanted, gps, sidecar = (settings.pop(name) for name in ("write_too", "gps", "sidecar"))
+    if not wanted:
+        if gps or sidecar:
+            raise UsageError("--gps and --sidecar say how to write: give --write as well")
+        return None
+    if out == STDOUT or is_remote(out) or is_remote(str(settings["catalog"] or "")):
+        raise UsageError("--write needs the table and the catalog in files of this machine")
+    from geotag.writeback import WriteOptions  # only now: a scan alone starts faster
+
+    return WriteOptions(position=gps, sidecar=sidecar)
+
+
+def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, stop: _Stop) -> int:
+    from geotag.cli.write import write_tags
+
+    header = read_header(options.model)
+    threshold = build_decider(header, options).threshold
+    writing = writing._replace(model_sha256=header.sha256, threshold=threshold)
+    catalog = Path(catalog_path(out, options) or "")
+    return write_tags(Path(out), catalog, writing, quiet, lambda: stop.signal is not None)
 
 
 def _exit_code(summary: Summary, stop: _Stop) -> int:

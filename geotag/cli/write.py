@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,17 @@ def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings:
     return write_tags(table, catalog, WriteOptions(position=gps, **settings), quiet)
 
 
-def write_tags(table: Path, catalog: Path | None, options: WriteOptions, quiet: bool) -> int:
-    """Write a table's tags and report; returns the exit code."""
+def write_tags(
+    table: Path,
+    catalog: Path | None,
+    options: WriteOptions,
+    quiet: bool,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> int:
+    """Write a table's tags and report; returns the exit code.
+
+    Between two photos it may be asked to stop.
+    """
     rows = tuple(read_table(table))
     if options.dry_run:
         return _report(_shown(write_back(rows, None, options, new_run_id())), quiet, dry_run=True)
@@ -66,7 +76,8 @@ def write_tags(table: Path, catalog: Path | None, options: WriteOptions, quiet: 
         title = f"write {format_path(str(table.absolute()))}" + (
             " --gps" if options.position else ""
         )
-        results = write_run(_with_bar(rows, quiet), opened, options, title)
+        going_on = takewhile(lambda row: not stop_requested(), _with_bar(rows, quiet))
+        results = write_run(going_on, opened, options, title)
         return _report(results, quiet)
 
 

@@ -12,6 +12,9 @@ from geotag.cli import cli
 from geotag.errors import UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.writers import write_table
+from geotag.writers.embedded import parse_layout
+from geotag.writers.xmp import parse_packet
+from tests.conftest import WritePhoto
 from tests.geotag.writers.kinds import made
 from tests.geotag.writers.samples import picture, save
 
@@ -129,3 +132,31 @@ def test_runs_of_a_catalog_that_is_named(table: Path, tmp_path: Path) -> None:
 
 def test_runs_without_any() -> None:
     assert "nothing was written yet" in run("runs").stderr
+
+
+def test_scan_writes_what_it_found_when_told_to(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    photo = write_photo("tower.jpg", "eiffel_tower")
+    before, table = photo.read_bytes(), tmp_path / "tags.csv"
+    scan = ("scan", photo.parent, "--out", table, "--model", model_path)
+    result = run(*scan, "--write", "--gps")
+    assert result.return_value == 0
+    assert "1 photo written" in result.stderr
+    packet = parse_packet(parse_layout(photo.read_bytes()).block("xmp") or b"")
+    assert packet.items("dc:subject") == ("Eiffel Tower",)
+    assert len(packet.text("geotag:ModelSHA256")) == 64
+    assert packet.text("geotag:Threshold") == "0.9000"
+    again = run(*scan, "--write", "--gps")
+    assert "1 known from before" in again.stderr
+    assert "0 photos written, 1 already up to date" in again.stderr
+    run("revert", "--last")
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--out", "-", "--write"), ("--out", "t.csv", "--gps"), ("--out", "t.csv", "--sidecar")],
+)
+def test_scan_says_when_it_cannot_write(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert isinstance(run("scan", tmp_path, *options).exception, UsageError)
