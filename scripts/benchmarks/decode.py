@@ -25,7 +25,7 @@ from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_library, pi
 from benchmarks.timing import paired, report
 from geotag.loader import decode
 from geotag.metadata import Header
-from geotag.records import Metadata
+from geotag.records import Fit, Metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,17 +34,17 @@ INPUT_SIZE = 240
 _HEADER = Header("jpeg", Metadata())
 
 
-def to_scale(path: Path) -> NDArray[np.uint8]:
-    """As geotag decodes."""
-    return decode(path.read_bytes(), _HEADER, INPUT_SIZE, "squash")
+def decode_file(path: Path, size: int = INPUT_SIZE, fit: Fit = "squash") -> NDArray[np.uint8]:
+    """As geotag decodes, to scale."""
+    return decode(path.read_bytes(), _HEADER, size, fit)
 
 
-def whole(path: Path) -> NDArray[np.uint8]:
+def whole(path: Path, size: int = INPUT_SIZE) -> NDArray[np.uint8]:
     """All pixels, then an antialiased resize."""
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         image.load()
-        size = (INPUT_SIZE, INPUT_SIZE)
-        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+        resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
 
 
 def simplejpeg_to_scale(path: Path) -> NDArray[np.uint8]:
@@ -62,6 +62,11 @@ def simplejpeg_to_scale(path: Path) -> NDArray[np.uint8]:
 def _all(pool: Executor, how: Callable[[Path], object], paths: list[Path]) -> None:
     for _ in pool.map(how, paths, chunksize=4):
         pass
+
+
+def _in_processes(cores: int, paths: list[Path]) -> None:
+    with ProcessPoolExecutor(cores) as processes:
+        _all(processes, decode_file, paths)
 
 
 @click.command("decode")
@@ -91,8 +96,8 @@ def command(
         paths = make_library(folder, count, Kind(size), pictures_in(pictures))
         with ThreadPoolExecutor(cores) as threads, ThreadPoolExecutor(1) as one:
             runs = {
-                "to scale, all cores": partial(_all, threads, to_scale, paths),
-                "to scale, one core": partial(_all, one, to_scale, paths),
+                "to scale, all cores": partial(_all, threads, decode_file, paths),
+                "to scale, one core": partial(_all, one, decode_file, paths),
                 "whole, one core": partial(_all, one, whole, paths),
             }
             with suppress(ImportError):
@@ -101,13 +106,11 @@ def command(
                 if peers:
                     how = simplejpeg_to_scale
                     runs["simplejpeg, all cores"] = partial(_all, threads, how, paths)
-            with ProcessPoolExecutor(cores) as processes:
-                if peers:
-                    runs["to scale, processes"] = partial(_all, processes, to_scale, paths)
-                    _all(processes, to_scale, paths[:8])
-                seconds = paired(runs, repeats)
+            if peers:
+                runs["to scale, processes"] = partial(_in_processes, cores, paths)
+            seconds = paired(runs, repeats)
         difference = max(
-            float(np.abs(to_scale(p).astype(int) - whole(p)).mean()) for p in paths[:16]
+            float(np.abs(decode_file(p).astype(int) - whole(p)).mean()) for p in paths[:16]
         )
         report(
             f"decoding {name}",

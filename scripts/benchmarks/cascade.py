@@ -1,0 +1,97 @@
+"""The cascade: photos a second, bytes read and tags lost, with and without it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import click
+
+from benchmarks.library import MEGAPIXELS_12, Kind, make_library, pictures_in
+from benchmarks.scan import command_line, scan_anew
+from benchmarks.timing import paired, report, run_quietly
+
+WITH, WITHOUT = "with the cascade", "without"
+
+
+def bytes_read() -> int:
+    """What this process and those it waited for have read (Linux: rchar of /proc/self/io)."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def scan_once(model: Path | None, folder: Path, *more: str) -> tuple[int, dict[str, str]]:
+    """Bytes that a scan reads, and the landmark or nothing for each photo."""
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch, "tags.csv")
+        before = bytes_read()
+        run_quietly(command_line(model, folder, table, *more))
+        taken = bytes_read() - before
+        with table.open(newline="") as file:
+            return taken, {row["path"]: row["landmark"] for row in csv.DictReader(file)}
+
+
+@click.command("cascade")
+@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
+@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
+@click.option("--count", default=400, show_default=True, help="Photos.")
+@click.option("--distinct", default=60, show_default=True, help="How many differ in their pixels.")
+@click.option("--repeats", default=3, show_default=True)
+@click.option("--landmarks", type=click.Path(path_type=Path), help="Pictures of landmarks: 5 %.")
+@click.option("--others", type=click.Path(path_type=Path), help="Pictures of anything else.")
+@click.option("--quick", is_flag=True, help="A quarter of the photos, one repeat.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+def command(
+    model: Path | None,
+    library: Path | None,
+    count: int,
+    distinct: int,
+    repeats: int,
+    landmarks: Path | None,
+    others: Path | None,
+    quick: bool,
+    out: Path | None,
+) -> None:
+    """12 megapixels with thumbnails, 5 % landmarks; without pictures all scenes are drawn."""
+    if quick:
+        count, repeats = count // 4, 1
+    library = library or Path(tempfile.gettempdir(), "geotag-benchmark")
+    few = count // 20 if landmarks else 0
+    folder = library / f"cascade-{count}{'-pictures' if landmarks else ''}"
+    for name, share, pictures, seed in (
+        ("landmarks", few, landmarks, 1),
+        ("others", count - few, others, 2),
+    ):
+        if share:
+            scenes = pictures_in(pictures, share)
+            make_library(folder / name, share, Kind(MEGAPIXELS_12), scenes, distinct, seed)
+    one = library / "cascade-one"
+    make_library(one, 1, Kind((640, 480)))
+    ground, _ = scan_once(model, one)
+    taken, tags = scan_once(model, folder)
+    taken_without, tags_without = scan_once(model, folder, "--no-cascade")
+    runs = {
+        WITH: partial(scan_anew, model, folder),
+        WITHOUT: partial(scan_anew, model, folder, "--no-cascade"),
+    }
+    timings = paired(runs, repeats)
+    tagged = {path for path, landmark in tags_without.items() if landmark}
+    lost = sum(tags[path] != tags_without[path] for path in tagged)
+    size = sum(path.stat().st_size for path in folder.rglob("*.jpg")) / count
+    notes: dict[str, object] = {
+        "bytes a photo": size,
+        "bytes read a photo, with": (taken - ground) / count,
+        "bytes read a photo, without": (taken_without - ground) / count,
+        "times fewer bytes": (taken_without - ground) / max(1, taken - ground),
+        "tags without the cascade": len(tagged),
+        "tags lost": lost,
+    }
+    report(f"cascade over {count} photos", timings, dict.fromkeys(runs, count), WITHOUT, out, notes)
+    click.echo(json.dumps(notes))
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    command(arguments)
