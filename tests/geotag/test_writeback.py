@@ -44,6 +44,12 @@ EXIF = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
 
 
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "photos"

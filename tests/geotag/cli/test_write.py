@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from tests.geotag.writers.kinds import made
 from tests.geotag.writers.samples import picture, save
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
+
+
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(autouse=True)
