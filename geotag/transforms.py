@@ -37,12 +37,14 @@ def preprocess(
     takes the central square first. Resizing comes before colour conversion and turning because
     both are then a few pixels' work; a square result makes that order exact.
     """
-    image.draft("RGB", _draft_size(image, input_size, fit))
+    drafted = image.draft("RGB", _draft_size(image, input_size, fit))
+    # The last rows and columns of a scaled JPEG may stand for less than a whole pixel.
+    _, (*_, width, height) = drafted or ("", (0, 0, *image.size))
     resizable = image if image.mode in ("RGB", "L", "CMYK", "YCbCr") else _to_rgb(image)
     resized = resizable.resize(
         (input_size, input_size),
         Image.Resampling.BILINEAR,
-        box=_central_part(image.size, _LONGEST[fit]),
+        box=_central_part((width, height), _LONGEST[fit]),
         reducing_gap=2.0,
     )
     turned = _UPRIGHT.get(orientation)
@@ -59,7 +61,7 @@ def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _central_part(size: tuple[int, int], longest: float) -> tuple[float, float, float, float]:
+def _central_part(size: tuple[float, float], longest: float) -> tuple[float, float, float, float]:
     """The central box in which no side is more than `longest` times the other."""
     side = longest * min(size)
     width, height = min(size[0], side), min(size[1], side)

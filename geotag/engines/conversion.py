@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".safetensors"
-_KEPT = 4
+_KEPT = 6
+# Tracing a network is not safe in two threads at once.
+_CONVERTING = threading.Lock()
 
 
 class Converted(NamedTuple):
@@ -47,7 +50,8 @@ def cached_conversion(
         _log.debug("%s: not taken from the cache (%s)", path, error)
         found = None
     if found is None:
-        found = convert(checkpoint)
+        with _CONVERTING:
+            found = convert(checkpoint)
         try:
             _save(path, key, found)
         except OSError as error:

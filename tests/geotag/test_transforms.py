@@ -78,14 +78,35 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
         assert (pixels[..., :1] == pixels).all()
 
 
-def test_a_scaled_decode_looks_like_a_full_one() -> None:
+def _jpeg_scene(size: tuple[int, int]) -> Image.Image:
+    """Soft shapes with a little noise, as photos have."""
     rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-    image = coarse.resize((1600, 1200), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)).astype(float)
+    noisy = np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=95)
-    drafted = preprocess(Image.open(file), SIZE).astype(int)
-    assert np.abs(drafted - preprocess(image, SIZE).astype(int)).mean() < 3
+    Image.fromarray(noisy).save(file, "JPEG", quality=95)
+    return Image.open(file)
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop"])
+@pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (800, 601), (259, 130), (300, 33)])
+def test_decoding_to_scale_agrees_with_decoding_whole(size: tuple[int, int], fit: str) -> None:
+    whole = _jpeg_scene(size).copy()  # a copy is decoded, and cannot be drafted any more
+    pairs = (preprocess(image, SIZE, fit).astype(int) for image in (_jpeg_scene(size), whole))
+    assert np.abs(np.subtract(*pairs)).mean() < 1.5
+
+
+def test_large_jpegs_are_decoded_to_scale() -> None:
+    image = _jpeg_scene((1600, 1200))
+    preprocess(image, SIZE)
+    assert image.size == (200, 150)
+
+
+def test_resizing_is_antialiased() -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(preprocess(Image.fromarray(stripes), SIZE).astype(int) - 127).max() <= 2
 
 
 def test_transparency_is_white() -> None:

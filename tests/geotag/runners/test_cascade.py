@@ -1,0 +1,149 @@
+"""The cascade: what a thumbnail rules out stays unread, everything else is read as ever."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import piexif
+import pytest
+
+from geotag.checkpoint import (
+    Glance,
+    ModelSpec,
+    Threshold,
+    format_spec,
+    load_checkpoint,
+    parse_spec,
+    save_checkpoint,
+)
+from geotag.pipeline import ScanOptions, scan_library
+from geotag.records import Status
+from geotag.sources.local import LocalSource
+from geotag.writers import read_table
+from tests.conftest import picture
+
+
+@pytest.fixture(scope="module")
+def glancing_model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkpoint = load_checkpoint(model_path)
+    thresholds = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
+    spec = checkpoint.spec._replace(glance=Glance(48, thresholds))
+    path = tmp_path_factory.mktemp("glance") / "glance.safetensors"
+    save_checkpoint(path, spec, checkpoint.tensors)
+    return path
+
+
+@pytest.fixture
+def read_wholly(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photos of which more than the header was read."""
+    names: list[str] = []
+    original = LocalSource.read
+
+    def read(self: LocalSource, uri: str) -> bytes:
+        names.append(Path(uri).name)
+        return original(self, uri)
+
+    monkeypatch.setattr(LocalSource, "read", read)
+    return names
+
+
+def _photo(path: Path, colour: str, thumbnail: str | None) -> None:
+    """A photo of one colour with a thumbnail of another, or none."""
+    photo, small = io.BytesIO(), io.BytesIO()
+    exif: dict[str, object] = {"0th": {piexif.ImageIFD.Make: "A camera"}}
+    if thumbnail is not None:
+        picture(thumbnail, size=(160, 120)).save(small, "JPEG")
+        exif |= {"1st": {piexif.ImageIFD.Compression: 6}, "thumbnail": small.getvalue()}
+    picture(colour, size=(400, 300)).save(photo, "JPEG", exif=piexif.dump(exif))
+    path.write_bytes(photo.getvalue())
+
+
+def _scan(folder: Path, model: Path, **options: object) -> dict[str, tuple[Status, str]]:
+    table = folder.parent / "tags.csv"
+    scan_library([str(folder)], str(table), ScanOptions(model=model, **options))  # type: ignore[arg-type]
+    return {Path(row.path).name: (row.status, row.landmark) for row in read_table(table)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    _photo(folder / "tower.jpg", "eiffel_tower", "eiffel_tower")
+    _photo(folder / "grey.jpg", "", "")
+    _photo(folder / "bare.jpg", "", None)
+    _photo(folder / "hidden.jpg", "eiffel_tower", "")
+    return folder
+
+
+def test_what_the_thumbnail_rules_out_stays_unread(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    rows = _scan(folder, glancing_model)
+    assert sorted(read_wholly) == ["bare.jpg", "tower.jpg"]
+    assert rows["tower.jpg"] == (Status.TAGGED, "Eiffel Tower")
+    assert rows["grey.jpg"][0] is rows["bare.jpg"][0] is Status.NO_LANDMARK
+    assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
+
+
+def test_without_the_cascade_all_are_read(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    rows = _scan(folder, glancing_model, cascade=False)
+    assert sorted(read_wholly) == ["bare.jpg", "grey.jpg", "hidden.jpg", "tower.jpg"]
+    assert rows["hidden.jpg"] == (Status.TAGGED, "Eiffel Tower")
+
+
+def test_a_model_without_a_glance_reads_all(
+    folder: Path, model_path: Path, read_wholly: list[str]
+) -> None:
+    _scan(folder, model_path)
+    assert len(read_wholly) == 4
+
+
+def test_a_second_scan_reads_nothing(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    first = _scan(folder, glancing_model)
+    read_wholly.clear()
+    assert _scan(folder, glancing_model) == first
+    assert read_wholly == []
+
+
+def test_turning_the_cascade_off_reads_what_was_only_glanced_at(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    _scan(folder, glancing_model)
+    read_wholly.clear()
+    rows = _scan(folder, glancing_model, cascade=False)
+    assert sorted(read_wholly) == ["grey.jpg", "hidden.jpg"]
+    assert rows["hidden.jpg"] == (Status.TAGGED, "Eiffel Tower")
+    read_wholly.clear()
+    assert _scan(folder, glancing_model) == rows
+    assert read_wholly == []
+
+
+def test_a_low_threshold_reads_all(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    _scan(folder, glancing_model, threshold=0.3)
+    assert len(read_wholly) == 4
+
+
+def _spec(**fields: object) -> ModelSpec:
+    thresholds = (Threshold(0.9, 0.4), Threshold(0.99, 0.8))
+    spec = ModelSpec(
+        "lenet", 32, "squash", (0.5,) * 3, (0.5,) * 3, ("eiffel_tower",), 1.0, thresholds, {}
+    )
+    return spec._replace(**fields)  # type: ignore[arg-type]
+
+
+def test_the_glance_follows_the_threshold_in_use() -> None:
+    spec = _spec(glance=Glance(48, (Threshold(0.9, 0.05), Threshold(0.99, 0.2))))
+    assert spec.glance_for(0.8) == 0.2
+    assert spec.glance_for(0.95) == 0.2
+    assert spec.glance_for(0.5) == 0.05
+    assert spec.glance_for(0.39) == 0.0
+    assert _spec().glance_for(0.8) == 0.0
+    assert parse_spec(format_spec(spec)) == spec
+    assert "glance" not in format_spec(_spec())
