@@ -221,7 +221,7 @@ def _canonical(document: object) -> str:
 
 
 def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
-    """Write a model file atomically; returns its SHA-256."""
+    """Write a model file atomically; returns its SHA-256. Raises CheckpointError if it cannot."""
     from safetensors.numpy import save
 
     text = format_spec(spec)
@@ -232,8 +232,11 @@ def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
     data = save(
         {name: _contiguous(tensors[name]) for name in sorted(tensors)}, {"geotag": document}
     )
-    with atomic_file(path) as file:
-        file.write(data)
+    try:
+        with atomic_file(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror or error})") from error
     return sha256
 
 

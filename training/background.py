@@ -29,7 +29,7 @@ def choose(dataset: Dataset, count: int, seed: int) -> list[Sample]:
         by_label.setdefault(sample.label, []).append(sample)
     negatives = by_label.pop("", [])
     chosen = _some(negatives, round(count * NEGATIVES), rng)
-    each = -(-(count - len(chosen)) // max(1, len(by_label)))
+    each = max(1, (count - len(chosen)) // max(1, len(by_label)))
     for label in sorted(by_label):
         chosen += _some(by_label[label], each, rng)
     return sorted(chosen)

@@ -171,3 +171,8 @@ def test_the_background_is_not_the_networks(tmp_path: Path) -> None:
     tensors = {**TENSORS, "background.embeddings": np.zeros((2, 3), np.int8)}
     save_checkpoint(tmp_path / "m.safetensors", SPEC, tensors)
     assert load_checkpoint(tmp_path / "m.safetensors").weights.keys() == {"weight"}
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none/m\.safetensors: cannot be written"):
+        save_checkpoint(tmp_path / "none/m.safetensors", SPEC, TENSORS)
