@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from geotag.catalog_queries import LISTED, PENDING, PERHAPS_MOVED
 from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row, seen_by
 from geotag.database import begin_anew, open_database
 from geotag.errors import CatalogError, DamagedCatalogError
@@ -34,30 +35,6 @@ _BATCH = 1000
 _BACK_OFF_SECONDS = 60
 _BACK_OFF_LIMIT = 20 * 3600
 
-# What this run's sources list; gone when the connection closes.
-_LISTED = """
-CREATE TEMP TABLE listed (
-    uri BLOB PRIMARY KEY, size INTEGER NOT NULL, version TEXT NOT NULL, sidecars TEXT
-) WITHOUT ROWID
-"""
-_STALE = """
-    photos.uri IS NULL OR photos.size != listed.size OR photos.version != listed.version
-"""
-_PENDING = f"""
-FROM listed LEFT JOIN photos USING (uri)
-WHERE ({_STALE}
-   OR (photos.failure_kind = 'transient' AND photos.retry_at <= :now)
-   OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
-       AND photos.model IS NOT :glanced AND (photos.latitude IS NULL OR :classify_all))
-   OR (:rescan AND photos.scan IS NOT :scan))
-"""
-# Photos not known by name of which one of the same size was classified.
-_PERHAPS_MOVED = f"""
-FROM listed LEFT JOIN photos USING (uri)
-WHERE ({_STALE}) AND EXISTS (
-    SELECT 1 FROM photos AS other INDEXED BY photos_by_content
-    WHERE other.size = listed.size AND other.content_key IS NOT NULL)
-"""
 _DECIDED_COLUMNS = "status, category, threshold, attempts, retry_at, scan"
 _PAGE = 1000
 
@@ -100,7 +77,7 @@ class Catalog:
         self._remote = remote
         self._closing = closing or ExitStack()
         self._now = time.time()
-        connection.execute(_LISTED)
+        connection.execute(LISTED)
         with _reported(), connection:
             self._scan = connection.execute(
                 "INSERT INTO scans (started) VALUES (?)", (self._now,)
@@ -129,7 +106,7 @@ class Catalog:
 
     def count_pending(self, need: Need) -> int:
         """How many listed photos must be read."""
-        return self._count(f"SELECT count(*) {_PENDING}", self._arguments(need))
+        return self._count(f"SELECT count(*) {PENDING}", self._arguments(need))
 
     def count_waiting(self) -> int:
         """How many listed photos failed for the time being and are not yet due again."""
@@ -142,11 +119,11 @@ class Catalog:
     def pending(self, need: Need) -> Iterator[Photo]:
         """The listed photos that are new, changed, failed for the time being or that another
         model looked at, in byte order. `record` may be called while this runs."""
-        return self._pages(_PENDING, self._arguments(need))
+        return self._pages(PENDING, self._arguments(need))
 
     def perhaps_moved(self) -> Iterator[Photo]:
         """New or changed photos as long as one that was classified, in byte order."""
-        return self._pages(_PERHAPS_MOVED, {})
+        return self._pages(PERHAPS_MOVED, {})
 
     def prediction_of(self, photo: Photo, content_key: str, model: str) -> Prediction | None:
         """What a model saw in a photo of the same content, under whatever name."""

@@ -239,6 +239,9 @@ class Scan:
                 header = read_photo_header(self.library, photo)
             except PhotoError as error:  # the runner meets it again, and reports it
                 _log.debug("%s: %s", photo.uri, error)
+                continue
+            if header.metadata.location is not None and not self.need.classify_all:
+                yield Reading(photo, header.metadata)
             else:
                 yield Reading(photo, header.metadata, prediction, None, key)
 
