@@ -36,7 +36,7 @@ class OpenVINOEngine:
         self.lanes = lanes
         self.description = f"OpenVINO {openvino.__version__.split('-')[0]} on cpu, {dtype}"
         size = checkpoint.spec.input_size
-        name = f"openvino {openvino.__version__}"
+        name = f"openvino {openvino.__version__} 2"
         converted = cached_conversion(checkpoint, name, _convert)
         model = core.read_model(converted.graph, converted.weights)
         model.reshape([self.batch_size, size, size, 3])
@@ -81,8 +81,11 @@ def _choose_dtype(name: str, capabilities: list[str]) -> str:
 
 
 def _convert(checkpoint: Checkpoint) -> Converted:
+    """By OpenVINO's PyTorch frontend itself: openvino.convert_model around it reports to Intel."""
     import openvino
     import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     from geotag.engines.pytorch import load_network
 
@@ -90,7 +93,13 @@ def _convert(checkpoint: Checkpoint) -> Converted:
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = openvino.convert_model(load_network(checkpoint), example_input=example)
+        decoder = TorchScriptPythonDecoder(load_network(checkpoint), example_input=example)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    pixels = model.inputs[0].get_node()
+    pixels.set_element_type(openvino.Type.u8)
+    pixels.set_partial_shape(openvino.PartialShape([-1, size, size, 3]))
+    model.validate_nodes_and_infer_types()
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "model.xml")
         openvino.save_model(model, graph, compress_to_fp16=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -164,3 +165,21 @@ def test_a_converted_model_runs_without_torch(model_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", code, str(model_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    code = (
+        "import sys, pathlib\n"
+        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.engines import build_engine\n"
+        "from geotag.engines.base import EngineOptions\n"
+        "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
+        "build_engine(checkpoint, EngineOptions('openvino', 'cpu'))"
+    )
+    places = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(model_path)]
+    subprocess.run(command, check=True, env={**os.environ, **places})
+    assert (tmp_path / "cache").exists()
+    # Where OpenVINO's telemetry keeps who one is before it reports.
+    assert not (tmp_path / "intel").exists()
