@@ -54,9 +54,8 @@ def fit_output(
     `examples` (N, D) are embeddings of views of the landmark, `photos` (N,) tells which views are
     of one photo; `background` (M, D) are embeddings of anything else. Against fixed outputs, the
     new one's probability is a logistic regression with their log-sum-exp as offset; it is
-    regularised by weight decay and solved by Newton's method on the Gram matrix. Its scale and
-    bias are then fitted on held-out scores (Platt, "Probabilistic outputs for support vector
-    machines", 1999), and lowered until at most one in a thousand of the background reaches
+    regularised by weight decay and solved by Newton's method. Its scale and bias are then fitted on held-out scores (Platt, "Probabilistic outputs for support vector
+    machines", 1999), and lowered until hardly one in a thousand of the background reaches
     `threshold`. Logits are in units of the calibrated softmax.
     """
     centre = background.mean(0)
@@ -190,5 +189,5 @@ def _calibrate(
     scale = max(float(solution[0] / spread), 1e-3)
     shift = float(solution[1]) - scale * float(middle)
     margins = np.sort((scale * scores + shift - data.offset)[~is_example])
-    allowed = int(_FALSE_ALARMS * len(margins))
+    allowed = 1 + int(_FALSE_ALARMS * len(margins))  # one may show the landmark unnoticed
     return scale, shift - max(0.0, float(margins[-1 - allowed]) - _logit(threshold) + 1e-3)

@@ -21,11 +21,16 @@ from training.inference import read_good
 NEGATIVES = 0.3  # the share of photos without a landmark
 
 
-def choose(dataset: Dataset, count: int, seed: int) -> list[Sample]:
-    """About `count` train photos: all classes alike, and the share of negatives."""
+def choose(dataset: Dataset, categories: Sequence[str], count: int, seed: int) -> list[Sample]:
+    """About `count` train photos: the model's categories alike, and the share of negatives.
+
+    Other landmarks have no place there: a user may want to add one of them.
+    """
     rng = np.random.default_rng(seed)
     by_label: dict[str, list[Sample]] = {}
     for sample in dataset.of("train"):
+        if sample.label not in (*categories, ""):
+            continue
         by_label.setdefault(sample.label, []).append(sample)
     negatives = by_label.pop("", [])
     chosen = _some(negatives, round(count * NEGATIVES), rng)
@@ -59,7 +64,9 @@ def main(
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
     dataset = load_dataset(data, exclude)
-    samples, pixels, _ = read_good(dataset, choose(dataset, count, seed), spec.input_size, spec.fit)
+    samples, pixels, _ = read_good(
+        dataset, choose(dataset, spec.categories, count, seed), spec.input_size, spec.fit
+    )
     tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
     save_checkpoint(out, spec, tensors)
     click.echo(f"{out}: {len(samples)} photos as background, {out.stat().st_size / 1e6:.1f} MB")

@@ -132,7 +132,7 @@ def main(
     train(Job(recipe, reduced, run, weights, out / "cache", World()))
     checkpoint = load_checkpoint(run.model)
     spec = checkpoint.spec
-    chosen = background.choose(reduced, 1024, seed)
+    chosen = background.choose(reduced, spec.categories, 1024, seed)
     _, pixels, _ = read_good(reduced, chosen, spec.input_size, spec.fit)
     tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
     checkpoint = Checkpoint(checkpoint.header, tensors)

@@ -32,10 +32,12 @@ def test_left_out_labels_are_random_but_fixed(big_set: Path) -> None:
 
 def test_the_background_is_chosen_evenly(big_set: Path) -> None:
     dataset = load_dataset(big_set)
-    chosen = background.choose(dataset, 40, seed=0)
+    chosen = background.choose(dataset, dataset.classes, 40, seed=0)
     assert all(sample.split == "train" for sample in chosen)
     counts = [sum(s.label == label for s in chosen) for label in (*dataset.classes, "")]
     assert counts == [9, 9, 9, 12]
+    chosen = background.choose(dataset, ["stonehenge"], 40, seed=0)
+    assert {sample.label for sample in chosen} == {"stonehenge", ""}
 
 
 def test_a_landmark_that_was_left_out_is_learned(
