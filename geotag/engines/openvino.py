@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 import warnings
@@ -66,6 +67,8 @@ class OpenVINOEngine:
 
 
 def _import_openvino() -> Any:
+    """OpenVINO without the package that reports each use of it to Intel."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError:
@@ -81,7 +84,7 @@ def _choose_dtype(name: str, capabilities: list[str]) -> str:
 
 
 def _convert(checkpoint: Checkpoint) -> Converted:
-    """By OpenVINO's PyTorch frontend itself: openvino.convert_model around it reports to Intel."""
+    """By OpenVINO's PyTorch frontend; openvino.convert_model only adds guesses to it."""
     import openvino
     import torch
     from openvino.frontend import FrontEndManager

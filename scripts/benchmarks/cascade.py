@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks.library import MEGAPIXELS_12, Kind, make_library, pictures_in
-from benchmarks.scan import command_line, scan_anew
+from benchmarks.scan import command_line
 from benchmarks.timing import paired, report, run_quietly
 
 WITH, WITHOUT = "with the cascade", "without"
@@ -69,14 +69,16 @@ def command(
             make_library(folder / name, share, Kind(MEGAPIXELS_12), scenes, distinct, seed)
     one = library / "cascade-one"
     make_library(one, 1, Kind((640, 480)))
+    scan_once(model, one)  # converts the model where that was not done before
     ground, _ = scan_once(model, one)
-    taken, tags = scan_once(model, folder)
-    taken_without, tags_without = scan_once(model, folder, "--no-cascade")
-    runs = {
-        WITH: partial(scan_anew, model, folder),
-        WITHOUT: partial(scan_anew, model, folder, "--no-cascade"),
-    }
+    results: dict[str, tuple[int, dict[str, str]]] = {}
+
+    def run(name: str, *more: str) -> None:
+        results[name] = scan_once(model, folder, *more)
+
+    runs = {WITH: partial(run, WITH), WITHOUT: partial(run, WITHOUT, "--no-cascade")}
     timings = paired(runs, repeats)
+    (taken, tags), (taken_without, tags_without) = results[WITH], results[WITHOUT]
     tagged = {path for path, landmark in tags_without.items() if landmark}
     lost = sum(tags[path] != tags_without[path] for path in tagged)
     size = sum(path.stat().st_size for path in folder.rglob("*.jpg")) / count
