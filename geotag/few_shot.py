@@ -54,9 +54,10 @@ def fit_output(
     `examples` (N, D) are embeddings of views of the landmark, `photos` (N,) tells which views are
     of one photo; `background` (M, D) are embeddings of anything else. Against fixed outputs, the
     new one's probability is a logistic regression with their log-sum-exp as offset; it is
-    regularised by weight decay and solved by Newton's method. Its scale and bias are then fitted on held-out scores (Platt, "Probabilistic outputs for support vector
-    machines", 1999), and lowered until hardly one in a thousand of the background reaches
-    `threshold`. Logits are in units of the calibrated softmax.
+    regularised by weight decay and solved by Newton's method. Its scale and bias are then fitted
+    on held-out scores (Platt, "Probabilistic outputs for support vector machines", 1999), and
+    lowered until hardly one in a thousand of the background reaches `threshold`. Logits are in
+    units of the calibrated softmax.
     """
     centre = background.mean(0)
     embeddings = np.concatenate([examples, background])
