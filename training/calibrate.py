@@ -21,6 +21,9 @@ from training.inference import probabilities, score
 
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
 MARGIN = 1.0  # standard errors that a threshold must hold by
+# The share of photos with a known landmark that the thresholds are for. Validation sets hold mostly
+# landmarks, people's libraries mostly other things, and a threshold must not rely on the former.
+LANDMARK_SHARE = 0.5
 _TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 161))
 
 
@@ -34,11 +37,13 @@ class Calibration(NamedTuple):
 def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Calibration:
     """From logits (N, K + 1) and labels (N,); whatever is no category has the label K.
 
-    The temperature has the least negative log-likelihood (Guo et al., 2017). A precision that the
-    photos do not bear out, by Wilson's lower bound, has no threshold.
+    The temperature has the least negative log-likelihood (Guo et al., 2017). For the thresholds,
+    photos without a known landmark count so often that landmarks are LANDMARK_SHARE of all. A
+    precision that the photos do not bear out, by Wilson's lower bound, has no threshold.
     """
     temperature = _fit_temperature(logits, labels)
-    scores = probabilities(logits, temperature)[:, :-1]
+    rows = _as_in_a_library(labels, logits.shape[1] - 1)
+    scores, labels = probabilities(logits[rows], temperature)[:, :-1], labels[rows]
     predicted = scores.argmax(axis=1)
     confidence, correct = scores.max(axis=1), predicted == labels
     found = (
@@ -47,6 +52,15 @@ def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Ca
     )
     thresholds = tuple(Threshold(p, point.confidence) for p, point in found if point is not None)
     return Calibration(temperature, _rising(thresholds))
+
+
+def _as_in_a_library(labels: NDArray[np.intp], background: int) -> NDArray[np.intp]:
+    """All rows, those of the background repeated until landmarks are no more than their share."""
+    others = np.flatnonzero(labels == background)
+    landmarks = len(labels) - len(others)
+    wanted = landmarks * (1 / LANDMARK_SHARE - 1)
+    times = max(1, round(wanted / len(others))) if len(others) else 1
+    return np.concatenate([np.arange(len(labels)), np.repeat(others, times - 1)])
 
 
 def _rising(thresholds: Sequence[Threshold]) -> tuple[Threshold, ...]:

@@ -35,10 +35,20 @@ def test_thresholds_hold_on_other_photos() -> None:
     assert [t.precision for t in fitted.thresholds][:3] == [0.9, 0.95, 0.98]
     confidences = [t.confidence for t in fitted.thresholds]
     assert confidences == sorted(confidences)
-    for precision, confidence in fitted.thresholds[:3]:
+    for precision, confidence in fitted.thresholds[:3]:  # more landmarks than in a library: surer
         tagged = scores.max(axis=1) >= confidence
         right = scores.argmax(axis=1)[tagged] == labels[tagged]
         assert right.mean() > precision - 0.01
+
+
+def test_thresholds_are_for_libraries_of_mostly_other_photos() -> None:
+    """Nine landmarks in ten photos or three, as many false alarms to a negative: one threshold."""
+    logits, labels = drawn(20000, 1.0)
+    negatives = np.flatnonzero(labels == 3)
+    few = np.concatenate([np.flatnonzero(labels != 3), negatives[: len(negatives) // 6]])
+    of_all, of_few = fit_calibration(logits, labels), fit_calibration(logits[few], labels[few])
+    for all_, few_ in zip(of_all.thresholds[:2], of_few.thresholds[:2], strict=True):
+        assert few_.confidence == pytest.approx(all_.confidence, abs=0.05)
 
 
 def test_few_photos_promise_no_high_precision() -> None:
