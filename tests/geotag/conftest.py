@@ -33,7 +33,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     rclone = _rclone()
     folder, port = tmp_path_factory.mktemp("s3"), _free_port()
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0s"]
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "1ms"]
     command += ["--auth-key", f"{KEY_ID},{SECRET}", "--config", str(folder / "none"), str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
