@@ -78,14 +78,14 @@ def _share(part: Sequence[Judged], whole: Sequence[Judged]) -> float:
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--split", help="Only the manifest's photos of this split.")
-@click.option("--folder", help="Only the manifest's photos below this folder.")
+@click.option("--folder", multiple=True, help="Only the manifest's photos below it; repeatable.")
 @click.option("--model", type=click.Path(dir_okay=False, path_type=Path), help="The scan's model.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def main(
     table: Path,
     manifest: Path,
     split: str | None,
-    folder: str | None,
+    folder: tuple[str, ...],
     model: Path | None,
     as_json: bool,
 ) -> None:
@@ -95,7 +95,7 @@ def main(
             entry
             for entry in csv.DictReader(file)
             if (split is None or entry["split"] == split)
-            and (folder is None or entry["file"].startswith(folder.rstrip("/") + "/"))
+            and (not folder or entry["file"].startswith(tuple(f"{f.rstrip('/')}/" for f in folder)))
         ]
     judged = judge(list(read_table(table)), entries)
     if not judged:
