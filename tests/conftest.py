@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import piexif
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from geotag.exif import degrees_to_rationals
+
+# A busy machine is no failure.
+settings.register_profile("geotag", deadline=None)
+settings.load_profile("geotag")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 COLOURS = {
