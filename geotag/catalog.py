@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -381,3 +381,19 @@ def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
         name = os.fsencode(uri)
         digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
         yield name, size, version, json.dumps(sidecars) if sidecars else None
+
+
+def decided_with(path: Path, model: str) -> tuple[str, float] | None:
+    """The SHA-256 and the threshold behind a table's tags by `model` (its name in the table).
+
+    None when there is no such catalog, or it does not tell for sure. Nothing is locked or written.
+    """
+    query = "SELECT DISTINCT model, threshold FROM photos WHERE status = 'tagged'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+            rows = reader.execute(query).fetchall()
+    except sqlite3.Error:
+        return None
+    found = {(str(sha), float(least)) for sha, least in rows if sha and least is not None}
+    fitting = [pair for pair in found if model.endswith(f"-{pair[0][:12]}")]
+    return fitting[0] if len(fitting) == 1 else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from geotag.catalog import open_catalog
+from geotag.catalog import decided_with, open_catalog
 from geotag.known_catalogs import remember_catalog
 from geotag.paths import format_path
 from geotag.pipeline import CATALOG_SUFFIX
@@ -68,9 +68,10 @@ def write_tags(
     Between two photos it may be asked to stop.
     """
     rows = tuple(read_table(table))
+    catalog = catalog or table.with_name(table.name + CATALOG_SUFFIX)
+    options = _with_decision(options, rows, catalog)
     if options.dry_run:
         return _report(_shown(write_back(rows, None, options, new_run_id())), quiet, dry_run=True)
-    catalog = catalog or table.with_name(table.name + CATALOG_SUFFIX)
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
         title = f"write {format_path(str(table.absolute()))}" + (
@@ -79,6 +80,15 @@ def write_tags(
         going_on = takewhile(lambda row: not stop_requested(), _with_bar(rows, quiet))
         results = write_run(going_on, opened, options, title)
         return _report(results, quiet)
+
+
+def _with_decision(options: WriteOptions, rows: tuple[Outcome, ...], catalog: Path) -> WriteOptions:
+    """With the model's SHA-256 and the threshold, where the catalog of the scan knows them."""
+    models = {row.model for row in rows if row.landmark and row.model}
+    known = decided_with(catalog, models.pop()) if len(models) == 1 else None
+    if options.model_sha256 or known is None:
+        return options
+    return options._replace(model_sha256=known[0], threshold=known[1])
 
 
 def _with_bar(rows: tuple[Outcome, ...], quiet: bool) -> Iterable[Outcome]:

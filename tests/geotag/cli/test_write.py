@@ -167,3 +167,16 @@ def test_scan_writes_what_it_found_when_told_to(
 )
 def test_scan_says_when_it_cannot_write(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert isinstance(run("scan", tmp_path, *options).exception, UsageError)
+
+
+def test_the_model_and_threshold_of_the_scan_are_named(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    write_photo("tower.jpg", "eiffel_tower")
+    table = tmp_path / "tags.csv"
+    run("scan", tmp_path / "photos", "--out", table, "--model", model_path, "--threshold", 0.75)
+    output = run("write", table, "--dry-run").output
+    assert re.search(r"\+ XMP geotag:ModelSHA256: [0-9a-f]{64}\n", output)
+    assert "+ XMP geotag:Threshold: 0.75\n" in output
+    os.unlink(f"{table}.geotag")
+    assert "ModelSHA256" not in run("write", table, "--dry-run").output
