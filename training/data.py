@@ -18,6 +18,7 @@ from geotag.errors import DataError
 SPLITS = ("train", "val", "test")
 SCHEMES: dict[str, tuple[int, int, int]] = {"60/20/20": (60, 20, 20), "80/20": (80, 20, 0)}
 MANIFEST = "manifest.csv"
+CELL_LENGTH = 100_000
 MANIFEST_BYTES = 256 * 2**20
 _COLUMNS = ("file", "label", "split")
 _EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
@@ -161,6 +162,7 @@ def _rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, s
         if path.stat().st_size > MANIFEST_BYTES:
             raise DataError(f"{path}: larger than {MANIFEST_BYTES >> 20} MiB, not read")
         with path.open(encoding="utf-8-sig", newline="") as file:
+            csv.field_size_limit(CELL_LENGTH)
             reader = csv.DictReader(file)
             if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
                 raise DataError(f"{path}: no column {', '.join(missing)}")
