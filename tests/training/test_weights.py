@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -9,14 +10,13 @@ import struct
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from geotag.errors import DataError
-from geotag.networks import EfficientNetLite, PPLCNetV2, SameConv2d
+from geotag.networks import EfficientNetLite, SameConv2d
 from training.depthwise import accelerate
 from training.weights import PACKAGES, load_matching, load_pretrained
 
@@ -139,28 +139,28 @@ def test_only_what_fits_is_loaded() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build", [EfficientNetLite, PPLCNetV2])
-def test_fast_depthwise_convolutions_agree(build: type[nn.Module]) -> None:
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("same", [True, False])
+def test_fast_depthwise_convolutions_agree(kernel: int, stride: int, same: bool) -> None:
+    """One layer: through a whole network without batch norms bfloat16 alone tells nothing."""
     torch.manual_seed(0)
-    plain, fast = build(), build()
-    for module in plain.modules():
-        if isinstance(module, nn.Conv2d):  # or gradients vanish below what bfloat16 can tell apart
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    fast.load_state_dict(plain.state_dict())
-    if not accelerate(fast):
+    layer, rectifier = (SameConv2d, nn.ReLU6()) if same else (nn.Conv2d, nn.ReLU())
+    padding = 0 if same else kernel // 2
+    plain = nn.Sequential(layer(64, 64, kernel, stride, padding, groups=64), rectifier)
+    fast = copy.deepcopy(plain)
+    if not accelerate(nn.Sequential(fast)):
         pytest.skip("no compiler, or no processor with bfloat16")
     assert fast.state_dict().keys() == plain.state_dict().keys()
-    pictures = torch.randn(2, 3, 75, 64)
-    gradients = []
+    pictures = torch.randn(2, 64, 19, 16).contiguous(memory_format=torch.channels_last)
+    found = []
     for network, half in ((plain, False), (fast, True)):
+        inputs = pictures.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            embedding = network(pictures)
-        embedding.float().square().sum().backward()
-        gradients.append({k: v.grad.flatten() for k, v in network.named_parameters()})
-    for name in ("blocks.1.depthwise.0.weight", "blocks.1.depthwise.0.bias", "stem.0.weight"):
-        pair = [g.get(name, g.get(name.replace("blocks.1", "blocks.1.0"))) for g in gradients]
-        assert torch.cosine_similarity(*pair, dim=0) > 0.9, name
-    with torch.inference_mode():
-        error = (fast.eval()(pictures) - plain.eval()(pictures)).norm() / plain(pictures).norm()
-    assert error < 0.05
-    assert np.isfinite(float(error))
+            outputs = network(inputs).float()
+        outputs.square().sum().backward()
+        found.append([outputs, inputs.grad, *(p.grad for p in network.parameters())])
+    for expected, actual in zip(*found, strict=True):
+        assert expected is not None
+        assert actual is not None
+        assert (actual - expected).norm() < 0.02 * expected.norm()
