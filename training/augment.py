@@ -14,6 +14,7 @@ Pixels = NDArray[np.uint8]
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.BOX)
 _LEAST_SIDE = 40
 _JPEG_QUALITY = (30, 95)
+_SMALL_SIDE = (80, 112)
 _ERASED_SIDE = (0.15, 0.45)
 
 
@@ -56,6 +57,17 @@ def augment(pixels: Pixels, size: int, policy: Augmentation, rng: np.random.Gene
     if rng.random() < policy.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return _erase(_tint(np.asarray(image), policy, rng), policy, rng)
+
+
+def degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """The same picture with the detail of about a hundred pixels, as small photos are found."""
+    size, side = len(pixels), int(rng.uniform(*_SMALL_SIDE))
+    way = Image.Resampling.NEAREST if rng.random() < 0.6 else Image.Resampling.BOX
+    file = io.BytesIO()
+    small = Image.fromarray(pixels).resize((side, side), way)
+    small.save(file, "JPEG", quality=int(rng.uniform(75, 95)))
+    large = Image.open(file).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(large)
 
 
 def _rotate(pixels: Pixels, policy: Augmentation, rng: np.random.Generator) -> Image.Image:

@@ -24,7 +24,9 @@ class Recipe:
     `input_size` in use (Touvron et al., "Fixing the train-test resolution discrepancy", 2019).
     `learning_rate` is for weights that come pretrained, `head_learning_rate` for new ones.
     `parts` are recipes whose backbones are trained first and then joined. Labels `left_out` are
-    trained as background. `teacher` is the share of out-of-fold soft targets in the loss.
+    trained as background. `nuisance` is how many directions of each backbone's embedding, those
+    that change most when a picture loses resolution, the classifier may not look at. `teacher` is
+    the share of out-of-fold soft targets in the loss.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Recipe:
     views: int = 1
     parts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    nuisance: int = 0
     epochs: int = 20
     batch_size: int = 64
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -206,6 +209,7 @@ _RECIPES = (
         views=2,
         parts=("shipped-lite1", "shipped-pplcnetv2"),
         left_out=LEFT_OUT,
+        nuisance=8,
         epochs=8,
         batch_size=256,
         optimiser="adamw",

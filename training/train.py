@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import click
 import numpy as np
@@ -18,7 +18,7 @@ from torch import nn
 from geotag.checkpoint import Checkpoint, ModelSpec, load_checkpoint, save_checkpoint
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
-from geotag.networks import Recogniser
+from geotag.networks import EMBEDDING, Recogniser
 from geotag.networks_study import initialise_normal
 from training import commands
 from training.calibrate import calibrate, label_indices
@@ -26,6 +26,7 @@ from training.data import Dataset
 from training.depthwise import accelerate
 from training.examples import Features, Pictures, Split, World
 from training.loop import Trainer, choose_device, join_world, on_first_rank
+from training.nuisance import Blinkers
 from training.pixels import PixelCache, load_pixels
 from training.recipes import RECIPES, Recipe, find_recipe
 from training.runs import Run, describe
@@ -182,9 +183,24 @@ def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Spli
     """Train the classifier alone, on stored features."""
     features = _features(job, network, cache)
     head = classifier(network)
+    blinkers = None
+    if job.recipe.nuisance:
+        features, blinkers = _blinkered(features, job.recipe.nuisance, split)
     examples = Features(job.recipe, features, split, job.world)
     best = Trainer(head, examples, job.recipe, job.run, job.world).fit()
     head.cpu().load_state_dict(best)
+    if blinkers is not None:
+        blinkers.project_classifier(cast(nn.Linear, head))
+
+
+def _blinkered(
+    features: NDArray[np.float16], count: int, split: Split
+) -> tuple[NDArray[np.float16], Blinkers]:
+    """All views without the directions in which the last, degraded one differs from the first."""
+    plain, degraded = (features[view, split.train].astype(np.float32) for view in (0, -1))
+    blinkers = Blinkers(plain, degraded, count, EMBEDDING)
+    views = [blinkers.project(view.astype(np.float32)).astype(np.float16) for view in features]
+    return np.stack(views), blinkers
 
 
 def _features(job: Job, network: nn.Module, cache: PixelCache) -> NDArray[np.float16]:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from geotag.model import Normalised
 from geotag.networks import EfficientNetLite, PPLCNetV2
-from training.examples import view
+from training.augment import degrade
+from training.examples import generator, view
 from training.pixels import Pixels
 from training.recipes import Recipe
 
@@ -54,7 +55,8 @@ def load_features(
 ) -> NDArray[np.float16]:
     """Features (views, N, D) of all photos, from `folder` where an earlier run left them.
 
-    View 0 is the photo unchanged; the others are augmented.
+    View 0 is the photo unchanged; the others are augmented. A recipe with `nuisance` has one view
+    more, the last: the photo without its fine detail.
     """
     module = Normalised(trunk(network), recipe.mean, recipe.std).eval()
     path = folder / f"features-{_key(module, recipe, pixels)}.npy"
@@ -62,7 +64,7 @@ def load_features(
         folder.mkdir(parents=True, exist_ok=True)
         views = [
             _forward(module, recipe, _pictures(recipe, pixels, number), len(pixels))
-            for number in range(recipe.views)
+            for number in range(recipe.views + (recipe.nuisance > 0))
         ]
         temporary = path.with_suffix(".tmp.npy")
         np.save(temporary, np.stack(views))
@@ -72,7 +74,8 @@ def load_features(
 
 
 def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
-    digest = hashlib.sha256(repr((recipe.views, recipe.augmentation, recipe.seed)).encode())
+    settings = (recipe.views, recipe.nuisance > 0, recipe.augmentation, recipe.seed)
+    digest = hashlib.sha256(repr(settings).encode())
     digest.update(repr((recipe.input_size, recipe.train_size, pixels.shape)).encode())
     digest.update(np.ascontiguousarray(pixels[:: max(1, len(pixels) // 64), ::8, ::8]).tobytes())
     for value in module.state_dict().values():
@@ -82,8 +85,12 @@ def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
 
 def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Pixels]:
     for row, picture in enumerate(pixels):
-        # Epochs count from 1: the variants of view 0 and 1 are drawn as those of no epoch.
-        yield np.array(picture) if number == 0 else view(picture, recipe, (number, row, 3))
+        if number == 0:
+            yield np.array(picture)
+        elif number == recipe.views:
+            yield degrade(picture, generator(recipe, row, 4))
+        else:
+            yield view(picture, recipe, (number, row, 3))
 
 
 def _forward(
