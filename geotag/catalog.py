@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from geotag.catalog_queries import LISTED, PENDING, PERHAPS_MOVED
-from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row, seen_by
+from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row
 from geotag.database import begin_anew, open_database
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.locks import file_lock
@@ -265,7 +265,8 @@ class Catalog:
         return int(row[0]) if row is not None else 0
 
     def _arguments(self, need: Need) -> dict[str, Any]:
-        glanced = seen_by(need.model, need.glance) if need.glance else ""
+        # A glance under another gate counts as long as what it saw falls short of this one too.
+        glanced = f"{need.model}~%" if need.model else ""
         return {**need._asdict(), "glanced": glanced, "now": self._now, "scan": self._scan}
 
     def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:

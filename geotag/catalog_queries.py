@@ -16,7 +16,9 @@ FROM listed LEFT JOIN photos USING (uri)
 WHERE ({_STALE}
    OR (photos.failure_kind = 'transient' AND photos.retry_at <= :now)
    OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
-       AND photos.model IS NOT :glanced AND (photos.latitude IS NULL OR :classify_all))
+       AND (photos.latitude IS NULL OR :classify_all)
+       AND NOT (ifnull(photos.model, '') LIKE :glanced
+                AND json_extract(photos.top, '$[0][1]') < :glance))
    OR (:rescan AND photos.scan IS NOT :scan))
 """
 # Photos not known by name of which one of the same size was classified.

@@ -123,6 +123,22 @@ def test_turning_the_cascade_off_reads_what_was_only_glanced_at(
     assert read_wholly == []
 
 
+@pytest.mark.parametrize("precisions", [(0.99, 0.95), (0.95, 0.99)])
+def test_another_threshold_reads_only_what_its_gate_lets_through(
+    folder: Path, model_path: Path, read_wholly: list[str], precisions: tuple[float, float]
+) -> None:
+    """The grey thumbnails fall short of either gate."""
+    checkpoint = load_checkpoint(model_path)
+    gates = (Threshold(0.95, 0.3), Threshold(0.99, 0.5))
+    model = folder.parent / "gates.safetensors"
+    spec = checkpoint.spec._replace(glance=Glance(48, gates))
+    save_checkpoint(model, spec, checkpoint.tensors)
+    _scan(folder, model, min_precision=precisions[0])
+    read_wholly.clear()
+    _scan(folder, model, min_precision=precisions[1])
+    assert read_wholly == []
+
+
 def test_a_low_threshold_reads_all(
     folder: Path, glancing_model: Path, read_wholly: list[str]
 ) -> None:
