@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import shorten
 
 import click
 
-from geotag.checkpoint import built_in_path, load_checkpoint
+from geotag.checkpoint import built_in_path, format_spec, load_checkpoint
 from geotag.cli.options import MODEL
 
 
@@ -18,10 +19,14 @@ def model() -> None:
 
 @model.command()
 @MODEL
-def info(model: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="All that the file says of itself, as JSON.")
+def info(model: Path | None, as_json: bool) -> None:
     """Describe a model: architecture, input, categories, calibration, provenance."""
     path = model or built_in_path()
     checkpoint = load_checkpoint(path)
+    if as_json:
+        click.echo(format_spec(checkpoint.spec))
+        return
     spec, header = checkpoint.spec, checkpoint.header
     parameters = sum(tensor.size for tensor in checkpoint.weights.values())
     facts = {
@@ -39,4 +44,5 @@ def info(model: Path | None) -> None:
     for name, fact in facts.items():
         click.echo(f"{name + ':':14} {fact}")
     for name, value in sorted(spec.provenance.items()):
-        click.echo(f"{name + ':':14} {value if isinstance(value, str) else json.dumps(value)}")
+        text = value if isinstance(value, str) else json.dumps(value)
+        click.echo(f"{name + ':':14} {shorten(text, 90, placeholder=' ... (--json shows all)')}")

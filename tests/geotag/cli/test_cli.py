@@ -142,6 +142,8 @@ def test_model_info(model_path: Path) -> None:
     result = run("model", "info", "--model", model_path)
     assert "3 landmarks and the background" in result.stdout
     assert "verified" in result.stdout
+    fields = json.loads(run("model", "info", "--json", "--model", model_path).stdout)
+    assert fields["provenance"] == {"made by": "tests"}
 
 
 def test_ctrl_c_keeps_what_was_done(
