@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 Pixels = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.BOX)
+_SMALL_FILTERS = (Image.Resampling.NEAREST, *_FILTERS)
+_SMALL_SHARES = (0.4, 0.2, 0.2, 0.2)
 _LEAST_SIDE = 40
 _JPEG_QUALITY = (30, 95)
-_SMALL_SIDE = (80, 112)
+_SMALL_SIDE = (72, 112)
+_SMALL_QUALITY = (70, 96)
 _ERASED_SIDE = (0.15, 0.45)
 
 
@@ -23,9 +28,10 @@ class Augmentation:
     """How much pictures are changed. Shares are of pictures; 0 turns a change off.
 
     `least_area` and `aspect` bound the random crop: its share of the picture, and the logarithm
-    of its squash. `rotation` is in degrees, and a share of 0.3 of pictures is rotated. `degraded`
-    pictures lose resolution, down to `least_side` pixels, and come back: every class alike, so
-    that blur tells nothing of the class. `colour` bounds the change of brightness and contrast,
+    of its squash. `rotation` is in degrees, and a share of 0.3 of pictures is rotated. `small`
+    pictures are shrunk to about a hundred pixels, as small photos are found, and `degraded` ones
+    to anything from `least_side` pixels; then they come back: every class alike, so that blur
+    tells nothing of the class. `colour` bounds the change of brightness and contrast,
     `saturation` that of saturation.
     """
 
@@ -33,7 +39,8 @@ class Augmentation:
     aspect: float = 0.35
     flip: float = 0.5
     rotation: float = 12.0
-    degraded: float = 0.5
+    small: float = 0.2
+    degraded: float = 0.3
     least_side: int = 56
     jpeg: float = 0.25
     colour: float = 0.35
@@ -44,30 +51,41 @@ class Augmentation:
 
 
 FLIP_AND_CROP = Augmentation(
-    least_area=0.6, aspect=0.1, rotation=30.0, degraded=0.0, jpeg=0.0, colour=0.0,
-    saturation=0.0, grey=0.0, tint=0.0, erased=0.0,
+    least_area=0.6, aspect=0.1, rotation=30.0, small=0.0, degraded=0.0, jpeg=0.0,
+    colour=0.0, saturation=0.0, grey=0.0, tint=0.0, erased=0.0,
 )  # fmt: skip
 
 
-def augment(pixels: Pixels, size: int, policy: Augmentation, rng: np.random.Generator) -> Pixels:
-    """A random variant of a square picture (S, S, 3): (size, size, 3)."""
+class Variant(NamedTuple):
+    """A picture (size, size, 3), and how many pixels of detail, across, it can show at most."""
+
+    pixels: Pixels
+    side: int
+
+
+def augment(pixels: Pixels, size: int, policy: Augmentation, rng: np.random.Generator) -> Variant:
+    """A random variant of a square picture (S, S, 3)."""
     image = _rotate(pixels, policy, rng)
-    image = _crop(image, size, policy, rng)
+    box = _crop(image.width, policy, rng)
+    drawn = rng.random()
+    if drawn < policy.small:
+        image, side = _shrink(image, size, box, rng)
+    elif drawn < policy.small + policy.degraded:
+        image, side = _degrade(image, size, box, policy, rng)
+    else:
+        image, side = image.resize((size, size), Image.Resampling.BILINEAR, box), size
+        image = _recompress(image, policy, rng)
     image = _recolour(image, policy, rng)
     if rng.random() < policy.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return _erase(_tint(np.asarray(image), policy, rng), policy, rng)
+    return Variant(_erase(_tint(np.asarray(image), policy, rng), policy, rng), side)
 
 
-def degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def degrade(pixels: Pixels, rng: np.random.Generator) -> Variant:
     """The same picture with the detail of about a hundred pixels, as small photos are found."""
-    size, side = len(pixels), int(rng.uniform(*_SMALL_SIDE))
-    way = Image.Resampling.NEAREST if rng.random() < 0.6 else Image.Resampling.BOX
-    file = io.BytesIO()
-    small = Image.fromarray(pixels).resize((side, side), way)
-    small.save(file, "JPEG", quality=int(rng.uniform(75, 95)))
-    large = Image.open(file).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(large)
+    size = len(pixels)
+    image, side = _shrink(Image.fromarray(pixels), size, (0, 0, size, size), rng)
+    return Variant(np.asarray(image), side)
 
 
 def _rotate(pixels: Pixels, policy: Augmentation, rng: np.random.Generator) -> Image.Image:
@@ -79,23 +97,38 @@ def _rotate(pixels: Pixels, policy: Augmentation, rng: np.random.Generator) -> I
     return image
 
 
-def _crop(
-    image: Image.Image, size: int, policy: Augmentation, rng: np.random.Generator
-) -> Image.Image:
-    side = image.width
+def _crop(side: int, policy: Augmentation, rng: np.random.Generator) -> Box:
     area = rng.uniform(policy.least_area, 1)
     squash = math.exp(rng.uniform(-policy.aspect, policy.aspect))
     width = min(1.0, math.sqrt(area * squash)) * side
     height = min(1.0, math.sqrt(area / squash)) * side
     left, top = rng.uniform(0, side - width), rng.uniform(0, side - height)
-    box = (left, top, left + width, top + height)
-    if rng.random() >= policy.degraded:
-        return _recompress(image.resize((size, size), Image.Resampling.BILINEAR, box), policy, rng)
+    return left, top, left + width, top + height
+
+
+def _shrink(
+    image: Image.Image, size: int, box: Box, rng: np.random.Generator
+) -> tuple[Image.Image, int]:
+    """Shrunk, often without antialiasing, compressed, and enlarged to `size` again."""
+    side = min(size, int(rng.uniform(*_SMALL_SIDE)))
+    way = _SMALL_FILTERS[rng.choice(len(_SMALL_FILTERS), p=_SMALL_SHARES)]
+    file = io.BytesIO()
+    image.resize((side, side), way, box).save(
+        file, "JPEG", quality=int(rng.uniform(*_SMALL_QUALITY))
+    )
+    return Image.open(file).resize((size, size), Image.Resampling.BILINEAR), side
+
+
+def _degrade(
+    image: Image.Image, size: int, box: Box, policy: Augmentation, rng: np.random.Generator
+) -> tuple[Image.Image, int]:
+    """Shrunk by any filter, a third of pictures squashed, and enlarged to `size` again."""
     low = int(rng.uniform(min(policy.least_side, size), size))
     squashed = low * math.exp(rng.uniform(-0.3, 0.3)) if rng.random() < 0.3 else low
     shape = (_bounded(low, size), _bounded(squashed, size))
     small = image.resize(shape, _FILTERS[rng.integers(3)], box, reducing_gap=2.0)
-    return _recompress(small, policy, rng).resize((size, size), _FILTERS[rng.integers(2)])
+    image = _recompress(small, policy, rng).resize((size, size), _FILTERS[rng.integers(2)])
+    return image, min(shape)
 
 
 def _bounded(side: float, size: int) -> int:

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.augment import augment
-from training.mixing import mix
+from training.augment import Variant, augment
+from training.detail import Detail
+from training.mixing import Batch, mix
 from training.pixels import Pixels
 from training.recipes import Recipe
 
@@ -25,13 +26,6 @@ class World(NamedTuple):
 
     rank: int = 0
     size: int = 1
-
-
-class Batch(NamedTuple):
-    """Inputs of a module and their targets (N, C), which sum to 1."""
-
-    inputs: Tensor
-    targets: Tensor
 
 
 class Examples(Protocol):
@@ -51,12 +45,21 @@ class Examples(Protocol):
 
 
 class Split(NamedTuple):
-    """Rows to train and to validate on, and their targets: (N, C), and of class indices (N,)."""
+    """Rows to train and to validate on, and their targets: (N, C), and of class indices (N,).
+
+    With `detail`, pictures teach only classes that have been seen as sharp as they are.
+    """
 
     train: Rows
     val: Rows
     targets: NDArray[np.float32]
     labels: Rows
+    detail: Detail | None = None
+
+    def batch(self, inputs: Tensor, rows: Rows, sides: NDArray[np.int32]) -> Batch:
+        """What some photos, at most so sharp by now, are to teach."""
+        rivals = self.detail.rivals(rows, sides) if self.detail else None
+        return Batch(inputs, torch.from_numpy(self.targets[rows]), rivals)
 
     def hard(self, rows: Rows) -> Tensor:
         """One-hot targets of some rows."""
@@ -112,11 +115,11 @@ class Pictures:
 
     def _batch(self, epoch: int, step: int, rows: Rows) -> Batch:
         recipe = self.recipe
-        pictures = [view(self.pixels[row], recipe, (epoch, int(row))) for row in rows]
-        stacked = torch.from_numpy(np.stack(pictures)).float()
-        targets = torch.from_numpy(self.split.targets[rows])
+        variants = [view(self.pixels[row], recipe, (epoch, int(row))) for row in rows]
+        pictures = torch.from_numpy(np.stack([variant.pixels for variant in variants])).float()
+        sides = np.array([variant.side for variant in variants], np.int32)
         rng = generator(recipe, epoch, step, self.world.rank, 1)
-        return Batch(*mix(stacked, targets, recipe, rng))
+        return mix(self.split.batch(pictures, rows, sides), recipe, rng)
 
     def validate(self) -> Iterator[Batch]:
         """Pictures as a scan would see them."""
@@ -126,20 +129,26 @@ class Pictures:
             yield Batch(pictures, self.split.hard(rows))
 
 
-def view(pixels: Pixels, recipe: Recipe, where: tuple[int, ...]) -> Pixels:
+def view(pixels: Pixels, recipe: Recipe, where: tuple[int, ...]) -> Variant:
     """One variant of a picture for training, `train_size` wide."""
     if recipe.augmentation is None:
-        return np.array(pixels)
+        return Variant(np.array(pixels), len(pixels))
     return augment(pixels, recipe.train_size, recipe.augmentation, generator(recipe, *where))
 
 
-class Features:
-    """Stored features (views, N, D) of a frozen trunk; each epoch takes a view of each photo."""
+class Views(NamedTuple):
+    """Features (views, N, D) of pictures, and how many pixels of detail (views, N) each has."""
 
-    def __init__(
-        self, recipe: Recipe, features: NDArray[np.float16], split: Split, world: World
-    ) -> None:
-        self.recipe, self.features, self.split = recipe, features, split
+    features: NDArray[np.float16]
+    sides: NDArray[np.int32]
+
+
+class Features:
+    """Stored features of a frozen trunk; each epoch takes a view of each photo."""
+
+    def __init__(self, recipe: Recipe, views: Views, split: Split, world: World) -> None:
+        self.recipe, self.split = recipe, split
+        self.features, self.sides = views
         self.order = _Order(recipe, world, split.train)
 
     def steps(self) -> int:
@@ -149,10 +158,10 @@ class Features:
     def train(self, epoch: int) -> Iterator[Batch]:
         """Views are drawn anew in each epoch."""
         count = len(self.features), self.features.shape[1]
-        views = generator(self.recipe, epoch, 2).integers(0, count[0], count[1], np.intp)
+        drawn = generator(self.recipe, epoch, 2).integers(0, count[0], count[1], np.intp)
         for _, rows in self.order.batches(epoch):
-            chosen = torch.from_numpy(self.features[views[rows], rows]).float()
-            yield Batch(chosen, torch.from_numpy(self.split.targets[rows]))
+            chosen = torch.from_numpy(self.features[drawn[rows], rows]).float()
+            yield self.split.batch(chosen, rows, self.sides[drawn[rows], rows])
 
     def validate(self) -> Iterator[Batch]:
         """View 0: the photos unchanged."""

@@ -14,7 +14,9 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from training.detail import restricted_loss
 from training.examples import Examples, World
+from training.mixing import Batch
 from training.optimisation import AveragedWeights, build_optimiser, learning_rate_factor
 from training.recipes import Recipe
 from training.runs import Epoch, Run
@@ -102,21 +104,24 @@ class Trainer:
         batches = tqdm(
             self.examples.train(number), f"epoch {number}", steps, disable=None, unit="batch"
         )
-        for step, (inputs, targets) in enumerate(batches):
+        for step, batch in enumerate(batches):
             factor = learning_rate_factor(
                 self.recipe, (number - 1) * steps + step, self.recipe.epochs * steps
             )
             for group, rate in zip(self.optimiser.param_groups, self.full_rates, strict=True):
                 group["lr"] = rate * factor
-            losses.append(self._step(inputs.to(self.device), targets.to(self.device)))
+            losses.append(self._step(batch))
         return sum(losses) / len(losses)
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> float:
-        kind = self.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.recipe.mixed_precision):
-            logits = self.parallel(inputs)
-        # The negative log-likelihood of the softmax (NLLLoss), with targets that may be soft.
-        loss = -(targets * functional.log_softmax(logits.float(), 1)).sum(1).mean()
+    def _step(self, batch: Batch) -> float:
+        with self._precision():
+            logits = self.parallel(batch.inputs.to(self.device)).float()
+        targets = batch.targets.to(self.device)
+        if batch.rivals is None:
+            # The negative log-likelihood of the softmax (NLLLoss), with targets that may be soft.
+            loss = -(targets * functional.log_softmax(logits, 1)).sum(1).mean()
+        else:
+            loss = restricted_loss(logits, targets, batch.rivals.to(self.device))
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_norm:
@@ -125,6 +130,10 @@ class Trainer:
         if self.average:
             self.average.update(self.module)
         return float(loss.detach())
+
+    def _precision(self) -> torch.autocast:
+        enabled = self.recipe.mixed_precision
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _averaged(self) -> State:
         weights = {k: v.detach().cpu().clone() for k, v in self.module.state_dict().items()}
@@ -138,8 +147,8 @@ class Trainer:
         self.module.load_state_dict(weights)
         self.module.eval()
         loss = right = count = 0.0
-        with torch.inference_mode():
-            for inputs, targets in self.examples.validate():
+        with torch.inference_mode(), self._precision():
+            for inputs, targets, _ in self.examples.validate():
                 logits = self.module(inputs.to(self.device)).float().cpu()
                 loss += float(functional.cross_entropy(logits, targets, reduction="sum"))
                 right += int((logits.argmax(1) == targets.argmax(1)).sum())

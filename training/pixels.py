@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from geotag.atomic import atomic_file
@@ -21,10 +22,12 @@ Pixels = NDArray[np.uint8]
 
 
 class PixelCache(NamedTuple):
-    """The readable samples, in order, and their pixels (N, size, size, 3); why others failed."""
+    """The readable samples, in order, their pixels (N, size, size, 3) and how many pixels (N,)
+    the short sides of the photos had; why others failed."""
 
     samples: tuple[Sample, ...]
     pixels: Pixels
+    sides: NDArray[np.int32]
     failed: dict[str, str]
 
     def rows(self, split: str) -> NDArray[np.intp]:
@@ -42,22 +45,29 @@ def load_pixels(dataset: Dataset, samples: Sequence[Sample], size: int, folder: 
     if not index.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         failed = _decode(dataset, samples, size, data)
+        sides = [_side(dataset.file(s)) for s in samples if s.path not in failed]
         with atomic_file(index) as file:
-            file.write(json.dumps(failed).encode())
-    failed = json.loads(index.read_text("utf-8"))
+            file.write(json.dumps({"failed": failed, "sides": sides}).encode())
+    document = json.loads(index.read_text("utf-8"))
+    failed, sides = document["failed"], np.array(document["sides"], np.int32)
     good = tuple(sample for sample in samples if sample.path not in failed)
     if not good:
         raise DataError(f"{dataset.root}: none of the photos can be read")
     pixels: Pixels = np.load(data, mmap_mode="r", allow_pickle=False)[: len(good)]
-    return PixelCache(good, pixels, failed)
+    return PixelCache(good, pixels, sides, failed)
 
 
 def _key(dataset: Dataset, samples: Sequence[Sample], size: int) -> str:
     """Paths and sizes of the files; another split of the same photos shares the cache."""
-    digest = hashlib.sha256(f"{size}\n".encode())
+    digest = hashlib.sha256(f"with sides\0{size}\n".encode())
     for sample in samples:
         digest.update(f"{sample.path}\0{dataset.file(sample).stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _side(path: Path) -> int:
+    with Image.open(path) as image:
+        return min(image.size)
 
 
 def _decode(dataset: Dataset, samples: Sequence[Sample], size: int, path: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from training.augment import FLIP_AND_CROP, Augmentation
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+DETAIL = 113  # pixels: more than degraded pictures have that stand for small photos
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Recipe:
     `learning_rate` is for weights that come pretrained, `head_learning_rate` for new ones.
     `parts` are recipes whose backbones are trained first and then joined. Labels `left_out` are
     trained as background. `nuisance` is how many directions of each backbone's embedding, those
-    that change most when a picture loses resolution, the classifier may not look at. `teacher` is
-    the share of out-of-fold soft targets in the loss.
+    that change most when a picture loses resolution, the classifier may not look at. Pictures of
+    `detail` pixels and more teach only classes that have been seen so sharp. `teacher` is the
+    share of out-of-fold soft targets in the loss.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Recipe:
     parts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     nuisance: int = 0
+    detail: int = 0
     epochs: int = 20
     batch_size: int = 64
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -129,6 +132,7 @@ def _fine_tuned(name: str, pretrained: str, frozen_blocks: int) -> Recipe:
         ema=0.998,
         clip_norm=5.0,
         mixed_precision=True,
+        detail=DETAIL,
         augmentation=Augmentation(),
     )
 
@@ -210,6 +214,7 @@ _RECIPES = (
         parts=("shipped-lite1", "shipped-pplcnetv2"),
         left_out=LEFT_OUT,
         nuisance=8,
+        detail=DETAIL,
         epochs=8,
         batch_size=256,
         optimiser="adamw",

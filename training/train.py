@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from geotag.atomic import atomic_file
 from geotag.checkpoint import Checkpoint, ModelSpec, load_checkpoint, save_checkpoint
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
@@ -24,7 +25,8 @@ from training import commands
 from training.calibrate import calibrate, label_indices
 from training.data import Dataset
 from training.depthwise import accelerate
-from training.examples import Features, Pictures, Split, World
+from training.detail import find_detail
+from training.examples import Features, Pictures, Split, Views, World
 from training.loop import Trainer, choose_device, join_world, on_first_rank
 from training.nuisance import Blinkers
 from training.pixels import PixelCache, load_pixels
@@ -60,28 +62,30 @@ class Job(NamedTuple):
         return self._replace(recipe=find_recipe(name), run=Run(self.run.folder / name))
 
 
-def train(job: Job) -> Path:
+def train(job: Job, part: str | None = None) -> Path:
     """Train, calibrate and save `model.safetensors`; returns its path.
 
-    Raises DataError, for one when the folder holds another run.
+    With `part`, only that part of the recipe is trained. Raises DataError, for one when the
+    folder holds another run.
     """
     on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
     cache = _pixels(job)
     if job.recipe.parts:
         lesson = _lesson(job, cache)
-        for name in job.recipe.parts:
-            part = job.part(name)
-            on_first_rank(job.world, lambda part=part: _begin(part))  # type: ignore[misc]
-            if not part.run.model.is_file():
-                _fit(part, _pixels(part), lesson)
+        for name in [part] if part else job.recipe.parts:
+            _train_part(job.part(name), lesson)
+        if part:
+            return job.part(part).run.model
     else:
         lesson = None
     _fit(job, cache, lesson)
     return job.run.model
 
 
-def _begin(job: Job) -> None:
-    job.run.begin(job.recipe, job.dataset, job.classes)
+def _train_part(job: Job, lesson: Lesson) -> None:
+    on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
+    if not job.run.model.is_file():
+        _fit(job, _pixels(job), lesson)
 
 
 def _fit(job: Job, cache: PixelCache, lesson: Lesson | None) -> None:
@@ -113,11 +117,12 @@ def _lesson(job: Job, cache: PixelCache) -> Lesson:
             recipe = find_recipe(name)
             network, _ = _network(job.part(name))
             plain = replace(recipe, views=1)
-            features.append(load_features(network, plain, cache.pixels, job.cache)[0])
+            features.append(load_features(network, plain, cache.pixels, job.cache).features[0])
         labels = label_indices(cache.samples, job.dataset.classes)
         groups = [sample.group for sample in cache.samples]
         lesson = teach(np.concatenate(features, 1), labels, cache.rows("train"), groups)
-        np.savez(path, soft=lesson.soft, excluded=lesson.excluded)
+        with atomic_file(path) as file:
+            np.savez(file, soft=lesson.soft, excluded=lesson.excluded)
     with np.load(path, allow_pickle=False) as stored:
         return Lesson(stored["soft"], stored["excluded"])
 
@@ -134,7 +139,9 @@ def _split(job: Job, cache: PixelCache, lesson: Lesson | None) -> Split:
         if job.recipe.teacher:
             share = job.recipe.teacher
             targets[rows] = (1 - share) * targets[rows] + share * lesson.soft[rows]
-    return Split(rows, cache.rows("val"), targets, labels)
+    least = job.recipe.detail
+    detail = find_detail(cache.sides, labels, rows, least, count) if least else None
+    return Split(rows, cache.rows("val"), targets, labels, detail)
 
 
 def _network(job: Job) -> tuple[nn.Module, list[str]]:
@@ -181,30 +188,35 @@ def join_parts(network: Recogniser, parts: list[Checkpoint], job: Job) -> None:
 
 def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Split) -> None:
     """Train the classifier alone, on stored features."""
-    features = _features(job, network, cache)
+    views = _features(job, network, cache)
     head = classifier(network)
     blinkers = None
     if job.recipe.nuisance:
-        features, blinkers = _blinkered(features, job.recipe.nuisance, split)
-    examples = Features(job.recipe, features, split, job.world)
+        blinkers = _blinkers(views.features, job.recipe.nuisance, split)
+        views = views._replace(features=_blinkered(views.features, blinkers))
+    examples = Features(job.recipe, views, split, job.world)
     best = Trainer(head, examples, job.recipe, job.run, job.world).fit()
     head.cpu().load_state_dict(best)
     if blinkers is not None:
         blinkers.project_classifier(cast(nn.Linear, head))
 
 
-def _blinkered(
-    features: NDArray[np.float16], count: int, split: Split
-) -> tuple[NDArray[np.float16], Blinkers]:
-    """All views without the directions in which the last, degraded one differs from the first."""
-    plain, degraded = (features[view, split.train].astype(np.float32) for view in (0, -1))
-    blinkers = Blinkers(plain, degraded, count, EMBEDDING)
+def _blinkers(features: NDArray[np.float16], count: int, split: Split) -> Blinkers:
+    """Blinkers for the directions in which the last, degraded view differs from the first."""
+    rows = split.train
+    if split.detail is not None:
+        rows = rows[split.detail.sides[rows] >= split.detail.least]
+    plain, degraded = (features[view, rows].astype(np.float32) for view in (0, -1))
+    return Blinkers(plain, degraded, count, EMBEDDING)
+
+
+def _blinkered(features: NDArray[np.float16], blinkers: Blinkers) -> NDArray[np.float16]:
     views = [blinkers.project(view.astype(np.float32)).astype(np.float16) for view in features]
-    return np.stack(views), blinkers
+    return np.stack(views)
 
 
-def _features(job: Job, network: nn.Module, cache: PixelCache) -> NDArray[np.float16]:
-    def work() -> NDArray[np.float16]:
+def _features(job: Job, network: nn.Module, cache: PixelCache) -> Views:
+    def work() -> Views:
         return load_features(network, job.recipe, cache.pixels, job.cache)
 
     on_first_rank(job.world, work)
@@ -217,7 +229,7 @@ def _fit_network(
     """Train the whole network, from a classifier fitted to the pretrained features if any."""
     recipe = job.recipe
     if recipe.pretrained and isinstance(network, Recogniser):
-        features = _features(job, network, cache)[0, split.train]
+        features = _features(job, network, cache).features[0, split.train]
         fitted = fit_linear(
             torch.from_numpy(features.astype(np.float32)),
             torch.from_numpy(split.labels[split.train]),
@@ -270,18 +282,23 @@ def _half(value: torch.Tensor) -> NDArray[np.generic]:
     help="Folder for decoded photos and features. [default: cache in --out]",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option(
+    "--part", help="Train only this part of a recipe that has parts; one process may do each."
+)
 @click.option("--greyscale", is_flag=True, help="Train and recognise without colour.")
 def main(
     name: str, data: Path, out: Path, exclude: Path | None, scheme: str, by: str, seed: int,
-    weights: Path | None, cache: Path | None, **changes: Any,
+    weights: Path | None, cache: Path | None, part: str | None, **changes: Any,
 ) -> None:  # fmt: skip
     """Train a model."""
     chosen = {key: value for key, value in changes.items() if value}
     recipe = replace(find_recipe(name), seed=seed, **chosen)
+    if part and part not in recipe.parts:
+        raise DataError(f"{name} has no part {part!r}; it has: {', '.join(recipe.parts) or 'none'}")
     dataset = commands.read_data(data, exclude, scheme, by, seed)
     job = Job(recipe, dataset, Run(out), weights, cache or out / "cache", join_world())
-    path = train(job)
-    click.echo(f"{path}: {len(job.classes)} categories")
+    path = train(job, part)
+    click.echo(f"{path}: {len(load_checkpoint(path).spec.categories)} categories")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from geotag.atomic import atomic_file
 from geotag.model import Normalised
 from geotag.networks import EfficientNetLite, PPLCNetV2
-from training.augment import degrade
-from training.examples import generator, view
+from training.augment import Variant, degrade
+from training.examples import Views, generator, view
 from training.pixels import Pixels
 from training.recipes import Recipe
 
@@ -50,27 +51,25 @@ def freeze_blocks(network: nn.Module, count: int) -> None:
                 frozen.requires_grad_(False)
 
 
-def load_features(
-    network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Path
-) -> NDArray[np.float16]:
-    """Features (views, N, D) of all photos, from `folder` where an earlier run left them.
+def load_features(network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Path) -> Views:
+    """Features of all photos, from `folder` where an earlier run left them.
 
     View 0 is the photo unchanged; the others are augmented. A recipe with `nuisance` has one view
     more, the last: the photo without its fine detail.
     """
     module = Normalised(trunk(network), recipe.mean, recipe.std).eval()
-    path = folder / f"features-{_key(module, recipe, pixels)}.npy"
+    path = folder / f"features-{_key(module, recipe, pixels)}.npz"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         views = [
             _forward(module, recipe, _pictures(recipe, pixels, number), len(pixels))
             for number in range(recipe.views + (recipe.nuisance > 0))
         ]
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, np.stack(views))
-        temporary.replace(path)
-    features: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return features
+        with atomic_file(path) as file:
+            features, sides = (np.stack(parts) for parts in zip(*views, strict=True))
+            np.savez(file, features=features, sides=sides)
+    with np.load(path, allow_pickle=False) as stored:
+        return Views(stored["features"], stored["sides"])
 
 
 def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
@@ -83,10 +82,10 @@ def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Pixels]:
+def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Variant]:
     for row, picture in enumerate(pixels):
         if number == 0:
-            yield np.array(picture)
+            yield Variant(np.array(picture), len(picture))
         elif number == recipe.views:
             yield degrade(picture, generator(recipe, row, 4))
         else:
@@ -94,22 +93,24 @@ def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Pixels]:
 
 
 def _forward(
-    module: nn.Module, recipe: Recipe, pictures: Iterable[Pixels], count: int
-) -> NDArray[np.float16]:
-    """Features of a stream of pictures, batch by batch."""
+    module: nn.Module, recipe: Recipe, pictures: Iterable[Variant], count: int
+) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
+    """Features and detail of a stream of pictures, batch by batch."""
     run: Callable[[Tensor], Tensor] | None = None
     found: list[NDArray[np.float16]] = []
     batch: list[Pixels] = []
+    sides: list[int] = []
     with tqdm(total=count, desc="features", disable=None, unit="photo") as progress:
         for number, picture in enumerate(pictures, 1):
-            batch.append(picture)
+            batch.append(picture.pixels)
+            sides.append(picture.side)
             if len(batch) == _BATCH or number == count:
                 inputs = torch.from_numpy(np.stack(batch))
                 run = run or _compiled(module, recipe)
                 found.append(run(inputs).numpy().astype(np.float16))
                 progress.update(len(batch))
                 batch = []
-    return np.concatenate(found)
+    return np.concatenate(found), np.array(sides, np.int32)
 
 
 def _compiled(module: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.mixing import mix
+from training.mixing import Batch, mix
 from training.optimisation import AveragedWeights, build_optimiser, learning_rate_factor
 from training.recipes import find_recipe
 
@@ -65,7 +65,7 @@ def test_targets_are_mixed_as_the_pictures_are(kind: str) -> None:
     pictures = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 40, 40, 3)
     targets = torch.eye(4)
     for seed in range(8):
-        mixed, soft = mix(pictures, targets, recipe, np.random.default_rng(seed))
+        mixed, soft, _ = mix(Batch(pictures, targets), recipe, np.random.default_rng(seed))
         assert torch.allclose(soft.sum(1), torch.ones(4))
         value = mixed.mean((1, 2, 3))
         assert torch.allclose(value, soft @ torch.arange(4.0), atol=1e-4)
@@ -75,5 +75,5 @@ def test_targets_are_mixed_as_the_pictures_are(kind: str) -> None:
 def test_most_batches_are_left_alone_when_mixing_is_rare() -> None:
     recipe = replace(TINY, mixup=0.0, cutmix=0.0)
     pictures, targets = torch.rand(4, 8, 8, 3), torch.eye(4)
-    mixed, soft = mix(pictures, targets, recipe, np.random.default_rng(0))
+    mixed, soft, _ = mix(Batch(pictures, targets), recipe, np.random.default_rng(0))
     assert mixed is pictures and soft is targets

@@ -161,6 +161,8 @@ def test_the_shipped_recipe_joins_tuned_backbones(
         monkeypatch.setitem(RECIPES, name, replace(RECIPES[name], **small))
     recipe = replace(RECIPES["shipped"], **small, left_out=("stonehenge",))
     job = make_job(colour_set, tmp_path)._replace(recipe=recipe)
+    assert train(job, "shipped-pplcnetv2") == tmp_path / "shipped-pplcnetv2" / "model.safetensors"
+    assert not job.run.model.exists() and not (tmp_path / "shipped-lite1").exists()
     train(job)
     whole = load_checkpoint(job.run.model)
     part = load_checkpoint(tmp_path / "shipped-lite1" / "model.safetensors")
@@ -184,6 +186,11 @@ def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
     red, same_luminance = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
     red[:, 0], same_luminance[:, 1] = 1.0, 0.299 / 0.587
     assert torch.allclose(network(red), network(same_luminance), atol=1e-5)
+
+
+def test_a_part_that_is_none_is_named(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
+    with pytest.raises(DataError, match="tiny has no part 'wheel'"):
+        invoke(main, "--recipe", "tiny", "--part", "wheel", "--data", colour_set, "--out", tmp_path)
 
 
 def test_recipes_name_networks_that_exist() -> None:
