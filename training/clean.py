@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
+from tqdm import tqdm
 
 from geotag.atomic import atomic_file
 from geotag.checkpoint import Checkpoint, load_checkpoint
@@ -32,16 +33,18 @@ FOLDS = 5
 _COMPONENTS = 256
 _SMALL = 64  # pixels, the side of what the auto-encoder sees
 _CHUNK = 256
+_SHOWN = 96
 _HASH_BITS = 2
 _LEVELS = 12  # mean difference of colours, of 255, that copies may have
 _NO_LANDMARK = "(no landmark)"
 
 
 class Suspect(NamedTuple):
-    """A photo that may be left out: its number among the samples, and why."""
+    """A photo that may be left out: its number among the samples, and why; of what it is a copy."""
 
     at: int
     reason: str
+    original: int | None = None
 
 
 def find_mislabelled(
@@ -118,9 +121,10 @@ def find_duplicates(
         here = order[place]
         gaps = np.abs(colours[[order[at] for at in near]] - colours[here]).mean(axis=1)
         if gaps.min() <= _LEVELS:
-            first, copy = samples[order[near[int(gaps.argmin())]]], samples[here]
-            other = "" if first.label == copy.label else " under another label"
-            found.append(Suspect(here, f"duplicate of {first.path}{other}"))
+            original = order[near[int(gaps.argmin())]]
+            first, copy = samples[original], samples[here]
+            other = " under another label" if first.label != copy.label else ""
+            found.append(Suspect(here, f"duplicate of {first.path}{other}", original))
     return sorted(found)
 
 
@@ -142,7 +146,7 @@ def look(dataset: Dataset, samples: Sequence[Sample], checkpoint: Checkpoint) ->
     good: list[Sample] = []
     failed: dict[str, str] = {}
     parts: list[tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64], Pixels]] = []
-    for start in range(0, len(samples), _CHUNK):
+    for start in tqdm(range(0, len(samples), _CHUNK), "looking", disable=None, unit="chunk"):
         chunk = samples[start : start + _CHUNK]
         pixels = []
         for sample, picture in read_all(dataset, chunk, spec.input_size, spec.fit):
@@ -189,10 +193,11 @@ def reconstruction_errors(pixels: Pixels, epochs: int, seed: int) -> NDArray[np.
     network = AutoEncoder()
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     for _ in range(epochs):
-        for batch in torch.randperm(len(pixels)).split(64):
+        for batch in torch.split(torch.randperm(len(pixels)), 64):
             pictures = _planes(pixels[batch.numpy()])
             optimiser.zero_grad()
-            nn.functional.mse_loss(network(pictures), pictures).backward()
+            loss = nn.functional.mse_loss(network(pictures), pictures)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     errors = []
     with torch.inference_mode():
@@ -228,13 +233,21 @@ def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
         file.write(text.getvalue().encode())
 
 
-def _write_sheet(
-    samples: Sequence[Sample], pixels: Pixels, suspects: Sequence[Suspect], path: Path
-) -> None:
-    shown = [
-        (pixels[s.at], f"{samples[s.at].label or _NO_LANDMARK}\n{s.reason}") for s in suspects[:96]
-    ]
+def _write_sheet(looks: Looks, suspects: Sequence[Suspect], path: Path) -> None:
+    """The suspects with label, reason and file name; a copy is followed by what it is a copy of."""
+    shown: list[tuple[Pixels, str]] = []
+    for suspect in suspects[:_SHOWN]:
+        if suspect.original is None:
+            shown.append(_cell(looks, suspect.at, suspect.reason.partition(": ")[2]))
+        else:
+            shown.append(_cell(looks, suspect.at, "a copy of the next"))
+            shown.append(_cell(looks, suspect.original, ""))
     plots.contact_sheet(shown, path)
+
+
+def _cell(looks: Looks, at: int, text: str) -> tuple[Pixels, str]:
+    sample = looks.samples[at]
+    return looks.small[at], f"{sample.label or _NO_LANDMARK}\n{text}\n{Path(sample.path).name}"
 
 
 def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
@@ -287,7 +300,7 @@ def main(
     }
     reasons = {path: f"unreadable: {reason}" for path, reason in failed.items()}
     for name, suspects in reversed(found.items()):
-        _write_sheet(samples, small, suspects, out / f"{name}.png")
+        _write_sheet(looks, suspects, out / f"{name}.png")
         reasons |= {samples[s.at].path: s.reason for s in suspects}
     allowed = {sample.path for sample in dataset.samples if sample.split in parts}
     reasons = {path: reason for path, reason in reasons.items() if path in allowed}

@@ -27,10 +27,17 @@ MODEL = click.option(
 EXCLUDE = click.option(
     "--exclude", type=_FILE, help="CSV file of photos to leave out: file, reason."
 )
-SPLIT = click.option(
-    "--split", "part", type=click.Choice([*SPLITS, "all"]), default="val", show_default=True,
-    help="Which photos to take.",
-)  # fmt: skip
+
+
+def split_option(default: str) -> Callable[[Command], Command]:
+    """--split: one of the splits, or all."""
+    return click.option(
+        "--split", "part", type=click.Choice([*SPLITS, "all"]), default=default, show_default=True,
+        help="Which photos to take.",
+    )  # fmt: skip
+
+
+SPLIT = split_option("val")
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all that is random.")
 
 

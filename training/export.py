@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -32,12 +33,12 @@ def export_torchscript(checkpoint: Checkpoint, path: Path) -> Run:
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch announces a successor of TorchScript
-        traced = torch.jit.trace(load_network(checkpoint), example)
+        traced = torch.jit.trace(load_network(checkpoint), example)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()
         torch.jit.save(traced, buffer)
         with atomic_file(path) as file:
             file.write(buffer.getvalue())
-        again = torch.jit.load(io.BytesIO(path.read_bytes())).eval()
+        again = torch.jit.load(path).eval()  # type: ignore[no-untyped-call]
 
     def run(pixels: NDArray[np.uint8]) -> Logits:
         with torch.inference_mode():
@@ -56,7 +57,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> Run:
         raise MissingDependencyError("exporting to ONNX", "onnx") from None
     size = checkpoint.spec.input_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()  # which ONNXProgram.save takes, if not by its annotation
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -113,6 +114,19 @@ def largest_difference(original: Run, exported: Run, size: int, seed: int) -> fl
     return float(max(gaps))
 
 
+def _reading(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a reader of the logits must know."""
+    spec = checkpoint.spec
+    return {
+        "model": checkpoint.header.name,
+        "input_size": spec.input_size,
+        "fit": spec.fit,
+        "temperature": spec.temperature,
+        "thresholds": [threshold._asdict() for threshold in spec.thresholds],
+        "categories": spec.categories,
+    }
+
+
 @click.command("training.export")
 @commands.MODEL
 @click.option(
@@ -126,11 +140,13 @@ def main(model: Path | None, formats: tuple[str, ...], seed: int, out: Path) -> 
 
     Each takes RGB pictures as uint8 (N, S, S, 3), normalises them itself and gives logits, the
     background last. Each is loaded again and must give the original's logits to 0.001.
+    OUT/export.json says how to read them: the input's size and fit, the categories in the order
+    of the logits, the temperature that divides them, the thresholds.
     """
     checkpoint = load_checkpoint(model)
     original, size = eager(checkpoint), checkpoint.spec.input_size
     out.mkdir(parents=True, exist_ok=True)
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     for name in formats:
         file, export = FORMATS[name]
         gap = largest_difference(original, export(checkpoint, out / file), size, seed)
@@ -139,7 +155,7 @@ def main(model: Path | None, formats: tuple[str, ...], seed: int, out: Path) -> 
             raise EngineError(f"{out / file}: differs from the original by {gap:.2g}; removed")
         report[name] = {"file": file, "bytes": (out / file).stat().st_size, "difference": gap}
         click.echo(f"{out / file}: {report[name]['bytes'] / 1e6:.1f} MB, differs by {gap:.1e}")
-    commands.write_json(out / "export.json", {"model": checkpoint.header.name, **report})
+    commands.write_json(out / "export.json", {**_reading(checkpoint), "files": report})
 
 
 if __name__ == "__main__":

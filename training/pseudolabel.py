@@ -133,7 +133,8 @@ def main(
 
     Writes OUT/to_label.csv and to_label.png, the photos whose labels would teach most; and
     OUT/manifest.csv, the set with the surest photos as train photos (source "pseudolabel"): put
-    it into --data to train with them. Val and test stay as they are.
+    it into --data to train with them. Val and test stay as they are, and no class is added;
+    training.clean finds those of the new photos that are copies of val or test photos.
     """
     dataset = load_dataset(data, exclude)
     checkpoint = load_checkpoint(model)
@@ -146,10 +147,13 @@ def main(
     by_path = {sample.path: sample for sample in scored.samples}
     shown = [by_path[guess.path] for guess in asked[:64]]
     _, pixels, _ = read_good(dataset, shown, 112)
-    texts = (f"{g.label or '(no landmark)'}\n{g.confidence:.2f}" for g in asked)
+    texts = (
+        f"{g.label or '(no landmark)'}\n{g.confidence:.2f}\n{Path(g.path).name}" for g in asked
+    )
     plots.contact_sheet(list(zip(pixels, texts, strict=False)), out / "to_label.png")
     least = spec.threshold_for(precision) if confidence is None else confidence
-    taken = take_surest(guesses[count:], least, most)
+    labels = {*dataset.classes, ""}
+    taken = take_surest((g for g in guesses[count:] if g.label in labels), least, most)
     new = [Sample(g.path, g.label, "train", SOURCE, g.path) for g in taken]
     rows = ((s.path, s.label, s.split, s.source, s.group) for s in (*dataset.samples, *new))
     _write_csv(out / "manifest.csv", ("file", "label", "split", "source", "group"), rows)

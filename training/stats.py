@@ -6,15 +6,17 @@ python -m training.stats --data DIR --out report
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from training import commands, plots
 from training.data import SPLITS, Dataset, Sample
+from training.evaluate import select
 from training.inference import Pixels, read_good
 
 CHANNELS = ("red", "green", "blue")
@@ -31,7 +33,7 @@ def measure_pixels(pixels: Pixels) -> dict[str, Any]:
     values = np.arange(256) / 255
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ values
-    std = np.sqrt(shares @ values**2 - mean**2)
+    std = np.sqrt(np.maximum(0, shares @ values**2 - mean**2))
     return {"mean": mean, "std": std, "histogram": dict(zip(CHANNELS, counts, strict=True))}
 
 
@@ -59,11 +61,33 @@ def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
     return [samples[at] for at in sorted(order)]
 
 
+def _draw_histogram(channels: Mapping[str, NDArray[np.intp]], path: Path) -> None:
+    """Each channel in its own colour."""
+    figure, axes = plots.new_figure("Pixel values")
+    for name, counts in channels.items():
+        axes.plot(range(256), counts, color=name, label=name)
+    axes.set(xlabel="value", ylabel="pixels")
+    axes.legend()
+    plots.save_figure(figure, path)
+
+
 @click.command("training.stats")
 @commands.data_options
-@commands.SPLIT
-@click.option("--size", default=128, show_default=True, help="Side that photos are read at.")
-@click.option("--limit", default=4000, show_default=True, help="Photos to read, at random.")
+@commands.split_option("train")
+@click.option(
+    "--size",
+    default=128,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Side that photos are read at.",
+)
+@click.option(
+    "--limit",
+    default=4000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Photos to read, at random.",
+)
 @commands.OUT
 def main(
     data: Path,
@@ -82,16 +106,12 @@ def main(
     classes.png and samples.png.
     """
     dataset = commands.read_data(data, exclude, scheme, by, seed)
-    samples = dataset.samples if part == "all" else dataset.of(part)
+    samples = select(dataset, part, ())
     read, pixels, failed = read_good(dataset, choose(samples, limit, seed), size)
-    report = {**measure_set(dataset), "read": len(read), "unreadable": failed}
+    report = {**measure_set(dataset), "split": part, "read": len(read), "unreadable": failed}
     report |= measure_pixels(pixels)
     commands.write_json(out / "stats.json", report)
-    levels = np.arange(256)
-    plots.plot_curves(
-        {name: (levels, counts) for name, counts in report["histogram"].items()},
-        "Pixel values", ("value", "pixels"), out / "histogram.png",
-    )  # fmt: skip
+    _draw_histogram(report["histogram"], out / "histogram.png")
     totals = {label: float(sum(counts.values())) for label, counts in report["labels"].items()}
     plots.plot_bars(totals, "Photos of each class", "photos", out / "classes.png")
     shown = np.random.default_rng(seed).permutation(len(read))[:48]
@@ -101,6 +121,7 @@ def main(
         f"{report['photos']} photos of {report['classes']} classes: "
         + ", ".join(f"{count} {name}" for name, count in report["splits"].items())
     )
+    click.echo(f"read {len(read)} of {len(samples)} ({part}), {len(failed)} unreadable")
     for name in ("mean", "std"):
         click.echo(f"{name:5}" + "".join(f"{value:8.4f}" for value in report[name]))
 

@@ -5,6 +5,7 @@ python -m training.visualize photo.jpg --out pictures
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from geotag.errors import CheckpointError, UsageError
 from training import commands
 from training.inference import Pixels, read_pixels
 
+Maps = NDArray[np.float32]
 _SIDE = 64
 _GAP = 2
 
@@ -40,18 +42,22 @@ def first_kernels(network: nn.Module) -> Pixels:
     return pictures if pictures.shape[-1] == 3 else pictures[..., :1].repeat(3, axis=-1)
 
 
-def feature_maps(network: nn.Module, pixels: Pixels, names: list[str]) -> dict[str, Pixels]:
-    """What the named layers give for one picture (S, S, 3): grey pictures (C, H, W, 3) of each."""
+def feature_maps(network: nn.Module, pixels: Pixels, names: Sequence[str] = ()) -> dict[str, Maps]:
+    """What layers give for one picture (S, S, 3): the maps (C, H, W) of each.
+
+    The named layers, or all that give more than one number a channel: a squeezed or pooled
+    picture has nothing to draw. Raises UsageError for a name that is no convolution's.
+    """
     layers = convolutions(network)
-    maps: dict[str, Pixels] = {}
+    maps: dict[str, Maps] = {}
     handles = []
-    for name in names:
+    for name in names or layers:
         if name not in layers:
             raise UsageError(f"no convolution {name!r}; there are: {', '.join(layers)}")
 
         def note(layer: nn.Module, inputs: object, output: torch.Tensor, name: str = name) -> None:
-            planes = output[0].float().numpy()
-            maps[name] = np.stack([_stretched(p) for p in planes])[..., None].repeat(3, axis=-1)
+            if names or output[0, 0].numel() > 1:
+                maps[name] = output[0].float().numpy()
 
         handles.append(layers[name].register_forward_hook(note))
     with torch.inference_mode():
@@ -61,7 +67,16 @@ def feature_maps(network: nn.Module, pixels: Pixels, names: list[str]) -> dict[s
     return maps
 
 
-def spread(names: list[str], count: int) -> list[str]:
+def grey_pictures(maps: Maps) -> Pixels:
+    """Maps (C, H, W) as pictures (C, H, W, 3): each stretched, single numbers beside each other."""
+    if maps[0].size == 1:
+        pictures = _stretched(maps)
+    else:
+        pictures = np.stack([_stretched(plane) for plane in maps])
+    return pictures[..., None].repeat(3, axis=-1)
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
     """`count` of the names, evenly from first to last."""
     at = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     return [names[index] for index in dict.fromkeys(at.tolist())]
@@ -69,7 +84,8 @@ def spread(names: list[str], count: int) -> list[str]:
 
 def _stretched(values: NDArray[np.float32]) -> Pixels:
     low, high = float(values.min()), float(values.max())
-    return np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    stretched: Pixels = np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    return stretched
 
 
 def tile(pictures: Pixels, path: Path, most: int = 64) -> None:
@@ -102,11 +118,10 @@ def main(photo: Path | None, model: Path | None, layers: tuple[str, ...], out: P
     click.echo(out / "kernels.png")
     if photo is None:
         return
-    names = list(layers) or spread(list(convolutions(network)), 6)
-    maps = feature_maps(network, read_pixels(photo, spec.input_size, spec.fit), names)
-    for number, (name, pictures) in enumerate(maps.items()):
+    maps = feature_maps(network, read_pixels(photo, spec.input_size, spec.fit), layers)
+    for number, name in enumerate(layers or spread(list(maps), 6)):
         path = out / f"maps-{number:02}-{name}.png"
-        tile(pictures, path)
+        tile(grey_pictures(maps[name]), path)
         click.echo(path)
 
 

@@ -42,6 +42,20 @@ def test_planted_faults_end_on_the_list(model_path: Path, tmp_path: Path, invoke
         Image.open(out / f"{name}.png").verify()
 
 
+def test_a_sheet_shows_a_copy_beside_what_it_is_a_copy_of(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    pytest.importorskip("cleanlab")
+    root = write_set(tmp_path / "set", {"train": 8, "val": 4})
+    shutil.copy(root / "taj_mahal/val0.jpg", root / "taj_mahal/train3.jpg")
+    out = tmp_path / "out"
+    invoke(clean.main, "--data", root, "--model", model_path, "--epochs", 0, "--out", out)
+    sheet = np.asarray(Image.open(out / "duplicates.png"))
+    copy, original, nothing = (sheet[2:114, at * 116 + 2 : at * 116 + 114] for at in range(3))
+    np.testing.assert_array_equal(copy, original)
+    assert copy.std() > 0 and (nothing == 255).all()
+
+
 def test_a_rescaled_copy_has_the_same_hash() -> None:
     rng = np.random.default_rng(0)
     soft = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
@@ -58,8 +72,8 @@ def test_the_test_photo_stays_and_the_train_photo_goes() -> None:
     hashes, colours = np.array([7, 7, 5], np.uint64), np.array([[100.0], [101], [110]])
     found = clean.find_duplicates(samples, hashes, colours)
     assert found == [
-        (0, "duplicate of val.jpg under another label"),
-        (1, "duplicate of test.jpg under another label"),
+        (0, "duplicate of val.jpg under another label", 1),
+        (1, "duplicate of test.jpg under another label", 2),
     ]
     assert clean.find_duplicates(samples, hashes, colours * 20) == []
 

@@ -21,9 +21,14 @@ def test_each_format_agrees(name: str, model_path: Path, tmp_path: Path, invoke:
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
     invoke(export.main, "--model", model_path, "--format", name, "--out", tmp_path)
-    report = json.loads((tmp_path / "export.json").read_text())[name]
+    document = json.loads((tmp_path / "export.json").read_text())
+    report = document["files"][name]
     assert report["difference"] <= 1e-3
     assert (tmp_path / report["file"]).stat().st_size == report["bytes"]
+    spec = load_checkpoint(model_path).spec
+    assert (document["input_size"], document["fit"]) == (spec.input_size, spec.fit)
+    assert tuple(document["categories"]) == spec.categories
+    assert document["thresholds"][0] == {"precision": 0.95, "confidence": 0.6}
 
 
 def test_torchscript_runs_without_geotag(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -47,6 +47,22 @@ def test_the_new_manifest_trains_with_sure_photos(
         assert Path(sample.path).stem[:-1] == (sample.label or "grey")
 
 
+def test_no_class_is_added(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    """A model may know landmarks that the set has no photos of."""
+    root = write_set(tmp_path / "set", {"train": 2, "val": 1})
+    manifest = root / "manifest.csv"
+    kept = [line for line in manifest.read_text().splitlines() if "stonehenge" not in line]
+    manifest.write_text("\n".join(kept) + "\n")
+    out = tmp_path / "out"
+    output = invoke(
+        pseudolabel.main, "--data", root, "--photos", root / "stonehenge", "--model", model_path,
+        "--count", 1, "--out", out,
+    )  # fmt: skip
+    assert "3 unlabelled photos: 1 to label, 0 taken as labelled" in output
+    assert "stonehenge" not in (out / "manifest.csv").read_text()
+    assert "stonehenge" in (out / "to_label.csv").read_text()
+
+
 def test_photos_outside_the_set_are_refused(tmp_path: Path) -> None:
     dataset = load_dataset(write_set(tmp_path / "set", {"train": 1}))
     (tmp_path / "other").mkdir()

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from geotag.checkpoint import load_checkpoint
+from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import UsageError
+from geotag.model import build_model
 from tests.training.conftest import Invoke
 from training import visualize
 
@@ -25,6 +27,25 @@ def test_kernels_and_maps_are_drawn(
     for path in drawn:
         with Image.open(path) as image:
             assert np.asarray(image).std() > 0
+
+
+def test_a_pooled_picture_is_drawn_only_when_asked_for(
+    colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    """The attention of PP-LCNetV2 squeezes each map to a number: alone it would be black."""
+    torch.manual_seed(0)
+    network = build_model("pplcnetv2", 2)
+    spec = load_checkpoint(model_path).spec._replace(architecture="pplcnetv2", categories=("a",))
+    tensors = {name: value.numpy() for name, value in network.state_dict().items()}
+    model = tmp_path / "pplcnetv2.safetensors"
+    save_checkpoint(model, spec, tensors)
+    arguments = [colour_set / "stonehenge/val0.jpg", "--model", model, "--out", tmp_path]
+    drawn = invoke(visualize.main, *arguments).split()
+    assert len(drawn) == 7 and not any("excit" in path or "last" in path for path in drawn)
+    layers = visualize.convolutions(load_network(load_checkpoint(model)))
+    squeezed = next(name for name in layers if "squeeze" in name)
+    (_, path) = invoke(visualize.main, *arguments, "--layer", squeezed).split()
+    assert squeezed in path and np.asarray(Image.open(path)).std() > 0
 
 
 def test_kernels_are_the_networks(model_path: Path) -> None:
