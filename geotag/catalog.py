@@ -8,16 +8,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from geotag.answers import Answers
 from geotag.catalog_queries import LISTED, PENDING, PERHAPS_MOVED
 from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row
-from geotag.database import begin_anew, open_database
-from geotag.errors import CatalogError, DamagedCatalogError
+from geotag.database import begin_anew, open_database, sqlite_errors
+from geotag.errors import DamagedCatalogError
 from geotag.locks import file_lock
 from geotag.records import (
     FailureKind,
@@ -78,10 +79,11 @@ class Catalog:
         self._closing = closing or ExitStack()
         self._now = time.time()
         connection.execute(LISTED)
-        with _reported(), connection:
+        with sqlite_errors(), connection:
             self._scan = connection.execute(
                 "INSERT INTO scans (started) VALUES (?)", (self._now,)
             ).lastrowid
+        self.answers = Answers(connection)
 
     def __enter__(self) -> Catalog:
         return self
@@ -127,7 +129,7 @@ class Catalog:
 
     def prediction_of(self, photo: Photo, content_key: str, model: str) -> Prediction | None:
         """What a model saw in a photo of the same content, under whatever name."""
-        with _reported():
+        with sqlite_errors():
             row = self.connection.execute(
                 f"SELECT {READ_COLUMNS} FROM photos "
                 "WHERE size = ? AND content_key = ? AND model = ? LIMIT 1",
@@ -147,7 +149,7 @@ class Catalog:
             revise=True,
         )
         if self._remote is not None and self._remote.due:
-            with _reported():
+            with sqlite_errors():
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._remote.save()
 
@@ -156,7 +158,7 @@ class Catalog:
 
         For a photo whose metadata geotag itself changed: its picture needs no other look.
         """
-        with _reported():
+        with sqlite_errors():
             row = self.connection.execute(
                 f"SELECT {READ_COLUMNS} FROM photos WHERE uri = ? AND size = ? AND version = ?",
                 (os.fsencode(old.uri), old.size, old.version),
@@ -176,7 +178,7 @@ class Catalog:
         )
         count, last = 0, b""
         while True:
-            with _reported():
+            with sqlite_errors():
                 arguments = {"threshold": threshold, "last": last, "page": _PAGE}
                 rows = self.connection.execute(query, arguments).fetchall()
             if not rows:
@@ -192,7 +194,7 @@ class Catalog:
     def readings(self) -> Iterator[Reading]:
         """What is known of the listed photos, in byte order; those never read are left out."""
         columns = ", ".join(f"photos.{name}" for name in READ_COLUMNS.split(", "))
-        with _reported():
+        with sqlite_errors():
             cursor = self.connection.execute(
                 f"SELECT {columns} FROM listed CROSS JOIN photos USING (uri) ORDER BY listed.uri"
             )
@@ -211,7 +213,7 @@ class Catalog:
     def prune(self, roots: Iterable[bytes]) -> int:
         """Forget the photos below these roots that are not listed; returns how many."""
         forgotten = 0
-        with _reported(), self.connection:
+        with sqlite_errors(), self.connection:
             for root in roots:
                 below = root.rstrip(b"/")
                 forgotten += self.connection.execute(
@@ -229,7 +231,7 @@ class Catalog:
 
     def exported(self, out: str) -> tuple[str, str] | None:
         """The signature and state of a table as it was written last; None for one never written."""
-        with _reported():
+        with sqlite_errors():
             row = self.connection.execute(
                 "SELECT signature, state FROM tables WHERE out = ?", (out,)
             ).fetchone()
@@ -270,12 +272,12 @@ class Catalog:
         return {**need._asdict(), "glanced": glanced, "now": self._now, "scan": self._scan}
 
     def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:
-        with _reported():
+        with sqlite_errors():
             (count,) = self.connection.execute(query, arguments or {}).fetchone()
         return int(count)
 
     def _grouped(self, column: str) -> dict[str, int]:
-        with _reported():
+        with sqlite_errors():
             rows = self.connection.execute(
                 f"SELECT {column}, count(*) FROM listed CROSS JOIN photos USING (uri) "
                 f"WHERE {column} IS NOT NULL GROUP BY {column}"
@@ -290,7 +292,7 @@ class Catalog:
         )
         last = b""
         while True:
-            with _reported():
+            with sqlite_errors():
                 bound = {**arguments, "last": last, "page": _PAGE}
                 rows = self.connection.execute(page, bound).fetchall()
             if not rows:
@@ -303,7 +305,7 @@ class Catalog:
         self, statement: str, rows: Iterable[tuple[Any, ...]], revise: bool = False
     ) -> None:
         remaining = iter(rows)
-        with _reported(), self.connection:
+        with sqlite_errors(), self.connection:
             while batch := list(islice(remaining, _BATCH)):
                 self.connection.executemany(statement, batch)
             if revise:
@@ -363,38 +365,8 @@ def back_off(attempts: int) -> float:
     return min(_BACK_OFF_SECONDS * 2.0 ** min(attempts - 2, 30), _BACK_OFF_LIMIT)
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """SQLite's errors as ours: a damaged file is told from one that cannot be written."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise CatalogError(
-            f"the catalog cannot be used ({error}); what was recorded before is kept: "
-            "make room or fix its folder, then run the same command again"
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise DamagedCatalogError(f"the catalog is damaged ({error})") from error
-
-
 def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
     for uri, size, version, sidecars in photos:
         name = os.fsencode(uri)
         digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
         yield name, size, version, json.dumps(sidecars) if sidecars else None
-
-
-def decided_with(path: Path, model: str) -> tuple[str, float] | None:
-    """The SHA-256 and the threshold behind a table's tags by `model` (its name in the table).
-
-    None when there is no such catalog, or it does not tell for sure. Nothing is locked or written.
-    """
-    query = "SELECT DISTINCT model, threshold FROM photos WHERE status = 'tagged'"
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
-            rows = reader.execute(query).fetchall()
-    except sqlite3.Error:
-        return None
-    found = {(str(sha), float(least)) for sha, least in rows if sha and least is not None}
-    fitting = [pair for pair in found if model.endswith(f"-{pair[0][:12]}")]
-    return fitting[0] if len(fitting) == 1 else None

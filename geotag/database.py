@@ -6,7 +6,8 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
@@ -16,8 +17,8 @@ SUFFIX = ".geotag"
 # "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
 APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
-# Kept in the same file by geotag.journal.
-JOURNAL_TABLES = ("write_runs", "writes")
+# Kept in the same file by geotag.journal and geotag.answers.
+KEPT_TABLES = ("write_runs", "writes", "answers")
 _log = logging.getLogger(__name__)
 
 _SCHEMA = """
@@ -72,13 +73,14 @@ def begin_anew(path: Path) -> sqlite3.Connection:
 
 
 def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:
-    """What can still be read of the journal of writes: photos can be read again, but how to take
-    a write back stands nowhere else. Each entry is checked against the photo before it is used."""
+    """What can still be read of the journal of writes and of the user's answers: photos can be
+    read again, but these stand nowhere else. Each entry of the journal is checked against the
+    photo before it is used."""
     try:
         # Without a log of late writes nothing is beside it, and nothing shall come to be.
         mode = "mode=ro" if Path(f"{aside}-wal").exists() else "mode=ro&immutable=1"
         with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?{mode}", uri=True)) as old:
-            for name in JOURNAL_TABLES:
+            for name in KEPT_TABLES:
                 _copy_table(old, connection, name)
     except (sqlite3.Error, ValueError):
         _log.warning("%s: its journal of writes could not be carried over whole", aside)
@@ -190,3 +192,17 @@ def _check(connection: sqlite3.Connection, path: Path | None) -> None:
     (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if result != "ok":
         raise DamagedCatalogError(f"{path}: damaged ({result})")
+
+
+@contextmanager
+def sqlite_errors() -> Iterator[None]:
+    """SQLite's errors as ours: a damaged file is told from one that cannot be written."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise CatalogError(
+            f"the catalog cannot be used ({error}); what was recorded before is kept: "
+            "make room or fix its folder, then run the same command again"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise DamagedCatalogError(f"the catalog is damaged ({error})") from error

@@ -78,11 +78,11 @@ class Decider:
         self.model = model
         self.category_of = category_of
 
-    def outcome(self, reading: Reading, path: str) -> Outcome:
+    def outcome(self, reading: Reading, path: str, refused: bool = False) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
         metadata, prediction, failure = reading.metadata, reading.prediction, reading.failure
         location = metadata.location
-        tag = self.tag(reading)
+        tag = self.tag(reading, refused)
         category, status = tag.category, tag.status
         inferred = category if location is None else None
         where = location or inferred
@@ -106,13 +106,17 @@ class Decider:
             error=failure.reason if failure else "",
         )
 
-    def tag(self, reading: Reading) -> Tag:
-        """What a reading amounts to; a photo with a position may have a category as well."""
-        tag = (
-            decide(reading.prediction, self.threshold, self.category_of)
-            if reading.prediction is not None
-            else Tag(Status.UNREADABLE)
-        )
+    def tag(self, reading: Reading, refused: bool = False) -> Tag:
+        """What a reading amounts to; a photo with a position may have a category as well.
+
+        Where the user refused the landmark there is none, whatever the network saw.
+        """
+        if reading.prediction is None:
+            tag = Tag(Status.UNREADABLE)
+        elif refused:
+            tag = Tag(Status.NO_LANDMARK)
+        else:
+            tag = decide(reading.prediction, self.threshold, self.category_of)
         return tag if reading.metadata.location is None else tag._replace(status=Status.HAS_GPS)
 
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:

@@ -35,6 +35,7 @@ from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.base import Filters
+from geotag.sources.content import picture_key
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
 from geotag.writers import STDOUT, table_format, table_state, write_table
@@ -164,6 +165,7 @@ class Scan:
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
         listed = catalog.note_listed(self._listing())
+        self._settle_answers()
         forgotten = self._prune(listed) if self.options.prune else 0
         pending = catalog.count_pending(self.need)
         _log.info("%d photos listed, %d to read", listed, pending)
@@ -192,7 +194,9 @@ class Scan:
     def outcomes(self) -> Iterator[Outcome]:
         """The table's rows: one for each photo that was read, now or before."""
         for reading in self.catalog.readings():
-            yield self.decider.outcome(reading, format_path(reading.photo.uri))
+            uri = reading.photo.uri
+            refused = self.catalog.answers.is_refused(uri)
+            yield self.decider.outcome(reading, format_path(uri), refused)
 
     def export(self, out: str) -> bool:
         """Write the table unless it is there and would be the same; returns whether it was."""
@@ -221,6 +225,13 @@ class Scan:
             if self.progress.stop_requested():
                 raise StoppedError("stopped while listing; nothing was changed")
             yield photo
+
+    def _settle_answers(self) -> None:
+        """The user's answers stay with the pictures they were given for."""
+        answers = self.catalog.answers
+        for photo in answers.doubtful():
+            with suppress(PhotoError):  # one that cannot be read gets no tag either
+                answers.settle(photo.uri, picture_key(self.library, photo))
 
     def _prune(self, listed: int) -> int:
         """An unmounted or unreadable folder is no reason to forget what was in it."""
@@ -274,7 +285,8 @@ class Scan:
         return count
 
     def _decide(self, reading: Reading) -> Decision:
-        tag = self.decider.tag(reading)
+        refused = self.catalog.answers.is_refused(reading.photo.uri)
+        tag = self.decider.tag(reading, refused)
         slug = tag.category.slug if tag.category is not None else None
         threshold = self.decider.threshold if reading.prediction is not None else None
         return Decision(tag.status, slug, threshold)

@@ -11,13 +11,16 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from geotag.answers import Answers
 from geotag.catalog import Catalog
 from geotag.categories import load_categories
 from geotag.errors import CatalogError, PhotoError, SourceError
 from geotag.journal import Journal, State, Write
+from geotag.marks import SOURCE_INFERRED
 from geotag.paths import parse_path
-from geotag.records import Category, Outcome, Photo
+from geotag.records import Category, Outcome, Photo, Status
 from geotag.sources.base import Filters
+from geotag.sources.content import picture_key
 from geotag.sources.local import LocalSource
 from geotag.stores import scheme_of
 from geotag.writers.claim import Change
@@ -46,7 +49,8 @@ class WriteOptions(NamedTuple):
 
     `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
     on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
-    photos where the caller knows them.
+    photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
+    nobody: a landmark in them takes back no answer of the user's.
     """
 
     position: bool = False
@@ -57,6 +61,7 @@ class WriteOptions(NamedTuple):
     dry_run: bool = False
     model_sha256: str = ""
     threshold: float | None = None
+    unattended: bool = False
 
 
 class Action(str, Enum):
@@ -92,16 +97,18 @@ def write_back(
     run_id: str,
     categories: Iterable[Category] | None = None,
     follow: Follow | None = None,
+    answers: Answers | None = None,
 ) -> Iterator[WriteResult]:
     """Write each row's tag into its photo: one result for each row that `only` admits.
 
     `follow` hears of each photo that changed, as its source listed it before and lists it now.
+    `answers` remember the landmarks that the user cleared, and keep those photos clear.
     The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
     photo at hand is then untouched.
     """
     if journal is None and not options.dry_run:
         raise CatalogError("nothing is written without a journal")
-    writer = _Writer(journal, options, run_id, categories, follow)
+    writer = _Writer(journal, options, run_id, categories, follow, answers)
     for row in rows:
         path = _absolute(parse_path(row.path))
         if not _is_path(path):
@@ -121,8 +128,9 @@ def write_run(
     journal, run_id = Journal(catalog.connection), new_run_id()
     settle(journal)
     journal.begin(run_id, title)
+    follow, answers = catalog.follow, catalog.answers
     try:
-        yield from write_back(rows, journal, options, run_id, follow=catalog.follow)
+        yield from write_back(rows, journal, options, run_id, follow=follow, answers=answers)
     finally:
         journal.finish(run_id)
 
@@ -155,8 +163,10 @@ class _Writer:
         run_id: str,
         categories: Iterable[Category] | None,
         follow: Follow | None,
+        answers: Answers | None,
     ) -> None:
         self.journal = journal
+        self.answers = None if options.dry_run else answers
         self.options = options
         self.run_id = run_id
         self.follow = follow
@@ -166,12 +176,14 @@ class _Writer:
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
         try:
-            intent = self._intent(row, path)
+            intent = self._heeded(self._intent(row, path), row, path)
             if intent.claim is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
             plan = self.planner.plan(path, intent.claim)
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
+            if self.answers is not None and intent.clear:
+                self.answers.close(path)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
@@ -204,6 +216,23 @@ class _Writer:
             )
         )
 
+    def _heeded(self, intent: Intent, row: Outcome, path: str) -> Intent:
+        """Note what the user says in a row; one who said nothing means what was said before."""
+        answers, claim = self.answers, intent.claim
+        if answers is None:
+            return intent
+        if not answers.is_refused(path):
+            picture = _picture(path) if intent.clear else None
+            if picture is not None:
+                answers.refuse(self.run_id, path, picture)
+            return intent
+        is_models = claim is not None and claim.source == SOURCE_INFERRED
+        if claim is not None and not (is_models and self.options.unattended):
+            answers.withdraw(self.run_id, path)
+            return intent
+        is_due = is_models or (answers.is_open(path) and row.status is not Status.UNREADABLE)
+        return Intent(clear=True) if is_due else intent
+
     def _commit_all(self, path: str, plan: Plan) -> None:
         before = _listed(path)
         for file in plan.files:
@@ -235,6 +264,13 @@ class _Writer:
             self.journal.mark(number, State.ABANDONED)
             raise
         self.journal.mark(number, State.WRITTEN)
+
+
+def _picture(path: str) -> str | None:
+    """The key of a photo's picture; None for one that is not there."""
+    files = files_of(path)
+    photo = files.photo(path) if files.is_remote else _listed(path)
+    return picture_key(files.source, photo) if photo is not None else None
 
 
 def _listed(path: str) -> Photo | None:

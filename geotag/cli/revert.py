@@ -35,6 +35,7 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     with open_catalog(path) as opened:
         journal = Journal(opened.connection)
         settle(journal)
+        opened.answers.undo(run_id)
         for result in revert_run(journal, run_id):
             if result.action is Action.FAILED:
                 failed += 1

@@ -170,7 +170,7 @@ def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, s
 
     header = read_header(options.model)
     threshold = build_decider(header, options).threshold
-    writing = writing._replace(model_sha256=header.sha256, threshold=threshold)
+    writing = writing._replace(model_sha256=header.sha256, threshold=threshold, unattended=True)
     catalog = Path(catalog_path(out, options) or "")
     return write_tags(Path(out), catalog, writing, quiet, lambda: stop.signal is not None)
 

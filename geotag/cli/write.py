@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from geotag.catalog import decided_with, open_catalog
+from geotag.catalog import open_catalog
+from geotag.catalog_queries import decided_with
 from geotag.known_catalogs import remember_catalog
 from geotag.paths import format_path
 from geotag.pipeline import CATALOG_SUFFIX
@@ -49,7 +50,8 @@ def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings:
     """Write the tags of TABLE into the photos' own metadata.
 
     TABLE is what `geotag scan` wrote. Edit it first if you like: a landmark that you changed is
-    taken as your word, one that you cleared takes back what was written before. A landmark is
+    taken as your word, one that you cleared takes back what was written before, and later scans
+    with the same catalog leave that photo without one until you give it one. A landmark is
     where the subject is; the camera's position is claimed with --gps alone, under geotag's mark,
     and never over a measured one. `geotag revert` brings back the very same bytes.
     """
@@ -79,7 +81,19 @@ def write_tags(
         )
         going_on = takewhile(lambda row: not stop_requested(), _with_bar(rows, quiet))
         results = write_run(going_on, opened, options, title)
-        return _report(results, quiet)
+        code = _report(results, quiet)
+        if opened.answers.unheard and not quiet:
+            click.echo(_unheard(opened.answers.unheard, catalog), err=True)
+        return code
+
+
+def _unheard(count: int, catalog: Path) -> str:
+    """That a cleared landmark is remembered where no scan will look."""
+    which = "1 photo whose landmark" if count == 1 else f"{count} photos whose landmarks"
+    return (
+        f"geotag: {format_path(str(catalog))} knows of no scan of {which} you cleared; "
+        "a scan that keeps another catalog will tag again: name that one with --catalog"
+    )
 
 
 def _with_decision(options: WriteOptions, rows: tuple[Outcome, ...], catalog: Path) -> WriteOptions:

@@ -1,14 +1,18 @@
-"""A cheap key of a photo's content, so that a renamed photo is known again."""
+"""Cheap keys of photos' content, so that renamed ones are known again, and keys of pictures."""
 
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Callable
 
-from geotag.containers import HEADER_SIZE, ReadRange
-from geotag.sources.base import RAW_EXTENSIONS, extension
+from geotag.containers import HEADER_SIZE, ReadRange, jpeg_segments, sniff_format
+from geotag.records import Photo
+from geotag.sources.base import RAW_EXTENSIONS, Source, extension
 
 _SAMPLE_SIZE = 4096
 _SAMPLES = 8
+_SOS, _COM = 0xDA, 0xFE
 
 
 def content_key(name: str, size: int, read: ReadRange) -> str:
@@ -28,3 +32,53 @@ def content_key(name: str, size: int, read: ReadRange) -> str:
     elif size > HEADER_SIZE:
         digest.update(read(HEADER_SIZE, size - HEADER_SIZE))
     return digest.hexdigest()
+
+
+def picture_key(source: Source, photo: Photo) -> str:
+    """The same as long as a photo's picture is, whatever was done to its metadata.
+
+    That holds for the formats that geotag writes tags into; of another one the whole content
+    counts. JPEG and WebP are read whole. Raises PhotoError.
+    """
+    with source.open(photo) as read:
+        picture_of = _PICTURES.get(sniff_format(read(0, 64)) or "")
+    if picture_of is not None and (parts := picture_of(source.read_photo(photo))):
+        return _digest(parts)
+    return source.content_key(photo) or _digest([source.read_photo(photo)])
+
+
+def _digest(parts: list[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _jpeg_picture(data: bytes) -> list[bytes]:
+    """From the first scan on, and before it all but application segments and comments.
+
+    Empty for a damaged one.
+    """
+    segments = list(jpeg_segments(data))
+    if not segments or segments[-1].marker != _SOS:
+        return []
+    coding = (s for s in segments[:-1] if not 0xE0 <= s.marker <= 0xEF and s.marker != _COM)
+    return [*(data[s.start : s.end] for s in coding), data[segments[-1].start :]]
+
+
+def _webp_picture(data: bytes) -> list[bytes]:
+    """The chunks that hold the picture; empty for a damaged one."""
+    parts, at = [], 12
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        if kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANMF"):
+            parts.append(data[at : at + 8 + size])
+        at += 8 + size + size % 2
+    return parts
+
+
+_PICTURES: dict[str, Callable[[bytes], list[bytes]]] = {
+    "jpeg": _jpeg_picture,
+    "webp": _webp_picture,
+}
