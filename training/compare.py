@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
-from geotag.engines import build_engine
+from geotag.engines import ENGINES, build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import UsageError
 from training import commands, plots
@@ -38,10 +38,18 @@ COLUMNS = {
 
 
 class Entry(NamedTuple):
-    """A model to compare: its name in the table and its file."""
+    """A model to compare: its name in the table, its file, and the run that trained it if here."""
 
     name: str
     path: Path
+    run: Run | None = None
+
+    @property
+    def epochs(self) -> int | None:
+        """How many its run trained."""
+        if self.run is None:
+            return None
+        return len((self.run.folder / "log.csv").read_text("utf-8").splitlines()) - 1
 
 
 def common_samples(checkpoints: Sequence[Checkpoint], samples: Sequence[Sample]) -> list[Sample]:
@@ -57,7 +65,7 @@ def measure(
     spec = checkpoint.spec
     scored = score(checkpoint, dataset, samples, options)
     judged = judge(scored.samples, probabilities(scored.logits, spec.temperature), spec)
-    report = figures(judged.take(judged.labels < judged.count), judged)
+    report = figures(judged.take(judged.labels < judged.categories), judged)
     return {"photos": len(scored.samples), "input_size": spec.input_size, **report}
 
 
@@ -90,6 +98,16 @@ def format_table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _notes(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """What the figures rest on."""
+    trained = [f"{name} {row['epochs']}" for name, row in rows.items() if row["epochs"]]
+    photos = {row["photos"] for row in rows.values()}
+    return [
+        f"{' or '.join(str(count) for count in sorted(photos))} photos, negatives included"
+        + (f"; epochs trained: {', '.join(trained)}" if trained else "")
+    ]
+
+
 def _cell(column: str, value: float) -> str:
     if column in ("megabytes", "images_per_second"):
         return f"{value:.1f}" if value < 100 else f"{value:.0f}"
@@ -114,7 +132,13 @@ def _parse_entry(text: str) -> Entry:
 @click.option("--built-in/--no-built-in", default=True, help="The model that comes with geotag.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only landmark photos that match.")
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipes' own.")
-@click.option("--engine", default="auto", show_default=True, help="Engine for all models.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", *ENGINES]),
+    default="auto",
+    show_default=True,
+    help="For all models.",
+)
 @click.option(
     "--weights", type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the packages with pretrained weights.",
@@ -138,7 +162,7 @@ def main(
         run = Run(out / name)
         if not run.model.is_file():
             train(Job(recipe, dataset, run, weights, out / "cache", World()))
-        entries.append(Entry(name, run.model))
+        entries.append(Entry(name, run.model, run))
     entries += [_parse_entry(text) for text in models]
     if built_in:
         entries.append(Entry("geotag", built_in_path()))
@@ -153,12 +177,13 @@ def main(
         rows[entry.name] = {
             **measure(checkpoint, dataset, samples, options),
             "categories": len(checkpoint.spec.categories),
+            "epochs": entry.epochs,
             "megabytes": entry.path.stat().st_size / 1e6,
             "images_per_second": rate,
             "engine": description,
         }
     commands.write_json(out / "compare.json", {"data": dataset.fingerprint, "models": rows})
-    table = format_table(rows)
+    table = "\n".join([format_table(rows), "", *_notes(rows)])
     (out / "compare.md").write_text(table + "\n")
     plots.plot_bars(
         {f"{name}: {COLUMNS[column]}": row[column] for column in list(COLUMNS)[:4]

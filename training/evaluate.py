@@ -6,9 +6,10 @@ python -m training.evaluate --data DIR --split test --out report
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
@@ -26,7 +27,8 @@ PRECISIONS = (0.95, 0.99)
 CALIBRATION_BINS = 15
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
     """Photos beside what the model says: `scores` (N, K + 1), and of its best category the index
     `predicted`, `confidence` and whether it is right. `labels` are indices; K is no landmark,
     K + 1 a landmark that the model does not know."""
@@ -38,13 +40,19 @@ class Judged(NamedTuple):
     correct: NDArray[np.bool_]
 
     @property
-    def count(self) -> int:
-        """K, the number of categories."""
-        return self.scores.shape[1] - 1
+    def categories(self) -> int:
+        """K, how many there are."""
+        return int(self.scores.shape[1]) - 1
 
     def take(self, chosen: NDArray[np.bool_]) -> Judged:
         """The photos of a mask."""
-        return Judged(*(field[chosen] for field in self))
+        return Judged(
+            self.labels[chosen],
+            self.scores[chosen],
+            self.predicted[chosen],
+            self.confidence[chosen],
+            self.correct[chosen],
+        )
 
 
 def judge(samples: Sequence[Sample], scores: NDArray[np.float64], spec: ModelSpec) -> Judged:
@@ -58,8 +66,8 @@ def judge(samples: Sequence[Sample], scores: NDArray[np.float64], spec: ModelSpe
 
 def measure(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
     """All figures over photos of known landmarks, with the other photos as distractors."""
-    inside = judged.labels < judged.count
-    negatives, others = judged.labels == judged.count, judged.labels > judged.count
+    inside = judged.labels < judged.categories
+    negatives, others = judged.labels == judged.categories, judged.labels > judged.categories
     known, with_negatives = judged.take(inside), judged.take(~others)
     landmark_score = 1 - judged.scores[:, -1]
     table = metrics.reliability(judged.confidence, judged.correct, CALIBRATION_BINS)
@@ -111,13 +119,13 @@ def _at_shipped_threshold(judged: Judged, spec: ModelSpec, precision: float) -> 
         threshold = spec.threshold_for(precision)
     except CheckpointError:
         return {"confidence": None}
-    inside = judged.labels < judged.count
+    inside = judged.labels < judged.categories
     refused = judged.confidence < threshold
     point = metrics.at_threshold(judged.confidence, judged.correct, threshold, int(inside.sum()))
     return {
         **point._asdict(),
-        "negatives_refused": _mean(refused[judged.labels == judged.count]),
-        "other_landmarks_refused": _mean(refused[judged.labels > judged.count]),
+        "negatives_refused": _mean(refused[judged.labels == judged.categories]),
+        "other_landmarks_refused": _mean(refused[judged.labels > judged.categories]),
     }
 
 
@@ -131,8 +139,10 @@ def measure_classes(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
     A photo is taken for the background when that scores highest; one of an unknown landmark
     counts as background.
     """
-    labels = np.minimum(judged.labels, judged.count)
-    confusion = metrics.confusion_matrix(labels, judged.scores.argmax(axis=1), judged.count + 1)
+    labels = np.minimum(judged.labels, judged.categories)
+    confusion = metrics.confusion_matrix(
+        labels, judged.scores.argmax(axis=1), judged.categories + 1
+    )
     rows = metrics.class_figures(confusion)
     return {
         name: {field: values[at] for field, values in zip(rows._fields, rows, strict=True)}
@@ -148,7 +158,7 @@ def measure_sources(
     report = {}
     for source in sorted(set(sources)):
         part = judged.take(sources == source)
-        inside = part.take(part.labels < part.count)
+        inside = part.take(part.labels < part.categories)
         tagged = part.confidence >= threshold
         report[str(source)] = {
             "photos": len(part.labels),
@@ -180,15 +190,17 @@ def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
     curve = metrics.risk_coverage(judged.confidence, judged.correct)
     plots.plot_risk_coverage(curve, out / "risk_coverage.png")
     found = np.cumsum(judged.correct[np.argsort(-judged.confidence, kind="stable")])
-    positives = max(1, int((judged.labels < judged.count).sum()))
+    positives = max(1, int((judged.labels < judged.categories).sum()))
     plots.plot_curves(
         {"all photos": (found / positives, found / np.arange(1, len(found) + 1))},
         "Precision and recall of tags",
         ("recall", "precision"),
         out / "precision_recall.png",
     )
-    labels = np.minimum(judged.labels, judged.count)
-    confusion = metrics.confusion_matrix(labels, judged.scores.argmax(axis=1), judged.count + 1)
+    labels = np.minimum(judged.labels, judged.categories)
+    confusion = metrics.confusion_matrix(
+        labels, judged.scores.argmax(axis=1), judged.categories + 1
+    )
     plots.plot_confusion(confusion, (*spec.categories, "(no landmark)"), out / "confusion.png")
 
 

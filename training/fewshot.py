@@ -13,13 +13,19 @@ from typing import Any
 import click
 import numpy as np
 
-from geotag.checkpoint import Checkpoint, ModelHeader, load_checkpoint
+from geotag.checkpoint import Checkpoint, ModelHeader, ModelSpec, load_checkpoint
 from geotag.engines.embedding import Embedder
-from geotag.errors import DataError
-from geotag.landmarks import PRECISION, add_landmark, with_background
+from geotag.errors import CheckpointError, DataError
+from geotag.landmarks import (
+    LEAST_PHOTOS,
+    MOST_PHOTOS,
+    PRECISION,
+    add_landmark,
+    with_background,
+)
 from training import background, commands
 from training.data import Dataset, Sample, build_dataset
-from training.evaluate import Judged
+from training.evaluate import Judged, select
 from training.examples import World
 from training.inference import probabilities, read_good, score
 from training.recipes import RECIPES, find_recipe
@@ -79,9 +85,9 @@ def judge_own(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample
 
 def figures(judged: Judged, own: int, threshold: float) -> dict[str, Any]:
     """How the last `own` categories fare, each counting alike, and the others beside them."""
-    first = judged.count - own
+    first = judged.categories - own
     tagged = judged.confidence >= threshold
-    is_own = (judged.labels >= first) & (judged.labels < judged.count)
+    is_own = (judged.labels >= first) & (judged.labels < judged.categories)
     per_class = [judged.labels == first + at for at in range(own)]
     own_tags = tagged & (judged.predicted >= first)
     known = judged.labels < first
@@ -101,12 +107,36 @@ def _mean_of_means(values: np.ndarray[Any, Any], masks: Sequence[np.ndarray[Any,
     return float(np.mean(means)) if means else float("nan")
 
 
+def _threshold(spec: ModelSpec) -> float:
+    """Where tags begin that are right 99 times in 100. Raises DataError where none begin."""
+    try:
+        return spec.threshold_for(PRECISION)
+    except CheckpointError:
+        raise DataError(
+            f"the model that was trained reaches no precision of {PRECISION:g} on the val photos, "
+            "so nothing can be told from its categories: train longer, or another recipe"
+        ) from None
+
+
 @click.command("training.fewshot")
 @click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
 @commands.data_options
 @commands.SPLIT
-@click.option("--classes", default=20, show_default=True, help="Random classes to leave out.")
-@click.option("--shots", multiple=True, type=int, default=(5, 10, 20), show_default=True)
+@click.option(
+    "--classes",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Random classes to leave out.",
+)
+@click.option(
+    "--shots",
+    multiple=True,
+    type=click.IntRange(LEAST_PHOTOS, MOST_PHOTOS),
+    default=(5, 10, 20),
+    show_default=True,
+    help="How many examples to learn from; repeatable.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option(
     "--weights", type=click.Path(file_okay=False, path_type=Path),
@@ -132,12 +162,12 @@ def main(
     train(Job(recipe, reduced, run, weights, out / "cache", World()))
     checkpoint = load_checkpoint(run.model)
     spec = checkpoint.spec
+    threshold = _threshold(spec)
     chosen = background.choose(reduced, spec.categories, 1024, seed)
     _, pixels, _ = read_good(reduced, chosen, spec.input_size, spec.fit)
     tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
     checkpoint = Checkpoint(checkpoint.header, tensors)
-    threshold = spec.threshold_for(PRECISION)
-    samples = dataset.samples if part == "all" else dataset.of(part)
+    samples = select(dataset, part, ())
     report: dict[str, Any] = {"labels": labels, "split": part, "threshold": threshold, "shots": {}}
     for count in sorted(shots):
         taught, foretold = teach(checkpoint, dataset, labels, count, seed)

@@ -50,7 +50,8 @@ def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
 
 def _divided(above: ArrayLike, below: ArrayLike) -> Floats:
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    shares: Floats = np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    return shares
 
 
 def global_average_precision(
@@ -107,16 +108,16 @@ class Reliability(NamedTuple):
     edges: Floats
     confidence: Floats
     accuracy: Floats
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
     @property
     def error(self) -> float:
         """The expected calibration error: the bins' gaps, weighted by their counts."""
-        total = int(self.count.sum())
+        total = int(self.counts.sum())
         if not total:
             return float("nan")
         gaps = np.abs(self.confidence - self.accuracy)
-        return float(np.nansum(gaps * self.count) / total)
+        return float(np.nansum(gaps * self.counts) / total)
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Reliability:
@@ -215,7 +216,8 @@ def _operating_points(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats
     order = _descending(confidence)
     values = np.asarray(confidence, np.float64)[order]
     right = np.cumsum(np.asarray(correct, np.float64)[order])
-    last = np.flatnonzero(np.append(np.diff(values) != 0, True)) if len(values) else []
+    ends = np.append(np.diff(values) != 0, True) if len(values) else np.empty(0, np.bool_)
+    last = np.flatnonzero(ends)
     return values[last], np.arange(1, len(values) + 1, dtype=np.float64)[last], right[last]
 
 

@@ -42,7 +42,7 @@ def save_figure(figure: Any, path: Path) -> None:
 def plot_reliability(table: Reliability, path: Path) -> None:
     """Accuracy by confidence beside the diagonal of an honest model."""
     figure, axes = new_figure(f"Reliability (ECE {table.error:.3f})")
-    middles, width = (table.edges[:-1] + table.edges[1:]) / 2, 1 / len(table.count)
+    middles, width = (table.edges[:-1] + table.edges[1:]) / 2, 1 / len(table.counts)
     axes.bar(middles, np.nan_to_num(table.accuracy), width, edgecolor="white", label="accuracy")
     axes.plot([0, 1], [0, 1], "--", color="grey", label="confidence = accuracy")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))

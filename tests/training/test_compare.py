@@ -34,6 +34,8 @@ def test_a_trained_recipe_beside_a_given_model(
     assert rows["colours"]["megabytes"] == pytest.approx(model_path.stat().st_size / 1e6, rel=1e-4)
     table = (tmp_path / "compare.md").read_text()
     assert table in output + "\n" and "| colours | 1.000 | 1.000 | 1.000 | 1.000 |" in table
+    assert (rows["tiny"]["epochs"], rows["colours"]["epochs"]) == (1, None)
+    assert "epochs trained: tiny 1" in table
     trained = (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns
     invoke(compare.main, *arguments)
     assert (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns == trained

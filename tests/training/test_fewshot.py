@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,30 @@ def test_a_landmark_that_was_left_out_is_learned(
     assert report["top1"] == report["recall"] == report["precision"] == 1
     assert report["known_top1"] == report["known_recall"] == 1
     assert report["photos"] == 10 and foretold == 1
+
+
+def test_the_command_trains_without_some_classes_and_adds_them(
+    tmp_path: Path, invoke: Invoke
+) -> None:
+    root = write_set(tmp_path / "set", {"train": 24, "val": 120, "test": 6})
+    output = invoke(
+        fewshot.main, "--recipe", "tiny", "--epochs", 12, "--data", root, "--classes", 1,
+        "--shots", 5, "--shots", 8, "--split", "test", "--out", tmp_path / "out",
+    )  # fmt: skip
+    report = json.loads((tmp_path / "out/fewshot.json").read_text())
+    (label,) = report["labels"]
+    trained = load_checkpoint(tmp_path / "out/run/model.safetensors").spec.categories
+    assert set(trained) == {"eiffel_tower", "stonehenge", "taj_mahal"} - {label}
+    assert list(report["shots"]) == ["5", "8"] and report["shots"]["8"]["photos"] == 6
+    assert 0 <= report["shots"]["8"]["recall"] <= report["shots"]["8"]["top1"] <= 1
+    assert "  5 photos: top-1" in output and "  8 photos: top-1" in output
+
+
+def test_a_model_that_can_promise_nothing_is_an_error_that_says_so(
+    colour_set: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    with pytest.raises(DataError, match="train longer"):
+        invoke(
+            fewshot.main, "--recipe", "tiny", "--epochs", 1, "--data", colour_set, "--classes", 1,
+            "--shots", 5, "--out", tmp_path,
+        )  # fmt: skip

@@ -73,7 +73,7 @@ def test_fpr_at_tpr() -> None:
 
 def test_reliability() -> None:
     table = metrics.reliability([0.95, 0.95, 0.05, 1.0, 0.0], [1, 0, 0, 1, 0], bins=10)
-    assert table.count.tolist() == [2, 0, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert table.counts.tolist() == [2, 0, 0, 0, 0, 0, 0, 0, 0, 3]
     assert table.accuracy[9] == pytest.approx(2 / 3)
     assert table.confidence[9] == pytest.approx(2.9 / 3)
     assert table.error == pytest.approx((0.9 + 0.05) / 5)
