@@ -27,8 +27,10 @@ class Recipe:
     `parts` are recipes whose backbones are trained first and then joined. Labels `left_out` are
     trained as background. `nuisance` is how many directions of each backbone's embedding, those
     that change most when a picture loses resolution, the classifier may not look at. Pictures of
-    `detail` pixels and more teach only classes that have been seen so sharp. `teacher` is the
-    share of out-of-fold soft targets in the loss.
+    `detail` pixels and more teach only classes that have been seen so sharp. `blend` is the share
+    of a fitted classifier's weights, the rest staying as it began (Wortsman et al., "Robust
+    fine-tuning of zero-shot models", CVPR 2022). `teacher` is the share of out-of-fold soft
+    targets in the loss.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Recipe:
     parts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     nuisance: int = 0
+    blend: float = 1.0
     detail: int = 0
     epochs: int = 20
     batch_size: int = 64
@@ -213,12 +216,13 @@ _RECIPES = (
         views=2,
         parts=("shipped-lite1", "shipped-pplcnetv2"),
         left_out=LEFT_OUT,
-        nuisance=8,
+        nuisance=32,
+        blend=0.7,
         detail=DETAIL,
         epochs=8,
         batch_size=256,
         optimiser="adamw",
-        learning_rate=1e-2,
+        learning_rate=2e-2,
         weight_decay=1e-3,
         schedule="onecycle",
         label_smoothing=0.1,

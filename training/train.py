@@ -190,6 +190,7 @@ def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Spli
     """Train the classifier alone, on stored features."""
     views = _features(job, network, cache)
     head = classifier(network)
+    start = {name: value.clone() for name, value in head.state_dict().items()}
     blinkers = None
     if job.recipe.nuisance:
         blinkers = _blinkers(views.features, job.recipe.nuisance, split)
@@ -199,6 +200,8 @@ def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Spli
     head.cpu().load_state_dict(best)
     if blinkers is not None:
         blinkers.project_classifier(cast(nn.Linear, head))
+    share = job.recipe.blend
+    head.load_state_dict({k: torch.lerp(start[k], v, share) for k, v in head.state_dict().items()})
 
 
 def _blinkers(features: NDArray[np.float16], count: int, split: Split) -> Blinkers:

@@ -146,6 +146,18 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
     train(job)
 
 
+def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path) -> None:
+    def classifier(share: float) -> np.ndarray:
+        out = tmp_path / str(share)
+        job = make_job(colour_set, out, frozen=True, epochs=2, mixup=0.0, blend=share)
+        train(job)
+        return load_checkpoint(job.run.model).tensors["classifier.weight"].astype(np.float32)
+
+    begun, half, fitted = (classifier(share) for share in (0.0, 0.5, 1.0))
+    assert not np.allclose(begun, fitted, atol=1e-3)
+    assert np.allclose(half, (begun + fitted) / 2, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_the_shipped_recipe_joins_tuned_backbones(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
