@@ -56,6 +56,23 @@ def test_a_sheet_shows_a_copy_beside_what_it_is_a_copy_of(
     assert copy.std() > 0 and (nothing == 255).all()
 
 
+@pytest.mark.parametrize("parts", [["train"], ["train", "val"]])
+def test_only_the_named_splits_lose_photos(
+    parts: list[str], model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    pytest.importorskip("cleanlab")
+    root = write_set(tmp_path / "set", {"train": 8, "val": 4})
+    broken = {f"stonehenge/{part}2.jpg": part for part in ("train", "val")}
+    for path in broken:
+        (root / path).write_bytes(b"\xff\xd8\xff broken")
+    options = [option for part in parts for option in ("--from", part)]
+    out = tmp_path / "out"
+    invoke(clean.main, "--data", root, "--model", model_path, "--epochs", 0, *options, "--out", out)
+    left_out = {row.split(",")[0] for row in (out / "exclusions.csv").read_text().splitlines()[1:]}
+    assert left_out == {path for path, part in broken.items() if part in parts}
+    assert set(json.loads((out / "clean.json").read_text())["unreadable"]) == set(broken)
+
+
 def test_a_rescaled_copy_has_the_same_hash() -> None:
     rng = np.random.default_rng(0)
     soft = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))

@@ -41,6 +41,17 @@ def test_torchscript_runs_without_geotag(model_path: Path, tmp_path: Path, invok
     np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+def test_onnx_runs_without_geotag(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    invoke(export.main, "--model", model_path, "--format", "onnx", "--out", tmp_path)
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (logits,) = session.run(["logits"], {"pixels": pixels})
+    expected = export.eager(load_checkpoint(model_path))(pixels)
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
 def test_safetensors_come_back_as_they_were(
     model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

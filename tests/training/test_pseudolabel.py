@@ -63,6 +63,17 @@ def test_no_class_is_added(model_path: Path, tmp_path: Path, invoke: Invoke) -> 
     assert "stonehenge" in (out / "to_label.csv").read_text()
 
 
+def test_only_the_surest_of_each_class_are_taken() -> None:
+    guesses = [
+        pseudolabel.Guess(f"{label}{confidence}.jpg", label, confidence, 0.0)
+        for label in ("b", "a", "") for confidence in (0.91, 0.99, 0.89, 0.95, 0.9)
+    ]  # fmt: skip
+    taken = pseudolabel.take_surest(guesses, least=0.9, most=3)
+    assert [(g.label, g.confidence) for g in taken] == [
+        (label, confidence) for label in ("", "a", "b") for confidence in (0.99, 0.95, 0.91)
+    ]
+
+
 def test_photos_outside_the_set_are_refused(tmp_path: Path) -> None:
     dataset = load_dataset(write_set(tmp_path / "set", {"train": 1}))
     (tmp_path / "other").mkdir()

