@@ -263,6 +263,17 @@ def test_another_picture_of_the_same_name_begins_anew(
     assert is_tagged(cleared)
 
 
+def test_another_picture_of_the_same_size_is_not_refused(
+    cleared: Library, write_photo: WritePhoto
+) -> None:
+    size = (cleared.photos / "wrong.jpg").stat().st_size
+    other = write_photo("other.jpg", "eiffel_tower", seed=7)
+    assert other.stat().st_size <= size
+    other.write_bytes(other.read_bytes().ljust(size, b"\0"))
+    cleared.scan()
+    assert is_tagged(cleared, "other.jpg")
+
+
 def test_reverted_runs_take_their_answers_with_them(cleared: Library) -> None:
     run("revert", "--last")
     assert TAG in (cleared.photos / "wrong.jpg").read_bytes()
