@@ -28,7 +28,9 @@ INPUT_SIZE_LIMIT = 1024
 _HEADER_LIMIT = 16 * 2**20
 CATEGORY_LIMIT = 100_000
 BUILT_IN = "model.safetensors"
-BACKGROUND = "background."  # begins the names of tensors that are no weights of the network
+# What begins the names of tensors that are no weights of the network.
+BACKGROUND = "background."
+GLANCE = "glance."
 
 
 class Threshold(NamedTuple):
@@ -39,14 +41,18 @@ class Threshold(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """What a photo's thumbnail tells: whether the photo itself is worth reading.
+    """How a photo's thumbnail tells whether the photo itself is worth reading.
 
     `thresholds` are the least confidences, seen on the thumbnail at `input_size`, at which a
-    photo may still get a tag of so much precision: those of nearly all that do are above.
+    photo may still get a tag of so much precision: those of nearly all that do are above. The
+    network that looks is the model's own, or one of its backbones by itself as an `architecture`
+    of its own; what it has of its own are the tensors whose names begin with GLANCE.
     """
 
     input_size: int
     thresholds: tuple[Threshold, ...]
+    architecture: str = ""
+    backbone: int = 0
 
 
 class ModelSpec(NamedTuple):
@@ -127,15 +133,26 @@ class Checkpoint(NamedTuple):
         """All of the model but its weights."""
         return self.header.spec
 
-    def at_size(self, input_size: int) -> Checkpoint:
-        """The same network for pictures of another size."""
-        spec = self.spec._replace(input_size=input_size)
-        return self._replace(header=self.header._replace(spec=spec))
+    def glancing(self) -> Checkpoint:
+        """The network that looks at thumbnails. Raises CheckpointError when there is none."""
+        glance = self.spec.glance
+        if glance is None:
+            raise CheckpointError("this model has no network for thumbnails")
+        tensors = dict(self.weights)
+        if glance.architecture:
+            backbone = f"backbones.{glance.backbone}."
+            shared = (name for name in self.weights if name.startswith(backbone))
+            tensors = {f"backbones.0.{n.removeprefix(backbone)}": self.tensors[n] for n in shared}
+        own = (name for name in self.tensors if name.startswith(GLANCE))
+        tensors |= {name.removeprefix(GLANCE): self.tensors[name] for name in own}
+        architecture = glance.architecture or self.spec.architecture
+        spec = self.spec._replace(architecture=architecture, input_size=glance.input_size)
+        return Checkpoint(self.header._replace(spec=spec), tensors)
 
     @property
     def weights(self) -> Tensors:
-        """The network's tensors, without the stored background."""
-        return {n: t for n, t in self.tensors.items() if not n.startswith(BACKGROUND)}
+        """The network's tensors, without the stored background and what thumbnails are seen by."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, GLANCE))}
 
 
 def built_in_path() -> Path:
@@ -268,7 +285,7 @@ def format_spec(spec: ModelSpec) -> str:
         del fields["glance"]
     else:
         thresholds = [[t.precision, t.confidence] for t in spec.glance.thresholds]
-        fields["glance"] = {"input_size": spec.glance.input_size, "thresholds": thresholds}
+        fields["glance"] = spec.glance._asdict() | {"thresholds": thresholds}
     return _canonical(fields)
 
 
@@ -313,7 +330,12 @@ def _check(spec: ModelSpec) -> None:
 
 
 def _glance(fields: Mapping[str, Any]) -> Glance:
-    return Glance(int(fields["input_size"]), _thresholds(fields["thresholds"]))
+    return Glance(
+        int(fields["input_size"]),
+        _thresholds(fields["thresholds"]),
+        str(fields.get("architecture", "")),
+        int(fields.get("backbone", 0)),
+    )
 
 
 def _thresholds(pairs: Any) -> tuple[Threshold, ...]:

@@ -42,7 +42,9 @@ def cached_conversion(
     A cache that is missing, full, damaged or another's costs time, never the result.
     """
     spec, sha256 = checkpoint.header
-    key = hashlib.sha256(f"{engine}\0{sha256}\0{spec.input_size}".encode()).hexdigest()
+    # One model file may hold a network for photos and another for thumbnails.
+    name = f"{engine}\0{sha256}\0{spec.architecture}\0{spec.input_size}"
+    key = hashlib.sha256(name.encode()).hexdigest()
     path = cache_folder() / "models" / (key + _SUFFIX)
     try:
         found = _load(path, key)

@@ -95,10 +95,9 @@ class Classifier:
         )
         self._glances = None
         if job.glance and spec.glance is not None:
-            size = spec.glance.input_size
-            small = checkpoint.at_size(size)
+            small = checkpoint.glancing()
             self._glances = Looks(
-                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW),
+                ThumbnailLoader(source, small.spec.input_size, spec.fit, self._pool, _WINDOW),
                 small,
                 self._engine_for(small),
             )

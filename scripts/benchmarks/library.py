@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MEGAPIXELS_12 = (4032, 3024)
 PIXELS_800 = (800, 600)
+_A_FOLDER = 1000
 _CAMERAS = (
     ("Apple", "iPhone 14", "17.4.1", b"Apple iOS\0\0\1MM", 9000),
     ("samsung", "SM-G991B", "G991BXXU5CVF3", b"\7\0\1\0\7\0", 1500),
@@ -33,6 +35,9 @@ class Kind(NamedTuple):
     located: bool = False
     thumbnail: bool = True
     quality: int = 93
+
+
+LOCATED = Kind((160, 120), located=True)
 
 
 def make_library(
@@ -63,6 +68,21 @@ def make_library(
         path.write_bytes(jpeg[:2] + _segment(exif) + jpeg[2:])
     mark.write_text(wanted)
     return paths
+
+
+def link_library(folder: Path, count: int, kind: Kind) -> Path:
+    """A folder of so many photos that are links to a few files, a thousand in each subfolder."""
+    originals = make_library(folder / "seeds", 10, kind)
+    library = folder / "photos"
+    for at in range(0, count, _A_FOLDER):
+        below = library / f"{at // _A_FOLDER:05d}"
+        below.mkdir(parents=True)
+        copies = [shutil.copy(original, below / original.name) for original in originals]
+        for number in range(at, min(at + _A_FOLDER, count)):
+            os.link(copies[number % len(copies)], below / f"IMG_{number:08d}.jpg")
+        for copy in copies:
+            os.unlink(copy)
+    return library
 
 
 def _segment(exif: bytes) -> bytes:

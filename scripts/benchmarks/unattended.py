@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from benchmarks.library import Kind, make_library
+from benchmarks.library import LOCATED, Kind, link_library, make_library
 
-_A_FOLDER = 1000
 _KEY, _SECRET = "benchmark-key-id-0001", "benchmark-secret-0001-benchmark"
 # What the measured processes run: figures of their own work, without the interpreter's start.
 _PROBE = """
@@ -93,7 +92,7 @@ def command(count: int, repeats: int, quick: bool, ray: bool, out: Path | None) 
 
 def _rescans(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
     """A scan of a library that is known, less a listing of it, in turn and repeated."""
-    library, table = _linked_library(folder, count), folder / "tags.csv"
+    library, table = link_library(folder, count, LOCATED), folder / "tags.csv"
     assert _probe("scan", library, table)["read"] == count
     clocks, processors, lists = [], [], []
     for _ in range(repeats):
@@ -111,7 +110,7 @@ def _rescans(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
 def _memory(folder: Path, small: int, large: int) -> Iterator[Figure]:
     peaks = []
     for count in (small, large):
-        library = _linked_library(folder / str(count), count)
+        library = link_library(folder / str(count), count, LOCATED)
         peaks.append(_probe("scan", library, folder / str(count) / "tags.csv")["peak"])
         yield Figure(f"peak memory of a first scan of {count}", peaks[-1] / 2**20, "MiB")
         shutil.rmtree(folder / str(count))
@@ -211,23 +210,6 @@ def _ray(folder: Path, count: int) -> Iterator[Figure]:
         gain = local - far / machines
         photos = start / gain if gain > 0 else float("inf")
         yield Figure(f"{machines} such machines pay from", photos, "photos to classify")
-
-
-def _linked_library(folder: Path, count: int) -> Path:
-    """So many photos with positions, links to a few files, a thousand in a folder."""
-    seeds = folder / "seeds"
-    make_library(seeds, 10, Kind(size=(160, 120), located=True))
-    originals = sorted(seeds.rglob("*.jpg"))
-    library = folder / "photos"
-    for at in range(0, count, _A_FOLDER):
-        below = library / f"{at // _A_FOLDER:05d}"
-        below.mkdir(parents=True)
-        copies = [shutil.copy(original, below / original.name) for original in originals]
-        for number in range(at, min(at + _A_FOLDER, count)):
-            os.link(copies[number % len(copies)], below / f"IMG_{number:08d}.jpg")
-        for copy in copies:
-            os.unlink(copy)
-    return library
 
 
 def _probe(what: str, source: str | Path, table: Path, runner: str = "local") -> dict[str, Any]:

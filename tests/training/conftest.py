@@ -16,7 +16,12 @@ from tests.conftest import COLOURS, picture
 PHOTOS = {"train": 6, "val": 4, "test": 4}
 
 
-def write_set(root: Path, counts: dict[str, int], mislabelled: int = 0) -> Path:
+def write_set(
+    root: Path,
+    counts: dict[str, int],
+    mislabelled: int = 0,
+    size: tuple[int, int] = (60, 48),
+) -> Path:
     """manifest.csv and photos of each colour; the first train photos of red are labelled blue."""
     rows = []
     for label in COLOURS:
@@ -26,7 +31,7 @@ def write_set(root: Path, counts: dict[str, int], mislabelled: int = 0) -> Path:
                 file = root / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 seed = 1000 * list(counts).index(split) + n
-                picture(label, size=(60, 48), seed=seed).save(file, quality=95)
+                picture(label, size=size, seed=seed).save(file, quality=95)
                 wrong = label == "eiffel_tower" and split == "train" and n < mislabelled
                 written = "stonehenge" if wrong else label
                 rows.append((path, written, split, "web" if n % 2 else "camera", path))

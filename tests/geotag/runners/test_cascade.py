@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import piexif
 import pytest
 
@@ -84,6 +85,23 @@ def test_what_the_thumbnail_rules_out_stays_unread(
     assert rows["tower.jpg"] == (Status.TAGGED, "Eiffel Tower")
     assert rows["grey.jpg"][0] is rows["bare.jpg"][0] is Status.NO_LANDMARK
     assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
+
+
+def test_thumbnails_have_a_classifier_of_their_own(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    """One that never sees a landmark; photos without a thumbnail are read as ever."""
+    checkpoint = load_checkpoint(glancing_model)
+    weight, bias = (
+        np.zeros_like(checkpoint.tensors[f"classifier.{n}"]) for n in ("weight", "bias")
+    )
+    bias[-1] = 20
+    own = {"glance.classifier.weight": weight, "glance.classifier.bias": bias}
+    model = folder.parent / "own.safetensors"
+    save_checkpoint(model, checkpoint.spec, {**checkpoint.tensors, **own})
+    rows = _scan(folder, model)
+    assert read_wholly == ["bare.jpg"]
+    assert rows["tower.jpg"] == (Status.NO_LANDMARK, "")
 
 
 def test_without_the_cascade_all_are_read(
