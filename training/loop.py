@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from geotag.errors import DataError
 from training.detail import restricted_loss
 from training.examples import Examples, World
 from training.mixing import Batch
@@ -75,10 +76,18 @@ class Trainer:
         self.parallel: nn.Module = DistributedDataParallel(module) if world.size > 1 else module
 
     def fit(self) -> State:
-        """Train to the end of the recipe; returns the weights of the best validation loss."""
+        """Train to the end of the recipe; returns the weights of the best validation loss.
+
+        Raises DataError when the validation loss never was a number.
+        """
         self._resume()
         while len(self.progress.history) < self.recipe.epochs and not self._stopped():
             self._epoch(len(self.progress.history) + 1)
+        if not self.progress.best:
+            raise DataError(
+                f"{self.run.folder}: training diverged, the loss is not a number; "
+                "take a lower learning rate and another --out"
+            )
         return self.progress.best
 
     def _stopped(self) -> bool:

@@ -158,6 +158,12 @@ def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path
     assert np.allclose(half, (begun + fitted) / 2, atol=1e-3)
 
 
+def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> None:
+    job = make_job(colour_set, tmp_path, epochs=1, optimiser="sgd", learning_rate=1e30)
+    with pytest.raises(DataError, match="diverged"):
+        train(job)
+
+
 @pytest.mark.slow
 def test_the_shipped_recipe_joins_tuned_backbones(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
