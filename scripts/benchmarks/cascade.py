@@ -5,6 +5,10 @@ which is counted) weighs little. Only `--distinct` of each kind differ in their 
 a second to make one: each stands there several times under another name and with other Exif, which
 a scan does not notice. All lie in the page cache, in both runs alike: from a disk or a network the
 bytes that are not read would save more.
+
+What did not pay, and is not in geotag: the whole network on thumbnails (a third of a look at the
+photo, and more of them read in vain); both backbones fitted anew for thumbnails; the smaller
+backbone at 160 pixels, then both (as much in vain as both alone).
 """
 
 from __future__ import annotations

@@ -98,9 +98,14 @@ def _show(name: str, costs: dict[int, Cost]) -> None:
     click.echo(f"{1:9}  {start.clock:8.2f} s  {start.processor:10.2f} s {start.peak:6.0f}")
     for count, cost in costs.items():
         if count > 1:
-            clock = (count - 1) / max(1e-9, cost.clock - start.clock)
-            processor = (count - 1) / max(1e-9, cost.processor - start.processor)
-            click.echo(f"{count:9}  {clock:10.0f}  {processor:12.0f} {cost.peak:6.0f}")
+            clock = _rate(count - 1, cost.clock - start.clock)
+            processor = _rate(count - 1, cost.processor - start.processor)
+            click.echo(f"{count:9}  {clock:>10}  {processor:>12} {cost.peak:6.0f}")
+
+
+def _rate(photos: int, seconds: float) -> str:
+    """Photos a second; nothing where the start took as long as all of it."""
+    return f"{photos / seconds:.0f}" if seconds > 0 else "-"
 
 
 def main(arguments: list[str]) -> None:
