@@ -76,7 +76,7 @@ class Trainer:
         self.parallel: nn.Module = DistributedDataParallel(module) if world.size > 1 else module
 
     def fit(self) -> State:
-        """Train to the end of the recipe; returns the weights of the best validation loss.
+        """Train to the end of the recipe; returns the weights of the epoch that it keeps.
 
         Raises DataError when the validation loss never was a number.
         """
@@ -88,7 +88,7 @@ class Trainer:
                 f"{self.run.folder}: training diverged, the loss is not a number; "
                 "take a lower learning rate and another --out"
             )
-        return self.progress.best
+        return self.progress.best if self.recipe.keep == "best" else self._averaged()
 
     def _stopped(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.stale()

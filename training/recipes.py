@@ -30,7 +30,8 @@ class Recipe:
     `detail` pixels and more teach only classes that have been seen so sharp. `blend` is the share
     of a fitted classifier's weights, the rest staying as it began (Wortsman et al., "Robust
     fine-tuning of zero-shot models", CVPR 2022). `teacher` is the share of out-of-fold soft
-    targets in the loss.
+    targets in the loss. `keep` says of which epoch the weights are kept: the best by validation
+    loss, or the last.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Recipe:
     clip_norm: float = 0.0
     mixed_precision: bool = False
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
     initialisation: Literal["default", "normal"] = "default"
     augmentation: Augmentation | None = None
     seed: int = 0
@@ -136,6 +138,9 @@ def _fine_tuned(name: str, pretrained: str, frozen_blocks: int) -> Recipe:
         clip_norm=5.0,
         mixed_precision=True,
         detail=DETAIL,
+        # Validation photos of landmarks known from small photos are small too: their loss does
+        # not tell how well sharp ones are recognised, which gains from every epoch.
+        keep="last",
         augmentation=Augmentation(),
     )
 

@@ -158,6 +158,26 @@ def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path
     assert np.allclose(half, (begun + fitted) / 2, atol=1e-3)
 
 
+def test_the_best_or_the_last_epoch_is_kept(colour_set: Path, tmp_path: Path) -> None:
+    """At a rate that makes the loss rise in the end, they are not the same."""
+    settings = {"epochs": 6, "ema": 0.0, "learning_rate": 0.05}
+    for keep in ("best", "last"):
+        train(make_job(colour_set, tmp_path / keep, keep=keep, **settings))
+    rows = list(csv.DictReader((tmp_path / "last/log.csv").open()))
+    losses = [float(row["val_loss"]) for row in rows]
+    state = torch.load(tmp_path / "last/state.pt", weights_only=True)
+    last = load_checkpoint(tmp_path / "last/model.safetensors").tensors["classifier.weight"]
+    assert np.array_equal(last, _half_of(state["module"], "classifier.weight"))
+    kept = load_checkpoint(tmp_path / "best/model.safetensors").tensors["classifier.weight"]
+    assert np.array_equal(kept, _half_of(state["best"], "classifier.weight"))
+    assert np.array_equal(kept, last) == (losses.index(min(losses)) == 5)
+
+
+def _half_of(state: dict[str, torch.Tensor], name: str) -> np.ndarray:
+    (value,) = (value for key, value in state.items() if key.endswith(name))
+    return value.numpy().astype(np.float16)
+
+
 def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> None:
     job = make_job(colour_set, tmp_path, epochs=1, optimiser="sgd", learning_rate=1e30)
     with pytest.raises(DataError, match="diverged"):
