@@ -43,7 +43,7 @@ _PAGE = 1000
 class Need(NamedTuple):
     """What counts as known: read for this model (its SHA-256), and not to be read again anyway.
 
-    `glance` is the confidence that counts where only a thumbnail was looked at; 0: none counts.
+    `glance` is the probability of a landmark that counts where there was but a glance; 0: none.
     """
 
     model: str | None

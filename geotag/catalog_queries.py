@@ -22,7 +22,7 @@ WHERE ({_STALE}
    OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
        AND (photos.latitude IS NULL OR :classify_all)
        AND NOT (ifnull(photos.model, '') LIKE :glanced
-                AND json_extract(photos.top, '$[0][1]') < :glance))
+                AND photos.landmark_probability < :glance))
    OR (:rescan AND photos.scan IS NOT :scan))
 """
 # Photos not known by name of which one of the same size was classified.

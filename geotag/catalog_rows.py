@@ -78,7 +78,7 @@ def parse_row(row: tuple[Any, ...]) -> Reading:
 
 
 def seen_by(model: str | None, glance: float) -> str | None:
-    """The name of a look at a photo: the model, and where only its thumbnail was looked at."""
+    """The name of a look at a photo: the model, and where it was but a glance, its gate."""
     return f"{model}~{glance:.6f}" if glance else model
 
 

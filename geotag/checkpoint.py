@@ -30,7 +30,6 @@ CATEGORY_LIMIT = 100_000
 BUILT_IN = "model.safetensors"
 # What begins the names of tensors that are no weights of the network.
 BACKGROUND = "background."
-GLANCE = "glance."
 
 
 class Threshold(NamedTuple):
@@ -41,12 +40,12 @@ class Threshold(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """How a photo's thumbnail tells whether the photo itself is worth reading.
+    """How a glance at a photo, or at its thumbnail, tells whether it is worth a look.
 
-    `thresholds` are the least confidences, seen on the thumbnail at `input_size`, at which a
-    photo may still get a tag of so much precision: those of nearly all that do are above. The
-    network that looks is the model's own, or one of its backbones by itself as an `architecture`
-    of its own; what it has of its own are the tensors whose names begin with GLANCE.
+    `thresholds` are the least probabilities of any landmark at all, seen by the glance at
+    `input_size` pixels, at which a photo may still get a tag of so much precision: those of nearly
+    all that do are above. The network that glances is the model's own or, with an `architecture`
+    of its own, one of its backbones under that backbone's share of the classifier.
     """
 
     input_size: int
@@ -77,16 +76,16 @@ class ModelSpec(NamedTuple):
     glance: Glance | None = None
 
     def glance_for(self, threshold: float) -> float:
-        """The confidence below which a thumbnail rules out a tag at `threshold`; 0 rules out none.
+        """The probability of a landmark below which a glance rules out a tag at `threshold`.
 
-        That of the highest precision whose own threshold is no higher. Nothing is known of how
-        thumbnails show categories that an owner added.
+        That of the highest precision whose own threshold is no higher; 0 rules out none. Nothing
+        is known of what a glance shows of categories that an owner added.
         """
-        if self.own_categories:
+        if self.own_categories or self.glance is None:
             return 0.0
-        least = dict(self.glance.thresholds) if self.glance is not None else {}
+        least = dict(self.glance.thresholds)
         fitting = [
-            min(least[precision], threshold)
+            least[precision]
             for precision, confidence in self.thresholds
             if precision in least and confidence <= threshold + 1e-9
         ]
@@ -134,25 +133,57 @@ class Checkpoint(NamedTuple):
         return self.header.spec
 
     def glancing(self) -> Checkpoint:
-        """The network that looks at thumbnails. Raises CheckpointError when there is none."""
+        """The network that glances.
+
+        Raises CheckpointError when there is none, or none that the weights make up.
+        """
         glance = self.spec.glance
         if glance is None:
-            raise CheckpointError("this model has no network for thumbnails")
-        tensors = dict(self.weights)
+            raise CheckpointError("this model has no network to glance with")
+        tensors = self.weights
         if glance.architecture:
-            backbone = f"backbones.{glance.backbone}."
-            shared = (name for name in self.weights if name.startswith(backbone))
-            tensors = {f"backbones.0.{n.removeprefix(backbone)}": self.tensors[n] for n in shared}
-        own = (name for name in self.tensors if name.startswith(GLANCE))
-        tensors |= {name.removeprefix(GLANCE): self.tensors[name] for name in own}
+            try:
+                tensors = _backbone_alone(tensors, glance.backbone)
+            except (KeyError, IndexError, ValueError, AttributeError):
+                raise CheckpointError("this model lacks the backbone that glances") from None
         architecture = glance.architecture or self.spec.architecture
         spec = self.spec._replace(architecture=architecture, input_size=glance.input_size)
         return Checkpoint(self.header._replace(spec=spec), tensors)
 
     @property
     def weights(self) -> Tensors:
-        """The network's tensors, without the stored background and what thumbnails are seen by."""
-        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, GLANCE))}
+        """The network's tensors, without the stored background."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith(BACKGROUND)}
+
+
+def _backbone_alone(weights: Tensors, number: int) -> Tensors:
+    """One backbone of several below a classifier that takes the others to say the same."""
+    import numpy as np
+
+    own = f"backbones.{number}."
+    alone = {f"backbones.0.{n[len(own) :]}": t for n, t in weights.items() if n.startswith(own)}
+    count = len({name.split(".")[1] for name in weights if name.startswith("backbones.")})
+    if not alone:
+        raise IndexError(number)
+    share = np.split(weights["classifier.weight"], count, axis=1)[number]
+    return {
+        **alone,
+        "classifier.weight": share * count,
+        "classifier.bias": weights["classifier.bias"],
+    }
+
+
+def round_weights(array: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Rounded to the 8 significant bits that bfloat16 has, half to even, and kept as float16.
+
+    So all engines compute with the very same weights, whatever their number type. Of the
+    differences between scores in bfloat16 and in float32 that leaves a tenth.
+    """
+    import numpy as np
+
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = bits + (0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32).astype(np.float16)
 
 
 def built_in_path() -> Path:

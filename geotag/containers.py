@@ -9,7 +9,10 @@ from typing import NamedTuple
 from geotag.errors import PhotoError
 from geotag.isobmff import find_items
 
+# What one request fetches of a photo over a network: most cameras' metadata whole.
 HEADER_SIZE = 64 * 1024
+# What a walk from marker to marker reads at a time where reading costs by the byte: on a disk.
+_STEP = 4096
 BLOCK_LIMIT = 16 * 2**20
 _FILE_SIZE_LIMIT = 2**40
 EXIF_PREFIX = b"Exif\0\0"
@@ -20,11 +23,15 @@ ReadRange = Callable[[int, int], bytes]
 
 
 class Blocks(NamedTuple):
-    """The format by content, the Exif block as a bare TIFF structure, and the XMP packet."""
+    """The format by content, the Exif block as a bare TIFF structure, and the XMP packet.
+
+    `size` is the width and height in pixels, told of JPEGs alone.
+    """
 
     format: str
     exif: bytes | None = None
     xmp: bytes | None = None
+    size: tuple[int, int] | None = None
 
 
 class Segment(NamedTuple):
@@ -70,16 +77,19 @@ def _sniff_isobmff(header: bytes) -> str | None:
     return "heif" if brands & _HEIF_BRANDS else None
 
 
-def find_blocks(header: bytes, read: ReadRange) -> Blocks:
-    """Find a photo's metadata from its first HEADER_SIZE bytes, reading on only where needed.
+def find_blocks(read: ReadRange) -> Blocks:
+    """Find a photo's metadata; of a JPEG little more is read than that.
 
     Raises PhotoError when the bytes are no photo's.
     """
+    header = read(0, _STEP)
     if not header:
         raise PhotoError("the file is empty")
     found = sniff_format(header)
     if found is None:
         raise PhotoError("not a photo: its first bytes fit no known format")
+    if found != "jpeg":
+        header += read(len(header), HEADER_SIZE - len(header))
     return _FINDERS[found](header, read)
 
 
@@ -106,28 +116,20 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
         at = end
 
 
+# Frame headers, which tell the size of the picture (ITU-T T.81, B.2.2).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG, if `data` reaches to its frame header (ITU-T T.81, B.2.2)."""
-    for segment in jpeg_segments(data):
-        if segment.marker in _FRAMES and len(segment.payload) >= 5:
-            height, width = struct.unpack(">HH", segment.payload[1:5])
-            return (width, height) if width and height else None
-    return None
 
 
 def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     """Walks the markers without copying segments: this is the hot path of a metadata scan."""
-    exif = xmp = None
+    exif = xmp = size = None
     at = 2
     base = 0
     data = header
     while True:
         if at - base + 40 > len(data):
-            data, base = read(at, HEADER_SIZE), at
-            if len(data) < 4:
+            data, base = read(at, _STEP), at
+            if len(data) < 4 or at > BLOCK_LIMIT:
                 break
         here = at - base
         if data[here] != 0xFF:
@@ -141,12 +143,21 @@ def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
         length = data[here + 2] << 8 | data[here + 3]
         if marker == 0xE1:
             payload = here + 4
-            if exif is None and data[payload : payload + 6] == EXIF_PREFIX:
-                exif = _slice(data, base, at + 10, length - 8, read)
-            elif xmp is None and data[payload : payload + 29] == XMP_PREFIX:
-                xmp = _slice(data, base, at + 33, length - 31, read)
+            is_exif = exif is None and data[payload : payload + 6] == EXIF_PREFIX
+            is_xmp = xmp is None and data[payload : payload + 29] == XMP_PREFIX
+            missing = here + 2 + length - len(data)
+            if missing > 0 and (is_exif or is_xmp):
+                # One read for the rest and for what follows.
+                data += read(base + len(data), missing + _STEP)
+            if is_exif:
+                exif = data[payload + 6 : payload - 2 + max(length, 8)]
+            elif is_xmp:
+                xmp = data[payload + 29 : payload - 2 + max(length, 31)]
+        elif marker in _FRAMES and here + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, here + 5)
+            size = (width, height) if width and height else None
         at += 2 + max(length, 2)
-    return Blocks("jpeg", exif, xmp)
+    return Blocks("jpeg", exif, xmp, size)
 
 
 def _slice(data: bytes, base: int, start: int, length: int, read: ReadRange) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotag.categories import OWN_ID, OWN_PREFIX, parse_own_category, slugify
-from geotag.checkpoint import BACKGROUND, Checkpoint, ModelSpec
+from geotag.checkpoint import BACKGROUND, Checkpoint, ModelSpec, round_weights
 from geotag.errors import CheckpointError, PhotoError, UsageError
 from geotag.few_shot import Floats, Head, fit_output
 from geotag.metadata import parse_header
@@ -230,7 +230,7 @@ def _with_output(
     extended = dict(tensors)
     for part, row in ((".weight", weight), (".bias", np.array(bias))):
         old = tensors[classifier + part]
-        new = np.concatenate([old[:-1], row[None].astype(old.dtype), old[-1:]])
+        new = np.concatenate([old[:-1], round_weights(row[None]).astype(old.dtype), old[-1:]])
         extended[classifier + part] = new
     return extended
 

@@ -32,19 +32,24 @@ _DECODE_ERRORS = (ValueError, SyntaxError, IndexError, KeyError, TypeError, stru
 
 
 class Item(NamedTuple):
-    """A photo to classify, with what its header told."""
+    """A photo to classify, with what its header told.
+
+    `has_passed` says that its thumbnail was looked at and may show a landmark.
+    """
 
     photo: Photo
     header: Header
+    has_passed: bool = False
 
 
 class Decoded(NamedTuple):
-    """A photo's pixels, uint8 (S, S, 3), or why there are none."""
+    """A photo's pixels, or its thumbnail's, uint8 (S, S, 3), or why there are none."""
 
     item: Item
     pixels: NDArray[np.uint8] | None
     failure: Failure | None = None
     content_key: str = ""
+    is_thumbnail: bool = False
 
 
 class Loader:
@@ -107,7 +112,7 @@ class ThumbnailLoader(Loader):
                 pixels = preprocess(shown, self.input_size, self.fit, orientation)
         except (OSError, Image.DecompressionBombError, *_DECODE_ERRORS) as error:
             return Decoded(item, None, Failure(FailureKind.PERMANENT, _plain(error)))
-        return Decoded(item, pixels)
+        return Decoded(item, pixels, is_thumbnail=True)
 
 
 def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.Image:

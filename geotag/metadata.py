@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from geotag.containers import HEADER_SIZE, find_blocks, jpeg_size
+from geotag.containers import find_blocks
 from geotag.errors import PhotoError
 from geotag.exif import parse_metadata, parse_thumbnail
 from geotag.records import Failure, FailureKind, Location, Metadata, Photo
@@ -36,8 +36,7 @@ def read_header(source: Source, photo: Photo) -> Header:
     Raises PhotoError when the file cannot be read or is no photo.
     """
     with source.open(photo) as read:
-        start = read(0, HEADER_SIZE)
-        blocks = find_blocks(start, read)
+        blocks = find_blocks(read)
         # Only a photo that is one TIFF structure has its directories at offsets of the file.
         behind = read if blocks.format in ("tiff", "raw") else None
         metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
@@ -47,14 +46,15 @@ def read_header(source: Source, photo: Photo) -> Header:
         location = location or _sidecar_location(source, photo)
         if location is not None:
             metadata = metadata._replace(location=location)
-        elif blocks.format == "jpeg" and blocks.exif:
-            thumbnail = _thumbnail(blocks.exif, start)
+        elif blocks.exif and blocks.size:
+            jpeg = parse_thumbnail(blocks.exif)
+            thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
     return Header(_effective_format(blocks.format, photo), metadata, thumbnail)
 
 
 def parse_header(data: bytes) -> Header:
     """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
-    blocks = find_blocks(data, lambda offset, length: data[offset : offset + length])
+    blocks = find_blocks(lambda offset, length: data[offset : offset + length])
     return Header(blocks.format, parse_metadata(blocks.exif) if blocks.exif else Metadata())
 
 
@@ -62,11 +62,6 @@ def failure_of(error: PhotoError) -> Failure:
     """The failure that a row shows for an error."""
     kind = FailureKind.TRANSIENT if error.transient else FailureKind.PERMANENT
     return Failure(kind, str(error))
-
-
-def _thumbnail(exif: bytes, start: bytes) -> Thumbnail | None:
-    jpeg, size = parse_thumbnail(exif), jpeg_size(start)
-    return Thumbnail(jpeg, size) if jpeg is not None and size is not None else None
 
 
 def _effective_format(format: str, photo: Photo) -> str:

@@ -118,7 +118,7 @@ class Reading(NamedTuple):
     """All that was learned from one photo, before any decision.
 
     `content_key` is the same for photos of the same content; empty when none was classified.
-    `glance` is set where only the thumbnail was looked at: the confidence that it fell short of.
+    `glance` is set where there was but a glance: the probability that it fell short of.
     """
 
     photo: Photo

@@ -52,6 +52,13 @@ def preprocess(
     return np.array(_to_rgb(upright))
 
 
+def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A square picture (S, S, 3) with antialiasing to (size, size, 3), for a smaller network."""
+    if len(pixels) == size:
+        return pixels
+    return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+
+
 def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int]:
     """The least size that a JPEG may be decoded at; the decoder picks the next power of two."""
     if fit == "squash":

@@ -1,164 +1,98 @@
-"""Fits the look at a thumbnail that tells which photos are worth reading.
+"""Fits the gate of the glance that tells which photos are worth reading and a look.
 
 python -m training.glance --model model.safetensors --data DIR
 
-A scan shows a photo's embedded thumbnail to a small network first: one of the model's own backbones
-with a classifier of its own, fitted here on the training photos as thumbnails. The confidence that
-a thumbnail must reach is the highest at which nearly all validation photos that would be tagged are
-still read. Run it after the calibration.
+A scan shows a photo's embedded thumbnail, or the photo where it has none, to a small network first:
+one of the model's own backbones, under its own share of the classifier. The probability of a
+landmark that this must see is the highest at which nearly all validation photos that would be
+tagged still get their look, all landmarks among them, also those known from small photos alone. Run
+it after the calibration.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import click
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
-from torch.nn.functional import cross_entropy
 
 from geotag.checkpoint import (
-    GLANCE,
     Checkpoint,
     Glance,
-    ModelHeader,
     ModelSpec,
     Threshold,
-    fingerprint,
-    format_spec,
     load_checkpoint,
     save_checkpoint,
 )
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
-from geotag.engines.embedding import find_classifier
 from geotag.errors import DataError
-from geotag.model import build_model
-from geotag.transforms import preprocess
+from geotag.transforms import preprocess, shrink
 from training import commands
 from training.data import Dataset, Sample
-from training.inference import probabilities
-
-if TYPE_CHECKING:
-    from geotag.checkpoint import Tensors
+from training.inference import Pixels, probabilities, read_good
 
 # What Exif 2.32 (4.8.1) and DCF 2.0 ask of a thumbnail.
 THUMBNAIL = (160, 120)
-# Enlarged to what the backbones were trained on, a thumbnail shows them twice as well which photos
-# to leave unread as at its own size: half as many photos without a landmark are read in vain.
-SIZE = 224
+# What the backbones were trained on. Enlarged to it, a thumbnail shows them far better which photos
+# to leave unread than at its own size; more pixels cost more than the photos that they turn away.
+SIZE = 192
 LOSS = 0.005  # the share of tags that may be lost: half of what is promised
 LEAST_TAGS = 100  # fewer say nothing of so small a share
 # The backbone that looks for a network of several: the faster one.
 _BACKBONES = {"lite1_pplcnetv2": ("pplcnetv2", 1)}
-_BATCH = 256
-_STEPS = 800
-_LENGTH = 6.0  # of the features while they are fitted: the step sizes are for this
 
 
-class Confidences(NamedTuple):
-    """The greatest confidence in any category, of the photos and of their thumbnails."""
+class Glances(NamedTuple):
+    """What is seen in validation photos, each (N,).
 
+    `confidences` are the greatest of any category at a full look; `photos` and `thumbnails` the
+    probabilities of a landmark at a glance; `is_negative` says which are labelled to show none.
+    """
+
+    confidences: NDArray[np.float64]
     photos: NDArray[np.float64]
     thumbnails: NDArray[np.float64]
+    is_negative: NDArray[np.bool_]
 
 
-def with_glance(checkpoint: Checkpoint, dataset: Dataset, size: int) -> Checkpoint:
-    """The model with a network for thumbnails of `size` pixels, fitted on the training photos.
+def with_glance(spec: ModelSpec, size: int = SIZE) -> ModelSpec:
+    """The spec with a network that glances at `size` pixels, and no gate yet."""
+    return spec._replace(glance=Glance(size, (), *_BACKBONES.get(spec.architecture, ("", 0))))
 
-    Nothing is decided by it yet: it has no thresholds. Raises DataError without such photos.
-    """
+
+def glance_at(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample]) -> Glances:
+    """Look at the samples as a scan would. Raises DataError when none can be read."""
     spec = checkpoint.spec
-    glance = Glance(size, (), *_BACKBONES.get(spec.architecture, ("", 0)))
-    kept = {n: t for n, t in checkpoint.tensors.items() if not n.startswith(GLANCE)}
-    model = _named(spec._replace(glance=glance), kept)
-    samples = [sample for sample in dataset.of("train") if large_enough(dataset, sample)]
-    if not samples:
-        raise DataError(f"{dataset.root}: no training photos that are larger than a thumbnail")
-    index = {slug: at for at, slug in enumerate(spec.categories)}
-    targets = [index.get(sample.label, len(index)) for sample in samples]
-    name, features = _features(model.glancing(), dataset, samples)
-    weight, bias = fit_classifier(features, np.array(targets), len(index) + 1)
-    own = {".weight": weight, ".bias": bias}
-    kept |= {GLANCE + name + part: tensor.astype(np.float16) for part, tensor in own.items()}
-    return _named(model.spec, kept)
+    good, pictures, _ = read_good(dataset, samples, spec.input_size, spec.fit)
+    small = checkpoint.glancing()
+    size = small.spec.input_size
+    looks = _look(checkpoint, pictures, lambda picture: picture)
+    photos = _look(small, pictures, lambda picture: shrink(picture, size))
+    thumbnails = _look(small, pictures, lambda picture: _as_thumbnail(picture, size))
+    is_negative = np.array([not sample.label for sample in good])
+    return Glances(looks[:, :-1].max(1), 1 - photos[:, -1], 1 - thumbnails[:, -1], is_negative)
 
 
-def _named(spec: ModelSpec, tensors: Tensors) -> Checkpoint:
-    return Checkpoint(ModelHeader(spec, fingerprint(format_spec(spec), tensors)), tensors)
-
-
-def _features(
-    network: Checkpoint, dataset: Dataset, samples: Sequence[Sample]
-) -> tuple[str, NDArray[np.float32]]:
-    """The name of a network's classifier, and what it sees of thumbnails: (N, D)."""
-    name, layer = find_classifier(build_model(network.spec.architecture, 2))
-    width = layer.in_features
-    # A classifier that hands on what it sees: so the engine of a scan computes the features.
-    spec = network.spec._replace(categories=tuple(map(str, range(width - 1))), glance=None)
-    tensors = {**network.tensors, f"{name}.weight": np.eye(width, dtype=np.float16)}
-    tensors[f"{name}.bias"] = np.zeros(width, np.float16)
-    return name, look(_named(spec, tensors), dataset, samples, as_thumbnails=True)
-
-
-def fit_classifier(
-    features: NDArray[np.float32], targets: NDArray[np.intp], classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight (classes, D) and bias (classes,) of a softmax regression, by AdamW in one cycle."""
-    torch.manual_seed(0)
-    scale = _LENGTH / max(1e-12, float(np.linalg.norm(features, axis=1).mean()))
-    seen, labels = torch.from_numpy(features * np.float32(scale)), torch.from_numpy(targets)
-    layer = nn.Linear(features.shape[1], classes)
-    nn.init.zeros_(layer.weight)
-    optimiser = torch.optim.AdamW(layer.parameters(), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=_STEPS)
-    for _ in range(_STEPS):
-        rows = torch.randint(len(seen), (_BATCH,))
-        loss = cross_entropy(layer(seen[rows]), labels[rows], label_smoothing=0.05)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-    return layer.weight.detach().numpy() * scale, layer.bias.detach().numpy()
-
-
-def fit_thresholds(
-    seen: Confidences, thresholds: Sequence[Threshold], loss: float = LOSS
-) -> tuple[Threshold, ...]:
-    """The greatest confidence at each precision that loses at most `loss` of the tags."""
-    fitted = []
-    for precision, confidence in thresholds:
-        tagged = np.sort(seen.thumbnails[seen.photos >= confidence])
-        if len(tagged) >= LEAST_TAGS:
-            fitted.append(Threshold(precision, float(tagged[int(loss * len(tagged))])))
-    return tuple(fitted)
-
-
-def look(
-    checkpoint: Checkpoint, dataset: Dataset, samples: Iterable[Sample], as_thumbnails: bool
-) -> NDArray[np.float32]:
-    """A network's logits (N, K + 1) for photos, or for the thumbnails a camera would have made."""
+def _look(
+    checkpoint: Checkpoint, pictures: Pixels, prepare: Callable[[Pixels], Pixels]
+) -> NDArray[np.float64]:
+    """The confidences (N, K + 1) by the engine of a scan."""
     engine = build_engine(checkpoint, EngineOptions(device="cpu"))
-    spec = checkpoint.spec
-    logits = []
-    for group in _groups([dataset.file(sample) for sample in samples], engine.batch_size):
-        pictures = (Image.open(path).convert("RGB") for path in group)
-        shown = (thumbnail(picture) if as_thumbnails else picture for picture in pictures)
-        pixels = np.stack([preprocess(picture, spec.input_size, spec.fit) for picture in shown])
-        logits.append(engine.predict(pixels))
-    return np.concatenate(logits)
+    logits = [
+        engine.predict(np.stack([prepare(p) for p in pictures[at : at + engine.batch_size]]))
+        for at in range(0, len(pictures), engine.batch_size)
+    ]
+    return probabilities(np.concatenate(logits), checkpoint.spec.temperature)
 
 
-def confidences(checkpoint: Checkpoint, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The greatest confidence in any category, (N,)."""
-    best: NDArray[np.float64] = probabilities(logits, checkpoint.spec.temperature)[:, :-1].max(1)
-    return best
+def _as_thumbnail(picture: Pixels, size: int) -> Pixels:
+    return preprocess(thumbnail(Image.fromarray(picture)), size)
 
 
 def thumbnail(picture: Image.Image) -> Image.Image:
@@ -169,15 +103,22 @@ def thumbnail(picture: Image.Image) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def _groups(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    for at in range(0, len(paths), size):
-        yield paths[at : at + size]
+def fit_gates(
+    seen: Glances, thresholds: Sequence[Threshold], loss: float = LOSS
+) -> tuple[Threshold, ...]:
+    """The greatest probability at each precision that loses at most `loss` of the tags.
 
-
-def large_enough(dataset: Dataset, sample: Sample) -> bool:
-    """Whether a photo is larger than its thumbnail would be."""
-    with Image.open(dataset.file(sample)) as image:
-        return min(image.size) > max(THUMBNAIL)
+    One gate for thumbnails and photos: the lower of what the two allow.
+    """
+    fitted = []
+    for precision, confidence in thresholds:
+        tagged = seen.confidences >= confidence
+        if (count := int(tagged.sum())) >= LEAST_TAGS:
+            views = (np.sort(view[tagged]) for view in (seen.photos, seen.thumbnails))
+            fitted.append(
+                Threshold(precision, min(float(view[int(loss * count)]) for view in views))
+            )
+    return tuple(fitted)
 
 
 @click.command("training.glance")
@@ -186,36 +127,39 @@ def large_enough(dataset: Dataset, sample: Sample) -> bool:
     "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Calibrated model file; it is replaced.",
 )  # fmt: skip
-@click.option(
-    "--size", default=SIZE, show_default=True, help="Pixels at which thumbnails are seen."
-)
+@click.option("--size", default=SIZE, show_default=True, help="Pixels of the glance.")
 def main(
     model: Path, size: int, data: Path, exclude: Path | None, scheme: str, by: str, seed: int
 ) -> None:
-    """Fit what a model makes of thumbnails anew."""
+    """Fit the gate of a model's glance anew."""
     checkpoint = load_checkpoint(model)
     dataset = commands.read_data(data, exclude, scheme, by, seed)
-    samples = [sample for sample in dataset.of("val") if large_enough(dataset, sample)]
+    samples = dataset.of("val")
     if not samples:
-        raise DataError(f"{data}: no validation photos that are larger than a thumbnail")
-    fitted = with_glance(checkpoint, dataset, size)
-    seen = Confidences(
-        confidences(checkpoint, look(checkpoint, dataset, samples, as_thumbnails=False)),
-        confidences(checkpoint, look(fitted.glancing(), dataset, samples, as_thumbnails=True)),
-    )
-    thresholds = fit_thresholds(seen, checkpoint.spec.thresholds)
-    spec = fitted.spec._replace(glance=fitted.spec.glance._replace(thresholds=thresholds))
-    save_checkpoint(model, spec, fitted.tensors)
-    negative = np.array([not sample.label for sample in samples])
-    tags = dict(checkpoint.spec.thresholds)
-    for precision, least in thresholds:
-        tagged = seen.photos >= tags[precision]
-        lost = (seen.thumbnails[tagged] < least).mean()
-        read = (seen.thumbnails[negative] >= least).mean() if negative.any() else float("nan")
-        click.echo(
-            f"precision {precision:g}: read from a confidence of {least:.3f}; "
-            f"lost {lost:.2%} of {tagged.sum()} tags, read {read:.1%} of {negative.sum()} negatives"
-        )
+        raise DataError(f"{data}: no validation photos")
+    spec = with_glance(checkpoint.spec, size)
+    seen = glance_at(with_spec(checkpoint, spec), dataset, samples)
+    gates = fit_gates(seen, spec.thresholds)
+    assert spec.glance is not None
+    spec = spec._replace(glance=spec.glance._replace(thresholds=gates))
+    save_checkpoint(model, spec, checkpoint.tensors)
+    _report(seen, dict(spec.thresholds), gates)
+
+
+def with_spec(checkpoint: Checkpoint, spec: ModelSpec) -> Checkpoint:
+    """The same weights under another spec."""
+    return checkpoint._replace(header=checkpoint.header._replace(spec=spec))
+
+
+def _report(seen: Glances, thresholds: dict[float, float], gates: Sequence[Threshold]) -> None:
+    for precision, least in gates:
+        tagged = seen.confidences >= thresholds[precision]
+        click.echo(f"precision {precision:g}: looks from a probability of {least:.3f}")
+        for name, view in (("photos", seen.photos), ("thumbnails", seen.thumbnails)):
+            lost = (view[tagged] < least).mean()
+            passing = view[seen.is_negative] >= least
+            passed = f", {passing.mean():.1%} of {len(passing)} negatives pass" * bool(len(passing))
+            click.echo(f"  {name}: {lost:.2%} of {tagged.sum()} tags lost{passed}")
 
 
 if __name__ == "__main__":

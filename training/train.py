@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geotag.atomic import atomic_file
-from geotag.checkpoint import Checkpoint, ModelSpec, load_checkpoint, save_checkpoint
+from geotag.checkpoint import (
+    Checkpoint,
+    ModelSpec,
+    load_checkpoint,
+    round_weights,
+    save_checkpoint,
+)
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
 from geotag.networks import EMBEDDING, Recogniser
@@ -250,7 +256,7 @@ def _fit_network(
 
 
 def _save(job: Job, network: nn.Module) -> None:
-    """The finished model, float16, calibrated where there are validation photos."""
+    """The finished model, its weights rounded, calibrated where there are validation photos."""
     recipe = job.recipe
     provenance = describe(recipe, job.dataset, job.classes)
     provenance.pop("classes")
@@ -258,16 +264,16 @@ def _save(job: Job, network: nn.Module) -> None:
         job.architecture, recipe.input_size, "squash", recipe.mean, recipe.std,
         job.classes, 1.0, (), provenance,
     )  # fmt: skip
-    tensors = {k: _half(v) for k, v in network.state_dict().items()}
+    tensors = {k: _stored(v) for k, v in network.state_dict().items()}
     save_checkpoint(job.run.model, spec, tensors)
     if job.dataset.of("val"):
         spec = calibrate(load_checkpoint(job.run.model), job.dataset)
         save_checkpoint(job.run.model, spec, tensors)
 
 
-def _half(value: torch.Tensor) -> NDArray[np.generic]:
+def _stored(value: torch.Tensor) -> NDArray[np.generic]:
     array: NDArray[np.generic] = value.detach().cpu().numpy()
-    return array.astype(np.float16) if array.dtype == np.float32 else array
+    return round_weights(array) if array.dtype == np.float32 else array
 
 
 @click.command("training.train")

@@ -75,7 +75,8 @@ SOME_FAILED = 3
     "--cascade/--no-cascade",
     default=True,
     show_default=True,
-    help="Leave a photo unread whose thumbnail surely shows no landmark.",
+    help="Glance first, at the thumbnail where there is one: what surely shows no landmark is not "
+    "read, or not looked at again.",
 )
 @click.option("--limit", type=click.IntRange(0), help="Read at most this many photos.")
 @click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import PhotoError
@@ -15,14 +15,9 @@ from geotag.runners.base import Job
 from geotag.sources.base import Source
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from geotag.checkpoint import Checkpoint
     from geotag.engines.base import Engine
     from geotag.loader import Decoded, Item, Loader
-
-    Logits = Future[NDArray[np.float32]]
 
 _log = logging.getLogger(__name__)
 # Photos that are decoded ahead of the network: what keeps all workers busy while it is loaded.
@@ -72,12 +67,13 @@ class LocalRunner:
 class Classifier:
     """Decodes and classifies photos in one pool of workers.
 
-    A worker decodes a photo or runs the network on a batch, either on one core: whichever of the
+    A worker decodes a photo or runs a network on a batch, either on one core: whichever of the
     two is slower gets more of the workers, and they never wait for each other's threads.
 
-    Where the model knows what to make of thumbnails, a photo that has one is read only if the
-    network sees enough of a landmark there (a cascade: Viola and Jones, "Rapid Object Detection
-    using a Boosted Cascade of Simple Features", 2001).
+    Where the model has a small network to glance with, that one looks first, and a photo in which
+    it sees too little of a landmark goes no further (a cascade: Viola and Jones, "Rapid Object
+    Detection using a Boosted Cascade of Simple Features", 2001). It looks at the thumbnail, so
+    that the photo need not even be read; where there is none, at the decoded photo.
     """
 
     def __init__(self, source: Source, job: Job) -> None:
@@ -88,21 +84,17 @@ class Classifier:
         checkpoint = load_checkpoint(job.model)
         spec = checkpoint.spec
         self._pool = ThreadPoolExecutor(job.workers, "worker")
-        self._looks = Looks(
-            Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW),
-            checkpoint,
-            self._engine_for(checkpoint),
-        )
-        self._glances = None
+        self._photos = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
+        self._network = self._batcher(checkpoint)
+        self._glancer: Glancer | None = None
         if job.glance and spec.glance is not None:
             small = checkpoint.glancing()
-            self._glances = Looks(
-                ThumbnailLoader(source, small.spec.input_size, spec.fit, self._pool, _WINDOW),
-                small,
-                self._engine_for(small),
+            size = small.spec.input_size
+            self._glancer = Glancer(
+                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW), self._batcher(small)
             )
 
-    def _engine_for(self, checkpoint: Checkpoint) -> Future[Engine]:
+    def _batcher(self, checkpoint: Checkpoint) -> Batcher:
         from geotag.engines import build_engine
 
         def build() -> Engine:
@@ -110,7 +102,7 @@ class Classifier:
             _log.info("engine: %s, %d pixels", engine.description, checkpoint.spec.input_size)
             return engine
 
-        return self._pool.submit(build)
+        return Batcher(checkpoint, self._pool.submit(build), self._pool)
 
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
@@ -118,91 +110,127 @@ class Classifier:
 
     def submit(self, item: Item) -> Iterator[Reading]:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
-        if self._glances is not None and item.header.thumbnail is not None:
-            for seen in self._glances.submit(item):
-                yield from self._after_glance(seen)
+        if self._glancer is not None and item.header.thumbnail is not None:
+            for thumbnail in self._glancer.thumbnails.submit(item):
+                yield from self._take_thumbnail(self._glancer, thumbnail)
         else:
-            yield from map(_reading, self._looks.submit(item))
+            yield from self._read(item)
 
     def drain(self) -> Iterator[Reading]:
         """The readings of all photos that were submitted and have not come back."""
-        if self._glances is not None:
-            for seen in self._glances.drain():
-                yield from self._after_glance(seen)
-        yield from map(_reading, self._looks.drain())
+        if self._glancer is not None:
+            for thumbnail in self._glancer.thumbnails.drain():
+                yield from self._take_thumbnail(self._glancer, thumbnail)
+            yield from self._after_glances(self._glancer.network.drain())
+        for decoded in self._photos.drain():
+            yield from self._take_photo(decoded)
+        if self._glancer is not None:
+            yield from self._after_glances(self._glancer.network.drain())
+        yield from map(_reading, self._network.drain())
 
-    def _after_glance(self, seen: Seen) -> Iterator[Reading]:
+    def _read(self, item: Item) -> Iterator[Reading]:
+        for decoded in self._photos.submit(item):
+            yield from self._take_photo(decoded)
+
+    def _take_thumbnail(self, glancer: Glancer, thumbnail: Decoded) -> Iterator[Reading]:
         """A thumbnail that cannot be decoded says nothing about its photo."""
-        prediction, item = seen.prediction, seen.decoded.item
-        if prediction is not None and prediction.top[0].confidence < self.job.glance:
-            yield _reading(seen)._replace(glance=self.job.glance)
+        if thumbnail.pixels is None:
+            yield from self._read(thumbnail.item)
         else:
-            yield from map(_reading, self._looks.submit(item))
+            yield from self._after_glances(glancer.network.submit(thumbnail))
+
+    def _take_photo(self, decoded: Decoded) -> Iterator[Reading]:
+        if decoded.pixels is None:
+            yield _reading(Seen(decoded))
+            return
+        self._photos.window = max(_WINDOW, 2 * self._network.batch_size)
+        if self._glancer is None or decoded.item.has_passed:
+            yield from map(_reading, self._network.submit(decoded))
+        else:
+            yield from self._after_glances(self._glancer.network.submit(decoded))
+
+    def _after_glances(self, glances: Iterable[Seen]) -> Iterator[Reading]:
+        for seen in glances:
+            decoded, prediction = seen
+            assert prediction is not None
+            if prediction.landmark_probability < self.job.glance:
+                yield _reading(seen)._replace(glance=self.job.glance)
+            elif decoded.is_thumbnail:
+                yield from self._read(decoded.item._replace(has_passed=True))
+            else:
+                yield from map(_reading, self._network.submit(decoded))
 
 
 class Seen(NamedTuple):
-    """What the network saw in a picture; nothing where it could not be decoded."""
+    """What a network saw in a picture; nothing where it could not be decoded."""
 
     decoded: Decoded
     prediction: Prediction | None = None
 
 
-class Looks:
-    """Shows pictures to one network in batches, in the order they were submitted."""
+class Glancer(NamedTuple):
+    """What looks first: the thumbnails that headers hold, and the small network."""
 
-    def __init__(self, loader: Loader, checkpoint: Checkpoint, engine: Future[Engine]) -> None:
-        self.loader = loader
+    thumbnails: Loader
+    network: Batcher
+
+
+class Batcher:
+    """Shows decoded pictures to one network in batches, in the order they were submitted."""
+
+    def __init__(self, checkpoint: Checkpoint, engine: Future[Engine], pool: Executor) -> None:
         self.spec = checkpoint.spec
-        self.engine = engine
-        self._decoded: list[Decoded] = []
-        self._running: deque[tuple[list[Decoded], Logits]] = deque()
+        self._engine = engine
+        self._pool = pool
+        self._waiting: list[Decoded] = []
+        self._running: deque[tuple[list[Decoded], Future[list[Prediction]]]] = deque()
 
-    def submit(self, item: Item) -> Iterator[Seen]:
+    @property
+    def batch_size(self) -> int:
+        """How many pictures go into a batch, once the network is loaded."""
+        return self._engine.result().batch_size
+
+    def submit(self, decoded: Decoded) -> Iterator[Seen]:
         """Begin to look at a picture; what was seen in earlier ones comes back."""
-        for decoded in self.loader.submit(item):
-            yield from self._take(decoded)
+        self._waiting.append(decoded)
+        if len(self._waiting) == self.batch_size:
+            self._start()
+        while len(self._running) > self._engine.result().lanes:
+            yield from self._finish()
 
     def drain(self) -> Iterator[Seen]:
         """What is seen in all pictures that were submitted and have not come back."""
-        for decoded in self.loader.drain():
-            yield from self._take(decoded)
-        if self._decoded:
-            self._start(self.engine.result())
+        if self._waiting:
+            self._start()
         while self._running:
             yield from self._finish()
 
-    def _take(self, decoded: Decoded) -> Iterator[Seen]:
-        if decoded.pixels is None:
-            yield Seen(decoded)
-            return
-        engine = self.engine.result()
-        self.loader.window = max(_WINDOW, 2 * engine.batch_size)
-        self._decoded.append(decoded)
-        if len(self._decoded) == engine.batch_size:
-            self._start(engine)
-        while len(self._running) > engine.lanes:
-            yield from self._finish()
+    def _start(self) -> None:
+        """Hand the waiting pictures to the network."""
+        batch, self._waiting = self._waiting, []
+        self._running.append((batch, self._pool.submit(self._look, batch)))
 
-    def _start(self, engine: Engine) -> None:
-        """Hand the decoded pictures to the network."""
+    def _look(self, batch: list[Decoded]) -> list[Prediction]:
         import numpy as np
 
-        pixels = np.stack([d.pixels for d in self._decoded if d.pixels is not None])
-        self._running.append((self._decoded, self.loader.pool.submit(engine.predict, pixels)))
-        self._decoded = []
+        from geotag.decision import parse_scores
+        from geotag.transforms import shrink
+
+        spec = self.spec
+        pixels = [shrink(d.pixels, spec.input_size) for d in batch if d.pixels is not None]
+        logits = self._engine.result().predict(np.stack(pixels))
+        return parse_scores(logits, spec.categories, spec.temperature)
 
     def _finish(self) -> Iterator[Seen]:
         """What was seen in the batch that was started first."""
-        from geotag.decision import parse_scores
-
-        pictures, logits = self._running.popleft()
-        spec = self.spec
-        predictions = parse_scores(logits.result(), spec.categories, spec.temperature)
-        yield from map(Seen, pictures, predictions)
+        batch, predictions = self._running.popleft()
+        yield from map(Seen, batch, predictions.result())
 
 
 def _reading(seen: Seen) -> Reading:
-    (photo, header), pixels, failure, content_key = seen.decoded
-    if pixels is None:
+    decoded, prediction = seen
+    photo, header, _ = decoded.item
+    failure = decoded.failure
+    if decoded.pixels is None:
         failure = failure or Failure(FailureKind.PERMANENT, "cannot be decoded")
-    return Reading(photo, header.metadata, seen.prediction, failure, content_key)
+    return Reading(photo, header.metadata, prediction, failure, decoded.content_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from geotag.containers import HEADER_SIZE, ReadRange, find_blocks
+from geotag.containers import ReadRange, find_blocks
 from geotag.errors import PhotoError
 from geotag.sources.base import EXTENSIONS
 from geotag.writers import exif_claim, xmp_claim
@@ -122,7 +122,7 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     """The keywords and places of a photo's own blocks: readers that know sidecars no longer look
     at those once there is a sidecar. What cannot be read is left out."""
     try:
-        blocks = find_blocks(read(0, HEADER_SIZE), read)
+        blocks = find_blocks(read)
     except PhotoError:
         return Surroundings()
     packet = _packet(blocks.xmp)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from geotag.checkpoint import (
     ModelSpec,
@@ -17,6 +18,7 @@ from geotag.checkpoint import (
     load_checkpoint,
     parse_spec,
     read_header,
+    round_weights,
     save_checkpoint,
 )
 from geotag.errors import CheckpointError
@@ -176,3 +178,13 @@ def test_the_background_is_not_the_networks(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none/m\.safetensors: cannot be written"):
         save_checkpoint(tmp_path / "none/m.safetensors", SPEC, TENSORS)
+
+
+def test_rounded_weights_are_those_of_bfloat16() -> None:
+    array = np.random.default_rng(0).normal(0, 1, (50, 40)).astype(np.float32)
+    array[0, :6] = (0.0, -0.0, 1.0, 1.00390625, 1.01171875, -3.0e-5)  # ties go to even
+    rounded = round_weights(array)
+    assert rounded.dtype == np.float16
+    expected = torch.from_numpy(array).to(torch.bfloat16).float().numpy()
+    assert (rounded.astype(np.float32) == expected).all()
+    assert (round_weights(rounded) == rounded).all()

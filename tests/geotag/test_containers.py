@@ -25,7 +25,7 @@ def blocks_of(data: bytes) -> Blocks:
     def read(offset: int, length: int) -> bytes:
         return data[offset : offset + length]
 
-    return find_blocks(read(0, HEADER_SIZE), read)
+    return find_blocks(read)
 
 
 def encoded(format: str, **options: object) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from geotag.checkpoint import load_checkpoint
+from geotag.checkpoint import load_checkpoint, round_weights
 from geotag.errors import DataError
 from geotag.model import build_model
 from geotag.networks import EfficientNetLite, PPLCNetV2
@@ -133,8 +133,8 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
     untrained = build_model("lenet", 4).state_dict()
     tensors = load_checkpoint(job.run.model).tensors
     kept = tensors["features.0.weight"]
-    assert np.array_equal(kept, untrained["features.0.weight"].numpy().astype(np.float16))
-    head = untrained["classifier.weight"].numpy().astype(np.float16)
+    assert np.array_equal(kept, round_weights(untrained["features.0.weight"].numpy()))
+    head = round_weights(untrained["classifier.weight"].numpy())
     assert not np.array_equal(tensors["classifier.weight"], head)
     job.run.model.unlink()
     (tmp_path / "state.pt").unlink()
@@ -167,15 +167,15 @@ def test_the_best_or_the_last_epoch_is_kept(colour_set: Path, tmp_path: Path) ->
     losses = [float(row["val_loss"]) for row in rows]
     state = torch.load(tmp_path / "last/state.pt", weights_only=True)
     last = load_checkpoint(tmp_path / "last/model.safetensors").tensors["classifier.weight"]
-    assert np.array_equal(last, _half_of(state["module"], "classifier.weight"))
+    assert np.array_equal(last, _stored(state["module"], "classifier.weight"))
     kept = load_checkpoint(tmp_path / "best/model.safetensors").tensors["classifier.weight"]
-    assert np.array_equal(kept, _half_of(state["best"], "classifier.weight"))
+    assert np.array_equal(kept, _stored(state["best"], "classifier.weight"))
     assert np.array_equal(kept, last) == (losses.index(min(losses)) == 5)
 
 
-def _half_of(state: dict[str, torch.Tensor], name: str) -> np.ndarray:
+def _stored(state: dict[str, torch.Tensor], name: str) -> np.ndarray:
     (value,) = (value for key, value in state.items() if key.endswith(name))
-    return value.numpy().astype(np.float16)
+    return round_weights(value.numpy())
 
 
 def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The cascade: what a thumbnail rules out stays unread, everything else is read as ever."""
+"""The cascade: what a thumbnail rules out stays unread, what a glance rules out goes no further."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import piexif
 import pytest
 
 from geotag.checkpoint import (
+    Checkpoint,
     Glance,
     ModelSpec,
     Threshold,
@@ -87,21 +88,51 @@ def test_what_the_thumbnail_rules_out_stays_unread(
     assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
 
 
-def test_thumbnails_have_a_classifier_of_their_own(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+def test_where_a_glance_sees_nothing_no_look_follows(
+    folder: Path, glancing_model: Path, read_wholly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that never sees a landmark; photos without a thumbnail are read as ever."""
+    """Neither at a photo that has a thumbnail nor at one that has none."""
     checkpoint = load_checkpoint(glancing_model)
-    weight, bias = (
-        np.zeros_like(checkpoint.tensors[f"classifier.{n}"]) for n in ("weight", "bias")
-    )
-    bias[-1] = 20
-    own = {"glance.classifier.weight": weight, "glance.classifier.bias": bias}
-    model = folder.parent / "own.safetensors"
-    save_checkpoint(model, checkpoint.spec, {**checkpoint.tensors, **own})
-    rows = _scan(folder, model)
-    assert read_wholly == ["bare.jpg"]
-    assert rows["tower.jpg"] == (Status.NO_LANDMARK, "")
+    blind = dict(checkpoint.tensors)
+    blind["classifier.weight"] = np.zeros_like(blind["classifier.weight"])
+    blind["classifier.bias"] = np.zeros_like(blind["classifier.bias"])
+    blind["classifier.bias"][-1] = 20
+    header = checkpoint.glancing().header._replace(sha256="blind")  # not what the cache holds
+    monkeypatch.setattr(Checkpoint, "glancing", lambda self: Checkpoint(header, blind))
+    _photo(folder / "bare_tower.jpg", "eiffel_tower", None)
+    rows = _scan(folder, glancing_model)
+    assert sorted(read_wholly) == ["bare.jpg", "bare_tower.jpg"]
+    assert rows["tower.jpg"] == rows["bare_tower.jpg"] == (Status.NO_LANDMARK, "")
+
+
+def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
+    folder: Path, glancing_model: Path
+) -> None:
+    _photo(folder / "bare_tower.jpg", "eiffel_tower", None)
+    _photo(folder / "broken.jpg", "eiffel_tower", "eiffel_tower")
+    data = (folder / "broken.jpg").read_bytes()
+    start = data.index(b"\xff\xd8", 2)
+    (folder / "broken.jpg").write_bytes(data[: start + 2] + bytes(200) + data[start + 202 :])
+    (folder / "damaged.jpg").write_bytes(data[:5000])
+    rows = _scan(folder, glancing_model)
+    assert rows["bare_tower.jpg"] == rows["broken.jpg"] == (Status.TAGGED, "Eiffel Tower")
+    assert rows["damaged.jpg"][0] is Status.UNREADABLE
+    assert len(rows) == 7
+
+
+def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, glancing_model: Path) -> None:
+    """More than are in flight at once, so that they wait in every stage."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    expected = {}
+    for number in range(150):
+        colour, thumbnail = number % 2, number % 3
+        name = f"{number:03}.jpg"
+        seen = "eiffel_tower" if colour else ""
+        _photo(folder / name, seen, seen if thumbnail else None)
+        expected[name] = Status.TAGGED if colour else Status.NO_LANDMARK
+    rows = _scan(folder, glancing_model)
+    assert {name: status for name, (status, _) in rows.items()} == expected
 
 
 def test_without_the_cascade_all_are_read(
@@ -134,7 +165,7 @@ def test_turning_the_cascade_off_reads_what_was_only_glanced_at(
     _scan(folder, glancing_model)
     read_wholly.clear()
     rows = _scan(folder, glancing_model, cascade=False)
-    assert sorted(read_wholly) == ["grey.jpg", "hidden.jpg"]
+    assert sorted(read_wholly) == ["bare.jpg", "grey.jpg", "hidden.jpg"]
     assert rows["hidden.jpg"] == (Status.TAGGED, "Eiffel Tower")
     read_wholly.clear()
     assert _scan(folder, glancing_model) == rows

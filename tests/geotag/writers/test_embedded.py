@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from geotag.containers import HEADER_SIZE, find_blocks
+from geotag.containers import find_blocks
 from geotag.exif import parse_metadata
 from geotag.marks import GPS_PROCESSING_METHOD_EXIF
 from geotag.writers.claim import Claim
@@ -55,7 +55,7 @@ def packet_of(data: bytes) -> bytes:
     def read(offset: int, length: int) -> bytes:
         return data[offset : offset + length]
 
-    packet = find_blocks(read(0, HEADER_SIZE), read).xmp
+    packet = find_blocks(read).xmp
     assert packet is not None
     return packet
 
