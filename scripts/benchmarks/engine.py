@@ -73,7 +73,20 @@ def engines(checkpoint: Checkpoint, peers: bool) -> dict[str, Engine]:
         options = EngineOptions("openvino", "cpu", "bfloat16", 32)
         built["openvino bfloat16, batches of 32"] = build_engine(checkpoint, options, cores)
         built["openvino bfloat16, one lane of all cores"] = build_engine(checkpoint, options, 1)
+    if peers:
+        built["torch.compile bfloat16"] = compiled(checkpoint, cores)
     return built
+
+
+def compiled(checkpoint: Checkpoint, cores: int) -> Engine:
+    """The PyTorch engine with its network compiled by Inductor."""
+    import torch
+
+    from geotag.engines.pytorch import PyTorchEngine
+
+    engine = PyTorchEngine(checkpoint, EngineOptions("pytorch", "cpu", "bfloat16"), cores)
+    engine.network = torch.compile(engine.network)
+    return engine
 
 
 @click.command("engine")

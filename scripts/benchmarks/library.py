@@ -70,6 +70,30 @@ def make_library(
     return paths
 
 
+def make_mixed_library(
+    folder: Path,
+    count: int,
+    kind: Kind,
+    landmarks: Path | None,
+    others: Path | None,
+    distinct: int = 24,
+) -> list[Path]:
+    """A library of which every twentieth photo shows a landmark, if there are pictures of such.
+
+    `landmarks` and `others` are folders of scenes; where there is none, they are drawn.
+    """
+    few = count // 20 if landmarks else 0
+    paths = []
+    for name, share, pictures, seed in (
+        ("landmarks", few, landmarks, 1),
+        ("others", count - few, others, 2),
+    ):
+        if share:
+            scenes = pictures_in(pictures, share)
+            paths += make_library(folder / name, share, kind, scenes, distinct, seed)
+    return paths
+
+
 def link_library(folder: Path, count: int, kind: Kind) -> Path:
     """A folder of so many photos that are links to a few files, a thousand in each subfolder."""
     originals = make_library(folder / "seeds", 10, kind)

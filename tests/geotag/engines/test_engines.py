@@ -116,6 +116,36 @@ def test_a_device_that_is_not_there(checkpoint: Checkpoint, name: str) -> None:
         build_engine(checkpoint, EngineOptions(name, "cuda:99"))
 
 
+def test_batches_on_a_gpu_fit_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from geotag.engines.pytorch import choose_batch_size
+
+    free = 0
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 * 2**30))
+    sizes = []
+    for gigabytes in (0, 1, 4, 16, 64):
+        free = gigabytes * 2**30
+        sizes.append(choose_batch_size(torch.device("cuda"), torch.float16, 256))
+    assert sizes == [8, 8, 16, 64, 256]
+    assert choose_batch_size(torch.device("cpu"), torch.float32, 256) == 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_gpu_gives_the_same_from_several_threads(
+    checkpoint: Checkpoint, pixels: np.ndarray, expected: np.ndarray, dtype: str
+) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    engine = build_engine(checkpoint, EngineOptions("pytorch", "cuda", dtype, 4))
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda at: engine.predict(pixels[at : at + 4]), [0, 4, 8] * 8))
+    logits = np.stack([np.concatenate(parts[at : at + 3]) for at in range(0, 24, 3)])
+    assert np.abs(logits - expected).max() <= 0.02 * np.abs(expected).max()
+
+
 def test_an_unknown_engine(checkpoint: Checkpoint) -> None:
     with pytest.raises(EngineError, match="known: auto, onnx, openvino, pytorch"):
         build_engine(checkpoint, EngineOptions("abacus"))
