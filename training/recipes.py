@@ -18,11 +18,12 @@ DETAIL = 113  # pixels: more than degraded pictures have that stand for small ph
 class Recipe:
     """One way to train. Defaults are those of plain transfer of a frozen backbone.
 
-    `source` says where the settings come from. `pretrained` names the backbone's ImageNet weights
-    ("" starts from scratch). `frozen` trains the classifier alone on features that are computed
-    once, for `views` variants of each photo; `frozen_blocks` keeps so many entries of the
-    network's `blocks`, and its stem, as they are. Pictures are `train_size` wide in training and
-    `input_size` in use (Touvron et al., "Fixing the train-test resolution discrepancy", 2019).
+    `source` says where the settings come from. `pretrained` names the backbone's ImageNet weights,
+    of several backbones joined by "+" ("" starts from scratch). `frozen` trains the classifier
+    alone on features that are computed once, for `views` variants of each photo; `frozen_blocks`
+    keeps so many entries of the network's `blocks`, and its stem, as they are. Pictures are
+    `train_size` wide in training and `input_size` in use (Touvron et al., "Fixing the train-test
+    resolution discrepancy", 2019).
     `learning_rate` is for weights that come pretrained, `head_learning_rate` for new ones.
     `parts` are recipes whose backbones are trained first and then joined. Labels `left_out` are
     trained as background. `nuisance` is how many directions of each backbone's embedding, those
@@ -232,6 +233,24 @@ _RECIPES = (
         schedule="onecycle",
         label_smoothing=0.1,
         augmentation=Augmentation(),
+    ),
+    Recipe(
+        "backbones",
+        "ours: a linear classifier on the two backbones of `shipped` as they come pretrained",
+        "lite1_pplcnetv2",
+        pretrained="efficientnet_lite1+pplcnetv2",
+        input_size=256,
+        train_size=256,
+        mean=HALF,
+        std=HALF,
+        frozen=True,
+        epochs=8,
+        batch_size=256,
+        optimiser="adamw",
+        learning_rate=2e-2,
+        weight_decay=1e-3,
+        schedule="onecycle",
+        label_smoothing=0.1,
     ),
     Recipe(
         "tiny",

@@ -161,16 +161,14 @@ def _network(job: Job) -> tuple[nn.Module, list[str]]:
     if recipe.parts:
         assert isinstance(network, Recogniser)
         join_parts(network, [load_checkpoint(job.part(n).run.model) for n in recipe.parts], job)
+    elif recipe.pretrained and isinstance(network, Recogniser):
+        for backbone, name in zip(network.backbones, recipe.pretrained.split("+"), strict=True):
+            backbone.backbone.load_state_dict(load_pretrained(name, job.weights))  # type: ignore[union-attr]
+        new = [f"{classifier_name(network)}.{n}" for n in ("weight", "bias")]
     elif recipe.pretrained:
-        state = load_pretrained(recipe.pretrained, job.weights)
-        if isinstance(network, Recogniser):
-            (backbone,) = network.backbones
-            backbone.backbone.load_state_dict(state)  # type: ignore[union-attr]
-            new = [f"{classifier_name(network)}.{n}" for n in ("weight", "bias")]
-        else:
-            new = load_matching(network, state)
-            if len(new) == len(network.state_dict()):
-                raise DataError(f"weights of {recipe.pretrained} do not fit {job.architecture}")
+        new = load_matching(network, load_pretrained(recipe.pretrained, job.weights))
+        if len(new) == len(network.state_dict()):
+            raise DataError(f"weights of {recipe.pretrained} do not fit {job.architecture}")
     freeze_blocks(network, recipe.frozen_blocks)
     return network, new
 

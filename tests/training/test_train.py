@@ -215,6 +215,25 @@ def test_the_shipped_recipe_joins_tuned_backbones(
     assert job.run.model.read_bytes() == before
 
 
+def test_several_backbones_start_from_weights_of_their_own(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    states = {
+        "efficientnet_lite1": EfficientNetLite().state_dict(),
+        "pplcnetv2": PPLCNetV2().state_dict(),
+    }
+    monkeypatch.setattr("training.train.load_pretrained", lambda name, _: states[name])
+    recipe = replace(RECIPES["backbones"], input_size=32, train_size=32, epochs=1)
+    job = make_job(colour_set, tmp_path)._replace(recipe=recipe)
+    train(job)
+    tensors = load_checkpoint(job.run.model).tensors
+    for number, state in enumerate(states.values()):
+        for name, value in state.items():
+            kept = tensors[f"backbones.{number}.backbone.{name}"]
+            assert np.array_equal(kept, round_weights(value.numpy()))
+
+
 def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
     job = make_job(colour_set, tmp_path, epochs=1, greyscale=True)
     train(job)
