@@ -79,6 +79,29 @@ def test_exif_that_begins_before_the_64_kib_and_ends_behind() -> None:
     assert blocks_of(moved).exif == blocks_of(data).exif is not None
 
 
+@pytest.mark.parametrize("note", [0, 3000, 20_000, 50_000])
+def test_of_a_jpeg_little_more_is_read_than_its_metadata(note: int) -> None:
+    exif = piexif.dump({"GPS": gps_ifd(10, 20), "Exif": {piexif.ExifIFD.MakerNote: bytes(note)}})
+    data = encoded("JPEG", exif=exif, xmp=XMP) + bytes(2**20)
+    reads: list[tuple[int, int]] = []
+
+    def read(offset: int, length: int) -> bytes:
+        reads.append((offset, length))
+        return data[offset : offset + length]
+
+    found = find_blocks(read)
+    assert (found.exif, found.xmp, found.size) == (exif[6:], XMP, picture().size)
+    assert sum(length for _, length in reads) <= len(exif) + 2 * 4096
+    assert len(reads) <= 2
+
+
+def test_endless_fill_bytes_are_given_up() -> None:
+    def read(offset: int, length: int) -> bytes:
+        return b"\xff\xd8" + b"\xff" * (length - 2) if offset == 0 else b"\xff" * length
+
+    assert find_blocks(read) == Blocks("jpeg")
+
+
 def test_exif_behind_the_pixels_of_a_webp() -> None:
     large = Image.effect_noise((900, 900), 90).convert("RGB")
     buffer = io.BytesIO()
