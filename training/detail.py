@@ -1,14 +1,13 @@
 """Which pictures show detail, and which classes have been seen with it.
 
 A class that is known from small photos alone would lose against all others on a sharp picture,
-for its sharpness. So sharp pictures hardly teach anything about classes that have not been seen
-sharp: these come into the softmax with a small prior (Menon et al., "Long-tail learning via logit
-adjustment", ICLR 2021), enough to learn where they would win wrongly.
+for its sharpness. So sharp pictures teach only classes that have been seen sharp: the others are
+left out of the softmax, as classes that a source of photos cannot show are by Caccia et al. ("New
+insights on reducing abrupt representation change in online continual learning", ICLR 2022).
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _LEAST_SHARE = 0.1
-_PRIOR = 0.05
+_NEVER = -1e4
 
 
 class Detail(NamedTuple):
@@ -51,11 +50,8 @@ def find_detail(
 
 
 def restricted_loss(logits: Tensor, targets: Tensor, rivals: Tensor) -> Tensor:
-    """Mean negative log-likelihood of targets (B, C) over each row's rivals.
-
-    Other classes can win as well, but as if they were twenty times rarer than they seem.
-    """
+    """Mean negative log-likelihood of targets (B, C) in the softmax over each row's rivals."""
     targets = targets * rivals
     targets = targets / targets.sum(1, keepdim=True)
-    log_likelihood = functional.log_softmax(logits + math.log(_PRIOR) * ~rivals, 1)
+    log_likelihood = functional.log_softmax(logits.masked_fill(~rivals, _NEVER), 1)
     return -(targets * log_likelihood).sum(1).mean()
