@@ -14,12 +14,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import click
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from geotag.checkpoint import (
     Checkpoint,
@@ -37,11 +37,23 @@ from training import commands
 from training.data import Dataset, Sample
 from training.inference import Pixels, probabilities, read_good
 
+_T = TypeVar("_T")
+
+
+class Camera(NamedTuple):
+    """How a camera makes thumbnails."""
+
+    filter: Image.Resampling
+    quality: int
+
+
 # What Exif 2.32 (4.8.1) and DCF 2.0 ask of a thumbnail.
 THUMBNAIL = (160, 120)
 # What the backbones were trained on. Enlarged to it, a thumbnail shows them far better which photos
 # to leave unread than at its own size; more pixels cost more than the photos that they turn away.
 SIZE = 192
+# A sharp one and a rough one: what cameras put into their photos lies between.
+CAMERAS = (Camera(Image.Resampling.BICUBIC, 80), Camera(Image.Resampling.BOX, 60))
 LOSS = 0.005  # the share of tags that may be lost: half of what is promised
 LEAST_TAGS = 100  # fewer say nothing of so small a share
 # The backbone that looks for a network of several: the faster one.
@@ -52,7 +64,8 @@ class Glances(NamedTuple):
     """What is seen in validation photos, each (N,).
 
     `confidences` are the greatest of any category at a full look; `photos` and `thumbnails` the
-    probabilities of a landmark at a glance; `is_negative` says which are labelled to show none.
+    probabilities of a landmark at a glance, of thumbnails the lower of the cameras'; `is_negative`
+    says which are labelled to show none.
     """
 
     confidences: NDArray[np.float64]
@@ -74,32 +87,41 @@ def glance_at(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample
     size = small.spec.input_size
     looks = _look(checkpoint, pictures, lambda picture: picture)
     photos = _look(small, pictures, lambda picture: shrink(picture, size))
-    thumbnails = _look(small, pictures, lambda picture: _as_thumbnail(picture, size))
-    is_negative = np.array([not sample.label for sample in good])
-    return Glances(looks[:, :-1].max(1), 1 - photos[:, -1], 1 - thumbnails[:, -1], is_negative)
+    files = [dataset.file(sample) for sample in good]
+    thumbnails = [
+        _look(small, files, lambda file, camera=camera: _as_thumbnail(file, camera, size))  # type: ignore[misc]
+        for camera in CAMERAS
+    ]
+    return Glances(
+        looks[:, :-1].max(1),
+        1 - photos[:, -1],
+        1 - np.max([seen[:, -1] for seen in thumbnails], axis=0),
+        np.array([not sample.label for sample in good]),
+    )
 
 
 def _look(
-    checkpoint: Checkpoint, pictures: Pixels, prepare: Callable[[Pixels], Pixels]
+    checkpoint: Checkpoint, items: Sequence[_T], prepare: Callable[[_T], Pixels]
 ) -> NDArray[np.float64]:
     """The confidences (N, K + 1) by the engine of a scan."""
     engine = build_engine(checkpoint, EngineOptions(device="cpu"))
     logits = [
-        engine.predict(np.stack([prepare(p) for p in pictures[at : at + engine.batch_size]]))
-        for at in range(0, len(pictures), engine.batch_size)
+        engine.predict(np.stack([prepare(item) for item in items[at : at + engine.batch_size]]))
+        for at in range(0, len(items), engine.batch_size)
     ]
     return probabilities(np.concatenate(logits), checkpoint.spec.temperature)
 
 
-def _as_thumbnail(picture: Pixels, size: int) -> Pixels:
-    return preprocess(thumbnail(Image.fromarray(picture)), size)
+def _as_thumbnail(file: Path, camera: Camera, size: int) -> Pixels:
+    with Image.open(file) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    return preprocess(thumbnail(upright, camera), size)
 
 
-def thumbnail(picture: Image.Image) -> Image.Image:
+def thumbnail(picture: Image.Image, camera: Camera) -> Image.Image:
     """A picture as a camera's thumbnail: 160 by 120 pixels, squashed, as JPEG."""
     file = io.BytesIO()
-    small = picture.resize(THUMBNAIL, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    small.save(file, "JPEG", quality=80)
+    picture.resize(THUMBNAIL, camera.filter).save(file, "JPEG", quality=camera.quality)
     return Image.open(file).convert("RGB")
 
 

@@ -17,7 +17,7 @@ from geotag.model import build_model
 from geotag.networks import EMBEDDING
 from tests.training.conftest import Invoke, write_set
 from training import glance
-from training.glance import LEAST_TAGS, THUMBNAIL, Glances, fit_gates, thumbnail
+from training.glance import CAMERAS, LEAST_TAGS, THUMBNAIL, Glances, fit_gates, thumbnail
 
 
 def _seen(count: int = 1000) -> Glances:
@@ -47,9 +47,10 @@ def test_few_tags_give_no_gate() -> None:
 
 
 def test_a_thumbnail_is_a_cameras() -> None:
-    small = thumbnail(Image.new("RGB", (900, 1200), (200, 100, 50)))
-    assert small.size == THUMBNAIL
-    assert np.abs(np.asarray(small).astype(int) - (200, 100, 50)).max() < 8
+    for camera in CAMERAS:
+        small = thumbnail(Image.new("RGB", (900, 1200), (200, 100, 50)), camera)
+        assert small.size == THUMBNAIL
+        assert np.abs(np.asarray(small).astype(int) - (200, 100, 50)).max() < 8
 
 
 def test_the_command_fits_the_gate_of_photos_and_thumbnails(
