@@ -2,9 +2,10 @@
 
 What did not pay, and is not in geotag: larger batches on processors (eight photos fit a core's
 cache, 32 do not); one batch over all cores instead of one a core; eager bfloat16 on processors
-for depthwise networks. `--peers` measures the first two again. Neither float16 in OpenVINO, slower
-than float32 on a processor with bfloat16, nor int8 (NNCF, after training, all but the depthwise
-layers): it changed 1.5 % of the decisions on 400 photos, bfloat16 0.5 %, for little speed.
+for depthwise networks; torch.compile (Inductor) in bfloat16, half the rate of OpenVINO and a minute
+to start. `--peers` measures the first two and the last again. Neither float16 in OpenVINO, which
+such processors compute as bfloat16 or more slowly than float32, nor int8 (NNCF, after training, all
+but the depthwise layers): it changed 1.5 % of the decisions on 400 photos for little speed.
 """
 
 from __future__ import annotations
