@@ -44,7 +44,9 @@ class Glance(NamedTuple):
 
     `thresholds` are the least probabilities of any landmark at all, seen by the glance at
     `input_size` pixels, at which a photo may still get a tag of so much precision: those of nearly
-    all that do are above. The network that glances is the model's own or, with an `architecture`
+    all that do are above. They are for thumbnails, which save reading the photo. One that is
+    decoded already is turned away below `surely_none` alone, where a full look would hardly ever
+    have named it rightly. The network that glances is the model's own or, with an `architecture`
     of its own, one of its backbones under that backbone's share of the classifier.
     """
 
@@ -52,6 +54,7 @@ class Glance(NamedTuple):
     thresholds: tuple[Threshold, ...]
     architecture: str = ""
     backbone: int = 0
+    surely_none: float = 0.05
 
 
 class ModelSpec(NamedTuple):
@@ -366,6 +369,7 @@ def _glance(fields: Mapping[str, Any]) -> Glance:
         _thresholds(fields["thresholds"]),
         str(fields.get("architecture", "")),
         int(fields.get("backbone", 0)),
+        _finite(fields.get("surely_none", 0.05)),
     )
 
 

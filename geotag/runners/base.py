@@ -14,8 +14,8 @@ class Job(NamedTuple):
     """How photos are to be read and classified.
 
     None as `model` is the built-in one; `address` is that of a cluster, where there is one.
-    A photo goes no further if the glance at its thumbnail, or at itself where it has none, gives
-    any landmark a smaller probability than `glance`; at 0 all photos are looked at in full.
+    A photo is not read if the glance at its thumbnail gives any landmark a smaller probability than
+    `glance`; at 0 all photos are read and looked at in full.
     """
 
     model: Path | None = None

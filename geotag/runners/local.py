@@ -73,7 +73,8 @@ class Classifier:
     Where the model has a small network to glance with, that one looks first, and a photo in which
     it sees too little of a landmark goes no further (a cascade: Viola and Jones, "Rapid Object
     Detection using a Boosted Cascade of Simple Features", 2001). It looks at the thumbnail, so
-    that the photo need not even be read; where there is none, at the decoded photo.
+    that the photo need not even be read; where there is none, at the decoded photo, which goes no
+    further only if it surely shows nothing.
     """
 
     def __init__(self, source: Source, job: Job) -> None:
@@ -91,7 +92,10 @@ class Classifier:
             small = checkpoint.glancing()
             size = small.spec.input_size
             self._glancer = Glancer(
-                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW), self._batcher(small)
+                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW),
+                self._batcher(small),
+                job.glance,
+                min(job.glance, spec.glance.surely_none),
             )
 
     def _batcher(self, checkpoint: Checkpoint) -> Batcher:
@@ -121,11 +125,11 @@ class Classifier:
         if self._glancer is not None:
             for thumbnail in self._glancer.thumbnails.drain():
                 yield from self._take_thumbnail(self._glancer, thumbnail)
-            yield from self._after_glances(self._glancer.network.drain())
+            yield from self._after_glances(self._glancer, self._glancer.network.drain())
         for decoded in self._photos.drain():
             yield from self._take_photo(decoded)
         if self._glancer is not None:
-            yield from self._after_glances(self._glancer.network.drain())
+            yield from self._after_glances(self._glancer, self._glancer.network.drain())
         yield from map(_reading, self._network.drain())
 
     def _read(self, item: Item) -> Iterator[Reading]:
@@ -137,7 +141,7 @@ class Classifier:
         if thumbnail.pixels is None:
             yield from self._read(thumbnail.item)
         else:
-            yield from self._after_glances(glancer.network.submit(thumbnail))
+            yield from self._after_glances(glancer, glancer.network.submit(thumbnail))
 
     def _take_photo(self, decoded: Decoded) -> Iterator[Reading]:
         if decoded.pixels is None:
@@ -147,14 +151,16 @@ class Classifier:
         if self._glancer is None or decoded.item.has_passed:
             yield from map(_reading, self._network.submit(decoded))
         else:
-            yield from self._after_glances(self._glancer.network.submit(decoded))
+            seen = self._glancer.network.submit(decoded)
+            yield from self._after_glances(self._glancer, seen)
 
-    def _after_glances(self, glances: Iterable[Seen]) -> Iterator[Reading]:
+    def _after_glances(self, glancer: Glancer, glances: Iterable[Seen]) -> Iterator[Reading]:
         for seen in glances:
             decoded, prediction = seen
             assert prediction is not None
-            if prediction.landmark_probability < self.job.glance:
-                yield _reading(seen)._replace(glance=self.job.glance)
+            gate = glancer.thumbnail_gate if decoded.is_thumbnail else glancer.photo_gate
+            if prediction.landmark_probability < gate:
+                yield _reading(seen)._replace(glance=gate)
             elif decoded.is_thumbnail:
                 yield from self._read(decoded.item._replace(has_passed=True))
             else:
@@ -169,10 +175,13 @@ class Seen(NamedTuple):
 
 
 class Glancer(NamedTuple):
-    """What looks first: the thumbnails that headers hold, and the small network."""
+    """What looks first: the thumbnails that headers hold, the small network, and the least
+    probabilities of a landmark at which it lets pass."""
 
     thumbnails: Loader
     network: Batcher
+    thumbnail_gate: float
+    photo_gate: float
 
 
 class Batcher:

@@ -120,6 +120,22 @@ def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     assert len(rows) == 7
 
 
+def test_a_decoded_photo_is_turned_away_only_if_it_surely_shows_nothing(
+    folder: Path, glancing_model: Path, read_wholly: list[str]
+) -> None:
+    """The gate of thumbnails is no reason to leave a photo half seen that is in memory already."""
+    checkpoint = load_checkpoint(glancing_model)
+    glance = checkpoint.spec.glance._replace(surely_none=0.0)
+    model = folder.parent / "sure.safetensors"
+    save_checkpoint(model, checkpoint.spec._replace(glance=glance), checkpoint.tensors)
+    assert load_checkpoint(model).spec.glance == glance
+    _scan(folder, model)
+    assert sorted(read_wholly) == ["bare.jpg", "tower.jpg"]
+    read_wholly.clear()
+    _scan(folder, model, cascade=False)  # bare.jpg had its look
+    assert sorted(read_wholly) == ["grey.jpg", "hidden.jpg"]
+
+
 def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, glancing_model: Path) -> None:
     """More than are in flight at once, so that they wait in every stage."""
     folder = tmp_path / "photos"
