@@ -369,7 +369,7 @@ def _glance(fields: Mapping[str, Any]) -> Glance:
         _thresholds(fields["thresholds"]),
         str(fields.get("architecture", "")),
         int(fields.get("backbone", 0)),
-        _finite(fields.get("surely_none", 0.05)),
+        _finite(fields.get("surely_none", Glance._field_defaults["surely_none"])),
     )
 
 

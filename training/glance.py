@@ -128,18 +128,13 @@ def thumbnail(picture: Image.Image, camera: Camera) -> Image.Image:
 def fit_gates(
     seen: Glances, thresholds: Sequence[Threshold], loss: float = LOSS
 ) -> tuple[Threshold, ...]:
-    """The greatest probability at each precision that loses at most `loss` of the tags.
-
-    One gate for thumbnails and photos: the lower of what the two allow.
-    """
+    """The greatest probability of thumbnails at each precision that loses at most `loss` of the
+    tags."""
     fitted = []
     for precision, confidence in thresholds:
-        tagged = seen.confidences >= confidence
-        if (count := int(tagged.sum())) >= LEAST_TAGS:
-            views = (np.sort(view[tagged]) for view in (seen.photos, seen.thumbnails))
-            fitted.append(
-                Threshold(precision, min(float(view[int(loss * count)]) for view in views))
-            )
+        tagged = np.sort(seen.thumbnails[seen.confidences >= confidence])
+        if len(tagged) >= LEAST_TAGS:
+            fitted.append(Threshold(precision, float(tagged[int(loss * len(tagged))])))
     return tuple(fitted)
 
 
@@ -165,7 +160,7 @@ def main(
     assert spec.glance is not None
     spec = spec._replace(glance=spec.glance._replace(thresholds=gates))
     save_checkpoint(model, spec, checkpoint.tensors)
-    _report(seen, dict(spec.thresholds), gates)
+    _report(seen, dict(spec.thresholds), spec.glance)
 
 
 def with_spec(checkpoint: Checkpoint, spec: ModelSpec) -> Checkpoint:
@@ -173,15 +168,18 @@ def with_spec(checkpoint: Checkpoint, spec: ModelSpec) -> Checkpoint:
     return checkpoint._replace(header=checkpoint.header._replace(spec=spec))
 
 
-def _report(seen: Glances, thresholds: dict[float, float], gates: Sequence[Threshold]) -> None:
-    for precision, least in gates:
+def _report(seen: Glances, thresholds: dict[float, float], glance: Glance) -> None:
+    for precision, least in glance.thresholds:
         tagged = seen.confidences >= thresholds[precision]
-        click.echo(f"precision {precision:g}: looks from a probability of {least:.3f}")
-        for name, view in (("photos", seen.photos), ("thumbnails", seen.thumbnails)):
-            lost = (view[tagged] < least).mean()
-            passing = view[seen.is_negative] >= least
+        click.echo(f"precision {precision:g}:")
+        for name, view, gate in (
+            ("thumbnails", seen.thumbnails, least),
+            ("photos", seen.photos, min(least, glance.surely_none)),
+        ):
+            lost = (view[tagged] < gate).mean()
+            passing = view[seen.is_negative] >= gate
             passed = f", {passing.mean():.1%} of {len(passing)} negatives pass" * bool(len(passing))
-            click.echo(f"  {name}: {lost:.2%} of {tagged.sum()} tags lost{passed}")
+            click.echo(f"  {name} from {gate:.3f}: {lost:.2%} of {tagged.sum()} tags lost{passed}")
 
 
 if __name__ == "__main__":
