@@ -75,8 +75,8 @@ SOME_FAILED = 3
     "--cascade/--no-cascade",
     default=True,
     show_default=True,
-    help="Glance first, at the thumbnail where there is one: what surely shows no landmark is not "
-    "read, or not looked at again.",
+    help="Glance first, at the thumbnail or at a photo that has none, and go no further with what "
+    "surely shows no landmark.",
 )
 @click.option("--limit", type=click.IntRange(0), help="Read at most this many photos.")
 @click.option(
