@@ -1,19 +1,17 @@
 """Whether cost grows linearly: photos a second and peak memory at 1,000, 10,000, 100,000 photos.
 
 Each scan is a command with a new catalog. What a scan of one photo takes, start and model, is
-measured as well and subtracted. The photos are hard links to a few
-small files, a thousand in a folder: what grows here is everything but the pixels.
+measured as well and subtracted. The photos are hard links to a few small files, a thousand in a
+folder: what grows here is everything but the pixels.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,19 +35,28 @@ class Cost(NamedTuple):
     peak: float
 
 
+# Run by a Python of its own, which is small: a process that is started counts the memory of the one
+# that starts it as its own peak.
+_MEASURE = """
+import json, os, sys, time
+began = time.perf_counter()
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+clock = time.perf_counter() - began
+print(json.dumps([clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def scan(folder: Path, model: Path | None, scratch: Path) -> Cost:
     """Scan a folder into a table and catalog that are thrown away. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         command = command_line(model, folder, Path(place, "tags.csv"))
-        began = time.perf_counter()
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        clock = time.perf_counter() - began
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
-    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-    return Cost(clock, usage.ru_utime + usage.ru_stime, peak)
+        measure = [sys.executable, "-I", "-S", "-c", _MEASURE, *command]
+        found = subprocess.run(measure, stdout=subprocess.PIPE, check=True)
+    clock, processor, peak = json.loads(found.stdout)
+    return Cost(clock, processor, peak / (2**20 if sys.platform == "darwin" else 1024))
 
 
 def median(costs: tuple[Cost, ...]) -> Cost:
