@@ -171,13 +171,14 @@ _RECIPES = (
     ),
     Recipe(
         "scratch-bn",
-        f"{_STUDY}: the 128-pixel variant with batch norms",
+        f"{_STUDY}: the 128-pixel variant with batch norms (in float32, as scratch)",
         "scratch_bn",
         input_size=128,
         train_size=128,
         epochs=15,
         optimiser="adam",
         learning_rate=1e-3,
+        mixed_precision=True,
         augmentation=FLIP_AND_CROP,
     ),
     Recipe(
@@ -189,6 +190,7 @@ _RECIPES = (
         epochs=15,
         optimiser="adam",
         learning_rate=1e-3,
+        mixed_precision=True,
         initialisation="normal",
         augmentation=FLIP_AND_CROP,
     ),

@@ -50,6 +50,9 @@ class PyTorchEngine:
         network = fold_batch_norms(load_network(checkpoint))
         network = network.to(device=self.device, dtype=self.dtype)
         self.network = network.to(memory_format=torch.channels_last)
+        if self.device.type == "cuda":
+            # The weights may still be on their way, on a stream that the others do not wait for.
+            torch.cuda.synchronize(self.device)
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Batches are filled up to one size, so that a photo's scores do not hang on its
