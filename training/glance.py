@@ -5,8 +5,9 @@ python -m training.glance --model model.safetensors --data DIR
 A scan shows a photo's embedded thumbnail, or the photo where it has none, to a small network first:
 one of the model's own backbones, under its own share of the classifier. The probability of a
 landmark that this must see is the highest at which nearly all validation photos that would be
-tagged still get their look, all landmarks among them, also those known from small photos alone. Run
-it after the calibration.
+tagged still get their look, all landmarks among them, also those known from small photos alone.
+That of photos without a thumbnail is so low that hardly any is turned away that would be named
+rightly, tagged or not. Run it after the calibration.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from geotag.engines.base import EngineOptions
 from geotag.errors import DataError
 from geotag.transforms import preprocess, shrink
 from training import commands
+from training.calibrate import label_indices
 from training.data import Dataset, Sample
 from training.inference import Pixels, probabilities, read_good
 
@@ -56,6 +58,8 @@ SIZE = 192
 CAMERAS = (Camera(Image.Resampling.BICUBIC, 80), Camera(Image.Resampling.BOX, 60))
 LOSS = 0.005  # the share of tags that may be lost: half of what is promised
 LEAST_TAGS = 100  # fewer say nothing of so small a share
+SURELY_NONE = Glance._field_defaults["surely_none"]  # the most
+MISSED = 0.001  # the share of rightly named photos that may be turned away once decoded
 # The backbone that looks for a network of several: the faster one.
 _BACKBONES = {"lite1_pplcnetv2": ("pplcnetv2", 1)}
 
@@ -65,13 +69,14 @@ class Glances(NamedTuple):
 
     `confidences` are the greatest of any category at a full look; `photos` and `thumbnails` the
     probabilities of a landmark at a glance, of thumbnails the lower of the cameras'; `is_negative`
-    says which are labelled to show none.
+    says which are labelled to show none, `is_right` where the first category is the label.
     """
 
     confidences: NDArray[np.float64]
     photos: NDArray[np.float64]
     thumbnails: NDArray[np.float64]
     is_negative: NDArray[np.bool_]
+    is_right: NDArray[np.bool_]
 
 
 def with_glance(spec: ModelSpec, size: int = SIZE) -> ModelSpec:
@@ -97,6 +102,7 @@ def glance_at(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample
         1 - photos[:, -1],
         1 - np.max([seen[:, -1] for seen in thumbnails], axis=0),
         np.array([not sample.label for sample in good]),
+        looks[:, :-1].argmax(1) == label_indices(good, spec.categories),
     )
 
 
@@ -138,6 +144,15 @@ def fit_gates(
     return tuple(fitted)
 
 
+def fit_surely_none(seen: Glances, missed: float = MISSED) -> float:
+    """The probability below which decoded photos are turned away, at most SURELY_NONE: it misses
+    at most `missed` of those that are named rightly. 0 where too few are to tell."""
+    named = np.sort(seen.photos[seen.is_right])
+    if len(named) < LEAST_TAGS:
+        return 0.0
+    return float(min(SURELY_NONE, named[int(missed * len(named))]))
+
+
 @click.command("training.glance")
 @commands.data_options
 @click.option(
@@ -148,7 +163,7 @@ def fit_gates(
 def main(
     model: Path, size: int, data: Path, exclude: Path | None, scheme: str, by: str, seed: int
 ) -> None:
-    """Fit the gate of a model's glance anew."""
+    """Fit the gates of a model's glance anew."""
     checkpoint = load_checkpoint(model)
     dataset = commands.read_data(data, exclude, scheme, by, seed)
     samples = dataset.of("val")
@@ -156,9 +171,9 @@ def main(
         raise DataError(f"{data}: no validation photos")
     spec = with_glance(checkpoint.spec, size)
     seen = glance_at(with_spec(checkpoint, spec), dataset, samples)
-    gates = fit_gates(seen, spec.thresholds)
     assert spec.glance is not None
-    spec = spec._replace(glance=spec.glance._replace(thresholds=gates))
+    gates, surely_none = fit_gates(seen, spec.thresholds), fit_surely_none(seen)
+    spec = spec._replace(glance=spec.glance._replace(thresholds=gates, surely_none=surely_none))
     save_checkpoint(model, spec, checkpoint.tensors)
     _report(seen, dict(spec.thresholds), spec.glance)
 

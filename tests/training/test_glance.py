@@ -17,14 +17,23 @@ from geotag.model import build_model
 from geotag.networks import EMBEDDING
 from tests.training.conftest import Invoke, write_set
 from training import glance
-from training.glance import CAMERAS, LEAST_TAGS, THUMBNAIL, Glances, fit_gates, thumbnail
+from training.glance import (
+    CAMERAS,
+    LEAST_TAGS,
+    SURELY_NONE,
+    THUMBNAIL,
+    Glances,
+    fit_gates,
+    fit_surely_none,
+    thumbnail,
+)
 
 
 def _seen(count: int = 1000) -> Glances:
     rng = np.random.default_rng(0)
     confidences = rng.uniform(0, 1, count)
     photos, thumbnails = (confidences * rng.uniform(least, 1, count) for least in (0.4, 0.2))
-    return Glances(confidences, photos, thumbnails, confidences < 0.1)
+    return Glances(confidences, photos, thumbnails, confidences < 0.1, confidences > 0.3)
 
 
 def test_no_more_than_the_share_of_tags_is_lost() -> None:
@@ -43,6 +52,18 @@ def test_few_tags_give_no_gate() -> None:
     seen = _seen()
     rare = float(np.sort(seen.confidences)[-LEAST_TAGS + 1])
     assert fit_gates(seen, (Threshold(0.99, rare),)) == ()
+
+
+def test_a_decoded_photo_is_turned_away_only_where_hardly_any_would_be_named_rightly() -> None:
+    seen = _seen()
+    assert fit_surely_none(seen) == SURELY_NONE
+    doubtful = seen._replace(photos=seen.photos / 10)
+    gate = fit_surely_none(doubtful, missed=0.01)
+    right = doubtful.photos[doubtful.is_right]
+    assert 0 < gate < SURELY_NONE
+    assert 0 < (right < gate).mean() <= 0.01
+    few = np.flatnonzero(seen.is_right)[: LEAST_TAGS - 1]
+    assert fit_surely_none(Glances(*(column[few] for column in seen))) == 0
 
 
 def test_a_thumbnail_is_a_cameras() -> None:
