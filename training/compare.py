@@ -1,6 +1,6 @@
 """Puts models side by side on the same photos: accuracy, size, speed.
 
-python -m training.compare --data DIR --recipe scratch --recipe vgg16 --out runs/compare
+python -m training.compare --data DIR --recipe scratch-bn --recipe vgg16 --out runs/compare
 """
 
 from __future__ import annotations
