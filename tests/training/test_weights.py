@@ -18,10 +18,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
+from torchvision import models
 
 from geotag.errors import DataError
 from geotag.networks import EfficientNetLite, SameConv2d
-from training.recipes import IMAGENET_MEAN, IMAGENET_STD
+from training.recipes import IMAGENET_MEAN, IMAGENET_STD, RECIPES
+from training.weight_formats import MEMBER_LIMIT
 from training.weights import PACKAGES, load_matching, load_pretrained
 
 
@@ -421,3 +423,12 @@ def test_an_archive_that_unpacks_to_too_much(
     monkeypatch.setattr("training.weights.MEMBER_LIMIT", 1 << 10)
     with pytest.raises(DataError, match="not read"):
         load_pretrained("resnet50", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", sorted({r.pretrained for r in RECIPES.values()} & set(vars(models)))
+)
+def test_torchvisions_own_files_are_not_too_large(name: str) -> None:
+    with torch.device("meta"):
+        network = vars(models)[name](init_weights=False) if "v3" in name else vars(models)[name]()
+    assert sum(4 * value.numel() for value in network.state_dict().values()) < MEMBER_LIMIT
