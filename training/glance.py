@@ -56,10 +56,9 @@ THUMBNAIL = (160, 120)
 SIZE = 192
 # A sharp one and a rough one: what cameras put into their photos lies between.
 CAMERAS = (Camera(Image.Resampling.BICUBIC, 80), Camera(Image.Resampling.BOX, 60))
-LOSS = 0.005  # the share of tags that may be lost: half of what is promised
+LOSS = 0.005  # the share that may be lost of tags, half of what is promised, and of right names
 LEAST_TAGS = 100  # fewer say nothing of so small a share
 SURELY_NONE = Glance._field_defaults["surely_none"]  # the most
-MISSED = 0.001  # the share of rightly named photos that may be turned away once decoded
 # The backbone that looks for a network of several: the faster one.
 _BACKBONES = {"lite1_pplcnetv2": ("pplcnetv2", 1)}
 
@@ -144,13 +143,13 @@ def fit_gates(
     return tuple(fitted)
 
 
-def fit_surely_none(seen: Glances, missed: float = MISSED) -> float:
-    """The probability below which decoded photos are turned away, at most SURELY_NONE: it misses
-    at most `missed` of those that are named rightly. 0 where too few are to tell."""
+def fit_surely_none(seen: Glances, loss: float = LOSS) -> float:
+    """The probability below which decoded photos are turned away, at most SURELY_NONE: it loses
+    at most `loss` of those that are named rightly. 0 where too few are to tell."""
     named = np.sort(seen.photos[seen.is_right])
     if len(named) < LEAST_TAGS:
         return 0.0
-    return float(min(SURELY_NONE, named[int(missed * len(named))]))
+    return float(min(SURELY_NONE, named[int(loss * len(named))]))
 
 
 @click.command("training.glance")

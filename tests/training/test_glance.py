@@ -58,7 +58,7 @@ def test_a_decoded_photo_is_turned_away_only_where_hardly_any_would_be_named_rig
     seen = _seen()
     assert fit_surely_none(seen) == SURELY_NONE
     doubtful = seen._replace(photos=seen.photos / 10)
-    gate = fit_surely_none(doubtful, missed=0.01)
+    gate = fit_surely_none(doubtful, loss=0.01)
     right = doubtful.photos[doubtful.is_right]
     assert 0 < gate < SURELY_NONE
     assert 0 < (right < gate).mean() <= 0.01
