@@ -137,7 +137,8 @@ def command(
     runs: dict[str, Callable[[], object]] = {}
     notes: dict[str, object] = {}
     expected = None
-    for name, engine in engines(checkpoint, peers).items():
+    built = engines(checkpoint, peers)
+    for name, engine in built.items():
         logits = run_on_lanes(engine, pixels)
         expected = logits if expected is None else expected
         notes[f"{name}: same first choice, greatest difference of a score"] = agreement(
@@ -150,8 +151,7 @@ def command(
         runs[MOBILENET] = mobilenet(batches)
         counts[MOBILENET] = batches * _MOBILENET_BATCH
     timings = paired(runs, repeats)
-    engines_only = [name for name in runs if name != MOBILENET]
-    fastest = max(engines_only, key=lambda name: ratio(timings, counts, name, REFERENCE).processor)
+    fastest = max(built, key=lambda name: ratio(timings, counts, name, REFERENCE).processor)
     notes["fastest"] = fastest
     if peers:
         clock, processor = ratio(timings, counts, fastest, MOBILENET)
