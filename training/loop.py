@@ -17,6 +17,7 @@ from tqdm import tqdm
 from geotag.errors import DataError
 from training.detail import restricted_loss
 from training.examples import Examples, World
+from training.memory import keep_freed_memory
 from training.mixing import Batch
 from training.optimisation import AveragedWeights, build_optimiser, learning_rate_factor
 from training.recipes import Recipe
@@ -68,6 +69,8 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.recipe, self.examples, self.run, self.world = recipe, examples, run, world
         self.device = choose_device(world)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.module = module.to(self.device).to(memory_format=torch.channels_last)
         self.optimiser = build_optimiser(recipe, module, new)
         self.full_rates = [group["lr"] for group in self.optimiser.param_groups]
