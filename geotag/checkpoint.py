@@ -28,8 +28,12 @@ INPUT_SIZE_LIMIT = 1024
 _HEADER_LIMIT = 16 * 2**20
 CATEGORY_LIMIT = 100_000
 BUILT_IN = "model.safetensors"
-# What begins the names of tensors that are no weights of the network.
+# What begins the names of tensors that are no weights of the network: what an owner's landmarks
+# are told from, and their rows of the classifier of the network that glances.
 BACKGROUND = "background."
+GLANCE = "glance."
+# What a tag is promised to be right at, unless asked otherwise.
+PRECISION = 0.99
 
 
 class Threshold(NamedTuple):
@@ -47,7 +51,8 @@ class Glance(NamedTuple):
     all that do are above. They are for thumbnails, which save reading the photo. One that is
     decoded already is turned away below `surely_none` alone, where a full look would hardly ever
     have named it rightly. The network that glances is the model's own or, with an `architecture`
-    of its own, one of its backbones under that backbone's share of the classifier.
+    of its own, one of its backbones under that backbone's share of the classifier. It knows the
+    first `own` of the categories that an owner added, at the gate of the usual precision.
     """
 
     input_size: int
@@ -55,6 +60,7 @@ class Glance(NamedTuple):
     architecture: str = ""
     backbone: int = 0
     surely_none: float = 0.05
+    own: int = 0
 
 
 class ModelSpec(NamedTuple):
@@ -81,16 +87,17 @@ class ModelSpec(NamedTuple):
     def glance_for(self, threshold: float) -> float:
         """The probability of a landmark below which a glance rules out a tag at `threshold`.
 
-        That of the highest precision whose own threshold is no higher; 0 rules out none. Nothing
-        is known of what a glance shows of categories that an owner added.
+        That of the highest precision whose own threshold is no higher; 0 rules out none. The gates
+        above the usual precision's are not for categories that an owner added.
         """
-        if self.own_categories or self.glance is None:
+        if self.glance is None or self.glance.own != len(self.own_categories):
             return 0.0
         least = dict(self.glance.thresholds)
+        highest = PRECISION if self.own_categories else 1.0
         fitting = [
             least[precision]
             for precision, confidence in self.thresholds
-            if precision in least and confidence <= threshold + 1e-9
+            if precision in least and precision <= highest and confidence <= threshold + 1e-9
         ]
         return max(fitting, default=0.0)
 
@@ -144,19 +151,20 @@ class Checkpoint(NamedTuple):
         if glance is None:
             raise CheckpointError("this model has no network to glance with")
         tensors = self.weights
-        if glance.architecture:
-            try:
+        try:
+            if glance.architecture:
                 tensors = _backbone_alone(tensors, glance.backbone)
-            except (KeyError, IndexError, ValueError, AttributeError):
-                raise CheckpointError("this model lacks the backbone that glances") from None
+            tensors = {**tensors, **_own_rows(self.tensors, tensors)}
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise CheckpointError("this model lacks the backbone that glances") from None
         architecture = glance.architecture or self.spec.architecture
         spec = self.spec._replace(architecture=architecture, input_size=glance.input_size)
         return Checkpoint(self.header._replace(spec=spec), tensors)
 
     @property
     def weights(self) -> Tensors:
-        """The network's tensors, without the stored background."""
-        return {n: t for n, t in self.tensors.items() if not n.startswith(BACKGROUND)}
+        """The network's tensors, without what is stored for landmarks of an owner's."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, GLANCE))}
 
 
 def _backbone_alone(weights: Tensors, number: int) -> Tensors:
@@ -173,6 +181,17 @@ def _backbone_alone(weights: Tensors, number: int) -> Tensors:
         **alone,
         "classifier.weight": share * count,
         "classifier.bias": weights["classifier.bias"],
+    }
+
+
+def _own_rows(stored: Tensors, weights: Tensors) -> dict[str, NDArray[np.generic]]:
+    """The classifier that glances with its own rows of what an owner added, the last but one."""
+    import numpy as np
+
+    rows = {n[len(GLANCE) :]: t for n, t in stored.items() if n.startswith(GLANCE)}
+    return {
+        name: np.concatenate([weights[name][: -1 - len(own)], own, weights[name][-1:]])
+        for name, own in rows.items()
     }
 
 
@@ -318,9 +337,16 @@ def format_spec(spec: ModelSpec) -> str:
     if spec.glance is None:
         del fields["glance"]
     else:
-        thresholds = [[t.precision, t.confidence] for t in spec.glance.thresholds]
-        fields["glance"] = spec.glance._asdict() | {"thresholds": thresholds}
+        fields["glance"] = _format_glance(spec.glance)
     return _canonical(fields)
+
+
+def _format_glance(glance: Glance) -> dict[str, Any]:
+    """Without what came later and says nothing, so that older models stay the same bytes."""
+    fields = glance._asdict()
+    fields["thresholds"] = [[t.precision, t.confidence] for t in glance.thresholds]
+    later = ("surely_none", "own")
+    return {k: v for k, v in fields.items() if k not in later or v != Glance._field_defaults[k]}
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -370,6 +396,7 @@ def _glance(fields: Mapping[str, Any]) -> Glance:
         str(fields.get("architecture", "")),
         int(fields.get("backbone", 0)),
         _finite(fields.get("surely_none", Glance._field_defaults["surely_none"])),
+        int(fields.get("own", 0)),
     )
 
 

@@ -14,6 +14,7 @@ _FIT_SHARE = 0.2  # of the examples in the loss; the background has the rest
 _PRIOR = 0.003  # the share of photos that show the new landmark, as the calibration assumes
 _DECAY = 1e-5  # of the weights, in units of the embeddings' mean square
 _FALSE_ALARMS = 1e-3  # the share of background photos that may pass for the new landmark
+_PASSING = 0.1  # the share of background photos that a glance may take for the new landmark
 _STEPS = 30
 
 
@@ -59,6 +60,41 @@ def fit_output(
     lowered until hardly one in a thousand of the background reaches `threshold`. Logits are in
     units of the calibrated softmax.
     """
+    data, centre = _gather(head, examples, photos, background)
+    solution = _solve_all(data)
+    scores = _held_out(data, solution)
+    scale, shift = _calibrate(data, scores, photos, threshold)
+    margins = scale * scores[data.is_example] + shift - data.offset[data.is_example]
+    weight = scale * solution[:-1]
+    bias = float(scale * solution[-1] + shift - weight @ centre)
+    return Fitted(weight, bias, float((margins >= _logit(threshold)).mean()))
+
+
+def fit_passing_output(
+    head: Head,
+    examples: Floats,
+    photos: NDArray[np.intp],
+    background: Floats,
+    probability: float,
+) -> tuple[Floats, float]:
+    """Weight (D,) and bias of an output that lets photos of a new landmark pass a gate.
+
+    As `fit_output`, but generous: so that by this output alone one in ten of the background
+    would be seen to show any landmark, all but the background's own output, with `probability`.
+    Of photos without a landmark, which the background's output knows, hardly any is.
+    """
+    data, centre = _gather(head, examples, photos, background)
+    solution = _solve_all(data)
+    scores = _held_out(data, solution)[~data.is_example]
+    level = float(np.quantile(scores - head.logits(background)[:, -1], 1 - _PASSING))
+    weight = solution[:-1]
+    return weight, float(solution[-1] - weight @ centre + _logit(probability) - level)
+
+
+def _gather(
+    head: Head, examples: Floats, photos: NDArray[np.intp], background: Floats
+) -> tuple[_Points, Floats]:
+    """The points, and the centre (D,) that was taken from them."""
     centre = background.mean(0)
     embeddings = np.concatenate([examples, background])
     data = _Points(
@@ -67,13 +103,11 @@ def fit_output(
         _log_sum_exp(head.logits(embeddings)),
         np.concatenate([photos, np.arange(len(background))]) % _FOLDS,
     )
-    solution = _solve(data, np.ones(len(embeddings), bool), np.zeros(data.points.shape[1]))
-    scores = _held_out(data, solution)
-    scale, shift = _calibrate(data, scores, photos, threshold)
-    margins = scale * scores[data.is_example] + shift - data.offset[data.is_example]
-    weight = scale * solution[:-1]
-    bias = float(scale * solution[-1] + shift - weight @ centre)
-    return Fitted(weight, bias, float((margins >= _logit(threshold)).mean()))
+    return data, centre
+
+
+def _solve_all(data: _Points) -> Floats:
+    return _solve(data, np.ones(len(data.offset), bool), np.zeros(data.points.shape[1]))
 
 
 def _log_sum_exp(logits: Floats) -> Floats:

@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from geotag.categories import OWN_ID, OWN_PREFIX, parse_own_category, slugify
-from geotag.checkpoint import BACKGROUND, Checkpoint, ModelSpec, round_weights
+from geotag.checkpoint import (
+    BACKGROUND,
+    GLANCE,
+    PRECISION,
+    Checkpoint,
+    Glance,
+    ModelSpec,
+    round_weights,
+)
 from geotag.errors import CheckpointError, PhotoError, UsageError
-from geotag.few_shot import Floats, Head, fit_output
+from geotag.few_shot import Floats, Head, fit_output, fit_passing_output
 from geotag.metadata import parse_header
 from geotag.records import Fit, OwnCategory
 from geotag.sources import Library
 from geotag.sources.base import Filters
+from geotag.thumbnails import CAMERAS, thumbnail
+from geotag.transforms import preprocess
 
 if TYPE_CHECKING:
     from geotag.checkpoint import Tensors
 
 LEAST_PHOTOS = 5
 MOST_PHOTOS = 50
-PRECISION = 0.99
 _EMBEDDINGS = BACKGROUND + "embeddings"
 _SCALE = BACKGROUND + "scale"
 _CROP = 0.85
@@ -87,10 +97,15 @@ def add_landmark(
     )
     scale = checkpoint.tensors[_SCALE]
     tensors[_own_tensor(category.slug)] = _quantise(views[: len(photos)], scale)
+    glance = spec.glance
+    if glance is not None and spec.glance_for(threshold):
+        tensors |= _with_passing_output(checkpoint, photos, background)
+        glance = glance._replace(own=glance.own + 1)
     return Added(
         spec._replace(
             categories=(*spec.categories, category.slug),
             own_categories=(*spec.own_categories, category),
+            glance=glance,
         ),
         tensors,
         category,
@@ -146,9 +161,22 @@ def remove_landmark(checkpoint: Checkpoint, name: str) -> tuple[ModelSpec, Tenso
         spec._replace(
             categories=tuple(s for s in spec.categories if s != slug),
             own_categories=tuple(c for c in spec.own_categories if c.slug != slug),
+            glance=_forget(spec, slug, tensors),
         ),
         tensors,
     )
+
+
+def _forget(spec: ModelSpec, slug: str, tensors: dict[str, NDArray[np.generic]]) -> Glance | None:
+    """The glance without an owner's landmark, whose row is taken from `tensors`."""
+    at = [category.slug for category in spec.own_categories].index(slug)
+    if spec.glance is None or at >= spec.glance.own:
+        return spec.glance
+    for name in [name for name in tensors if name.startswith(GLANCE)]:
+        tensors[name] = np.delete(tensors[name], at, axis=0)
+        if not len(tensors[name]):
+            del tensors[name]
+    return spec.glance._replace(own=spec.glance.own - 1)
 
 
 def own_category(spec: ModelSpec, name: str, place: Place) -> OwnCategory:
@@ -205,8 +233,6 @@ def _own_tensor(slug: str) -> str:
 
 def _views(photos: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The photos, then without their margins, then the mirror images of both."""
-    from PIL import Image
-
     size = photos.shape[1]
     margin = size * (1 - _CROP) / 2
     box = (margin, margin, size - margin, size - margin)
@@ -233,6 +259,46 @@ def _with_output(
         new = np.concatenate([old[:-1], round_weights(row[None]).astype(old.dtype), old[-1:]])
         extended[classifier + part] = new
     return extended
+
+
+def _with_passing_output(
+    checkpoint: Checkpoint, photos: NDArray[np.uint8], background: Floats
+) -> Tensors:
+    """The rows of owners' landmarks in the classifier that glances, with a new one.
+
+    It is learned from thumbnails, which show less than the photos, and lets rather too many pass.
+    """
+    from geotag.engines.embedding import Embedder
+
+    spec = checkpoint.spec
+    glance = spec.glance
+    assert glance is not None
+    small = checkpoint.glancing()
+    embedder = Embedder(small)
+    views = embedder.embed(_thumbnails(photos, small.spec.input_size))
+    if glance.architecture:
+        width = views.shape[1]
+        background = background[:, glance.backbone * width : (glance.backbone + 1) * width]
+    weight, bias = fit_passing_output(
+        _read_head(small.tensors, embedder.classifier, spec.temperature),
+        views,
+        np.arange(len(views)) % len(photos),
+        background,
+        spec.glance_for(spec.threshold_for(PRECISION)),
+    )
+    rows = {}
+    for part, row in ((".weight", weight[None]), (".bias", np.array([bias]))):
+        name = embedder.classifier + part
+        new = round_weights(row * spec.temperature).astype(small.tensors[name].dtype)
+        known = small.tensors[name][-1 - glance.own : -1]
+        rows[GLANCE + name] = np.concatenate([known, new])
+    return rows
+
+
+def _thumbnails(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The photos as cameras' thumbnails would show them, (2 N, size, size, 3)."""
+    pictures = [Image.fromarray(photo) for photo in photos]
+    return np.stack([preprocess(thumbnail(p, c), size) for c in CAMERAS for p in pictures])
 
 
 def _resembles(logits: Floats, categories: Sequence[str]) -> str:

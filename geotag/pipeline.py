@@ -16,7 +16,7 @@ from typing import NamedTuple
 from geotag.atomic import remove_leftovers
 from geotag.catalog import Catalog, Decision, Need, open_catalog
 from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.checkpoint import ModelHeader, read_header
+from geotag.checkpoint import PRECISION, ModelHeader, read_header
 from geotag.database import SUFFIX
 from geotag.decision import Decider
 from geotag.engines.base import EngineOptions
@@ -61,7 +61,7 @@ class ScanOptions(NamedTuple):
     workers: int | None = None
     runner: str = "local"
     classify_all: bool = False
-    min_precision: float = 0.99
+    min_precision: float = PRECISION
     threshold: float | None = None
     top_k: int = 5
     limit: int | None = None

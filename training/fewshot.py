@@ -13,13 +13,18 @@ from typing import Any
 import click
 import numpy as np
 
-from geotag.checkpoint import Checkpoint, ModelHeader, ModelSpec, load_checkpoint
+from geotag.checkpoint import (
+    PRECISION,
+    Checkpoint,
+    ModelHeader,
+    ModelSpec,
+    load_checkpoint,
+)
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, DataError
 from geotag.landmarks import (
     LEAST_PHOTOS,
     MOST_PHOTOS,
-    PRECISION,
     add_landmark,
     with_background,
 )

@@ -12,7 +12,6 @@ rightly, tagged or not. Run it after the calibration.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -33,6 +32,7 @@ from geotag.checkpoint import (
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import DataError
+from geotag.thumbnails import CAMERAS, Camera, thumbnail
 from geotag.transforms import preprocess, shrink
 from training import commands
 from training.calibrate import label_indices
@@ -41,21 +41,9 @@ from training.inference import Pixels, probabilities, read_good
 
 _T = TypeVar("_T")
 
-
-class Camera(NamedTuple):
-    """How a camera makes thumbnails."""
-
-    filter: Image.Resampling
-    quality: int
-
-
-# What Exif 2.32 (4.8.1) and DCF 2.0 ask of a thumbnail.
-THUMBNAIL = (160, 120)
 # What the backbones were trained on. Enlarged to it, a thumbnail shows them far better which photos
 # to leave unread than at its own size; more pixels cost more than the photos that they turn away.
 SIZE = 192
-# A sharp one and a rough one: what cameras put into their photos lies between.
-CAMERAS = (Camera(Image.Resampling.BICUBIC, 80), Camera(Image.Resampling.BOX, 60))
 LOSS = 0.005  # the share that may be lost of tags, half of what is promised, and of right names
 LEAST_TAGS = 100  # fewer say nothing of so small a share
 SURELY_NONE = Glance._field_defaults["surely_none"]  # the most
@@ -123,13 +111,6 @@ def _as_thumbnail(file: Path, camera: Camera, size: int) -> Pixels:
     return preprocess(thumbnail(upright, camera), size)
 
 
-def thumbnail(picture: Image.Image, camera: Camera) -> Image.Image:
-    """A picture as a camera's thumbnail: 160 by 120 pixels, squashed, as JPEG."""
-    file = io.BytesIO()
-    picture.resize(THUMBNAIL, camera.filter).save(file, "JPEG", quality=camera.quality)
-    return Image.open(file).convert("RGB")
-
-
 def fit_gates(
     seen: Glances, thresholds: Sequence[Threshold], loss: float = LOSS
 ) -> tuple[Threshold, ...]:
@@ -164,6 +145,8 @@ def main(
 ) -> None:
     """Fit the gates of a model's glance anew."""
     checkpoint = load_checkpoint(model)
+    if checkpoint.spec.own_categories:
+        raise DataError(f"{model}: fit the glance first, then add landmarks of your own")
     dataset = commands.read_data(data, exclude, scheme, by, seed)
     samples = dataset.of("val")
     if not samples:

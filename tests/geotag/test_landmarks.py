@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import piexif
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from geotag import scan
-from geotag.checkpoint import load_checkpoint, save_checkpoint
+from geotag.checkpoint import (
+    GLANCE,
+    Checkpoint,
+    Glance,
+    ModelHeader,
+    Threshold,
+    load_checkpoint,
+    save_checkpoint,
+)
 from geotag.cli import cli
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, GeotagError, UsageError
-from geotag.few_shot import Head, fit_output
-from geotag.landmarks import Place, load_background, own_category, with_background
+from geotag.few_shot import Head, fit_output, fit_passing_output
+from geotag.landmarks import Place, add_landmark, load_background, own_category, with_background
+from geotag.model import build_model
+from geotag.networks import EMBEDDING
 from geotag.records import Status
+from geotag.sources.local import LocalSource
 from geotag.transforms import preprocess
 from tests.conftest import COLOURS, jpeg_bytes, picture
 
@@ -180,6 +193,139 @@ def test_names_in_other_scripts_have_slugs(ready: Path) -> None:
 def test_a_name_stands_once(taught: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         own_category(load_checkpoint(taught).spec, "Yellow house", Place())
+
+
+@pytest.fixture
+def glancing(ready: Path, tmp_path: Path) -> Path:
+    """`ready` with a glance at 48 pixels for the cascade."""
+    checkpoint = load_checkpoint(ready)
+    gates = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
+    path = tmp_path / "glancing.safetensors"
+    save_checkpoint(path, checkpoint.spec._replace(glance=Glance(48, gates)), checkpoint.tensors)
+    return path
+
+
+def with_thumbnail(path: Path, image: Image.Image) -> None:
+    small = io.BytesIO()
+    image.resize((160, 120)).save(small, "JPEG")
+    exif = {"1st": {piexif.ImageIFD.Compression: 6}, "thumbnail": small.getvalue()}
+    image.resize((400, 300)).save(path, exif=piexif.dump(exif))
+
+
+def test_the_cascade_knows_the_new_landmark(
+    glancing: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thumbnail lets it pass; what shows no landmark stays unread as before."""
+    model, folder = tmp_path / "m.safetensors", tmp_path / "library"
+    run("add", "Yellow House", examples, "--model", glancing, "--out", model)
+    folder.mkdir()
+    with_thumbnail(folder / "yellow.jpg", yellow(99))
+    with_thumbnail(folder / "tower.jpg", picture("eiffel_tower", seed=7))
+    with_thumbnail(folder / "grey.jpg", picture("", seed=7))
+    read: list[str] = []
+    original = LocalSource.read
+
+    def note(self: LocalSource, uri: str) -> bytes:
+        read.append(Path(uri).stem)
+        return original(self, uri)
+
+    monkeypatch.setattr(LocalSource, "read", note)
+    found = {Path(row.path).stem: row.landmark for row in scan(folder, model=model)}
+    assert found == {"yellow": "Yellow House", "tower": "Eiffel Tower", "grey": ""}
+    assert sorted(read) == ["tower", "yellow"]
+
+
+def test_removing_gives_a_glancing_model_back(
+    glancing: Path, examples: Path, tmp_path: Path
+) -> None:
+    """Whichever of two is removed first, the glance keeps the other's row."""
+    two, one, none = (tmp_path / f"{n}.safetensors" for n in ("two", "one", "none"))
+    run("add", "Yellow House", examples, "--model", glancing, "--out", one)
+    run("add", "Blue House", examples, "--model", one, "--out", two)
+    rows = {n: t for n, t in load_checkpoint(two).tensors.items() if n.startswith(GLANCE)}
+    assert {len(array) for array in rows.values()} == {2}
+    for first, second in (("Yellow House", "Blue House"), ("Blue House", "Yellow House")):
+        run("remove", first, "--model", two, "--out", one)
+        left = load_checkpoint(one)
+        assert left.spec.glance is not None and left.spec.glance.own == 1
+        at = int(first == "Yellow House")
+        assert all(np.array_equal(left.tensors[n], t[at : at + 1]) for n, t in rows.items())
+        run("remove", second, "--model", one, "--out", none)
+        assert none.read_bytes() == glancing.read_bytes()
+
+
+def test_a_landmark_that_the_glance_does_not_know_turns_the_cascade_off(taught: Path) -> None:
+    """As those that were added before there was a glance, or by an older version."""
+    checkpoint = load_checkpoint(taught)
+    gates = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
+    spec = checkpoint.spec._replace(glance=Glance(48, gates))
+    assert spec.glance_for(0.999) == 0
+    photos = np.stack([preprocess(yellow(n), spec.input_size) for n in range(5)])
+    before = checkpoint._replace(header=ModelHeader(spec, "x"))
+    added = add_landmark(before, "Another", photos)
+    assert added.spec.glance_for(0.999) == 0
+    assert not any(name.startswith(GLANCE) for name in added.tensors)
+
+
+def test_gates_above_the_usual_precision_are_not_for_new_landmarks(taught: Path) -> None:
+    spec = load_checkpoint(taught).spec
+    thresholds = (Threshold(0.99, 0.8), Threshold(0.995, 0.9))
+    gates = (Threshold(0.99, 0.6), Threshold(0.995, 0.7))
+    spec = spec._replace(thresholds=thresholds, glance=Glance(48, gates, own=1))
+    assert spec.glance_for(0.95) == 0.6
+    assert spec._replace(own_categories=(), glance=Glance(48, gates)).glance_for(0.95) == 0.7
+
+
+def test_a_backbone_that_glances_learns_the_landmark_from_its_own_share(ready: Path) -> None:
+    import torch
+
+    spec = load_checkpoint(ready).spec
+    gates = tuple(Threshold(t.precision, 0.5) for t in spec.thresholds)
+    spec = spec._replace(
+        architecture="lite1_pplcnetv2", glance=Glance(48, gates, "pplcnetv2", backbone=1)
+    )
+    torch.manual_seed(0)
+    network = build_model(spec.architecture, len(spec.categories) + 1)
+    plain = Checkpoint(
+        ModelHeader(spec, "x"), {n: t.numpy() for n, t in network.state_dict().items()}
+    )
+    photos = np.stack([preprocess(yellow(n), spec.input_size) for n in range(5)])
+    others = np.stack([preprocess(picture("", seed=n), spec.input_size) for n in range(20)])
+    background = Embedder(plain).embed(others)
+    tensors = with_background(plain.tensors, background)
+    added = add_landmark(plain._replace(tensors=tensors), "Yellow House", photos)
+    taught = Checkpoint(ModelHeader(added.spec, "y"), added.tensors)
+    weight = taught.glancing().tensors["classifier.weight"]
+    row = added.tensors[GLANCE + "classifier.weight"]
+    assert np.array_equal(weight[-2:-1], row)
+    assert np.array_equal(np.delete(weight, -2, 0), plain.glancing().tensors["classifier.weight"])
+    background[:, :EMBEDDING] = 0.5  # what the other backbone says has no part in it
+    tensors = with_background(plain.tensors, background)
+    same = add_landmark(plain._replace(tensors=tensors), "Yellow House", photos)
+    assert np.array_equal(same.tensors[GLANCE + "classifier.weight"], row)
+    wrong = {**added.tensors, GLANCE + "nonsense": np.zeros((1, 3))}
+    with pytest.raises(CheckpointError, match="glances"):
+        taught._replace(tensors=wrong).glancing()
+
+
+def test_the_passing_output_lets_new_examples_pass_and_little_without_a_landmark() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(64) * 3
+
+    def cluster(at: int, count: int) -> np.ndarray:
+        return centres[at] + rng.normal(0, 0.4, (count, 64))
+
+    head = Head(np.vstack([centres[:5] * 2, centres[9] * 2]), np.array([-9.0] * 6))
+    background = np.concatenate([cluster(at, 60) for at in range(10)])
+    output = fit_passing_output(head, cluster(12, 10), np.arange(10), background, 0.7)
+
+    def passing(points: np.ndarray) -> float:
+        margin = points @ output[0] + output[1] - head.logits(points)[:, -1]
+        return float((margin > np.log(0.7 / 0.3)).mean())
+
+    assert passing(cluster(12, 200)) > 0.98
+    assert passing(cluster(9, 200)) < 0.02
+    assert passing(np.concatenate([cluster(at, 60) for at in range(10)])) < 0.2
 
 
 def test_the_output_tells_its_examples_from_the_background() -> None:

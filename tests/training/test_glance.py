@@ -10,22 +10,28 @@ import pytest
 import torch
 from PIL import Image
 
-from geotag.checkpoint import Checkpoint, Glance, Threshold, load_checkpoint, read_header
+from geotag.checkpoint import (
+    Checkpoint,
+    Glance,
+    Threshold,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+)
 from geotag.engines.pytorch import load_network
-from geotag.errors import CheckpointError
+from geotag.errors import CheckpointError, DataError
 from geotag.model import build_model
 from geotag.networks import EMBEDDING
+from geotag.records import OwnCategory
+from geotag.thumbnails import CAMERAS, THUMBNAIL, thumbnail
 from tests.training.conftest import Invoke, write_set
 from training import glance
 from training.glance import (
-    CAMERAS,
     LEAST_TAGS,
     SURELY_NONE,
-    THUMBNAIL,
     Glances,
     fit_gates,
     fit_surely_none,
-    thumbnail,
 )
 
 
@@ -88,6 +94,19 @@ def test_the_command_fits_the_gate_of_photos_and_thumbnails(
     again = read_header(model).sha256
     invoke(glance.main, "--model", model, "--data", data, "--size", 32)
     assert read_header(model).sha256 == again
+
+
+def test_landmarks_of_an_owner_come_after_the_glance(
+    invoke: Invoke, model_path: Path, tmp_path: Path
+) -> None:
+    header = read_header(model_path)
+    categories = ("own_house", *header.spec.categories[1:])
+    own = (OwnCategory(1_000_000, "own_house", "House"),)
+    spec = header.spec._replace(categories=categories, own_categories=own)
+    model = tmp_path / "model.safetensors"
+    save_checkpoint(model, spec, load_checkpoint(model_path).tensors)
+    with pytest.raises(DataError, match="glance first"):
+        invoke(glance.main, "--model", model, "--data", tmp_path)
 
 
 def test_one_backbone_glances_for_two(model_path: Path) -> None:
