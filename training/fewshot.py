@@ -18,6 +18,8 @@ from geotag.checkpoint import (
     Checkpoint,
     ModelHeader,
     ModelSpec,
+    fingerprint,
+    format_spec,
     load_checkpoint,
 )
 from geotag.engines.embedding import Embedder
@@ -32,6 +34,7 @@ from training import background, commands
 from training.data import Dataset, Sample, build_dataset
 from training.evaluate import Judged, select
 from training.examples import World
+from training.glance import fit_glance, glance_at, with_spec
 from training.inference import probabilities, read_good, score
 from training.recipes import RECIPES, find_recipe
 from training.runs import Run
@@ -69,7 +72,8 @@ def teach(
         spec = checkpoint.spec
         _, pixels, _ = read_good(dataset, chosen, spec.input_size, spec.fit)
         added = add_landmark(checkpoint, label, pixels)
-        checkpoint = Checkpoint(ModelHeader(added.spec, f"{label}{shots}"), added.tensors)
+        sha256 = fingerprint(format_spec(added.spec), added.tensors)
+        checkpoint = Checkpoint(ModelHeader(added.spec, sha256), added.tensors)
         foretold.append(added.recall)
     return checkpoint, float(np.mean(foretold))
 
@@ -104,6 +108,25 @@ def figures(judged: Judged, own: int, threshold: float) -> dict[str, Any]:
         "photos": int(is_own.sum()),
         "known_top1": float(judged.correct[known].mean()) if known.any() else None,
         "known_recall": float((judged.correct & tagged)[known].mean()) if known.any() else None,
+    }
+
+
+def glance_figures(
+    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], threshold: float
+) -> dict[str, Any]:
+    """What the cascade does to photos of added landmarks, and to those of none, by thumbnails."""
+    gate = checkpoint.spec.glance_for(threshold)
+    if not gate:
+        return {"tags": None, "lost_at_a_glance": None, "negatives_passing": None}
+    seen = glance_at(checkpoint, dataset, samples)
+    tagged = ~seen.is_negative & (seen.confidences >= threshold)
+    passing = seen.thumbnails >= gate
+    return {
+        "tags": int(tagged.sum()),
+        "lost_at_a_glance": int((tagged & ~passing).sum()),
+        "negatives_passing": float(passing[seen.is_negative].mean())
+        if seen.is_negative.any()
+        else None,
     }
 
 
@@ -172,16 +195,24 @@ def main(
     _, pixels, _ = read_good(reduced, chosen, spec.input_size, spec.fit)
     tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
     checkpoint = Checkpoint(checkpoint.header, tensors)
+    spec, _ = fit_glance(checkpoint, reduced, reduced.of("val"))
+    checkpoint = with_spec(checkpoint, spec)
     samples = select(dataset, part, ())
+    glanced = [sample for sample in samples if sample.label in (*labels, "")]
     report: dict[str, Any] = {"labels": labels, "split": part, "threshold": threshold, "shots": {}}
     for count in sorted(shots):
         taught, foretold = teach(checkpoint, dataset, labels, count, seed)
         judged = judge_own(taught, dataset, samples)
-        result = {**figures(judged, len(labels), threshold), "foretold_recall": foretold}
+        result = {
+            **figures(judged, len(labels), threshold),
+            "foretold_recall": foretold,
+            **glance_figures(taught, dataset, glanced, threshold),
+        }
         report["shots"][str(count)] = result
         click.echo(
             f"{count:3} photos: top-1 {result['top1']:.3f}, tagged rightly {result['recall']:.3f} "
-            f"(foretold {foretold:.3f}), {result['wrong_own_tags']} wrong tags"
+            f"(foretold {foretold:.3f}), {result['wrong_own_tags']} wrong tags, "
+            f"{result['lost_at_a_glance']} tags lost at a glance"
         )
     commands.write_json(out / "fewshot.json", report)
 

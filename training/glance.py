@@ -133,6 +133,18 @@ def fit_surely_none(seen: Glances, loss: float = LOSS) -> float:
     return float(min(SURELY_NONE, named[int(loss * len(named))]))
 
 
+def fit_glance(
+    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], size: int = SIZE
+) -> tuple[ModelSpec, Glances]:
+    """The spec with a glance at `size` pixels and its gates, and what they were fitted to."""
+    spec = with_glance(checkpoint.spec, size)
+    seen = glance_at(with_spec(checkpoint, spec), dataset, samples)
+    assert spec.glance is not None
+    gates, surely_none = fit_gates(seen, spec.thresholds), fit_surely_none(seen)
+    glance = spec.glance._replace(thresholds=gates, surely_none=surely_none)
+    return spec._replace(glance=glance), seen
+
+
 @click.command("training.glance")
 @commands.data_options
 @click.option(
@@ -151,12 +163,9 @@ def main(
     samples = dataset.of("val")
     if not samples:
         raise DataError(f"{data}: no validation photos")
-    spec = with_glance(checkpoint.spec, size)
-    seen = glance_at(with_spec(checkpoint, spec), dataset, samples)
-    assert spec.glance is not None
-    gates, surely_none = fit_gates(seen, spec.thresholds), fit_surely_none(seen)
-    spec = spec._replace(glance=spec.glance._replace(thresholds=gates, surely_none=surely_none))
+    spec, seen = fit_glance(checkpoint, dataset, samples, size)
     save_checkpoint(model, spec, checkpoint.tensors)
+    assert spec.glance is not None
     _report(seen, dict(spec.thresholds), spec.glance)
 
 

@@ -269,7 +269,7 @@ def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     """The closing lines of a scan."""
     lines = [
         f"{summary.total} photos: {summary.read} read in {_duration(summary.seconds)} "
-        f"({summary.rate:.0f} a second), {summary.unchanged} known from before"
+        f"({_rate(summary.rate)} a second), {summary.unchanged} known from before"
     ]
     lines += [
         f"{summary.statuses[status]:8} {words}"
@@ -299,6 +299,11 @@ def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     if out != STDOUT:
         lines.append(f"table: {out}" if summary.exported else f"table: {out} (as it was)")
     return "\n".join(lines)
+
+
+def _rate(rate: float) -> str:
+    """Two digits tell enough of a slow one."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _duration(seconds: float) -> str:

@@ -71,6 +71,8 @@ def test_a_landmark_that_was_left_out_is_learned(
     before = fewshot.judge_own(lacking, dataset, dataset.of("val"))
     assert before.labels.max() == 3  # blue is no category of this model
     taught, foretold = fewshot.teach(load_checkpoint(out), dataset, ["stonehenge"], 15, seed=0)
+    written = tmp_path / "taught.safetensors"  # engines cache networks by this hash
+    assert save_checkpoint(written, taught.spec, taught.tensors) == taught.header.sha256
     judged = fewshot.judge_own(taught, dataset, dataset.of("val"))
     report = fewshot.figures(judged, 1, 0.9)
     assert report["top1"] == report["recall"] == report["precision"] == 1
@@ -92,6 +94,9 @@ def test_the_command_trains_without_some_classes_and_adds_them(
     assert set(trained) == {"eiffel_tower", "stonehenge", "taj_mahal"} - {label}
     assert list(report["shots"]) == ["5", "8"] and report["shots"]["8"]["photos"] == 6
     assert 0 <= report["shots"]["8"]["recall"] <= report["shots"]["8"]["top1"] <= 1
+    for shown in report["shots"].values():
+        assert 0 <= shown["lost_at_a_glance"] <= shown["tags"]
+        assert 0 <= shown["negatives_passing"] <= 1
     assert "  5 photos: top-1" in output and "  8 photos: top-1" in output
 
 
