@@ -322,7 +322,7 @@ def fingerprint(spec_text: str, tensors: Tensors) -> str:
     for name in sorted(tensors):
         array = _contiguous(tensors[name])
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
+        digest.update(array.data)
     return digest.hexdigest()
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".safetensors"
-_KEPT = 6
-# Tracing a network is not safe in two threads at once.
-_CONVERTING = threading.Lock()
+_KEPT = 12
+# Tracing a network is not safe in two threads at once. One conversion may stand on another.
+_CONVERTING = threading.RLock()
 
 
 class Converted(NamedTuple):

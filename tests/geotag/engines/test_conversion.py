@@ -109,11 +109,11 @@ def test_no_place_for_a_cache(
 
 
 def test_old_models_make_room(checkpoint: Checkpoint) -> None:
-    for version in range(12):
+    for version in range(18):
         cached_conversion(checkpoint, f"engine {version}", Converter())
         for path in _kept():
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10))
-    assert len(_kept()) == 6
+    assert len(_kept()) == 12
     last = Converter()
-    cached_conversion(checkpoint, "engine 11", last)
+    cached_conversion(checkpoint, "engine 17", last)
     assert last.calls == 0

@@ -197,6 +197,23 @@ def test_a_converted_model_runs_without_torch(model_path: Path) -> None:
     assert result.stdout.strip() == "False"
 
 
+def test_openvino_starts_from_what_was_compiled(
+    checkpoint: Checkpoint, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    expected = _build(checkpoint, "openvino").predict(pixels[:4])
+    first = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(first) == 2  # converted, and compiled from that
+
+    monkeypatch.setattr("geotag.engines.openvino._convert", None)
+    assert (_build(checkpoint, "openvino").predict(pixels[:4]) == expected).all()
+    # Another batch size or number of lanes is compiled anew, but not converted.
+    assert np.allclose(_build(checkpoint, "openvino", size=2).predict(pixels[:2]), expected[:2])
+    assert _build(checkpoint, "openvino", lanes=2).lanes == 2
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
+
+
 def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     code = (
