@@ -11,18 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geotag.categories import OWN_ID, OWN_PREFIX, parse_own_category, slugify
-from geotag.checkpoint import (
-    BACKGROUND,
-    GLANCE,
-    PRECISION,
-    Checkpoint,
-    Glance,
-    ModelSpec,
-    round_weights,
-)
+from geotag.checkpoint import BACKGROUND, GLANCE, Checkpoint, round_weights
 from geotag.errors import CheckpointError, PhotoError, UsageError
 from geotag.few_shot import Floats, Head, fit_output, fit_passing_output
 from geotag.metadata import parse_header
+from geotag.model_spec import PRECISION, Glance, ModelSpec
 from geotag.records import Fit, OwnCategory
 from geotag.sources import Library
 from geotag.sources.base import Filters

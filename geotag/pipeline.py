@@ -16,7 +16,7 @@ from typing import NamedTuple
 from geotag.atomic import remove_leftovers
 from geotag.catalog import Catalog, Decision, Need, open_catalog
 from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.checkpoint import PRECISION, ModelHeader, read_header
+from geotag.checkpoint import ModelHeader, read_header
 from geotag.database import SUFFIX
 from geotag.decision import Decider
 from geotag.engines.base import EngineOptions
@@ -29,6 +29,7 @@ from geotag.errors import (
     UsageError,
 )
 from geotag.metadata import read_header as read_photo_header
+from geotag.model_spec import PRECISION
 from geotag.paths import format_path
 from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
 from geotag.runners import RUNNERS

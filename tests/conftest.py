@@ -103,8 +103,9 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     import torch
 
-    from geotag.checkpoint import ModelSpec, Threshold, save_checkpoint
+    from geotag.checkpoint import save_checkpoint
     from geotag.model import build_model
+    from geotag.model_spec import ModelSpec, Threshold
     from geotag.transforms import preprocess
 
     slugs = tuple(slug for slug in COLOURS if slug)

@@ -13,8 +13,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.checkpoint import Checkpoint, ModelSpec, Threshold, load_checkpoint, save_checkpoint
+from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.errors import DataError
+from geotag.model_spec import ModelSpec, Threshold
 from training import commands, metrics
 from training.data import Dataset, Sample
 from training.inference import probabilities, score

@@ -15,10 +15,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.checkpoint import ModelSpec, load_checkpoint
+from geotag.checkpoint import load_checkpoint
 from geotag.engines import ENGINES
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
+from geotag.model_spec import ModelSpec
 from training import commands, metrics, plots
 from training.data import Dataset, Sample
 from training.inference import probabilities, score

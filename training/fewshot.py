@@ -13,15 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
-from geotag.checkpoint import (
-    PRECISION,
-    Checkpoint,
-    ModelHeader,
-    ModelSpec,
-    fingerprint,
-    format_spec,
-    load_checkpoint,
-)
+from geotag.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, DataError
 from geotag.landmarks import (
@@ -30,6 +22,7 @@ from geotag.landmarks import (
     add_landmark,
     with_background,
 )
+from geotag.model_spec import PRECISION, ModelSpec, format_spec
 from training import background, commands
 from training.data import Dataset, Sample, build_dataset
 from training.evaluate import Judged, select

@@ -21,17 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from geotag.checkpoint import (
-    Checkpoint,
-    Glance,
-    ModelSpec,
-    Threshold,
-    load_checkpoint,
-    save_checkpoint,
-)
+from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import DataError
+from geotag.model_spec import Glance, ModelSpec, Threshold
 from geotag.thumbnails import CAMERAS, Camera, thumbnail
 from geotag.transforms import preprocess, shrink
 from training import commands

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotag.atomic import atomic_file
-from geotag.checkpoint import ModelSpec, load_checkpoint
+from geotag.checkpoint import load_checkpoint
 from geotag.errors import DataError
+from geotag.model_spec import ModelSpec
 from geotag.sources.base import EXTENSIONS, extension
 from training import commands, plots
 from training.data import Dataset, Sample, load_dataset

@@ -16,15 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geotag.atomic import atomic_file
-from geotag.checkpoint import (
-    Checkpoint,
-    ModelSpec,
-    load_checkpoint,
-    round_weights,
-    save_checkpoint,
-)
+from geotag.checkpoint import Checkpoint, load_checkpoint, round_weights, save_checkpoint
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
+from geotag.model_spec import ModelSpec
 from geotag.networks import EMBEDDING, Recogniser
 from geotag.networks_study import initialise_normal
 from training import commands

@@ -8,8 +8,9 @@ from textwrap import shorten
 
 import click
 
-from geotag.checkpoint import built_in_path, format_spec, load_checkpoint
+from geotag.checkpoint import built_in_path, load_checkpoint
 from geotag.cli.options import MODEL
+from geotag.model_spec import format_spec
 
 
 @click.group()

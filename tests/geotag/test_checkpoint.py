@@ -11,18 +11,14 @@ import pytest
 import torch
 
 from geotag.checkpoint import (
-    ModelSpec,
-    Threshold,
     built_in_path,
-    format_spec,
     load_checkpoint,
-    parse_spec,
     read_header,
     round_weights,
     save_checkpoint,
 )
 from geotag.errors import CheckpointError
-from geotag.records import OwnCategory
+from geotag.model_spec import ModelSpec, Threshold
 
 SPEC = ModelSpec(
     "mobilenet_v2", 224, "squash", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ("a", "b"), 1.5,
@@ -48,13 +44,6 @@ def test_there_and_back(saved: Path) -> None:
 def test_the_same_model_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "again.safetensors", SPEC, TENSORS)
     assert (tmp_path / "again.safetensors").read_bytes() == saved.read_bytes()
-
-
-def test_thresholds() -> None:
-    assert SPEC.threshold_for(0.99) == 0.8
-    assert SPEC.threshold_for(0.9) == 0.5
-    with pytest.raises(CheckpointError, match=r"0\.999"):
-        SPEC.threshold_for(0.999)
 
 
 def test_every_flipped_bit_of_the_weights_is_noticed(saved: Path) -> None:
@@ -103,70 +92,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "none.safetensors")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"input_size": 0},
-        {"input_size": 10**6},
-        {"temperature": 0},
-        {"temperature": float("1e400")},
-        {"std": [0, 1, 1]},
-        {"mean": [0, 1]},
-        {"categories": []},
-        {"categories": ["a", "a"]},
-        {"fit": "stretch"},
-        {"architecture": 7},
-        {"format": 99},
-    ],
-    ids=str,
-)
-def test_nonsense_specs_are_refused(change: dict[str, object]) -> None:
-    fields = json.loads(format_spec(SPEC)) | change
-    with pytest.raises((ValueError, KeyError, TypeError)):
-        parse_spec(json.dumps(fields))
-
-
 def test_the_built_in_model_fits_its_promise() -> None:
     path = built_in_path()
     assert path.stat().st_size <= 30e6
     spec = load_checkpoint(path).spec
     assert spec.threshold_for(0.99) > 0
-
-
-OWN = OwnCategory(1_000_000, "own_village_church", "Village Church", 47.5, 8.25, 300.0, "Dorf")
-OWN_SPEC = SPEC._replace(categories=("a", "b", OWN.slug), own_categories=(OWN,))
-
-
-def test_own_categories_come_back(tmp_path: Path) -> None:
-    nowhere = OwnCategory(1_000_007, "own_oak", "Oak")
-    spec = OWN_SPEC._replace(categories=(*OWN_SPEC.categories, "own_oak"))
-    spec = spec._replace(own_categories=(OWN, nowhere))
-    save_checkpoint(tmp_path / "m.safetensors", spec, TENSORS)
-    assert read_header(tmp_path / "m.safetensors").spec == spec
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"id": 5},
-        {"id": True},
-        {"slug": "village_church"},
-        {"slug": "own_other"},
-        {"name": ""},
-        {"name": "a\nb"},
-        {"latitude": 95},
-        {"latitude": None},
-        {"radius_m": 0},
-        {"country_code": "XX"},
-        {"more": 1},
-    ],
-    ids=str,
-)
-def test_nonsense_own_categories_are_refused(change: dict[str, object]) -> None:
-    fields = json.loads(format_spec(OWN_SPEC))
-    fields["own_categories"][0] |= change
-    with pytest.raises((ValueError, KeyError, TypeError)):
-        parse_spec(json.dumps(fields))
 
 
 def test_the_background_is_not_the_networks(tmp_path: Path) -> None:

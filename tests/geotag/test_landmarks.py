@@ -14,21 +14,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from geotag import scan
-from geotag.checkpoint import (
-    GLANCE,
-    Checkpoint,
-    Glance,
-    ModelHeader,
-    Threshold,
-    load_checkpoint,
-    save_checkpoint,
-)
+from geotag.checkpoint import GLANCE, Checkpoint, ModelHeader, load_checkpoint, save_checkpoint
 from geotag.cli import cli
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, GeotagError, UsageError
 from geotag.few_shot import Head, fit_output, fit_passing_output
 from geotag.landmarks import Place, add_landmark, load_background, own_category, with_background
 from geotag.model import build_model
+from geotag.model_spec import Glance, Threshold
 from geotag.networks import EMBEDDING
 from geotag.records import Status
 from geotag.sources.local import LocalSource

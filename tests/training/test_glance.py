@@ -10,17 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from geotag.checkpoint import (
-    Checkpoint,
-    Glance,
-    Threshold,
-    load_checkpoint,
-    read_header,
-    save_checkpoint,
-)
+from geotag.checkpoint import Checkpoint, load_checkpoint, read_header, save_checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError, DataError
 from geotag.model import build_model
+from geotag.model_spec import Glance, Threshold
 from geotag.networks import EMBEDDING
 from geotag.records import OwnCategory
 from geotag.thumbnails import CAMERAS, THUMBNAIL, thumbnail

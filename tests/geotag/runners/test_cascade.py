@@ -9,16 +9,8 @@ import numpy as np
 import piexif
 import pytest
 
-from geotag.checkpoint import (
-    Checkpoint,
-    Glance,
-    ModelSpec,
-    Threshold,
-    format_spec,
-    load_checkpoint,
-    parse_spec,
-    save_checkpoint,
-)
+from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.model_spec import Glance, Threshold
 from geotag.pipeline import ScanOptions, scan_library
 from geotag.records import Status
 from geotag.sources.local import LocalSource
@@ -209,22 +201,3 @@ def test_a_low_threshold_reads_all(
 ) -> None:
     _scan(folder, glancing_model, threshold=0.3)
     assert len(read_wholly) == 4
-
-
-def _spec(**fields: object) -> ModelSpec:
-    thresholds = (Threshold(0.9, 0.4), Threshold(0.99, 0.8))
-    spec = ModelSpec(
-        "lenet", 32, "squash", (0.5,) * 3, (0.5,) * 3, ("eiffel_tower",), 1.0, thresholds, {}
-    )
-    return spec._replace(**fields)  # type: ignore[arg-type]
-
-
-def test_the_glance_follows_the_threshold_in_use() -> None:
-    spec = _spec(glance=Glance(48, (Threshold(0.9, 0.05), Threshold(0.99, 0.2))))
-    assert spec.glance_for(0.8) == 0.2
-    assert spec.glance_for(0.95) == 0.2
-    assert spec.glance_for(0.5) == 0.05
-    assert spec.glance_for(0.39) == 0.0
-    assert _spec().glance_for(0.8) == 0.0
-    assert parse_spec(format_spec(spec)) == spec
-    assert "glance" not in format_spec(_spec())

@@ -1,0 +1,200 @@
+"""What a model says of itself: input, categories, calibration, provenance; as JSON and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from geotag.categories import parse_own_category
+from geotag.errors import CheckpointError
+from geotag.records import Fit, OwnCategory
+
+FORMAT = 1
+INPUT_SIZE_LIMIT = 1024
+CATEGORY_LIMIT = 100_000
+# What a tag is promised to be right at, unless asked otherwise.
+PRECISION = 0.99
+
+
+class Threshold(NamedTuple):
+    """The least confidence at which tags reached `precision` on the validation photos."""
+
+    precision: float
+    confidence: float
+
+
+class Glance(NamedTuple):
+    """How a glance at a photo, or at its thumbnail, tells whether it is worth a look.
+
+    `thresholds` are the least probabilities of any landmark at all, seen by the glance at
+    `input_size` pixels, at which a photo may still get a tag of so much precision: those of nearly
+    all that do are above. They are for thumbnails, which save reading the photo. One that is
+    decoded already is turned away below `surely_none` alone, where a full look would hardly ever
+    have named it rightly. The network that glances is the model's own or, with an `architecture`
+    of its own, one of its backbones under that backbone's share of the classifier. It knows the
+    first `own` of the categories that an owner added, at the gate of the usual precision.
+    """
+
+    input_size: int
+    thresholds: tuple[Threshold, ...]
+    architecture: str = ""
+    backbone: int = 0
+    surely_none: float = 0.05
+    own: int = 0
+
+
+class ModelSpec(NamedTuple):
+    """All of a model but its weights.
+
+    `mean` and `std` are of RGB in 0 to 1. The network's logits are one for each of `categories`
+    (slugs), then one for the background: no landmark. `temperature` divides the logits before
+    the softmax (Guo et al., "On Calibration of Modern Neural Networks", 2017). `own_categories`
+    describes those of the categories that a user added and no landmark table has.
+    """
+
+    architecture: str
+    input_size: int
+    fit: Fit
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    categories: tuple[str, ...]
+    temperature: float
+    thresholds: tuple[Threshold, ...]
+    provenance: Mapping[str, Any]
+    own_categories: tuple[OwnCategory, ...] = ()
+    glance: Glance | None = None
+
+    def glance_for(self, threshold: float) -> float:
+        """The probability of a landmark below which a glance rules out a tag at `threshold`.
+
+        That of the highest precision whose own threshold is no higher; 0 rules out none. The gates
+        above the usual precision's are not for categories that an owner added.
+        """
+        if self.glance is None or self.glance.own != len(self.own_categories):
+            return 0.0
+        least = dict(self.glance.thresholds)
+        highest = PRECISION if self.own_categories else 1.0
+        fitting = [
+            least[precision]
+            for precision, confidence in self.thresholds
+            if precision in least and precision <= highest and confidence <= threshold + 1e-9
+        ]
+        return max(fitting, default=0.0)
+
+    def threshold_for(self, precision: float) -> float:
+        """The confidence from which a tag is right with at least `precision`.
+
+        Raises CheckpointError when the model was not calibrated for so high a precision.
+        """
+        fitting = [t.confidence for t in self.thresholds if t.precision >= precision - 1e-9]
+        if not fitting:
+            best = max((t.precision for t in self.thresholds), default=0.0)
+            raise CheckpointError(
+                f"this model cannot promise a precision of {precision:g}: it was calibrated up to "
+                f"{best:g}; ask for less, or set --threshold yourself"
+            )
+        return min(fitting)
+
+
+def format_spec(spec: ModelSpec) -> str:
+    """The spec as canonical JSON."""
+    fields = spec._asdict()
+    fields["format"] = FORMAT
+    fields["thresholds"] = [[t.precision, t.confidence] for t in spec.thresholds]
+    fields["own_categories"] = [category._asdict() for category in spec.own_categories]
+    if not spec.own_categories:
+        del fields["own_categories"]
+    if spec.glance is None:
+        del fields["glance"]
+    else:
+        fields["glance"] = _format_glance(spec.glance)
+    return canonical(fields)
+
+
+def _format_glance(glance: Glance) -> dict[str, Any]:
+    """Without what came later and says nothing, so that older models stay the same bytes."""
+    fields = glance._asdict()
+    fields["thresholds"] = [[t.precision, t.confidence] for t in glance.thresholds]
+    later = ("surely_none", "own")
+    return {k: v for k, v in fields.items() if k not in later or v != Glance._field_defaults[k]}
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """The reverse of `format_spec`. Raises ValueError, KeyError or TypeError on nonsense."""
+    fields = json.loads(text)
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise ValueError(f"format is not {FORMAT}: made by another version of geotag?")
+    spec = ModelSpec(
+        architecture=parse_name(fields["architecture"]),
+        input_size=int(fields["input_size"]),
+        fit=cast(Fit, parse_name(fields["fit"])),
+        mean=_triple(fields["mean"]),
+        std=_triple(fields["std"]),
+        categories=tuple(parse_name(slug) for slug in fields["categories"]),
+        temperature=_finite(fields["temperature"]),
+        thresholds=_thresholds(fields["thresholds"]),
+        provenance=dict(fields["provenance"]),
+        own_categories=tuple(parse_own_category(e) for e in fields.get("own_categories", ())),
+        glance=_glance(fields["glance"]) if "glance" in fields else None,
+    )
+    _check(spec)
+    return spec
+
+
+def _check(spec: ModelSpec) -> None:
+    if not 1 <= spec.input_size <= INPUT_SIZE_LIMIT:
+        raise ValueError(f"input_size {spec.input_size} is not within 1 to {INPUT_SIZE_LIMIT}")
+    if spec.glance is not None and not 1 <= spec.glance.input_size <= INPUT_SIZE_LIMIT:
+        raise ValueError(f"input_size {spec.glance.input_size} of a glance")
+    if spec.fit not in ("squash", "crop"):
+        raise ValueError(f"unknown fit {spec.fit!r}")
+    if spec.temperature <= 0 or min(spec.std) <= 0:
+        raise ValueError("temperature and std must be positive")
+    if not 1 <= len(spec.categories) <= CATEGORY_LIMIT:
+        raise ValueError(f"{len(spec.categories)} categories")
+    if len(set(spec.categories)) != len(spec.categories):
+        raise ValueError("a category stands twice")
+    own = [category.slug for category in spec.own_categories]
+    if len(set(own)) != len(own) or not set(own) <= set(spec.categories):
+        raise ValueError("an own category stands twice or is not among the categories")
+
+
+def _glance(fields: Mapping[str, Any]) -> Glance:
+    return Glance(
+        int(fields["input_size"]),
+        _thresholds(fields["thresholds"]),
+        str(fields.get("architecture", "")),
+        int(fields.get("backbone", 0)),
+        _finite(fields.get("surely_none", Glance._field_defaults["surely_none"])),
+        int(fields.get("own", 0)),
+    )
+
+
+def _thresholds(pairs: Any) -> tuple[Threshold, ...]:
+    return tuple(Threshold(_finite(precision), _finite(least)) for precision, least in pairs)
+
+
+def parse_name(value: object) -> str:
+    """A text that is not empty. Raises ValueError for anything else."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is not a name")
+    return value
+
+
+def _finite(value: object) -> float:
+    number = float(cast(float, value))
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _triple(values: object) -> tuple[float, float, float]:
+    red, green, blue = (_finite(value) for value in cast("list[float]", values))
+    return red, green, blue
+
+
+def canonical(document: object) -> str:
+    """JSON that is the same text for the same document. Raises ValueError for infinities."""
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
