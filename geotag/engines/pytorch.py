@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from geotag.model import Normalised, build_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_log = logging.getLogger(__name__)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BATCH_SIZE = 8
 # On a GPU as many photos as a quarter of its free memory holds, at so many numbers for each pixel
@@ -41,6 +43,7 @@ class PyTorchEngine:
         on_processor = self.device.type == "cpu"
         size = checkpoint.spec.input_size
         self.batch_size = options.batch_size or choose_batch_size(self.device, self.dtype, size)
+        self._fitting = self.batch_size
         self.lanes = lanes if on_processor else _GPU_LANES
         self._local = threading.local()
         if on_processor and lanes > 1:
@@ -55,11 +58,31 @@ class PyTorchEngine:
             torch.cuda.synchronize(self.device)
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where other programs have taken a GPU's memory meanwhile, in smaller batches.
+
+        Raises EngineError when not even one photo fits.
+        """
+        while True:
+            size = self._fitting
+            parts = (pixels[at : at + size] for at in range(0, len(pixels), size))
+            try:
+                return np.concatenate([self._look(part, size) for part in parts])
+            except torch.cuda.OutOfMemoryError:
+                if size == 1:
+                    raise EngineError(
+                        f"the memory of {self.device} does not hold the network and one photo: "
+                        "free some of it, or take --device cpu"
+                    ) from None
+                self._fitting = min(self._fitting, size // 2)
+                _log.warning("%s is short of memory: %d photos at once", self.device, size // 2)
+            torch.cuda.empty_cache()
+
+    def _look(self, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         """Batches are filled up to one size, so that a photo's scores do not hang on its
         neighbours' number, and a device compiles and plans for one shape."""
         count = len(pixels)
-        if count < self.batch_size:
-            filler = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
+        if count < size:
+            filler = np.zeros((size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, filler])
         batch = torch.from_numpy(np.ascontiguousarray(pixels))
         with torch.inference_mode(), self._stream():

@@ -131,6 +131,46 @@ def test_batches_on_a_gpu_fit_its_free_memory(monkeypatch: pytest.MonkeyPatch) -
     assert choose_batch_size(torch.device("cpu"), torch.float32, 256) == 8
 
 
+def _short_of_memory(engine: Engine, room: int) -> list[int]:
+    """Makes a PyTorch engine's device hold no more than so many photos; what was tried."""
+    import torch
+
+    from geotag.engines.pytorch import PyTorchEngine
+
+    assert isinstance(engine, PyTorchEngine)
+    network, tried = engine.network, []
+
+    class Cramped(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            tried.append(len(batch))
+            if len(batch) > room:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return network(batch)
+
+    engine.network = Cramped()  # type: ignore[assignment]
+    return tried
+
+
+def test_a_gpu_short_of_memory_takes_fewer_photos_at_once(
+    checkpoint: Checkpoint, pixels: np.ndarray, expected: np.ndarray
+) -> None:
+    engine = _build(checkpoint, "pytorch", size=8)
+    tried = _short_of_memory(engine, 3)
+    for at in (0, 7):
+        logits = engine.predict(pixels[at : at + 5])
+        np.testing.assert_allclose(logits, expected[at : at + 5], rtol=1e-4, atol=1e-3)
+    assert tried == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert engine.batch_size == 8  # what callers count by
+
+
+def test_a_gpu_without_any_memory_is_named(checkpoint: Checkpoint, pixels: np.ndarray) -> None:
+    engine = _build(checkpoint, "pytorch")
+    tried = _short_of_memory(engine, 0)
+    with pytest.raises(EngineError, match="--device cpu"):
+        engine.predict(pixels[:4])
+    assert tried == [4, 2, 1]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_gpu_gives_the_same_from_several_threads(
     checkpoint: Checkpoint, pixels: np.ndarray, expected: np.ndarray, dtype: str
