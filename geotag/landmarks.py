@@ -126,7 +126,7 @@ def read_examples(
             if digest in pictures:
                 left_out[photo.uri] = "the same photo as another"
             else:
-                pictures[digest] = decode(data, parse_header(data), input_size, fit)
+                pictures[digest] = decode(data, parse_header(data, photo.uri), input_size, fit)
         except PhotoError as error:
             left_out[photo.uri] = str(error)
     if not pictures:

@@ -49,13 +49,14 @@ def read_header(source: Source, photo: Photo) -> Header:
         elif blocks.exif and blocks.size:
             jpeg = parse_thumbnail(blocks.exif)
             thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
-    return Header(_effective_format(blocks.format, photo), metadata, thumbnail)
+    return Header(_effective_format(blocks.format, photo.uri), metadata, thumbnail)
 
 
-def parse_header(data: bytes) -> Header:
+def parse_header(data: bytes, uri: str) -> Header:
     """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
     blocks = find_blocks(lambda offset, length: data[offset : offset + length])
-    return Header(blocks.format, parse_metadata(blocks.exif) if blocks.exif else Metadata())
+    metadata = parse_metadata(blocks.exif) if blocks.exif else Metadata()
+    return Header(_effective_format(blocks.format, uri), metadata)
 
 
 def failure_of(error: PhotoError) -> Failure:
@@ -64,9 +65,9 @@ def failure_of(error: PhotoError) -> Failure:
     return Failure(kind, str(error))
 
 
-def _effective_format(format: str, photo: Photo) -> str:
+def _effective_format(format: str, uri: str) -> str:
     """Most raw files are TIFFs by content; their extension alone tells them apart."""
-    if format == "tiff" and extension(photo.uri) in RAW_EXTENSIONS:
+    if format == "tiff" and extension(uri) in RAW_EXTENSIONS:
         return "raw"
     return format
 

@@ -65,7 +65,7 @@ class Predictor:
         path = os.fspath(picture)
         try:
             data = LocalSource(path, Filters()).read(path)
-            return decode(data, parse_header(data), size, fit)
+            return decode(data, parse_header(data, path), size, fit)
         except PhotoError as error:
             raise PhotoError(f"{path}: {error}") from error
 

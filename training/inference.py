@@ -36,7 +36,7 @@ def read_pixels(path: Path, size: int, fit: Fit = "squash") -> Pixels:
     """One photo upright at (size, size, 3). Raises PhotoError, naming the file."""
     try:
         data = path.read_bytes()
-        return decode(data, parse_header(data), size, fit)
+        return decode(data, parse_header(data, str(path)), size, fit)
     except OSError as error:
         raise PhotoError(f"{path}: {error.strerror or error}") from error
     except PhotoError as error:

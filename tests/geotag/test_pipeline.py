@@ -302,6 +302,13 @@ def test_the_studys_functions(library: Path, model_path: Path) -> None:
         assert geotag.predict_landmarks(image, 1, model_path) == ["Eiffel Tower"]
 
 
+def test_single_raw_photos_are_seen_as_in_a_scan(tmp_path: Path, model_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    path = tmp_path / "TAJ.DNG"
+    path.write_bytes(dng_bytes(picture("taj_mahal", (640, 480))))
+    assert geotag.predict_landmarks(path, 1, model_path) == ["Taj Mahal"]
+
+
 def test_suggest_locations_draws(library: Path, model_path: Path) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
