@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import geotag
-from geotag.errors import UsageError
+from geotag.errors import MissingDependencyError, UsageError
 from geotag.pipeline import Progress, ScanOptions, scan_library
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
@@ -302,11 +302,17 @@ def test_the_studys_functions(library: Path, model_path: Path) -> None:
         assert geotag.predict_landmarks(image, 1, model_path) == ["Eiffel Tower"]
 
 
-def test_single_raw_photos_are_seen_as_in_a_scan(tmp_path: Path, model_path: Path) -> None:
+def test_single_raw_photos_are_seen_as_in_a_scan(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("rawpy")
     path = tmp_path / "TAJ.DNG"
     path.write_bytes(dng_bytes(picture("taj_mahal", (640, 480))))
     assert geotag.predict_landmarks(path, 1, model_path) == ["Taj Mahal"]
+    # By LibRaw's preview, not by what a TIFF reader makes of the file.
+    monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
+    with pytest.raises(MissingDependencyError, match=r"geotag\[raw\]"):
+        geotag.predict_landmarks(path, 1, model_path)
 
 
 def test_suggest_locations_draws(library: Path, model_path: Path) -> None:
