@@ -28,20 +28,28 @@ _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
 
 
-def parse_scores(
-    logits: NDArray[np.float32], slugs: Sequence[str], temperature: float, top_k: int = TOP_K_LIMIT
-) -> list[Prediction]:
-    """Logits (N, K + 1), background last, to calibrated predictions.
+def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Logits (N, K + 1), background last, to calibrated probabilities of each.
 
-    Confidence is the softmax of logits / temperature (Guo et al. 2017) over the categories and
-    the background, so a photo of no landmark has low ones throughout.
+    The softmax of logits / temperature (Guo et al. 2017) over the categories and the background,
+    so a photo of no landmark has low ones throughout.
     """
     import numpy as np
 
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
-    scores = np.exp(scaled)
+    scores: NDArray[np.float64] = np.exp(scaled)
     scores /= scores.sum(axis=1, keepdims=True)
+    return scores
+
+
+def parse_scores(
+    logits: NDArray[np.float32], slugs: Sequence[str], temperature: float, top_k: int = TOP_K_LIMIT
+) -> list[Prediction]:
+    """Logits (N, K + 1), background last, to predictions with calibrated confidences."""
+    import numpy as np
+
+    scores = probabilities(logits, temperature)
     # Stable, so that equal confidences keep the order of the categories.
     order = np.argsort(-scores[:, :-1], axis=1, kind="stable")[:, :top_k]
     return [

@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -139,10 +140,19 @@ def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.I
 
 def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
     """A photo's bytes to the network's input. Raises PhotoError, or MissingDependencyError."""
+    with opened(data, header) as (image, orientation):
+        return preprocess(image, input_size, fit, orientation)
+
+
+@contextmanager
+def opened(data: bytes, header: Header) -> Iterator[tuple[Image.Image, int]]:
+    """A photo that is not decoded yet, and its Exif orientation.
+
+    What goes wrong with it, then or in the block, is a PhotoError or a MissingDependencyError.
+    """
     try:
         with open_image(data, header.format) as image:
-            orientation = _orientation(image, header)
-            return preprocess(image, input_size, fit, orientation)
+            yield image, _orientation(image, header)
     except UnidentifiedImageError:
         raise PhotoError(f"damaged: cannot be decoded as {header.format.upper()}") from None
     except Image.DecompressionBombError:

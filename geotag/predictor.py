@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint
-from geotag.decision import parse_scores
+from geotag.decision import parse_scores, probabilities
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
-from geotag.errors import PhotoError, UsageError
-from geotag.loader import decode
+from geotag.errors import MissingDependencyError, PhotoError, UsageError
+from geotag.explanation import Explanation, explain
+from geotag.loader import opened
 from geotag.metadata import parse_header
 from geotag.records import Prediction, TopCategory
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
-from geotag.transforms import preprocess
+from geotag.transforms import preprocess, seen_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,20 @@ if TYPE_CHECKING:
 
     Picture = str | os.PathLike[str] | Image.Image
 
+_LONGEST = 800  # pixels of a picture that is shown
+
+
+class Explained(NamedTuple):
+    """The explanation of a landmark in a picture, and the probability that it shows any.
+
+    `view` is the picture as the network sees it, in its own proportions.
+    """
+
+    landmark: str
+    landmark_probability: float
+    view: Image.Image
+    explanation: Explanation
+
 
 class Predictor:
     """A loaded model that answers for one picture at a time."""
@@ -35,7 +51,8 @@ class Predictor:
     def __init__(self, model: Path | None = None, options: EngineOptions | None = None) -> None:
         checkpoint = load_checkpoint(model)
         self.spec = checkpoint.spec
-        self.engine = build_engine(checkpoint, (options or EngineOptions())._replace(batch_size=1))
+        options = options or EngineOptions()
+        self.engine = build_engine(checkpoint, options._replace(batch_size=options.batch_size or 1))
         self.categories = ModelCategories(self.spec.own_categories)
 
     def predict(self, picture: Picture, k: int = 5) -> Prediction:
@@ -57,17 +74,64 @@ class Predictor:
         ]
         return tuple(TopCategory(c.id, c.slug, c.name, confidence) for c, confidence in found)
 
+    def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
+        """Which parts of a path or Pillow image speak for a landmark (extra `plot`).
+
+        `landmark` is a name or slug; without it, the most likely one. Raises UsageError for one
+        that the model does not know, and what `predict` raises.
+        """
+        column = self._column(landmark) if landmark else None
+        pixels, view = self._pixels(picture), self.view(picture)
+        seen = self._confidences(pixels[None])[0]
+        at = int(seen[:-1].argmax()) if column is None else column
+        explanation = explain(lambda views: self._confidences(views)[:, at], pixels, samples)
+        name = self.categories.by_slug(self.spec.categories[at]).name
+        return Explained(name, float(1 - seen[-1]), view, explanation)
+
+    def _column(self, landmark: str) -> int:
+        for at, slug in enumerate(self.spec.categories):
+            if landmark.casefold() in (slug, self.categories.by_slug(slug).name.casefold()):
+                return at
+        raise UsageError(f"this model knows no landmark {landmark!r}; see `geotag categories`")
+
+    def _confidences(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        import numpy as np
+
+        size = self.engine.batch_size
+        batches = (pixels[at : at + size] for at in range(0, len(pixels), size))
+        logits = np.concatenate([self.engine.predict(batch) for batch in batches])
+        return probabilities(logits, self.spec.temperature)
+
+    def view(self, picture: Picture) -> Image.Image:
+        """What the network sees of a path or Pillow image: upright, in its own proportions."""
+        from PIL import Image
+
+        with _opened(picture) as (image, orientation):
+            width, height = seen_size(image.size, self.spec.fit, orientation)
+            longest = min(_LONGEST, max(image.size))
+            pixels = preprocess(image, longest, self.spec.fit, orientation)
+        scale = longest / max(width, height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return Image.fromarray(pixels).resize(size)
+
     def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
-        size, fit = self.spec.input_size, self.spec.fit
-        if not isinstance(picture, (str, os.PathLike)):
-            orientation = int(picture.getexif().get(0x0112, 1))
-            return preprocess(picture, size, fit, orientation)
-        path = os.fspath(picture)
-        try:
-            data = LocalSource(path, Filters()).read(path)
-            return decode(data, parse_header(data, path), size, fit)
-        except PhotoError as error:
-            raise PhotoError(f"{path}: {error}") from error
+        with _opened(picture) as (image, orientation):
+            return preprocess(image, self.spec.input_size, self.spec.fit, orientation)
+
+
+@contextmanager
+def _opened(picture: Picture) -> Iterator[tuple[Image.Image, int]]:
+    """A picture and its Exif orientation. Raises PhotoError that names the file."""
+    if not isinstance(picture, (str, os.PathLike)):
+        yield picture, int(picture.getexif().get(0x0112, 1))
+        return
+    path = os.fspath(picture)
+    try:
+        data = LocalSource(path, Filters()).read(path)
+        with opened(data, parse_header(data, path)) as found:
+            yield found
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -91,28 +155,16 @@ def suggest_locations(
 
     Returns the names; with `show` false the figure is left to the caller (pyplot.gcf()).
     """
-    import matplotlib.pyplot as plt
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise MissingDependencyError("drawing", "plot") from None
 
-    entries = _predictor(model).top(picture, k)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(1, 1))
-    left.imshow(_upright(picture))
-    left.axis("off")
-    names = [entry.landmark for entry in entries]
-    right.barh(names[::-1], [entry.confidence for entry in entries][::-1])
-    right.set_xlim(0, 1)
-    right.set_xlabel("confidence")
-    figure.tight_layout()
+    from geotag.drawing import draw_suggestions
+
+    predictor = _predictor(model)
+    entries = predictor.top(picture, k)
+    draw_suggestions(plt.figure(figsize=(10, 4)), predictor.view(picture), entries)
     if show:
         plt.show()
-    return names
-
-
-def _upright(picture: Picture) -> Image.Image:
-    from PIL import Image, ImageOps
-
-    if isinstance(picture, (str, os.PathLike)):
-        data = Path(os.fspath(picture)).read_bytes()
-        picture = Image.open(io.BytesIO(data))
-    upright = ImageOps.exif_transpose(picture)
-    upright.thumbnail((800, 800))
-    return upright.convert("RGB")
+    return [entry.landmark for entry in entries]

@@ -22,6 +22,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 _BACKGROUND = (255, 255, 255)
 # The longest part of a picture that is seen, in widths of its shorter side: a panorama that is
 # squashed more than twofold looks like nothing that a network was trained on.
@@ -57,6 +58,13 @@ def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if len(pixels) == size:
         return pixels
     return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def seen_size(size: tuple[int, int], fit: Fit, orientation: int = 1) -> tuple[float, float]:
+    """Width and height, upright, of the part of a picture that `preprocess` keeps."""
+    left, top, right, bottom = _central_part(size, _LONGEST[fit])
+    width, height = right - left, bottom - top
+    return (height, width) if orientation in _SIDEWAYS else (width, height)
 
 
 def _draft_size(image: Image.Image, input_size: int, fit: Fit) -> tuple[int, int]:

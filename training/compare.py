@@ -15,6 +15,7 @@ import click
 import numpy as np
 
 from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
+from geotag.decision import probabilities
 from geotag.engines import ENGINES, build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import UsageError
@@ -22,7 +23,7 @@ from training import commands, plots
 from training.data import Dataset, Sample
 from training.evaluate import figures, judge, select
 from training.examples import World
-from training.inference import probabilities, score
+from training.inference import score
 from training.recipes import RECIPES, find_recipe
 from training.runs import Run
 from training.train import Job, train

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotag.checkpoint import load_checkpoint
+from geotag.decision import probabilities
 from geotag.engines import ENGINES
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
 from geotag.model_spec import ModelSpec
 from training import commands, metrics, plots
 from training.data import Dataset, Sample
-from training.inference import probabilities, score
+from training.inference import score
 
 PRECISIONS = (0.95, 0.99)
 CALIBRATION_BINS = 15

@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from geotag.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
+from geotag.decision import probabilities
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, DataError
 from geotag.landmarks import (
@@ -28,7 +29,7 @@ from training.data import Dataset, Sample, build_dataset
 from training.evaluate import Judged, select
 from training.examples import World
 from training.glance import fit_glance, glance_at, with_spec
-from training.inference import probabilities, read_good, score
+from training.inference import read_good, score
 from training.recipes import RECIPES, find_recipe
 from training.runs import Run
 from training.train import Job, train

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.decision import probabilities
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import DataError
@@ -31,7 +32,7 @@ from geotag.transforms import preprocess, shrink
 from training import commands
 from training.calibrate import label_indices
 from training.data import Dataset, Sample
-from training.inference import Pixels, probabilities, read_good
+from training.inference import Pixels, read_good
 
 _T = TypeVar("_T")
 

@@ -115,12 +115,3 @@ def score(
     if not good:
         raise DataError(f"{dataset.root}: none of the photos can be read")
     return Scored(tuple(good), np.concatenate(logits), failed)
-
-
-def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Logits (N, K + 1) to the confidences that a scan decides by."""
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    scores = np.exp(scaled)
-    result: NDArray[np.float64] = scores / scores.sum(axis=1, keepdims=True)
-    return result

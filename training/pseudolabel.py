@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from geotag.atomic import atomic_file
 from geotag.checkpoint import load_checkpoint
+from geotag.decision import probabilities
 from geotag.errors import DataError
 from geotag.model_spec import ModelSpec
 from geotag.sources.base import EXTENSIONS, extension
 from training import commands, plots
 from training.data import Dataset, Sample, load_dataset
-from training.inference import probabilities, read_good, score
+from training.inference import read_good, score
 
 Scores = NDArray[np.float64]
 SOURCE = "pseudolabel"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from geotag.checkpoint import load_checkpoint
+from geotag.decision import probabilities
 from tests.training.conftest import Invoke
 from training.calibrate import fit_calibration, main
-from training.inference import probabilities
 
 
 def drawn(count: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

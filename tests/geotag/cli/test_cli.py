@@ -93,6 +93,7 @@ def test_exit_code_3_when_a_photo_failed(
         (["scan", "gopher://x", "--out", "{tmp}/t.csv"], 1, "no source for gopher://"),
         (["nonsense"], 2, "No such command"),
         (["predict"], 2, "Missing argument"),
+        (["explain", "/no.jpg", "--out", "{tmp}/why.png"], 1, "/no.jpg: no such file"),
     ],
 )
 def test_fatal_errors_are_one_line(
@@ -125,6 +126,31 @@ def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path) -> No
     assert first["top_k"][0]["slug"] == "eiffel_tower"
     assert "no such file" in second["error"]
     assert result.returncode == 3
+
+
+def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    photo = write_photo("tower.jpg", "eiffel_tower")
+    before = photo.read_bytes()
+    out = tmp_path / "why.png"
+    result = run("explain", photo, "--out", out, "--samples", 60, "--model", model_path)
+    assert result.returncode == 0, result.stderr
+    first, second, third = result.stdout.splitlines()
+    assert re.fullmatch(r".*tower\.jpg: Eiffel Tower, \d+\.\d%", first)
+    assert re.match(r"\d+ of \d+ parts suffice: \d+\.\d% when they alone are seen", second)
+    assert third == str(out)
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+    result = run("explain", photo, "--out", photo, "--model", model_path)
+    assert result.returncode == 2
+    assert "does not end in .png" in result.stderr
+    assert photo.read_bytes() == before
+
+    grey = write_photo("grey.jpg")
+    options = ("--out", out, "--samples", 60, "--landmark", "taj mahal", "--model", model_path)
+    result = run("explain", grey, *options)
+    assert result.stdout.splitlines() == [f"{grey}: Taj Mahal, 0.0%", str(out)]
+    assert "no landmark at all" in result.stderr
 
 
 def test_categories(model_path: Path) -> None:
