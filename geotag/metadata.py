@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from geotag.containers import find_blocks
+from geotag.containers import ReadRange, find_blocks
 from geotag.errors import PhotoError
 from geotag.exif import parse_metadata, parse_thumbnail
 from geotag.records import Failure, FailureKind, Location, Metadata, Photo
@@ -36,27 +36,35 @@ def read_header(source: Source, photo: Photo) -> Header:
     Raises PhotoError when the file cannot be read or is no photo.
     """
     with source.open(photo) as read:
-        blocks = find_blocks(read)
-        # Only a photo that is one TIFF structure has its directories at offsets of the file.
-        behind = read if blocks.format in ("tiff", "raw") else None
-        metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
+        header = _parse(read, photo.uri)
+    if header.metadata.location is None:
+        location = _sidecar_location(source, photo)
+        if location is not None:
+            return header._replace(
+                metadata=header.metadata._replace(location=location), thumbnail=None
+            )
+    return header
+
+
+def parse_header(data: bytes, uri: str) -> Header:
+    """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
+    return _parse(lambda offset, length: data[offset : offset + length], uri)
+
+
+def _parse(read: ReadRange, uri: str) -> Header:
+    blocks = find_blocks(read)
+    # Only a photo that is one TIFF structure has its directories at offsets of the file.
+    behind = read if blocks.format in ("tiff", "raw") else None
+    metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
     thumbnail = None
     if metadata.location is None:
         location = parse_location(blocks.xmp) if blocks.xmp else None
-        location = location or _sidecar_location(source, photo)
         if location is not None:
             metadata = metadata._replace(location=location)
         elif blocks.exif and blocks.size:
             jpeg = parse_thumbnail(blocks.exif)
             thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
-    return Header(_effective_format(blocks.format, photo.uri), metadata, thumbnail)
-
-
-def parse_header(data: bytes, uri: str) -> Header:
-    """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
-    blocks = find_blocks(lambda offset, length: data[offset : offset + length])
-    metadata = parse_metadata(blocks.exif) if blocks.exif else Metadata()
-    return Header(_effective_format(blocks.format, uri), metadata)
+    return Header(_effective_format(blocks.format, uri), metadata, thumbnail)
 
 
 def failure_of(error: PhotoError) -> Failure:

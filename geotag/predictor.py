@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint
-from geotag.decision import parse_scores, probabilities
+from geotag.decision import TOP_K_LIMIT, parse_scores, probabilities
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import MissingDependencyError, PhotoError, UsageError
 from geotag.explanation import Explanation, explain
 from geotag.loader import opened
 from geotag.metadata import parse_header
-from geotag.records import Prediction, TopCategory
+from geotag.records import Photo, Prediction, Reading, TopCategory
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
 from geotag.transforms import preprocess, seen_size
@@ -28,9 +28,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    Picture = str | os.PathLike[str] | Image.Image
-
 _LONGEST = 800  # pixels of a picture that is shown
+
+
+class Upload(NamedTuple):
+    """A photo in memory; the ending of its name tells raw files apart."""
+
+    name: str
+    data: bytes
+
+
+if TYPE_CHECKING:
+    Picture = str | os.PathLike[str] | Image.Image | Upload
 
 
 class Explained(NamedTuple):
@@ -73,6 +82,15 @@ class Predictor:
             for score in self.predict(picture, k).top
         ]
         return tuple(TopCategory(c.id, c.slug, c.name, confidence) for c, confidence in found)
+
+    def read(self, upload: Upload) -> Reading:
+        """What the camera wrote and the network sees, as a scan with `classify_all` reads it.
+
+        Raises PhotoError.
+        """
+        header = parse_header(upload.data, upload.name)
+        photo = Photo(upload.name, len(upload.data), "")
+        return Reading(photo, header.metadata, self.predict(upload, TOP_K_LIMIT))
 
     def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
         """Which parts of a path or Pillow image speak for a landmark (extra `plot`).
@@ -122,16 +140,18 @@ class Predictor:
 @contextmanager
 def _opened(picture: Picture) -> Iterator[tuple[Image.Image, int]]:
     """A picture and its Exif orientation. Raises PhotoError that names the file."""
-    if not isinstance(picture, (str, os.PathLike)):
-        yield picture, int(picture.getexif().get(0x0112, 1))
-        return
-    path = os.fspath(picture)
-    try:
-        data = LocalSource(path, Filters()).read(path)
-        with opened(data, parse_header(data, path)) as found:
+    if isinstance(picture, Upload):
+        with opened(picture.data, parse_header(picture.data, picture.name)) as found:
             yield found
-    except PhotoError as error:
-        raise PhotoError(f"{path}: {error}") from error
+    elif isinstance(picture, (str, os.PathLike)):
+        path = os.fspath(picture)
+        try:
+            with _opened(Upload(path, LocalSource(path, Filters()).read(path))) as found:
+                yield found
+        except PhotoError as error:
+            raise PhotoError(f"{path}: {error}") from error
+    else:
+        yield picture, int(picture.getexif().get(0x0112, 1))
 
 
 @lru_cache(maxsize=1)

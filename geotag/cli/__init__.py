@@ -18,6 +18,7 @@ COMMANDS = {
     "runs": ("geotag.cli.runs:runs", "List what was written when."),
     "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
     "explain": ("geotag.cli.explain:explain", "Draw which parts of a photo speak for its tag."),
+    "serve": ("geotag.cli.serve:serve", "Serve a web page for single photos."),
     "categories": ("geotag.cli.categories:categories", "List what geotag can recognise."),
     "landmarks": ("geotag.cli.landmarks:landmarks", "Teach a model landmarks of your own."),
     "model": ("geotag.cli.model:model", "Show what a model file holds."),

@@ -8,9 +8,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,26 @@ def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> N
     result = run("explain", grey, *options)
     assert result.stdout.splitlines() == [f"{grey}: Taj Mahal, 0.0%", str(out)]
     assert "no landmark at all" in result.stderr
+
+
+def test_serve(model_path: Path) -> None:
+    pytest.importorskip("waitress")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "geotag", "serve", "--port", str(port)]
+    command += ["--model", str(model_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        assert address == f"http://127.0.0.1:{port}/"
+        with urllib.request.urlopen(address, timeout=10) as page:
+            assert b"geotag" in page.read()
+        other = run(*command[3:])
+        assert other.returncode == 2
+        assert "choose another --port" in other.stderr
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=20) == 0
 
 
 def test_categories(model_path: Path) -> None:

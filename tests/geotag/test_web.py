@@ -1,0 +1,157 @@
+"""The web page: what it answers, to whom, and what a browser shows of it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from geotag.checkpoint import read_header
+from geotag.pipeline import ScanOptions, build_decider
+from geotag.predictor import Predictor
+from geotag.web import SIZE_LIMIT, create_app
+from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
+
+flask = pytest.importorskip("flask")
+BYTES = "application/octet-stream"
+
+
+@pytest.fixture(scope="module")
+def app(model_path: Path) -> flask.Flask:
+    decider = build_decider(read_header(model_path), ScanOptions())
+    return create_app(Predictor(model_path), decider, {"localhost"})
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> flask.testing.FlaskClient:
+    return app.test_client()
+
+
+def _scan(client: flask.testing.FlaskClient, data: bytes, name: str = "a.jpg"):
+    return client.post("/api/scan", query_string={"name": name}, data=data, content_type=BYTES)
+
+
+def test_a_photo_is_answered_with_a_scans_row(client: flask.testing.FlaskClient) -> None:
+    row = _scan(client, jpeg_bytes(picture("taj_mahal"))).json
+    assert (row["path"], row["status"], row["landmark"]) == ("a.jpg", "tagged", "Taj Mahal")
+    assert (row["position_source"], row["city"]) == ("inferred", "Agra")
+    assert row["top_k"][0]["slug"] == "taj_mahal"
+    row = _scan(client, jpeg_bytes(picture())).json
+    assert (row["status"], row["landmark"], row["latitude"]) == ("no_landmark", "", None)
+    row = _scan(client, jpeg_bytes(picture("taj_mahal"), gps_ifd(47.5, 8.25))).json
+    assert (row["status"], row["position_source"]) == ("has_gps", "measured")
+    assert (row["latitude"], row["landmark"]) == (pytest.approx(47.5), "Taj Mahal")
+
+
+def test_an_explanation_is_a_picture(client: flask.testing.FlaskClient) -> None:
+    pytest.importorskip("skimage")
+    data = jpeg_bytes(picture("taj_mahal"))
+    query = {"name": "a.jpg", "landmark": "stonehenge"}
+    answer = client.post("/api/explain", query_string=query, data=data, content_type=BYTES)
+    assert answer.mimetype == "image/png"
+    with Image.open(io.BytesIO(answer.data)) as drawing:
+        assert drawing.width > 500
+    query["landmark"] = "<b>atlantis</b>"
+    answer = client.post("/api/explain", query_string=query, data=data, content_type=BYTES)
+    assert answer.status_code == 400
+    assert answer.mimetype == "application/json"
+    assert "atlantis" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "empty"), (b"<script>", "not a photo"), (b"\xff\xd8\xff\xe0cut", "damaged")],
+)
+def test_what_is_no_photo_is_an_error_with_its_reason(
+    client: flask.testing.FlaskClient, data: bytes, words: str
+) -> None:
+    answer = _scan(client, data)
+    assert answer.status_code == 422
+    assert words in answer.json["error"]
+
+
+def test_names_are_for_raw_files_alone(client: flask.testing.FlaskClient) -> None:
+    for name in ("../../etc/passwd", "\udcff.jpg".encode("utf-8", "replace").decode(), "x" * 9999):
+        row = _scan(client, jpeg_bytes(picture("taj_mahal")), name).json
+        assert row["landmark"] == "Taj Mahal"
+        assert len(row["path"]) <= 255
+
+
+def test_other_sites_get_no_answer(client: flask.testing.FlaskClient) -> None:
+    photo = jpeg_bytes(picture("taj_mahal"))
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.2:8321", ""):
+        assert client.get("/", headers={"Host": host}).status_code == 403
+    assert client.get("/", headers={"Host": "localhost:8321"}).status_code == 200
+    # What another site's page may send without asking first.
+    for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded"):
+        assert client.post("/api/scan", data=photo, content_type=kind).status_code == 400
+    preflight = client.options("/api/scan", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in preflight.headers
+
+
+def test_sizes_are_limited(
+    app: flask.Flask, client: flask.testing.FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.config["MAX_CONTENT_LENGTH"] == SIZE_LIMIT
+    monkeypatch.setitem(app.config, "MAX_CONTENT_LENGTH", 100)
+    answer = _scan(client, jpeg_bytes(picture("taj_mahal")))
+    assert answer.status_code == 413
+    assert answer.json["error"]
+
+
+def test_nothing_but_the_page_is_served(client: flask.testing.FlaskClient) -> None:
+    page = client.get("/")
+    assert b"<title>geotag" in page.data
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for path in ("/static/../__init__.py", "/static/%2e%2e/__init__.py", "/api", "/nothing"):
+        assert client.get(path).status_code == 404
+    assert client.get("/api/scan").status_code == 405
+
+
+@pytest.fixture
+def address(app: flask.Flask) -> Iterator[str]:
+    """The page on a port of its own."""
+    waitress = pytest.importorskip("waitress")
+    server = waitress.create_server(app, host="127.0.0.1", port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    yield f"http://localhost:{server.effective_port}/"
+    server.close()
+
+
+@pytest.mark.slow
+def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("skimage")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    bad.write_bytes(b"no photo")
+    photos = [bad, write_photo("grey.jpg"), write_photo("taj.jpg", "taj_mahal")]
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=quiet)
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.goto(address)
+        page.set_input_files("#files", photos)
+        taj, grey, broken = (page.locator("article").nth(at) for at in range(3))
+        playwright.expect(taj.locator("h2")).to_have_text("Taj Mahal", timeout=30_000)
+        playwright.expect(taj.locator(".place")).to_have_text("Agra, India")
+        playwright.expect(taj.locator(".measured")).to_contain_text("A guess")
+        playwright.expect(grey.locator("h2")).to_contain_text("No landmark")
+        playwright.expect(broken.locator("h2")).to_contain_text("not a photo")
+        playwright.expect(broken.locator(".name")).to_have_text(bad.name)
+        taj.locator(".why").click()
+        drawing = taj.locator(".explanation")
+        playwright.expect(drawing).to_be_visible(timeout=60_000)
+        assert drawing.evaluate("image => image.naturalWidth") > 500
+        assert faults == []
+        browser.close()
