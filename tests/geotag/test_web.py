@@ -146,7 +146,7 @@ def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> 
         playwright.expect(taj.locator("h2")).to_have_text("Taj Mahal", timeout=30_000)
         playwright.expect(taj.locator(".place")).to_have_text("Agra, India")
         playwright.expect(taj.locator(".measured")).to_contain_text("A guess")
-        playwright.expect(grey.locator("h2")).to_contain_text("No landmark")
+        playwright.expect(grey.locator("h2")).to_have_text("No known landmark here")
         playwright.expect(broken.locator("h2")).to_contain_text("not a photo")
         playwright.expect(broken.locator(".name")).to_have_text(bad.name)
         taj.locator(".why").click()

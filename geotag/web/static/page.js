@@ -78,7 +78,7 @@ function headline(row) {
   const { landmark, confidence } = row.top_k[0];
   if (row.landmark) return row.landmark;
   if (row.status === "uncertain" || confidence >= 0.5) return `Perhaps ${landmark}, but not surely enough`;
-  return "No landmark here that is known";
+  return "No known landmark here";
 }
 
 function position(row) {
