@@ -165,6 +165,7 @@ _RECIPES = (
         "(in float32; bfloat16 halves an epoch here)",
         "scratch",
         epochs=50,
+        patience=10,
         learning_rate=0.01,
         mixed_precision=True,
         augmentation=FLIP_AND_CROP,
