@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,10 @@ def test_serve(model_path: Path) -> None:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "geotag", "serve", "--port", str(port)]
     command += ["--model", str(model_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    # What runs the tests may have its children ignore Ctrl-C, as shells do in the background.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
+    try:
         assert server.stdout is not None
         address = server.stdout.readline().split()[0]
         assert address == f"http://127.0.0.1:{port}/"
@@ -172,7 +176,10 @@ def test_serve(model_path: Path) -> None:
         assert other.returncode == 2
         assert "choose another --port" in other.stderr
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=60) == 0
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def test_categories(model_path: Path) -> None:
