@@ -160,10 +160,11 @@ def main(
         recipe = replace(find_recipe(name), seed=seed)
         if epochs is not None:
             recipe = replace(recipe, epochs=epochs)
-        run = Run(out / name)
-        if not run.model.is_file():
-            train(Job(recipe, dataset, run, weights, out / "cache", World()))
-        entries.append(Entry(name, run.model, run))
+        job = Job(recipe, dataset, Run(out / name), weights, out / "cache", World())
+        job.run.begin(recipe, dataset, job.classes)  # a model of other settings is not this one
+        if not job.run.model.is_file():
+            train(job)
+        entries.append(Entry(name, job.run.model, job.run))
     entries += [_parse_entry(text) for text in models]
     if built_in:
         entries.append(Entry("geotag", built_in_path()))

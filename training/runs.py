@@ -57,6 +57,8 @@ class Run:
                     f"{self.folder}: holds a run of another {', '.join(differing)}; "
                     "choose another --out"
                 )
+            if self.model.is_file():
+                return  # the versions that trained it stand
         with atomic_file(path) as file:
             file.write(json.dumps(record, indent=1).encode() + b"\n")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from geotag.checkpoint import load_checkpoint, save_checkpoint
-from geotag.errors import UsageError
+from geotag.errors import DataError, UsageError
 from tests.training.conftest import PHOTOS, Invoke
 from training import compare
 from training.data import load_dataset
@@ -39,6 +39,17 @@ def test_a_trained_recipe_beside_a_given_model(
     trained = (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns
     invoke(compare.main, *arguments)
     assert (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns == trained
+
+
+def test_a_run_of_other_settings_is_not_passed_off_as_the_recipe(
+    colour_set: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    arguments = ["--data", colour_set, "--recipe", "tiny", "--no-built-in", "--out", tmp_path]
+    invoke(compare.main, *arguments, "--epochs", 1)
+    record = (tmp_path / "tiny/run.json").read_bytes()
+    with pytest.raises(DataError, match="tiny: holds a run of another recipe; choose another"):
+        invoke(compare.main, *arguments, "--epochs", 2)
+    assert (tmp_path / "tiny/run.json").read_bytes() == record
 
 
 def test_only_landmarks_that_all_know_are_compared(
