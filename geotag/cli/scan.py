@@ -267,21 +267,20 @@ class _Bar(Progress):
 
 def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     """The closing lines of a scan."""
-    lines = [
-        f"{summary.total} photos: {summary.read} read in {_duration(summary.seconds)} "
-        f"({_rate(summary.rate)} a second), {summary.unchanged} known from before"
-    ]
-    lines += [
-        f"{summary.statuses[status]:8} {words}"
-        for status, words in _STATUS_WORDS.items()
-        if summary.statuses.get(status)
-    ]
-    if summary.moved:
-        lines.append(f"{summary.moved} photos were moved or copied, and known by their content")
-    if summary.waiting:
-        lines.append(f"{summary.waiting} photos failed before and are tried again later")
-    if summary.forgotten:
-        lines.append(f"{summary.forgotten} photos that are gone were forgotten")
+    photos = "1 photo" if summary.total == 1 else f"{summary.total} photos"
+    read = "none read"
+    if summary.read:
+        pace = f"{_duration(summary.seconds)} ({_rate(summary.rate)} a second)"
+        read = f"{summary.read} read in {pace}"
+    again = "" if catalog is None else "; run the same command again to go on"
+    counts = {words: summary.statuses.get(status, 0) for status, words in _STATUS_WORDS.items()} | {
+        "moved or copied, known by their content": summary.moved,
+        "failed before, to be tried again later": summary.waiting,
+        "gone, and forgotten": summary.forgotten,
+        f"not read{again}": summary.remaining,
+    }
+    lines = [f"{photos}: {read}, {summary.unchanged} known from before"]
+    lines += [f"{count:8} {words}" for words, count in counts.items() if count]
     if summary.bytes_fetched:
         lines.append(
             f"{summary.bytes_fetched / 1e6:.1f} MB fetched, "
@@ -290,12 +289,6 @@ def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     if summary.skipped:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(summary.skipped.items()))
         lines.append(f"skipped: {reasons}")
-    if summary.remaining:
-        lines.append(
-            f"{summary.remaining} photos were not read; run the same command again to go on"
-            if catalog is not None
-            else f"{summary.remaining} photos were not read"
-        )
     if out != STDOUT:
         lines.append(f"table: {out}" if summary.exported else f"table: {out} (as it was)")
     return "\n".join(lines)

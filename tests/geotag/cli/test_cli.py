@@ -58,6 +58,10 @@ def test_scan_from_the_shell(tmp_path: Path, write_photo: WritePhoto, model_path
     assert re.search(r"2 photos: 2 read in .*, 0 known from before", result.stderr)
     assert "1 tagged with a landmark" in result.stderr
     assert [row.status.value for row in read_table(table)] == ["has_gps", "tagged"]
+    (tmp_path / "photos" / "tower.jpg").unlink()
+    again = run("scan", tmp_path / "photos", "--out", table, "--model", model_path, "--prune")
+    assert again.stderr.startswith("1 photo: none read, 1 known from before\n")
+    assert "1 gone, and forgotten" in again.stderr
 
 
 def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
@@ -220,7 +224,7 @@ def test_ctrl_c_keeps_what_was_done(
     assert "Traceback" not in messages
     if process.returncode == 130:
         done = len(list(read_table(table)))
-        assert f"{600 - done} photos were not read" in messages
+        assert f"{600 - done} not read; run the same command again" in messages
     assert run(*arguments).returncode == 0
     assert len({row.path for row in read_table(table)}) == 600
 
