@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from training.recipes import Recipe
 
 _CLASSIFIERS = ("classifier", "fc")
 _BATCH = 32
+_PART = 512  # photos whose features are kept together: what a kill costs at most
 
 
 def classifier_name(network: nn.Module) -> str:
@@ -52,24 +54,42 @@ def freeze_blocks(network: nn.Module, count: int) -> None:
 
 
 def load_features(network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Path) -> Views:
-    """Features of all photos, from `folder` where an earlier run left them.
+    """Features of all photos, those from `folder` that an earlier or killed run left there.
 
     View 0 is the photo unchanged; the others are augmented. A recipe with `nuisance` has one view
     more, the last: the photo without its fine detail.
     """
     module = Normalised(trunk(network), recipe.mean, recipe.std).eval()
-    path = folder / f"features-{_key(module, recipe, pixels)}.npz"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        views = [
-            _forward(module, recipe, _pictures(recipe, pixels, number), len(pixels))
-            for number in range(recipe.views + (recipe.nuisance > 0))
-        ]
-        with atomic_file(path) as file:
-            features, sides = (np.stack(parts) for parts in zip(*views, strict=True))
-            np.savez(file, features=features, sides=sides)
-    with np.load(path, allow_pickle=False) as stored:
-        return Views(stored["features"], stored["sides"])
+    cache = folder / f"features-{_key(module, recipe, pixels)}"
+    cache.mkdir(parents=True, exist_ok=True)
+    parts = {
+        cache / f"{number}-{start}.npz": (number, range(len(pixels))[start : start + _PART])
+        for number in range(recipe.views + (recipe.nuisance > 0))
+        for start in range(0, len(pixels), _PART)
+    }
+    if missing := [path for path in parts if not path.is_file()]:
+        run = _compiled(module, recipe)
+        todo = sum(len(parts[path][1]) for path in missing)
+        with tqdm(total=todo, desc="features", disable=None, unit="photo") as progress:
+            for path in missing:
+                features, sides = _forward(run, _pictures(recipe, pixels, *parts[path]))
+                with atomic_file(path) as file:
+                    np.savez(file, features=features, sides=sides)
+                progress.update(len(sides))
+    return _read(list(parts), len(pixels))
+
+
+def _read(paths: Sequence[Path], photos: int) -> Views:
+    """The parts, view by view, as one."""
+    features, sides = [], []
+    for path in paths:
+        with np.load(path, allow_pickle=False) as part:
+            features.append(part["features"])
+            sides.append(part["sides"])
+    together = np.concatenate(features)
+    return Views(
+        together.reshape(-1, photos, together.shape[1]), np.concatenate(sides).reshape(-1, photos)
+    )
 
 
 def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
@@ -82,34 +102,26 @@ def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pictures(recipe: Recipe, pixels: Pixels, number: int) -> Iterable[Variant]:
-    for row, picture in enumerate(pixels):
+def _pictures(recipe: Recipe, pixels: Pixels, number: int, rows: range) -> Iterator[Variant]:
+    for row in rows:
         if number == 0:
-            yield Variant(np.array(picture), len(picture))
+            yield Variant(np.array(pixels[row]), len(pixels[row]))
         elif number == recipe.views:
-            yield degrade(picture, generator(recipe, row, 4))
+            yield degrade(pixels[row], generator(recipe, row, 4))
         else:
-            yield view(picture, recipe, (number, row, 3))
+            yield view(pixels[row], recipe, (number, row, 3))
 
 
 def _forward(
-    module: nn.Module, recipe: Recipe, pictures: Iterable[Variant], count: int
+    run: Callable[[Tensor], Tensor], pictures: Iterator[Variant]
 ) -> tuple[NDArray[np.float16], NDArray[np.int32]]:
     """Features and detail of a stream of pictures, batch by batch."""
-    run: Callable[[Tensor], Tensor] | None = None
     found: list[NDArray[np.float16]] = []
-    batch: list[Pixels] = []
     sides: list[int] = []
-    with tqdm(total=count, desc="features", disable=None, unit="photo") as progress:
-        for number, picture in enumerate(pictures, 1):
-            batch.append(picture.pixels)
-            sides.append(picture.side)
-            if len(batch) == _BATCH or number == count:
-                inputs = torch.from_numpy(np.stack(batch))
-                run = run or _compiled(module, recipe)
-                found.append(run(inputs).numpy().astype(np.float16))
-                progress.update(len(batch))
-                batch = []
+    while batch := list(islice(pictures, _BATCH)):
+        inputs = torch.from_numpy(np.stack([picture.pixels for picture in batch]))
+        found.append(run(inputs).numpy().astype(np.float16))
+        sides += [picture.side for picture in batch]
     return np.concatenate(found), np.array(sides, np.int32)
 
 

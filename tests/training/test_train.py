@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from geotag.errors import DataError
 from geotag.model import build_model
 from geotag.networks import EfficientNetLite, PPLCNetV2
 from tests.training.conftest import Invoke
+from training import trunk
 from training.data import load_dataset
 from training.examples import World
 from training.recipes import RECIPES, find_recipe
@@ -144,6 +146,31 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
 
     monkeypatch.setattr("training.trunk._forward", fail)
     train(job)
+
+
+def test_features_that_a_killed_run_had_are_not_computed_again(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"frozen": True, "views": 2, "epochs": 2, "mixup": 0.0}
+    train(make_job(colour_set, tmp_path / "whole", **settings))
+    monkeypatch.setattr(trunk, "_PART", trunk._BATCH)
+    compute, calls = trunk._forward, []
+
+    def die_at_the_third(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return compute(*arguments)
+
+    monkeypatch.setattr(trunk, "_forward", die_at_the_third)
+    job = make_job(colour_set, tmp_path / "killed", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    train(job)
+    parts = list((tmp_path / "killed/cache").glob("features-*/*.npz"))
+    assert len(calls) == len(parts) + 1
+    whole = (tmp_path / "whole/model.safetensors").read_bytes()
+    assert job.run.model.read_bytes() == whole
 
 
 def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path) -> None:
