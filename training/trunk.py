@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -132,6 +133,8 @@ def _compiled(module: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
     except ImportError:
         return torch.inference_mode()(module)
     example = torch.zeros(1, recipe.input_size, recipe.input_size, 3, dtype=torch.uint8)
-    model = openvino.convert_model(module, example_input=example)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, which OpenVINO has no say in
+        model = openvino.convert_model(module, example_input=example)
     compiled = openvino.Core().compile_model(model, "CPU")
     return lambda inputs: torch.from_numpy(np.array(compiled(inputs.numpy())[0]))
