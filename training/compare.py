@@ -17,7 +17,7 @@ import numpy as np
 from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
 from geotag.decision import probabilities
 from geotag.engines import ENGINES, build_engine
-from geotag.engines.base import EngineOptions
+from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import UsageError
 from training import commands, plots
 from training.data import Dataset, Sample
@@ -71,23 +71,26 @@ def measure(
 
 
 def images_per_second(
-    checkpoint: Checkpoint, options: EngineOptions, seconds: float = 3.0
-) -> tuple[float, str]:
-    """How many pictures the network alone takes a second, and the engine's description.
+    engines: Sequence[Engine], sizes: Sequence[int], rounds: int = 7
+) -> list[float]:
+    """How many square pictures of its size each network alone takes a second.
 
-    The best of the rounds that fit into the time, so that other work on the machine counts least.
+    They take turns, a batch each, so that other work on the machine slows all alike; the median
+    round counts.
     """
-    engine = build_engine(checkpoint, options)
-    size = checkpoint.spec.input_size
-    shape = (engine.batch_size, size, size, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    engine.predict(pixels)
-    best, started = 0.0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        before = time.perf_counter()
-        engine.predict(pixels)
-        best = max(best, len(pixels) / (time.perf_counter() - before))
-    return best, engine.description
+    rng = np.random.default_rng(0)
+    batches = [
+        rng.integers(0, 256, (engine.batch_size, size, size, 3), dtype=np.uint8)
+        for engine, size in zip(engines, sizes, strict=True)
+    ]
+    seconds = np.empty((1 + rounds, len(engines)))
+    for turn in seconds:
+        for number, (engine, pixels) in enumerate(zip(engines, batches, strict=True)):
+            started = time.perf_counter()
+            engine.predict(pixels)
+            turn[number] = time.perf_counter() - started
+    typical = np.median(seconds[1:], axis=0)  # the first warms up
+    return [engine.batch_size / float(each) for engine, each in zip(engines, typical, strict=True)]
 
 
 def format_table(rows: dict[str, dict[str, Any]]) -> str:
@@ -173,16 +176,17 @@ def main(
     options = EngineOptions(engine=engine)
     checkpoints = [load_checkpoint(entry.path) for entry in entries]
     samples = common_samples(checkpoints, select(dataset, part, include))
+    engines = [build_engine(checkpoint, options) for checkpoint in checkpoints]
+    rates = images_per_second(engines, [c.spec.input_size for c in checkpoints])
     rows: dict[str, dict[str, Any]] = {}
-    for entry, checkpoint in zip(entries, checkpoints, strict=True):
-        rate, description = images_per_second(checkpoint, options)
+    for entry, checkpoint, built, rate in zip(entries, checkpoints, engines, rates, strict=True):
         rows[entry.name] = {
             **measure(checkpoint, dataset, samples, options),
             "categories": len(checkpoint.spec.categories),
             "epochs": entry.epochs,
             "megabytes": entry.path.stat().st_size / 1e6,
             "images_per_second": rate,
-            "engine": description,
+            "engine": built.description,
         }
     commands.write_json(out / "compare.json", {"data": dataset.fingerprint, "models": rows})
     table = "\n".join([format_table(rows), "", *_notes(rows)])
