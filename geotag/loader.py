@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
+from geotag.containers import jpeg_segments
 from geotag.errors import MissingDependencyError, PhotoError
 from geotag.metadata import Header, failure_of
 from geotag.records import Failure, FailureKind, Fit, Photo
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORIENTATION = 0x0112
+_SCAN = b"\xff\xda\0"
+_MOST_SCANS = 100  # of a JPEG, as in libtiff; encoders write a dozen
 _LEAST_THUMBNAIL = 96
 _DARK = 24
 # Pillow warns of damaged Exif and very large photos; here such a photo is a row or is read.
@@ -107,11 +111,11 @@ class ThumbnailLoader(Loader):
         """Decode one thumbnail, if it shows the whole photo."""
         thumbnail = item.header.thumbnail
         try:
-            with Image.open(io.BytesIO(thumbnail.jpeg if thumbnail else b"")) as image:
+            with open_image(thumbnail.jpeg if thumbnail else b"", "jpeg") as image:
                 shown = without_bars(image, thumbnail.photo_size if thumbnail else image.size)
                 orientation = item.header.metadata.orientation
                 pixels = preprocess(shown, self.input_size, self.fit, orientation)
-        except (OSError, Image.DecompressionBombError, *_DECODE_ERRORS) as error:
+        except (OSError, PhotoError, Image.DecompressionBombError, *_DECODE_ERRORS) as error:
             return Decoded(item, None, Failure(FailureKind.PERMANENT, _plain(error)))
         return Decoded(item, pixels, is_thumbnail=True)
 
@@ -165,12 +169,30 @@ def opened(data: bytes, header: Header) -> Iterator[tuple[Image.Image, int]]:
 
 
 def open_image(data: bytes, format: str) -> Image.Image:
-    """Open, but do not decode yet. Raises what Pillow raises, and MissingDependencyError."""
+    """Open, but do not decode yet.
+
+    Raises what Pillow raises, PhotoError, and MissingDependencyError.
+    """
     if format == "heif":
         _register_heif()
     elif format == "raw":
-        return Image.open(io.BytesIO(_raw_preview(data)))
-    return Image.open(io.BytesIO(data))
+        data = _raw_preview(data)
+    image = Image.open(io.BytesIO(data))
+    if isinstance(image, JpegImageFile) and _is_endless(image, data):
+        raise PhotoError(f"too many scans: more than {_MOST_SCANS}")
+    return image
+
+
+def _is_endless(image: JpegImageFile, data: bytes) -> bool:
+    """Whether a JPEG's picture is gone over again and again: ten bytes ask for each time.
+
+    Most pictures are in one scan with all their components; only others are searched for more.
+    """
+    is_whole = any(
+        segment.marker == 0xDA and segment.payload[:1] == bytes([image.layers])
+        for segment in jpeg_segments(data)
+    )
+    return (not is_whole or "progressive" in image.info) and data.count(_SCAN) > _MOST_SCANS
 
 
 def _orientation(image: Image.Image, header: Header) -> int:

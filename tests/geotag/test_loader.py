@@ -82,6 +82,31 @@ def test_a_photo_of_too_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
         decode(jpeg_bytes(picture(size=(100, 90))), JPEG, SIZE, "squash")
 
 
+def _with_scans(count: int, progressive: bool) -> bytes:
+    """A JPEG that goes over its picture again and again, in all of its colours or in one."""
+    file = io.BytesIO()
+    picture(size=(160, 120)).save(file, "JPEG", progressive=progressive)
+    head, mark, last = file.getvalue()[:-2].rpartition(b"\xff\xda")
+    if not progressive:
+        last = b"\0\x08\x01\x01\0\0\x3f\0"
+    return head + (count + 1) * (mark + last) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_photo_of_too_many_scans(progressive: bool, pool: ThreadPoolExecutor) -> None:
+    data = _with_scans(100, progressive)
+    with pytest.raises(PhotoError, match="too many scans"):
+        decode(data, JPEG, SIZE, "squash")
+    assert _look(Thumbnail(data, (1600, 1200)), pool) is None
+    few = _with_scans(50, progressive)
+    assert decode(few, JPEG, SIZE, "squash").shape == (SIZE, SIZE, 3)
+
+
+def test_what_stands_behind_a_photo_is_no_scan() -> None:
+    data = jpeg_bytes(picture(size=(160, 120))) + 200 * b"\xff\xda\0"
+    assert decode(data, JPEG, SIZE, "squash").shape == (SIZE, SIZE, 3)
+
+
 def _thumbnail(photo_size: tuple[int, int], bar: int = 0, bars: int = 0) -> Thumbnail:
     """160 by 120 pixels, with `bar` rows of brightness `bars` above and below."""
     image = Image.new("RGB", (160, 120), (bars, bars, bars))
