@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
+
+from geotag.database import opened_to_read
 
 # What this run's sources list; gone when the connection closes.
 LISTED = """
@@ -52,7 +53,7 @@ def decided_with(path: Path, model: str) -> tuple[str, float] | None:
     """
     query = "SELECT DISTINCT model, threshold FROM photos WHERE status = 'tagged'"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+        with opened_to_read(path) as reader:
             rows = reader.execute(query).fetchall()
     except sqlite3.Error:
         return None

@@ -77,13 +77,20 @@ def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:
     read again, but these stand nowhere else. Each entry of the journal is checked against the
     photo before it is used."""
     try:
-        # Without a log of late writes nothing is beside it, and nothing shall come to be.
-        mode = "mode=ro" if Path(f"{aside}-wal").exists() else "mode=ro&immutable=1"
-        with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?{mode}", uri=True)) as old:
+        with opened_to_read(aside) as old:
             for name in KEPT_TABLES:
                 _copy_table(old, connection, name)
     except (sqlite3.Error, ValueError):
         _log.warning("%s: its journal of writes could not be carried over whole", aside)
+
+
+@contextmanager
+def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """A catalog's file as it is: nothing is locked or written. Raises sqlite3.Error."""
+    # Without a log of late writes nothing is beside it, and nothing shall come to be.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+        yield connection
 
 
 def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, name: str) -> None:

@@ -178,5 +178,6 @@ def test_the_model_and_threshold_of_the_scan_are_named(
     output = run("write", table, "--dry-run").output
     assert re.search(r"\+ XMP geotag:ModelSHA256: [0-9a-f]{64}\n", output)
     assert re.search(r"\+ XMP geotag:Threshold: 0\.750*\n", output)
+    assert {path.name for path in tmp_path.glob("tags.*")} == {"tags.csv", "tags.csv.geotag"}
     os.unlink(f"{table}.geotag")
     assert "ModelSHA256" not in run("write", table, "--dry-run").output
