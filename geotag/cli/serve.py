@@ -14,15 +14,15 @@ from geotag.model_spec import PRECISION
 
 _BATCH_SIZE = 8
 _THREADS = 8
-_OWN = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command()
 @click.option(
     "--host",
-    default=_OWN[0],
+    default="127.0.0.1",
     show_default=True,
-    help="Name or address to answer at; only this machine reaches the default.",
+    help="Name or address to answer at, 0.0.0.0 for all of this machine's; only this machine "
+    "reaches the default.",
 )
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port."
@@ -55,7 +55,7 @@ def serve(host: str, port: int, min_precision: float, model: Path | None, **sett
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
     options = EngineOptions(**settings)
     predictor = Predictor(model, options._replace(batch_size=options.batch_size or _BATCH_SIZE))
-    app = create_app(predictor, decider, {host, *_OWN})
+    app = create_app(predictor, decider, {host, "localhost"})
     try:
         server = waitress.create_server(
             app, host=host, port=port, threads=_THREADS, max_request_body_size=SIZE_LIMIT

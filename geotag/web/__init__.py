@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Collection
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -36,8 +37,8 @@ _CODES = {PhotoError: 422, UsageError: 400, MissingDependencyError: 501}
 def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -> Flask:
     """The page and what it asks: `POST /api/scan` and `/api/explain`, each with a photo as body.
 
-    Photos are looked at and not kept. Only requests to one of `hosts` are answered, so
-    that no other site can lead a browser here under a name of its own (DNS rebinding); and a photo
+    Photos are looked at and not kept. Only requests to an address or one of `hosts` are answered,
+    so that no other site can lead a browser here under a name of its own (DNS rebinding); a photo
     must come as application/octet-stream, which other sites' pages cannot send without being asked
     (CORS). Raises MissingDependencyError without Flask.
     """
@@ -82,10 +83,13 @@ def _guard(app: Flask, hosts: Collection[str]) -> None:
     from flask import abort, request
     from werkzeug.exceptions import HTTPException
 
+    names = {host.lower() for host in hosts}
+
     @app.before_request
     def check_host() -> None:
-        if urlsplit("//" + request.host).hostname not in hosts:
-            abort(403, "this page answers to its own name alone")
+        name = urlsplit("//" + request.host).hostname or ""
+        if not _is_address(name) and name not in names:
+            abort(403, f"this page does not answer to the name {name!r}: see geotag serve --host")
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -100,6 +104,14 @@ def _guard(app: Flask, hosts: Collection[str]) -> None:
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> tuple[dict[str, str], int]:
         return {"error": error.description or error.name}, error.code or 500
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _upload() -> Upload:

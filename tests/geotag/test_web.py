@@ -24,7 +24,7 @@ BYTES = "application/octet-stream"
 @pytest.fixture(scope="module")
 def app(model_path: Path) -> flask.Flask:
     decider = build_decider(read_header(model_path), ScanOptions())
-    return create_app(Predictor(model_path), decider, {"localhost"})
+    return create_app(Predictor(model_path), decider, {"LocalHost"})
 
 
 @pytest.fixture
@@ -84,9 +84,10 @@ def test_names_are_for_raw_files_alone(client: flask.testing.FlaskClient) -> Non
 
 def test_other_sites_get_no_answer(client: flask.testing.FlaskClient) -> None:
     photo = jpeg_bytes(picture("taj_mahal"))
-    for host in ("evil.example", "localhost.evil.example", "127.0.0.2:8321", ""):
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", ""):
         assert client.get("/", headers={"Host": host}).status_code == 403
-    assert client.get("/", headers={"Host": "localhost:8321"}).status_code == 200
+    for host in ("localhost:8321", "LOCALHOST", "192.0.2.7:8321", "[2001:db8::7]:8321"):
+        assert client.get("/", headers={"Host": host}).status_code == 200
     # What another site's page may send without asking first.
     for kind in ("text/plain", "multipart/form-data", "application/x-www-form-urlencoded"):
         assert client.post("/api/scan", data=photo, content_type=kind).status_code == 400
