@@ -118,7 +118,7 @@ def test_nothing_but_the_page_is_served(client: flask.testing.FlaskClient) -> No
 def address(app: flask.Flask) -> Iterator[str]:
     """The page on a port of its own."""
     waitress = pytest.importorskip("waitress")
-    server = waitress.create_server(app, host="127.0.0.1", port=0)
+    server = waitress.create_server(app, host="127.0.0.1", port=0, max_request_body_size=SIZE_LIMIT)
     threading.Thread(target=server.run, daemon=True).start()
     yield f"http://localhost:{server.effective_port}/"
     server.close()
@@ -133,7 +133,10 @@ def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> 
         pytest.skip("needs chromium")
     bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
     bad.write_bytes(b"no photo")
-    photos = [bad, write_photo("grey.jpg"), write_photo("taj.jpg", "taj_mahal")]
+    large = tmp_path / "large.jpg"
+    with large.open("wb") as file:
+        file.truncate(SIZE_LIMIT + 1)
+    photos = [large, bad, write_photo("grey.jpg"), write_photo("taj.jpg", "taj_mahal")]
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=quiet)
@@ -143,13 +146,14 @@ def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> 
         page.on("dialog", lambda dialog: faults.append(dialog.message))
         page.goto(address)
         page.set_input_files("#files", photos)
-        taj, grey, broken = (page.locator("article").nth(at) for at in range(3))
+        taj, grey, broken, refused = (page.locator("article").nth(at) for at in range(4))
         playwright.expect(taj.locator("h2")).to_have_text("Taj Mahal", timeout=30_000)
         playwright.expect(taj.locator(".place")).to_have_text("Agra, India")
         playwright.expect(taj.locator(".measured")).to_contain_text("A guess")
         playwright.expect(grey.locator("h2")).to_have_text("No known landmark here")
         playwright.expect(broken.locator("h2")).to_contain_text("not a photo")
         playwright.expect(broken.locator(".name")).to_have_text(bad.name)
+        playwright.expect(refused.locator("h2")).to_have_text("too large a file")
         taj.locator(".why").click()
         drawing = taj.locator(".explanation")
         playwright.expect(drawing).to_be_visible(timeout=60_000)

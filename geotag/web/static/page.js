@@ -54,11 +54,12 @@ async function send(what, file, more = {}) {
     const headers = { "Content-Type": "application/octet-stream" };
     response = await fetch(`/api/${what}?${query}`, { method: "POST", headers, body: file });
   } catch {
-    throw new Error("No answer: the server has stopped, or refused a file of this size.");
+    throw new Error("no answer: the server has stopped, or refused a file of this size");
   }
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
-    throw new Error(error ?? `The server answered ${response.status}.`);
+    const otherwise = response.status === 413 ? "too large a file" : `the server answered ${response.status}`;
+    throw new Error(error ?? otherwise);
   }
   return response;
 }
