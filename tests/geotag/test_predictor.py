@@ -81,6 +81,23 @@ def test_without_a_name_the_likeliest_is_explained(predictor: Predictor) -> None
         assert drawing.format == "PNG"
 
 
+def test_a_drawing_rounds_nothing_away(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skimage")
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    figures: list[figure] = []
+    monkeypatch.setattr(figure, "savefig", lambda self, *to, **settings: figures.append(self))
+    explained = predictor.explain(picture("taj_mahal"), samples=50)
+    found = explained.explanation
+    faint = found._replace(confidence=0.996, weights=np.full_like(found.weights, 1e-3))
+    draw_explanation(explained._replace(explanation=faint), io.BytesIO())
+    whole, _, _, scale = figures[0].axes
+    assert whole.get_title() == "Taj Mahal\n99.6%"
+    ticks = [label.get_text() for label in scale.get_yticklabels()]
+    assert len(set(ticks)) == len(ticks) > 2
+
+
 def test_a_landmark_that_the_model_does_not_know(predictor: Predictor) -> None:
     with pytest.raises(UsageError, match="Big Ben"):
         predictor.explain(picture("taj_mahal"), "Big Ben")
