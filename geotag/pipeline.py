@@ -42,7 +42,6 @@ from geotag.summary import Summary, format_summary_json
 from geotag.writers import STDOUT, table_format, table_state, write_table
 from geotag.writers.base import SCHEMA_VERSION as TABLE_VERSION
 
-CATALOG_SUFFIX = SUFFIX
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
@@ -128,7 +127,7 @@ def catalog_path(out: str, options: ScanOptions) -> str | None:
     """Beside the table unless told otherwise; a private one when there is no table file."""
     if options.catalog is not None:
         return os.fspath(options.catalog)
-    return None if out == STDOUT else out + CATALOG_SUFFIX
+    return None if out == STDOUT else out + SUFFIX
 
 
 class Scan:

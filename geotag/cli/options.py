@@ -1,4 +1,4 @@
-"""Options that several commands share, as decorators."""
+"""What several commands share: options, as decorators, and an exit code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import click
 from geotag.engines import ENGINES
 
 Command = Callable[..., Any]
+
+SOME_FAILED = 3  # the exit code of a command that finished with photos it could not do
 
 MODEL = click.option(
     "--model",

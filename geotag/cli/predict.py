@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from geotag.cli.options import MODEL, TOP_K_HELP, engine_options
+from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
 from geotag.records import TopCategory
-
-SOME_FAILED = 3
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from geotag.catalog import open_catalog
-from geotag.cli.write import SOME_FAILED
+from geotag.cli.options import SOME_FAILED
 from geotag.errors import CatalogError, LockedError, UsageError
 from geotag.journal import Journal, Run, State
 from geotag.known_catalogs import known_catalogs

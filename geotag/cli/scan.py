@@ -17,9 +17,10 @@ import click
 
 from geotag.checkpoint import read_header
 from geotag.cli.logs import FORMATS, start_logging
-from geotag.cli.options import MODEL, TOP_K_HELP, engine_options, parse_duration
+from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, StoppedError, UsageError
+from geotag.model_spec import PRECISION
 from geotag.pipeline import Progress, ScanOptions, build_decider, catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners import RUNNERS
@@ -40,7 +41,6 @@ _STATUS_WORDS = {
     Status.NO_LANDMARK: "without a landmark",
     Status.UNREADABLE: "could not be read (see the error column)",
 }
-SOME_FAILED = 3
 
 
 @click.command()
@@ -65,7 +65,7 @@ SOME_FAILED = 3
 @click.option(
     "--min-precision",
     type=_FRACTION,
-    default=0.99,
+    default=PRECISION,
     show_default=True,
     help="Tag so that at least this share of the tags is right.",
 )

@@ -13,9 +13,10 @@ import click
 
 from geotag.catalog import open_catalog
 from geotag.catalog_queries import decided_with
+from geotag.cli.options import SOME_FAILED
+from geotag.database import SUFFIX
 from geotag.known_catalogs import remember_catalog
 from geotag.paths import format_path
-from geotag.pipeline import CATALOG_SUFFIX
 from geotag.records import Outcome
 from geotag.writeback import (
     Action,
@@ -26,9 +27,6 @@ from geotag.writeback import (
     write_run,
 )
 from geotag.writers import read_table
-
-SOME_FAILED = 3
-CATALOG_HELP = "The catalog that keeps the journal [default: TABLE.geotag]."
 
 
 @click.command()
@@ -44,7 +42,11 @@ CATALOG_HELP = "The catalog that keeps the journal [default: TABLE.geotag]."
 @click.option("--dry-run", is_flag=True, help="Show field by field what would change.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Only photos that match; repeatable.")
 @click.option("--force", is_flag=True, help="Also write photos that are links.")
-@click.option("--catalog", type=click.Path(dir_okay=False, path_type=Path), help=CATALOG_HELP)
+@click.option(
+    "--catalog",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The catalog that keeps the journal [default: TABLE.geotag].",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress, notes and summary.")
 def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings: Any) -> int:
     """Write the tags of TABLE into the photos' own metadata.
@@ -70,7 +72,7 @@ def write_tags(
     Between two photos it may be asked to stop.
     """
     rows = tuple(read_table(table))
-    catalog = catalog or table.with_name(table.name + CATALOG_SUFFIX)
+    catalog = catalog or table.with_name(table.name + SUFFIX)
     options = _with_decision(options, rows, catalog)
     if options.dry_run:
         return _report(_shown(write_back(rows, None, options, new_run_id())), quiet, dry_run=True)
