@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
-from geotag.cli.options import MODEL
+from geotag.cli.options import MODEL, counted
 
 _OUT = click.option(
     "--out",
@@ -89,4 +89,4 @@ def remove(name: str, out: Path, model: Path | None) -> None:
 
     spec, tensors = remove_landmark(load_checkpoint(model), name)
     save_checkpoint(out, spec, tensors)
-    click.echo(f"{name}: removed; {len(spec.own_categories)} added landmarks are left")
+    click.echo(f"{name}: removed; {counted(len(spec.own_categories), 'added landmark')} left")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from geotag.catalog import open_catalog
-from geotag.cli.options import SOME_FAILED
+from geotag.cli.options import SOME_FAILED, counted
 from geotag.errors import CatalogError, LockedError, UsageError
 from geotag.journal import Journal, Run, State
 from geotag.known_catalogs import known_catalogs
@@ -43,7 +43,8 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
             else:
                 reverted += 1
     left = f", {failed} left alone (see above)" if failed else ""
-    click.echo(f"run {run_id}: {reverted} files as they were{left}", err=True)
+    were = "it was" if reverted == 1 else "they were"
+    click.echo(f"run {run_id}: {counted(reverted, 'file')} as {were}{left}", err=True)
     return SOME_FAILED if failed else 0
 
 

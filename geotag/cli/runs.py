@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from geotag.cli.options import counted
 from geotag.cli.revert import list_runs
 from geotag.journal import Run, State
 from geotag.known_catalogs import known_catalogs
@@ -31,7 +32,7 @@ def format_run(run: Run) -> str:
     """One line: id, time, what was written and what of it was reverted, the command."""
     written, reverted = run.files.get(State.WRITTEN, 0), run.files.get(State.REVERTED, 0)
     unclear = run.files.get(State.PREPARED, 0) + run.files.get(State.REVERTING, 0)
-    files = f"{written + reverted} files written"
+    files = f"{counted(written + reverted, 'file')} written"
     files += f", {reverted} of them reverted" if reverted else ""
     files += f", {unclear} interrupted (settled by the next write or revert)" if unclear else ""
     files += "" if run.finished_at else ", not finished"

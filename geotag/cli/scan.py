@@ -17,7 +17,14 @@ import click
 
 from geotag.checkpoint import read_header
 from geotag.cli.logs import FORMATS, start_logging
-from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options, parse_duration
+from geotag.cli.options import (
+    MODEL,
+    SOME_FAILED,
+    TOP_K_HELP,
+    counted,
+    engine_options,
+    parse_duration,
+)
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, StoppedError, UsageError
 from geotag.model_spec import PRECISION
@@ -267,7 +274,6 @@ class _Bar(Progress):
 
 def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
     """The closing lines of a scan."""
-    photos = "1 photo" if summary.total == 1 else f"{summary.total} photos"
     read = "none read"
     if summary.read:
         pace = f"{_duration(summary.seconds)} ({_rate(summary.rate)} a second)"
@@ -279,7 +285,7 @@ def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
         "gone, and forgotten": summary.forgotten,
         f"not read{again}": summary.remaining,
     }
-    lines = [f"{photos}: {read}, {summary.unchanged} known from before"]
+    lines = [f"{counted(summary.total, 'photo')}: {read}, {summary.unchanged} known from before"]
     lines += [f"{count:8} {words}" for words, count in counts.items() if count]
     if summary.bytes_fetched:
         lines.append(

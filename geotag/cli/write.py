@@ -13,7 +13,7 @@ import click
 
 from geotag.catalog import open_catalog
 from geotag.catalog_queries import decided_with
-from geotag.cli.options import SOME_FAILED
+from geotag.cli.options import SOME_FAILED, counted
 from geotag.database import SUFFIX
 from geotag.known_catalogs import remember_catalog
 from geotag.paths import format_path
@@ -161,8 +161,7 @@ def format_summary(
 ) -> str:
     """The closing line: "12 photos written (3 into sidecars), 1 left alone: no landmark"."""
     verb = "would be written" if dry_run else "written"
-    written = counts[Action.WRITTEN]
-    parts = [f"{written} photo{'' if written == 1 else 's'} {verb}"]
+    parts = [f"{counted(counts[Action.WRITTEN], 'photo')} {verb}"]
     if sidecars:
         parts[0] += f" ({sidecars} into sidecars)"
     if counts[Action.UNCHANGED]:

@@ -85,7 +85,7 @@ def test_exit_code_3_when_a_photo_failed(
     write_photo("a.jpg").write_bytes(b"broken")
     result = run("scan", tmp_path / "photos", "--out", tmp_path / "t.csv", "--model", model_path)
     assert result.returncode == 3
-    assert "1 could not be read" in result.stderr
+    assert "1 photo: 1 read" in result.stderr and "1 could not be read" in result.stderr
 
 
 @pytest.mark.parametrize(

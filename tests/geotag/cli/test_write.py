@@ -113,7 +113,8 @@ def test_last_reverts_the_newest_run_with_something_left(table: Path, photos: Pa
     run("revert", "--last")
     assert not (photos / "b.png.xmp").exists()
     assert (photos / "a.jpg").read_bytes() != made("everything.jpg")
-    run("revert", "--last")
+    assert "  1 file written  (write " in run("runs").stdout
+    assert "1 file as it was" in run("revert", "--last").stderr
     assert (photos / "a.jpg").read_bytes() == made("everything.jpg")
     with pytest.raises(UsageError):
         raise run("revert", "--last").exception  # type: ignore[misc]
