@@ -60,9 +60,10 @@ def serve(host: str, port: int, min_precision: float, model: Path | None, **sett
         server = waitress.create_server(
             app, host=host, port=port, threads=_THREADS, max_request_body_size=SIZE_LIMIT
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no machine has this name
+        reason = error.strerror if isinstance(error, OSError) else "no such name"
         raise UsageError(
-            f"cannot answer at {host}:{port} ({error.strerror or error}): choose another --port"
+            f"cannot answer at {host}:{port} ({reason}): choose another --port or --host"
         ) from error
     click.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)")
     server.run()

@@ -101,6 +101,7 @@ def test_exit_code_3_when_a_photo_failed(
         (["nonsense"], 2, "No such command"),
         (["predict"], 2, "Missing argument"),
         (["explain", "/no.jpg", "--out", "{tmp}/why.png"], 1, "/no.jpg: no such file"),
+        (["serve", "--host", "no.such.invalid"], 2, "cannot answer at no.such.invalid:8321"),
     ],
 )
 def test_fatal_errors_are_one_line(
