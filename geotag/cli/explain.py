@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,10 @@ def explain(
     from geotag.errors import TableError
     from geotag.predictor import Predictor
 
-    if out.suffix.lower() != ".png":  # nor can it be a photo by mistake
+    if out.suffix.lower() != ".png":  # most photos cannot be meant by mistake
         raise click.UsageError(f"--out is a PNG file: {out} does not end in .png")
+    if out.exists() and os.path.exists(image) and out.samefile(image):
+        raise click.UsageError(f"--out is the photo itself: {out}")
     options = EngineOptions(**settings)
     predictor = Predictor(model, options._replace(batch_size=options.batch_size or _BATCH_SIZE))
     explained = predictor.explain(image, landmark, samples)

@@ -149,10 +149,12 @@ def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> N
     assert third == str(out)
     assert out.read_bytes().startswith(b"\x89PNG")
 
-    result = run("explain", photo, "--out", photo, "--model", model_path)
-    assert result.returncode == 2
-    assert "does not end in .png" in result.stderr
-    assert photo.read_bytes() == before
+    for other, words in ((photo, "does not end in .png"), (tmp_path / "a.png", "photo itself")):
+        other.write_bytes(before)
+        result = run("explain", other, "--out", other, "--model", model_path)
+        assert result.returncode == 2
+        assert words in result.stderr
+        assert other.read_bytes() == before
 
     grey = write_photo("grey.jpg")
     options = ("--out", out, "--samples", 60, "--landmark", "taj mahal", "--model", model_path)
