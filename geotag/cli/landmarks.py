@@ -10,11 +10,24 @@ import click
 
 from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
 from geotag.cli.options import MODEL, counted
+from geotag.errors import CheckpointError
+
+
+def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
+    """Nothing but a model is replaced: `--out *.jpg` would name one of the photos."""
+    if out.exists():
+        try:
+            read_header(out)
+        except CheckpointError:
+            raise click.BadParameter(f"{out} is there, and no model to replace") from None
+    return out
+
 
 _OUT = click.option(
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_new_or_model,
     help="Model file to write; may be the one that --model names.",
 )
 

@@ -115,6 +115,15 @@ def test_removing_gives_the_model_back(ready: Path, taught: Path, tmp_path: Path
         run("remove", "Yellow House", "--model", out, "--out", out)
 
 
+def test_no_photo_is_taken_for_the_model_to_write(ready: Path, examples: Path) -> None:
+    photo = examples / "0.jpg"
+    before = photo.read_bytes()
+    arguments = ["landmarks", "add", "Yellow House", "--out", str(photo), str(examples)]
+    result = CliRunner().invoke(cli, [*arguments, "--model", str(ready)])
+    assert result.exit_code == 2 and "no model to replace" in result.output
+    assert photo.read_bytes() == before
+
+
 def test_a_second_landmark_learns_from_the_first(taught: Path, tmp_path: Path) -> None:
     before = load_background(load_checkpoint(taught).tensors)
     assert len(before) == 120 + 12
