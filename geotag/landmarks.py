@@ -46,7 +46,7 @@ class Added(NamedTuple):
     """A model with one landmark more.
 
     `recall` is the share of the example views that it would tag when trained on the others.
-    `resembles` is a category that it takes more than half of the examples for, or "".
+    `resembles` is the slug of a category that it takes more than half of the examples for, or "".
     """
 
     spec: ModelSpec

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
 from geotag.cli.options import MODEL, counted
 from geotag.errors import CheckpointError
@@ -69,9 +70,9 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
         "will be tagged at the usual precision"
     )
     if added.resembles:
+        other = ModelCategories(added.spec.own_categories).by_slug(added.resembles).name
         click.echo(
-            f"geotag: the model took most of these photos for {added.resembles!r} before, and "
-            "may still do",
+            f"geotag: the model took most of these photos for {other!r} before, and may still do",
             err=True,
         )
     click.echo(f"use it: geotag scan --model {out} ...")

@@ -160,7 +160,7 @@ def test_photos_of_a_known_landmark_are_noticed(ready: Path, tmp_path: Path) -> 
     for n in range(6):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(picture("stonehenge", seed=n)))
     output = run("add", "Stones", tmp_path, "--model", ready, "--out", tmp_path / "m")
-    assert "'stonehenge' before" in output
+    assert "'Stonehenge' before" in output
 
 
 def test_a_model_without_a_background_says_what_to_do(
