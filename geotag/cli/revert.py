@@ -30,7 +30,7 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     """
     if (run_id is None) == (not last):
         raise UsageError("give a RUN_ID (see geotag runs), or --last")
-    path, run_id = find_run([catalog] if catalog else known_catalogs(), run_id)
+    path, run_id = find_run(list_runs(catalog), run_id)
     reverted = failed = 0
     with open_catalog(path) as opened:
         journal = Journal(opened.connection)
@@ -48,31 +48,39 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     return SOME_FAILED if failed else 0
 
 
-def find_run(catalogs: list[Path], run_id: str | None) -> tuple[Path, str]:
+def find_run(listed: list[tuple[Path, Run]], run_id: str | None) -> tuple[Path, str]:
     """The catalog of a run (None: the last one that still has something to revert).
 
     Raises UsageError when there is none.
     """
-    found = [(run.started_at, run.id, path) for path, run in list_runs(catalogs)
-             if run.id == run_id or (run_id is None and _is_revertible(run))]  # fmt: skip
+    found = [
+        (path, run.id)
+        for path, run in listed
+        if run.id == run_id or (run_id is None and _is_revertible(run))
+    ]
     if not found:
         what = f"no run {run_id}" if run_id else "no run that could be reverted"
         raise UsageError(f"{what} is known here; name its catalog with --catalog TABLE.geotag")
-    _, run, path = max(found)
-    return path, run
+    return found[-1]
 
 
 def _is_revertible(run: Run) -> bool:
     return any(run.files.get(state) for state in (State.WRITTEN, State.PREPARED, State.REVERTING))
 
 
-def list_runs(catalogs: list[Path]) -> list[tuple[Path, Run]]:
-    """All runs of these catalogs, the oldest first; a damaged catalog is reported and passed by."""
+def list_runs(catalog: Path | None) -> list[tuple[Path, Run]]:
+    """All runs of a catalog, or of all that are known, the oldest first.
+
+    Of the known ones, a damaged catalog is reported and passed by. Raises CatalogError and
+    LockedError for the one that was named.
+    """
     runs: list[tuple[Path, Run]] = []
-    for path in catalogs:
+    for path in [catalog] if catalog else known_catalogs():
         try:
             with open_catalog(path) as opened:
                 runs += [(path, run) for run in Journal(opened.connection).runs()]
         except (CatalogError, LockedError) as error:
+            if catalog:
+                raise
             click.echo(f"geotag: {error}", err=True)
     return sorted(runs, key=lambda item: (item[1].started_at, item[1].id))

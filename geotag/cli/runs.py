@@ -10,7 +10,6 @@ import click
 from geotag.cli.options import counted
 from geotag.cli.revert import list_runs
 from geotag.journal import Run, State
-from geotag.known_catalogs import known_catalogs
 
 
 @click.command()
@@ -21,7 +20,7 @@ from geotag.known_catalogs import known_catalogs
 )
 def runs(catalog: Path | None) -> None:
     """List the runs of `geotag write`, the oldest first, with what each did."""
-    listed = list_runs([catalog] if catalog else known_catalogs())
+    listed = list_runs(catalog)
     for _, run in listed:
         click.echo(format_run(run))
     if not listed:

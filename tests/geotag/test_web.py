@@ -155,8 +155,11 @@ def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> 
         playwright.expect(broken.locator(".name")).to_have_text(bad.name)
         playwright.expect(refused.locator("h2")).to_have_text("too large a file")
         taj.locator(".why").click()
-        drawing = taj.locator(".explanation")
-        playwright.expect(drawing).to_be_visible(timeout=60_000)
-        assert drawing.evaluate("image => image.naturalWidth") > 500
+        grey.locator(".why").click()
+        playwright.expect(grey.locator(".why")).to_have_text("Waiting for its turn …")
+        for card in (taj, grey):
+            drawing = card.locator(".explanation")
+            playwright.expect(drawing).to_be_visible(timeout=60_000)
+            assert drawing.evaluate("image => image.naturalWidth") > 500
         assert faults == []
         browser.close()

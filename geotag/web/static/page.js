@@ -3,7 +3,9 @@
 const drop = document.getElementById("drop");
 const results = document.getElementById("results");
 const template = document.getElementById("card");
-let queue = Promise.resolve();
+// One photo at a time, and one explanation, so that neither waits for many of the other.
+let looking = Promise.resolve();
+let explaining = Promise.resolve();
 
 document.getElementById("files").addEventListener("change", (event) => {
   add(event.target.files);
@@ -24,7 +26,7 @@ document.addEventListener("drop", (event) => {
 function add(files) {
   for (const file of files) {
     const card = newCard(file);
-    queue = queue.then(() => look(file, card));
+    looking = looking.then(() => look(file, card));
   }
 }
 
@@ -32,11 +34,18 @@ function newCard(file) {
   const card = template.content.firstElementChild.cloneNode(true);
   const photo = card.querySelector(".photo");
   photo.addEventListener("error", () => { photo.hidden = true; });  // HEIC and raw, in most browsers
-  photo.src = URL.createObjectURL(file);
+  showBlob(photo, file);
   card.querySelector("h2").textContent = "Looking …";
   card.querySelector(".name").textContent = file.name;
   results.prepend(card);
   return card;
+}
+
+function showBlob(image, blob) {
+  image.src = URL.createObjectURL(blob);
+  for (const end of ["load", "error"]) {
+    image.addEventListener(end, () => URL.revokeObjectURL(image.src), { once: true });
+  }
 }
 
 async function look(file, card) {
@@ -72,7 +81,11 @@ function show(file, card, row) {
   card.querySelector(".top").append(...worthTelling.map(entry));
   const why = card.querySelector(".why");
   why.hidden = false;
-  why.addEventListener("click", () => explain(file, card, row.top_k[0]));
+  why.addEventListener("click", () => {
+    why.disabled = true;
+    why.textContent = "Waiting for its turn …";
+    explaining = explaining.then(() => explain(file, card, row.top_k[0]));
+  });
 }
 
 function headline(row) {
@@ -109,12 +122,11 @@ function entry({ landmark, confidence }) {
 
 async function explain(file, card, { slug, landmark }) {
   const why = card.querySelector(".why");
-  why.disabled = true;
   why.textContent = "Looking at it with parts hidden …";
   try {
     const drawing = await (await send("explain", file, { landmark: slug })).blob();
     const image = card.querySelector(".explanation");
-    image.src = URL.createObjectURL(drawing);
+    showBlob(image, drawing);
     image.alt = `Which parts of the photo speak for ${landmark}, and which against`;
     image.hidden = false;
     why.hidden = true;

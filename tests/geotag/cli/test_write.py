@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from geotag.cli import cli
-from geotag.errors import UsageError
+from geotag.errors import CatalogError, UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.writers import write_table
 from geotag.writers.embedded import parse_layout
@@ -136,6 +136,14 @@ def test_runs_of_a_catalog_that_is_named(table: Path, tmp_path: Path) -> None:
     run("write", table, "--catalog", tmp_path / "other.geotag")
     listed = run("runs", "--catalog", tmp_path / "other.geotag").stdout
     assert re.match(r"\d{8}T\d{6}Z-[0-9a-f]{4}  ", listed)
+
+
+@pytest.mark.parametrize("arguments", [("runs",), ("revert", "--last")])
+def test_what_is_named_as_a_catalog_must_be_one(arguments: tuple[str, ...], photos: Path) -> None:
+    before = (photos / "a.jpg").read_bytes()
+    with pytest.raises(CatalogError, match="not a geotag catalog"):
+        run(*arguments, "--catalog", photos / "a.jpg")
+    assert (photos / "a.jpg").read_bytes() == before
 
 
 def test_runs_without_any() -> None:
