@@ -67,8 +67,10 @@ def train(job: Job, part: str | None = None) -> Path:
     """Train, calibrate and save `model.safetensors`; returns its path.
 
     With `part`, only that part of the recipe is trained. Raises DataError, for one when the
-    folder holds another run.
+    folder holds another run, or when there are no photos to learn from or to judge by.
     """
+    if not job.classes:
+        raise DataError(f"{job.dataset.root}: no photos of a landmark to learn")
     on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
     cache = _pixels(job)
     if job.recipe.parts:
@@ -106,7 +108,11 @@ def _pixels(job: Job) -> PixelCache:
         return load_pixels(job.dataset, samples, job.recipe.input_size, job.cache)
 
     on_first_rank(job.world, work)
-    return work()
+    cache = work()
+    for split in ("train", "val"):
+        if not len(cache.rows(split)):
+            raise DataError(f"{job.dataset.root}: no {split} photos that can be read")
+    return cache
 
 
 def _lesson(job: Job, cache: PixelCache) -> Lesson:
@@ -249,7 +255,7 @@ def _fit_network(
 
 
 def _save(job: Job, network: nn.Module) -> None:
-    """The finished model, its weights rounded, calibrated where there are validation photos."""
+    """The finished model, its weights rounded, calibrated on the validation photos."""
     recipe = job.recipe
     provenance = describe(recipe, job.dataset, job.classes)
     provenance.pop("classes")
@@ -259,9 +265,8 @@ def _save(job: Job, network: nn.Module) -> None:
     )  # fmt: skip
     tensors = {k: _stored(v) for k, v in network.state_dict().items()}
     save_checkpoint(job.run.model, spec, tensors)
-    if job.dataset.of("val"):
-        spec = calibrate(load_checkpoint(job.run.model), job.dataset)
-        save_checkpoint(job.run.model, spec, tensors)
+    spec = calibrate(load_checkpoint(job.run.model), job.dataset)
+    save_checkpoint(job.run.model, spec, tensors)
 
 
 def _stored(value: torch.Tensor) -> NDArray[np.generic]:

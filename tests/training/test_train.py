@@ -20,7 +20,7 @@ from geotag.checkpoint import load_checkpoint, round_weights
 from geotag.errors import DataError
 from geotag.model import build_model
 from geotag.networks import EfficientNetLite, PPLCNetV2
-from tests.training.conftest import Invoke
+from tests.training.conftest import Invoke, write_set
 from training import trunk
 from training.data import load_dataset
 from training.examples import World
@@ -203,6 +203,25 @@ def test_the_best_or_the_last_epoch_is_kept(colour_set: Path, tmp_path: Path) ->
 def _stored(state: dict[str, torch.Tensor], name: str) -> np.ndarray:
     (value,) = (value for key, value in state.items() if key.endswith(name))
     return round_weights(value.numpy())
+
+
+@pytest.mark.parametrize(
+    ("counts", "label", "message"),
+    [
+        ({"val": 2}, "eiffel_tower", "no train photos"),
+        ({"train": 1}, "eiffel_tower", "no val photos"),  # too few to take some for val
+        ({"train": 2, "val": 2}, "negatives", "no photos of a landmark"),
+    ],
+)
+def test_a_set_that_lacks_what_training_needs_is_named(
+    counts: dict[str, int], label: str, message: str, tmp_path: Path, invoke: Invoke
+) -> None:
+    root = write_set(tmp_path / "set", counts)
+    head, *rows = (root / "manifest.csv").read_text().splitlines()
+    rows = [row for row in rows if row.startswith(label)]
+    (root / "manifest.csv").write_text("\n".join([head, *rows]) + "\n")
+    with pytest.raises(DataError, match=message):
+        invoke(main, "--recipe", "tiny", "--data", root, "--out", tmp_path / "run")
 
 
 def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> None:
