@@ -69,20 +69,27 @@ class Split(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """The shuffled rows of an epoch, dealt to steps and processes."""
+    """The shuffled rows of an epoch, dealt to steps and processes.
+
+    Where there are too few for a batch each, the processes share them; none is left without.
+    """
 
     recipe: Recipe
     world: World
     rows: Rows
 
+    def batch_size(self) -> int:
+        return max(1, min(self.recipe.batch_size, len(self.rows) // self.world.size))
+
     def steps(self) -> int:
-        return max(1, len(self.rows) // (self.recipe.batch_size * self.world.size))
+        return max(1, len(self.rows) // (self.batch_size() * self.world.size))
 
     def batches(self, epoch: int) -> Iterator[tuple[int, Rows]]:
         order = generator(self.recipe, epoch).permutation(self.rows)
+        size = self.batch_size()
         for step in range(self.steps()):
-            first = (step * self.world.size + self.world.rank) * self.recipe.batch_size
-            yield step, order[first : first + self.recipe.batch_size]
+            first = (step * self.world.size + self.world.rank) * size
+            yield step, order.take(range(first, first + size), mode="wrap")
 
 
 def generator(recipe: Recipe, *where: int) -> np.random.Generator:
