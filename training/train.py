@@ -16,10 +16,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geotag.atomic import atomic_file
-from geotag.checkpoint import Checkpoint, load_checkpoint, round_weights, save_checkpoint
+from geotag.checkpoint import (
+    Checkpoint,
+    ModelHeader,
+    fingerprint,
+    load_checkpoint,
+    round_weights,
+    save_checkpoint,
+)
 from geotag.errors import DataError
 from geotag.model import GREY, Normalised, build_model
-from geotag.model_spec import ModelSpec
+from geotag.model_spec import ModelSpec, format_spec
 from geotag.networks import EMBEDDING, Recogniser
 from geotag.networks_study import initialise_normal
 from training import commands
@@ -264,8 +271,8 @@ def _save(job: Job, network: nn.Module) -> None:
         job.classes, 1.0, (), provenance,
     )  # fmt: skip
     tensors = {k: _stored(v) for k, v in network.state_dict().items()}
-    save_checkpoint(job.run.model, spec, tensors)
-    spec = calibrate(load_checkpoint(job.run.model), job.dataset)
+    header = ModelHeader(spec, fingerprint(format_spec(spec), tensors))
+    spec = calibrate(Checkpoint(header, tensors), job.dataset)
     save_checkpoint(job.run.model, spec, tensors)
 
 

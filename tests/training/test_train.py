@@ -80,6 +80,22 @@ def test_stopping_after_any_epoch_changes_nothing(colour_set: Path, tmp_path: Pa
     assert logs[0] == logs[1]
 
 
+def test_a_model_that_is_not_calibrated_yet_is_none(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(colour_set, tmp_path, epochs=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("training.calibrate.score", interrupted)
+        train(job)
+    assert not job.run.model.exists()
+    train(job)
+    assert load_checkpoint(job.run.model).spec.temperature != 1
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_result(colour_set: Path, tmp_path: Path) -> None:
     def start(out: Path) -> subprocess.Popen[bytes]:
