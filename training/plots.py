@@ -53,7 +53,7 @@ def plot_reliability(table: Reliability, path: Path) -> None:
 def plot_risk_coverage(curve: RiskCoverage, path: Path) -> None:
     """Share of wrong answers by share of photos answered."""
     figure, axes = new_figure(f"Risk and coverage (area {curve.area:.4f})")
-    axes.plot(curve.coverage, curve.risk)
+    axes.plot(curve.coverage, curve.risk, "o" if len(curve.risk) == 1 else "-")
     axes.set(xlabel="coverage", ylabel="risk", xlim=(0, 1), ylim=(0, None))
     save_figure(figure, path)
 
@@ -61,11 +61,12 @@ def plot_risk_coverage(curve: RiskCoverage, path: Path) -> None:
 def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
     """A confusion matrix, each row by its own number of photos."""
     side = float(np.clip(0.13 * len(names), 5, 26))
+    height = float(np.clip(0.6 * 72 * side / len(names), 4, 9))  # points, of the names
     figure, axes = new_figure("Confusion matrix", (side + 2, side + 1))
     shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=5)
-    axes.set_yticks(range(len(names)), names, fontsize=5)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=height)
+    axes.set_yticks(range(len(names)), names, fontsize=height)
     axes.set(xlabel="predicted", ylabel="label")
     figure.colorbar(image, shrink=0.6, label="share of the label's photos")
     save_figure(figure, path)
@@ -75,10 +76,12 @@ def plot_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, axes_names: tuple[str, str],
     path: Path,
 ) -> None:  # fmt: skip
-    """Named lines (x, y) in one diagram."""
+    """Named lines (x, y) in one diagram; a line of one point is a dot."""
     figure, axes = new_figure(title)
     for name, (x, y) in curves.items():
-        axes.plot(x, y, label=name)
+        axes.plot(x, y, "o" if len(np.atleast_1d(x)) == 1 else "-", label=name)
+    if axes_names[0] == "epoch":
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
     if len(curves) > 1:
         axes.legend()
