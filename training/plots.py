@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from geotag.errors import MissingDependencyError
 from training.metrics import Reliability, RiskCoverage
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SIZE = (6.0, 4.5)
 _CELL = 112
 _TEXT = 12
+_LETTERS = 9
 
 
 def new_figure(title: str, size: tuple[float, float] = _SIZE) -> tuple[Any, Axes]:
@@ -102,23 +103,41 @@ def plot_bars(values: Mapping[str, float], title: str, unit: str, path: Path) ->
 def contact_sheet(
     photos: Sequence[tuple[NDArray[np.uint8], str]], path: Path, columns: int = 8
 ) -> None:
-    """Small pictures, uint8 (S, S, 3), with a text of up to three lines below each."""
+    """Small pictures, uint8 (S, S, 3), each with a text below it, wrapped where it is too long."""
+    font = _font()
+    texts = [_wrapped(font, text) for _, text in photos]
     rows = max(1, -(-len(photos) // columns))
-    height = _CELL + 3 * _TEXT + 4
+    height = _CELL + max([3, *map(len, texts)]) * _TEXT + 4
     sheet = Image.new("RGB", (columns * (_CELL + 4), rows * height), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (pixels, text) in enumerate(photos):
+    for index, ((pixels, _), lines) in enumerate(zip(photos, texts, strict=True)):
         left, top = index % columns * (_CELL + 4) + 2, index // columns * height + 2
         sheet.paste(Image.fromarray(pixels).resize((_CELL, _CELL)), (left, top))
-        for line, words in enumerate(text.splitlines()[:3]):
-            fitting = _fitting(draw, words)
-            draw.text((left, top + _CELL + line * _TEXT), fitting, fill="black")
+        for line, words in enumerate(lines):
+            draw.text((left, top + _CELL + line * _TEXT), words, fill="black", font=font)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
 
-def _fitting(draw: ImageDraw.ImageDraw, words: str) -> str:
-    plain = words.encode("latin-1", "replace").decode("latin-1")
-    while plain and draw.textlength(plain) > _CELL:
-        plain = plain[:-1]
-    return plain
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib and has the letters that Pillow's own lacks."""
+    try:
+        from matplotlib import get_data_path
+    except ImportError:
+        raise MissingDependencyError("drawing contact sheets", "train") from None
+    return ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), _LETTERS)
+
+
+def _wrapped(font: ImageFont.FreeTypeFont, text: str) -> list[str]:
+    """The text in lines that fit below a picture, names broken after a joint where there is one."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        rest = line
+        while font.getlength(rest) > _CELL:
+            count = next(n for n in range(len(rest), 0, -1) if font.getlength(rest[:n]) <= _CELL)
+            joint = max(rest.rfind(mark, 0, count) for mark in " _-") + 1
+            count = joint or count
+            lines.append(rest[:count])
+            rest = rest[count:]
+        lines.append(rest)
+    return lines

@@ -36,3 +36,16 @@ def test_the_names_of_few_classes_are_large_enough_to_read(tmp_path: Path) -> No
     inked = np.flatnonzero((names_alone < 128).any(axis=(1, 2)))
     first = inked[: np.flatnonzero(np.diff(inked) > 1)[0] + 1]
     assert len(first) >= 9
+
+
+def test_a_contact_sheet_shows_whole_names(tmp_path: Path) -> None:
+    photo = np.full((20, 20, 3), 200, np.uint8)
+
+    def ink(text: str) -> int:
+        plots.contact_sheet([(photo, text)], tmp_path / "sheet.png")
+        below = pixels(tmp_path / "sheet.png")[114:]
+        return int((255 - below.astype(int)).sum())
+
+    name = "immaculate_conception_church_panjim_"
+    assert ink(name * 2) == pytest.approx(2 * ink(name), rel=0.02)
+    assert ink("é") != ink("ї") != ink("Ω")  # not boxes
