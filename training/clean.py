@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -53,7 +54,8 @@ def find_mislabelled(
     """Confident learning (Northcutt et al., JAIR 2021) by cleanlab, the least credible first.
 
     The probabilities are held-out ones of a logistic regression on the embeddings, with
-    near-duplicates in one fold.
+    near-duplicates in one fold. Classes of a single group are passed over, and sets where too
+    little is left: of what is held out, nothing else could tell.
     """
     try:
         from cleanlab.filter import find_label_issues
@@ -64,26 +66,32 @@ def find_mislabelled(
         from sklearn.preprocessing import Normalizer
     except ImportError:
         raise MissingDependencyError("finding mislabelled photos", "train") from None
-    classes, labels = np.unique([sample.label for sample in samples], return_inverse=True)
+    groups = Counter(label for label, _ in {(sample.label, sample.group) for sample in samples})
+    rows = [at for at, sample in enumerate(samples) if groups[sample.label] > 1]
+    names = [samples[at].label for at in rows]
+    classes, labels = np.unique(names, return_inverse=True)
     if len(classes) < 2:
         return []
-    components = min(_COMPONENTS, embeddings.shape[1], len(samples) // 2)
-    model = make_pipeline(
-        Normalizer(), PCA(components, random_state=seed), LogisticRegression(C=100, max_iter=200)
-    )
+    dealer = StratifiedGroupKFold(min(FOLDS, max(groups.values())), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes with fewer photos than folds
-        scores = cross_val_predict(
-            model, embeddings, labels, groups=[sample.group for sample in samples],
-            cv=StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed),
-            method="predict_proba",
+        folds = list(dealer.split(embeddings[rows], labels, [samples[at].group for at in rows]))
+        if any(len(set(labels[others])) < 2 for others, _ in folds):
+            return []
+        components = min(embeddings.shape[1], len(rows) // 2, *(len(others) for others, _ in folds))
+        model = make_pipeline(
+            Normalizer(), PCA(min(_COMPONENTS, components), random_state=seed),
+            LogisticRegression(C=100, max_iter=200),
         )  # fmt: skip
+        scores = cross_val_predict(
+            model, embeddings[rows], labels, cv=folds, method="predict_proba"
+        )
     ranked = find_label_issues(labels, scores, return_indices_ranked_by="self_confidence", n_jobs=1)
     best = classes[scores.argmax(axis=1)]
     return [
-        Suspect(int(at), f"mislabelled: rather {best[at] or _NO_LANDMARK}")
+        Suspect(rows[at], f"mislabelled: rather {best[at] or _NO_LANDMARK}")
         for at in ranked
-        if best[at] != samples[at].label
+        if best[at] != names[at]
     ]
 
 
@@ -290,6 +298,9 @@ def main(
     mislabelled.png, duplicates.png, outliers.png. Look at them before you use the list.
     """
     dataset = commands.read_data(data, exclude, scheme, by, seed)
+    allowed = {sample.path for sample in dataset.samples if sample.split in parts}
+    if not allowed:
+        raise DataError(f"{dataset.root}: no photos in split {' or '.join(parts)}")
     looks = look(dataset, _select(dataset, limit, seed), load_checkpoint(model))
     samples, small, failed = looks.samples, looks.small, looks.failed
     errors = reconstruction_errors(small, epochs, seed) if epochs else np.zeros(len(small))
@@ -302,7 +313,6 @@ def main(
     for name, suspects in reversed(found.items()):
         _write_sheet(looks, suspects, out / f"{name}.png")
         reasons |= {samples[s.at].path: s.reason for s in suspects}
-    allowed = {sample.path for sample in dataset.samples if sample.split in parts}
     reasons = {path: reason for path, reason in reasons.items() if path in allowed}
     if len(reasons) == len(allowed):
         raise DataError("every photo is suspected: is the model one for photos like these?")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geotag.errors import DataError
 from tests.conftest import picture
 from tests.training.conftest import Invoke, write_set
 from training import clean
@@ -71,6 +72,36 @@ def test_only_the_named_splits_lose_photos(
     left_out = {row.split(",")[0] for row in (out / "exclusions.csv").read_text().splitlines()[1:]}
     assert left_out == {path for path, part in broken.items() if part in parts}
     assert set(json.loads((out / "clean.json").read_text())["unreadable"]) == set(broken)
+
+
+def test_a_class_that_cannot_be_held_out_is_not_judged() -> None:
+    pytest.importorskip("cleanlab")
+    rng = np.random.default_rng(0)
+    labels = [*("abc" * 8), "lone"]
+    samples = [Sample(f"{n}.jpg", label, "train", "", f"{n}") for n, label in enumerate(labels)]
+    centres = {"a": 0, "b": 1, "c": 2, "lone": 1}
+    embeddings = np.stack([6 * np.eye(16)[centres[label]] for label in labels])
+    embeddings += rng.normal(0, 1, embeddings.shape)
+    assert clean.find_mislabelled(samples, embeddings, seed=0) == []
+    samples[3] = samples[3]._replace(label="c")  # one wrong label is found beside it
+    found = clean.find_mislabelled(samples, embeddings, seed=0)
+    assert [(s.at, s.reason) for s in found] == [(3, "mislabelled: rather a")]
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (2, 1), (2, 2), (1, 1, 1, 1, 1, 1)])
+def test_a_handful_of_photos_has_nothing_to_tell(counts: tuple[int, ...]) -> None:
+    pytest.importorskip("cleanlab")
+    samples = [Sample(f"{label}{n}.jpg", str(label), "train", "", f"{label}{n}")
+               for label, count in enumerate(counts) for n in range(count)]  # fmt: skip
+    embeddings = np.random.default_rng(0).normal(size=(len(samples), 8))
+    clean.find_mislabelled(samples, embeddings, seed=0)
+
+
+def test_an_empty_split_is_named(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    root = write_set(tmp_path / "set", {"train": 2, "val": 1})
+    with pytest.raises(DataError, match="no photos in split test"):
+        invoke(clean.main, "--data", root, "--model", model_path, "--from", "test",
+               "--out", tmp_path / "out")  # fmt: skip
 
 
 def test_a_rescaled_copy_has_the_same_hash() -> None:
