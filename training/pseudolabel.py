@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from geotag.atomic import atomic_file
 from geotag.checkpoint import load_checkpoint
 from geotag.decision import probabilities
-from geotag.errors import DataError
+from geotag.errors import CheckpointError, DataError
 from geotag.model_spec import ModelSpec
 from geotag.sources.base import EXTENSIONS, extension
 from training import commands, plots
@@ -27,6 +27,7 @@ from training.inference import read_good, score
 
 Scores = NDArray[np.float64]
 SOURCE = "pseudolabel"
+_SHOWN = 64
 
 
 class Guess(NamedTuple):
@@ -110,6 +111,26 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
         file.write(text.getvalue().encode())
 
 
+def _write_sheet(dataset: Dataset, guesses: Sequence[Guess], path: Path) -> None:
+    samples = [Sample(guess.path, "", "train") for guess in guesses]
+    _, pixels, _ = read_good(dataset, samples, 112)
+    texts = (
+        f"{g.label or '(no landmark)'}\n{g.confidence:.2f}\n{Path(g.path).name}" for g in guesses
+    )
+    plots.contact_sheet(list(zip(pixels, texts, strict=True)), path)
+
+
+def _threshold(spec: ModelSpec, precision: float) -> float:
+    """Where labels are right so often. Raises DataError where the model cannot say."""
+    try:
+        return spec.threshold_for(precision)
+    except CheckpointError:
+        raise DataError(
+            f"this model has no threshold for a precision of {precision:g}: ask for less, or say "
+            "by --confidence from where to take labels"
+        ) from None
+
+
 @click.command("training.pseudolabel")
 @commands.DATA
 @commands.EXCLUDE
@@ -119,13 +140,19 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 )  # fmt: skip
 @commands.MODEL
 @click.option("--doubt", type=click.Choice(list(DOUBTS)), default="margin", show_default=True)
-@click.option("--count", default=100, show_default=True, help="Photos to ask labels for.")
 @click.option(
-    "--precision", default=0.99, show_default=True,
+    "--count", default=100, show_default=True, type=click.IntRange(0),
+    help="Photos to ask labels for.",
+)  # fmt: skip
+@click.option(
+    "--precision", default=0.99, show_default=True, type=click.FloatRange(0, 1),
     help="Take labels at the model's threshold for this precision.",
 )  # fmt: skip
 @click.option("--confidence", type=click.FloatRange(0, 1), help="Take labels from here instead.")
-@click.option("--most", default=50, show_default=True, help="Labels to take for each class.")
+@click.option(
+    "--most", default=50, show_default=True, type=click.IntRange(0),
+    help="Labels to take for each class.",
+)  # fmt: skip
 @commands.OUT
 def main(
     data: Path, exclude: Path | None, photos: Path, model: Path | None, doubt: str, count: int,
@@ -138,22 +165,18 @@ def main(
     it into --data to train with them. Val and test stay as they are, and no class is added;
     training.clean finds those of the new photos that are copies of val or test photos.
     """
-    dataset = load_dataset(data, exclude)
+    dataset, whole = load_dataset(data, exclude), load_dataset(data)
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
-    scored = score(checkpoint, dataset, find_unlabelled(dataset, photos))
+    least = _threshold(spec, precision) if confidence is None else confidence
+    # Of the whole set: a photo that is excluded has been judged, and is not taken up again.
+    scored = score(checkpoint, dataset, find_unlabelled(whole, photos))
     scores = probabilities(scored.logits, spec.temperature)
     guesses = rank(scored.samples, scores, spec, doubt)
     asked = guesses[:count]
     _write_csv(out / "to_label.csv", Guess._fields, asked)
-    by_path = {sample.path: sample for sample in scored.samples}
-    shown = [by_path[guess.path] for guess in asked[:64]]
-    _, pixels, _ = read_good(dataset, shown, 112)
-    texts = (
-        f"{g.label or '(no landmark)'}\n{g.confidence:.2f}\n{Path(g.path).name}" for g in asked
-    )
-    plots.contact_sheet(list(zip(pixels, texts, strict=False)), out / "to_label.png")
-    least = spec.threshold_for(precision) if confidence is None else confidence
+    if asked:
+        _write_sheet(dataset, asked[:_SHOWN], out / "to_label.png")
     labels = {*dataset.classes, ""}
     taken = take_surest((g for g in guesses[count:] if g.label in labels), least, most)
     new = [Sample(g.path, g.label, "train", SOURCE, g.path) for g in taken]

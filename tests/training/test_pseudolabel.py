@@ -63,6 +63,33 @@ def test_no_class_is_added(model_path: Path, tmp_path: Path, invoke: Invoke) -> 
     assert "stonehenge" in (out / "to_label.csv").read_text()
 
 
+def test_excluded_photos_stay_out(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
+    root = write_set(tmp_path / "set", {"train": 3, "val": 1})
+    picture("eiffel_tower", seed=99).save(root / "eiffel_tower/new.jpg")
+    (tmp_path / "exclusions.csv").write_text("file,reason\neiffel_tower/train1.jpg,a copy\n")
+    output = invoke(
+        pseudolabel.main, "--data", root, "--photos", root, "--model", model_path, "--count", 0,
+        "--exclude", tmp_path / "exclusions.csv", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert "1 unlabelled photos: 0 to label, 1 taken as labelled" in output
+    written = (tmp_path / "out/manifest.csv").read_text()
+    assert "eiffel_tower/new.jpg" in written and "eiffel_tower/train1.jpg" not in written
+    assert not (tmp_path / "out/to_label.png").exists()
+
+
+def test_a_model_without_the_threshold_says_what_to_do(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    root = write_set(tmp_path / "set", {"train": 2, "val": 1})
+    picture("taj_mahal").save(root / "new.jpg")
+    with pytest.raises(DataError, match="--confidence"):
+        invoke(
+            pseudolabel.main, "--data", root, "--photos", root, "--model", model_path,
+            "--precision", 0.999, "--out", tmp_path / "out",
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_the_surest_of_each_class_are_taken() -> None:
     guesses = [
         pseudolabel.Guess(f"{label}{confidence}.jpg", label, confidence, 0.0)
