@@ -72,7 +72,8 @@ def search(job: Job, trials: int, seed: int) -> Study:
     estimator (Bergstra et al., NIPS 2011), with a seed for each trial, so that a search that was
     interrupted goes on as if it had not been. A trial that was killed is finished first. The
     study is kept in SQLite in the job's folder. Raises MissingDependencyError, and DataError
-    without val photos or when every trial diverges.
+    without val photos, when every trial diverges, or when the folder holds a search over another
+    set or other settings, whose losses are not comparable.
     """
     if not job.dataset.of("val"):
         raise DataError(f"{job.dataset.root}: no val photos to judge the trials by")
@@ -80,6 +81,7 @@ def search(job: Job, trials: int, seed: int) -> Study:
         import optuna
     except ImportError:
         raise MissingDependencyError("tuning", "train") from None
+    job.run.begin(job.recipe, job.dataset, job.classes)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=job.recipe.name,

@@ -49,6 +49,18 @@ def test_a_search_finds_its_best_and_goes_on_as_if_unbroken(
     assert (broken / "tune.png").is_file()
 
 
+def test_trials_of_other_settings_or_photos_are_not_mixed(
+    colour_set: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    out = tmp_path / "out"
+    invoke(tune.main, *arguments(colour_set, out, 1))
+    with pytest.raises(DataError, match="another recipe"):
+        invoke(tune.main, *arguments(colour_set, out, 2), "--epochs", 2)
+    with pytest.raises(DataError, match="another data"):
+        invoke(tune.main, *arguments(write_set(tmp_path / "set", PHOTOS | {"val": 3}), out, 1))
+    assert len(read(out)["trials"]) == 1
+
+
 def test_the_first_trial_is_the_recipe_itself(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
