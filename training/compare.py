@@ -6,6 +6,7 @@ python -m training.compare --data DIR --recipe scratch-bn --recipe vgg16 --out r
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
 from geotag.decision import probabilities
 from geotag.engines import ENGINES, build_engine
 from geotag.engines.base import Engine, EngineOptions
-from geotag.errors import UsageError
+from geotag.errors import DataError, UsageError
 from training import commands, plots
 from training.data import Dataset, Sample
 from training.evaluate import figures, judge, select
@@ -28,6 +29,7 @@ from training.recipes import RECIPES, find_recipe
 from training.runs import Run
 from training.train import Job, train
 
+BUILT_IN = "geotag"
 COLUMNS = {
     "top1": "top-1",
     "top5": "top-5",
@@ -54,9 +56,15 @@ class Entry(NamedTuple):
 
 
 def common_samples(checkpoints: Sequence[Checkpoint], samples: Sequence[Sample]) -> list[Sample]:
-    """The photos of landmarks that all models know, and the negatives."""
+    """The photos of landmarks that all models know, and the negatives.
+
+    Raises DataError when there is no photo of such a landmark.
+    """
     known = set.intersection(*(set(c.spec.categories) for c in checkpoints))
-    return [sample for sample in samples if not sample.label or sample.label in known]
+    common = [sample for sample in samples if not sample.label or sample.label in known]
+    if not any(sample.label for sample in common):
+        raise DataError("none of the photos shows a landmark that all of the models know")
+    return common
 
 
 def measure(
@@ -125,6 +133,13 @@ def _parse_entry(text: str) -> Entry:
     return Entry(name, Path(path))
 
 
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise UsageError("nothing to compare: name a --recipe or a --model")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UsageError(f"{', '.join(twice)}: two models of that name")
+
+
 @click.command("training.compare")
 @commands.data_options
 @commands.SPLIT
@@ -158,6 +173,10 @@ def main(
     Writes OUT/compare.json, compare.md and compare.png.
     """
     dataset = commands.read_data(data, exclude, scheme, by, seed)
+    given = [_parse_entry(text) for text in models]
+    if built_in:
+        given.append(Entry(BUILT_IN, built_in_path()))
+    _check_names([*recipes, *(entry.name for entry in given)])
     entries = []
     for name in recipes:
         recipe = replace(find_recipe(name), seed=seed)
@@ -168,11 +187,7 @@ def main(
         if not job.run.model.is_file():
             train(job)
         entries.append(Entry(name, job.run.model, job.run))
-    entries += [_parse_entry(text) for text in models]
-    if built_in:
-        entries.append(Entry("geotag", built_in_path()))
-    if not entries:
-        raise UsageError("nothing to compare: name a --recipe or a --model")
+    entries += given
     options = EngineOptions(engine=engine)
     checkpoints = [load_checkpoint(entry.path) for entry in entries]
     samples = common_samples(checkpoints, select(dataset, part, include))

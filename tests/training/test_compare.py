@@ -61,6 +61,8 @@ def test_only_landmarks_that_all_know_are_compared(
     models = [checkpoint, load_checkpoint(tmp_path / "m.safetensors")]
     samples = compare.common_samples(models, load_dataset(colour_set).samples)
     assert {s.label for s in samples} == {"eiffel_tower", "taj_mahal", ""}
+    with pytest.raises(DataError, match="all of the models know"):
+        compare.common_samples(models, [s for s in samples if not s.label])
 
 
 def test_nothing_to_compare_is_an_error(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
@@ -68,3 +70,15 @@ def test_nothing_to_compare_is_an_error(colour_set: Path, tmp_path: Path, invoke
         invoke(compare.main, "--data", colour_set, "--no-built-in", "--out", tmp_path)
     with pytest.raises(UsageError, match="not NAME=FILE"):
         invoke(compare.main, "--data", colour_set, "--model", "x", "--out", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["geotag", "tiny"])
+def test_no_model_takes_anothers_place_in_the_table(
+    name: str, colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    with pytest.raises(UsageError, match=f"{name}: two models of that name"):
+        invoke(
+            compare.main, "--data", colour_set, "--recipe", "tiny", "--model",
+            f"{name}={model_path}", "--out", tmp_path,
+        )  # fmt: skip
+    assert not (tmp_path / "tiny").exists()  # before an hour of training
