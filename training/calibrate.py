@@ -117,6 +117,12 @@ def main(model: Path, data: Path, exclude: Path | None, scheme: str, by: str, se
     click.echo(f"temperature {spec.temperature:.3f}")
     for precision, confidence in spec.thresholds:
         click.echo(f"precision {precision:g}: confidence {confidence:.3f}")
+    if not spec.thresholds:
+        click.echo(
+            "no precision is borne out by these photos: the model has no thresholds, and scans "
+            "with it need a --threshold",
+            err=True,
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from geotag.checkpoint import load_checkpoint
 from geotag.decision import probabilities
-from tests.training.conftest import Invoke
+from tests.training.conftest import Invoke, write_set
 from training.calibrate import fit_calibration, main
 
 
@@ -55,6 +55,16 @@ def test_few_photos_promise_no_high_precision() -> None:
     logits = np.tile(np.array([[9, 0, 0, 0]], np.float32), (20, 1))
     fitted = fit_calibration(logits, np.zeros(20, np.intp))
     assert all(t.precision < 0.98 for t in fitted.thresholds)
+
+
+def test_a_model_that_is_left_without_thresholds_says_so(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    copy = tmp_path / "model.safetensors"
+    copy.write_bytes(model_path.read_bytes())
+    output = invoke(main, "--model", copy, "--data", write_set(tmp_path / "set", {"val": 1}))
+    assert load_checkpoint(copy).spec.thresholds == ()
+    assert "no precision is borne out" in output
 
 
 def test_the_command_changes_the_calibration_alone(
