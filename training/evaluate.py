@@ -172,9 +172,17 @@ def measure_sources(
 
 
 def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample, ...]:
-    """The photos of a split; of those with a landmark only what matches, negatives always."""
+    """The photos of a split; of those with a landmark only what matches, negatives always.
+
+    Raises DataError when there are none, or when nothing matches.
+    """
     samples = dataset.samples if part == "all" else dataset.of(part)
     if include:
+        matched = any(fnmatchcase(s.path, glob) for s in samples if s.label for glob in include)
+        if samples and not matched:
+            raise DataError(
+                f"{dataset.root}: no landmark photo in split {part} matches {' or '.join(include)}"
+            )
         samples = tuple(
             sample
             for sample in samples
@@ -268,6 +276,8 @@ def format_report(report: dict[str, Any]) -> str:
     ]
     names = ("top1", "top5", "gap", "recall_at_precision_0.95", "recall_at_precision_0.99", "ece")
     lines += [f"{name:26} {report[name]:.4f}" for name in names]
+    if report["unreadable"]:
+        lines.insert(1, f"{len(report['unreadable'])} more cannot be read, see report.json")
     lines += [f"no landmark: {name:13} {report['no_landmark'][name]:.4f}"
               for name in ("auroc", "fpr95")]  # fmt: skip
     for precision, point in report["thresholds"].items():

@@ -53,7 +53,8 @@ def test_what_the_model_gets_wrong_is_counted(
     (root / "manifest.csv").write_text("\n".join(lines) + "\n")
     (root / "taj_mahal/val0.jpg").write_bytes(b"not a photo")
     out = tmp_path / "out"
-    invoke(main, "--data", root, "--model", model_path, "--out", out, "--no-plots")
+    output = invoke(main, "--data", root, "--model", model_path, "--out", out, "--no-plots")
+    assert "1 more cannot be read" in output
     report = json.loads((out / "report.json").read_text())
     assert list(report["unreadable"]) == ["taj_mahal/val0.jpg"]
     assert (report["known_landmarks"], report["negatives"], report["other_landmarks"]) == (5, 1, 1)
@@ -73,6 +74,14 @@ def test_include_keeps_negatives(
     )  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["known_landmarks"], report["negatives"]) == (PHOTOS["val"], PHOTOS["val"])
+
+
+def test_a_glob_that_matches_nothing_is_named(
+    colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    with pytest.raises(DataError, match=r"in split val matches landmark/\*$"):
+        invoke(main, "--data", colour_set, "--model", model_path, "--out", tmp_path,
+               "--include", "landmark/*")  # fmt: skip
 
 
 def test_an_empty_split_is_an_error(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
