@@ -5,14 +5,17 @@ python scripts/download_landmarks.py --out landmark_images
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import lzma
 import shutil
 import stat
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -58,7 +61,7 @@ def download(
     """
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: not an http or https address")
-    if path.is_file() and (sha256 is None or _digest(path) == sha256):
+    if path.is_file() and (sha256 is None or _digest(path) == sha256.lower()):
         return path
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +170,12 @@ def unpack(archive: Path, out: Path) -> int:
                 raise DataError(f"{archive}: {len(members)} photos of {total} bytes are too much")
             for member, target in members:
                 _extract(zipped, member, out / target)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise DataError(f"{archive}: damaged archive: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError) as error:
+        raise DataError(
+            f"{archive}: damaged archive: {error}; remove it to fetch it anew"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{archive}: cannot be unpacked: {error.strerror or error}") from error
     return len(members)
 
 
@@ -218,12 +225,12 @@ class _Limited:
 def find_damaged(out: Path) -> dict[str, str]:
     """The unpacked photos that cannot be decoded, with the reasons."""
     damaged = {}
-    for path in sorted(p for split in _SPLITS for p in (out / split).glob("*/*")):
+    for path in sorted(p for split in _SPLITS for p in (out / split).glob("*/[!.]*")):
         try:
             with Image.open(path) as image:
                 image.load()
         except Exception as error:  # whatever a damaged file makes a decoder raise
-            damaged[str(path.relative_to(out))] = str(error)
+            damaged[path.relative_to(out).as_posix()] = str(error)
     return damaged
 
 
@@ -247,8 +254,10 @@ def main(out: Path, url: str, sha256: str | None, keep_archive: bool, tries: int
     except GeotagError as error:
         raise click.ClickException(str(error)) from error
     damaged = find_damaged(out)
-    lines = ["file,reason", *(f'"{path}",cannot be decoded' for path in damaged)]
-    (out / "damaged.csv").write_text("\n".join(lines) + "\n")
+    with (out / "damaged.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "reason"))
+        writer.writerows((path, "cannot be decoded") for path in damaged)
     click.echo(f"{count} photos in {out}, {len(damaged)} of them damaged (see damaged.csv)")
     if not keep_archive:
         archive.unlink()

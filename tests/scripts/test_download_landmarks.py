@@ -88,7 +88,7 @@ def test_a_whole_file_arrives(server: Server, tmp_path: Path) -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert get(server, tmp_path / "f", sha256=digest) == CONTENT
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
-    assert get(server, tmp_path / "f", sha256=digest) == CONTENT
+    assert get(server, tmp_path / "f", sha256=digest.upper()) == CONTENT
     assert server.requests == [None]
 
 
@@ -171,6 +171,7 @@ SET = {
     "landmark_images/train/07.Stonehenge/a.jpg": PHOTO,
     "landmark_images/train/16.Eiffel_Tower/b.jpg": PHOTO,
     "landmark_images/test/07.Stonehenge/c.jpg": b"\xff\xd8\xff broken",
+    'landmark_images/train/07.Stonehenge/d "new", é.jpg': b"broken",
     "landmark_images/train/.DS_Store": b"x",
     "__MACOSX/landmark_images/train/07.Stonehenge/._a.jpg": b"x",
     "landmark_images/readme.txt": b"x",
@@ -186,7 +187,7 @@ def test_the_command_ends_with_a_set_that_training_reads(server: Server, tmp_pat
         download_landmarks.main, ["--out", str(out), "--url", server.url], catch_exceptions=False
     )
     assert result.exit_code == 0, result.output
-    assert "3 photos" in result.output and "1 of them damaged" in result.output
+    assert "4 photos" in result.output and "2 of them damaged" in result.output
     dataset = load_dataset(out, out / "damaged.csv")
     assert dataset.classes == ("eiffel_tower", "stonehenge")
     assert {s.path for s in dataset.samples} == {
@@ -228,6 +229,26 @@ def test_damaged_archives_are_errors(tmp_path: Path, data: bytes) -> None:
         unpack(tmp_path / "z", tmp_path / "out")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_photos_in_an_archive_are_errors(tmp_path: Path, method: int) -> None:
+    name = "train/07.Stonehenge/a.jpg"
+    with zipfile.ZipFile(tmp_path / "z", "w", method) as zipped:
+        zipped.writestr(name, PHOTO)
+    data = bytearray((tmp_path / "z").read_bytes())
+    start = 30 + len(name) + 9
+    data[start : start + 30] = bytes(255 - byte for byte in data[start : start + 30])
+    (tmp_path / "z").write_bytes(data)
+    with pytest.raises(DataError, match=r"z: (damaged|cannot be unpacked)"):
+        unpack(tmp_path / "z", tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.jpg"))
+
+
+def test_names_that_no_disk_takes_are_errors(tmp_path: Path) -> None:
+    path = archive(tmp_path / "z", {f"train/a/{'x' * 300}.jpg": PHOTO})
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        unpack(path, tmp_path / "out")
+
+
 def test_an_archive_of_something_else_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no train/"):
         unpack(archive(tmp_path / "z", {"a/b.jpg": PHOTO}), tmp_path / "out")
@@ -235,7 +256,7 @@ def test_an_archive_of_something_else_is_an_error(tmp_path: Path) -> None:
 
 def test_unpacking_again_repairs(tmp_path: Path) -> None:
     path = archive(tmp_path / "z", SET)
-    assert unpack(path, tmp_path / "out") == 3
+    assert unpack(path, tmp_path / "out") == 4
     torn = tmp_path / "out/train/07.Stonehenge/a.jpg"
     torn.write_bytes(PHOTO[:100])
     unpack(path, tmp_path / "out")
