@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import click
 
-from geotag.categories import load_categories
+from geotag.categories import load_categories, slugify
 from geotag.checkpoint import read_header
+from geotag.errors import DataError, GeotagError
 from geotag.records import Outcome, Status
 from geotag.writers import read_table
 
@@ -25,6 +26,29 @@ class Judged(NamedTuple):
     row: Outcome
     label: str
     file: str
+
+
+def read_manifest(path: Path, split: str | None, folders: Sequence[str]) -> list[dict[str, str]]:
+    """The manifest's rows of a split below the folders, labels as slugs where they are names.
+
+    Raises DataError when it cannot be read or lacks a column.
+    """
+    slugs = {slugify(category.name): category.slug for category in load_categories()}
+    below = tuple(f"{folder.rstrip('/')}/" for folder in folders)
+    needed = ("file", "label") if split is None else ("file", "label", "split")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := [name for name in needed if name not in (rows.fieldnames or ())]:
+                raise DataError(f"{path}: no column {', '.join(missing)}")
+            return [
+                row | {"label": slugs.get(slugify(row["label"]), row["label"])}
+                for row in rows
+                if (split is None or row["split"] == split)
+                and (not below or row["file"].startswith(below))
+            ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 def judge(rows: Sequence[Outcome], manifest: Sequence[dict[str, str]]) -> list[Judged]:
@@ -90,17 +114,15 @@ def main(
     as_json: bool,
 ) -> None:
     """Compare the TABLE of a scan with the labels in MANIFEST (columns file, label, split)."""
-    with manifest.open(encoding="utf-8", newline="") as file:
-        entries = [
-            entry
-            for entry in csv.DictReader(file)
-            if (split is None or entry["split"] == split)
-            and (not folder or entry["file"].startswith(tuple(f"{f.rstrip('/')}/" for f in folder)))
-        ]
-    judged = judge(list(read_table(table)), entries)
+    try:
+        entries = read_manifest(manifest, split, folder)
+        judged = judge(list(read_table(table)), entries)
+        known = frozenset(read_header(model).spec.categories)
+    except GeotagError as error:
+        raise click.ClickException(str(error)) from error
     if not judged:
         raise click.ClickException(f"no row of {table} is in {manifest}")
-    figures = measure(judged, frozenset(read_header(model).spec.categories))
+    figures = measure(judged, known)
     missing = len(entries) - len({j.file for j in judged})
     if as_json:
         click.echo(json.dumps(figures | {"not_scanned": missing}, indent=1))

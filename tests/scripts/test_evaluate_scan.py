@@ -35,14 +35,17 @@ ROWS = {
 }
 
 
-@pytest.fixture
-def figures(tmp_path: Path, model_path: Path) -> dict[str, float]:
+@pytest.fixture(params=[("utf-8", {}), ("utf-8-sig", {"eiffel_tower": "Eiffel Tower"})])
+def figures(request: pytest.FixtureRequest, tmp_path: Path, model_path: Path) -> dict[str, float]:
+    """What the script says; the manifest as a program writes it, or a person in a spreadsheet."""
+    encoding, names = request.param
     write_table(str(tmp_path / "tags.csv"), list(ROWS))
-    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+    with (tmp_path / "manifest.csv").open("w", newline="", encoding=encoding) as file:
         writer = csv.writer(file)
         writer.writerow(("file", "label", "split"))
         for outcome, label in list(ROWS.items())[:-1]:
-            writer.writerow((outcome.path.removeprefix("/data/"), label, "test"))
+            written = names.get(label, label)
+            writer.writerow((outcome.path.removeprefix("/data/"), written, "test"))
         writer.writerow(("landmarks/a/3.jpg", "eiffel_tower", "train"))
     arguments = [str(tmp_path / "tags.csv"), str(tmp_path / "manifest.csv"), "--split", "test"]
     arguments += ["--model", str(model_path), "--json"]
@@ -70,3 +73,17 @@ def test_a_table_of_other_photos_is_an_error(tmp_path: Path, model_path: Path) -
     result = CliRunner().invoke(main, [*arguments, "--model", str(model_path)])
     assert result.exit_code == 1
     assert "no row of" in result.output
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"), [("path\na.jpg\n", "no column file, label"), ("\udcff", "cannot be")]
+)
+def test_what_is_no_manifest_is_named(
+    manifest: str, message: str, tmp_path: Path, model_path: Path
+) -> None:
+    write_table(str(tmp_path / "tags.csv"), [row("/data/a.jpg")])
+    (tmp_path / "m.csv").write_bytes(manifest.encode(errors="surrogateescape"))
+    arguments = [str(tmp_path / "tags.csv"), str(tmp_path / "m.csv"), "--model", str(model_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert f"m.csv: {message}" in result.output
