@@ -139,13 +139,12 @@ class LocalSource:
 
     def read(self, uri: str) -> bytes:
         """All bytes of a file, up to READ_LIMIT."""
-        descriptor = _open(uri)
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                size = os.fstat(descriptor).st_size
+        try:
+            with open(uri, "rb", opener=lambda path, _: os.open(path, _OPEN_FLAGS)) as file:
+                size = os.fstat(file.fileno()).st_size
                 data = file.read(min(size, READ_LIMIT) + 1)
-            except OSError as error:
-                raise TransientPhotoError(_because(error)) from error
+        except OSError as error:
+            raise TransientPhotoError(_because(error)) from error
         if len(data) > READ_LIMIT:
             raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
         return data

@@ -122,17 +122,18 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in result.stderr
 
 
-def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path) -> None:
+def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> None:
     photo = write_photo("tower.jpg", "eiffel_tower")
     result = run("predict", photo, "-k", 2, "--model", model_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[0] == str(photo)
     assert re.fullmatch(r" +\d+\.\d\d%  Eiffel Tower", result.stdout.splitlines()[1])
     assert len(result.stdout.splitlines()) == 3
-    result = run("predict", photo, "/missing.jpg", "--json", "--model", model_path)
-    first, second = map(json.loads, result.stdout.splitlines())
+    result = run("predict", photo, "/missing.jpg", tmp_path, "--json", "--model", model_path)
+    first, second, third = map(json.loads, result.stdout.splitlines())
     assert first["top_k"][0]["slug"] == "eiffel_tower"
     assert "no such file" in second["error"]
+    assert "Is a directory" in third["error"]
     assert result.returncode == 3
 
 

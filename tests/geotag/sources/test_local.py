@@ -139,6 +139,12 @@ def test_a_fifo_in_a_photos_place_does_not_block(photos: Path) -> None:
         read(0, 10)
 
 
+def test_a_folder_in_a_photos_place_is_an_error_of_ours(photos: Path) -> None:
+    source = LocalSource(str(photos), Filters())
+    with pytest.raises(TransientPhotoError, match="Is a directory"):
+        source.read(str(photos / "a"))
+
+
 def test_a_missing_root_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="missing"):
         list(LocalSource(str(tmp_path / "missing"), Filters()).photos())
