@@ -8,7 +8,7 @@ import click
 
 from geotag.catalog import open_catalog
 from geotag.cli.options import SOME_FAILED, counted
-from geotag.errors import CatalogError, LockedError, UsageError
+from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.journal import Journal, Run, State
 from geotag.known_catalogs import known_catalogs
 from geotag.paths import format_path
@@ -30,7 +30,7 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     """
     if (run_id is None) == (not last):
         raise UsageError("give a RUN_ID (see geotag runs), or --last")
-    path, run_id = find_run(list_runs(catalog), run_id)
+    path, run_id = find_run(catalog, run_id)
     reverted = failed = 0
     with open_catalog(path) as opened:
         journal = Journal(opened.connection)
@@ -48,16 +48,21 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     return SOME_FAILED if failed else 0
 
 
-def find_run(listed: list[tuple[Path, Run]], run_id: str | None) -> tuple[Path, str]:
+def find_run(catalog: Path | None, run_id: str | None) -> tuple[Path, str]:
     """The catalog of a run (None: the last one that still has something to revert).
 
-    Raises UsageError when there is none.
+    Raises UsageError when there is none, LockedError when it may be in a catalog that is in use.
     """
+    runs, shut = list_runs(catalog)
     found = [
         (path, run.id)
-        for path, run in listed
+        for path, run in runs
         if run.id == run_id or (run_id is None and _is_revertible(run))
     ]
+    in_use = [error for error in shut if isinstance(error, LockedError)]
+    if in_use and not (found and run_id):
+        raise in_use[0]
+    report(shut)
     if not found:
         what = f"no run {run_id}" if run_id else "no run that could be reverted"
         raise UsageError(f"{what} is known here; name its catalog with --catalog TABLE.geotag")
@@ -68,13 +73,14 @@ def _is_revertible(run: Run) -> bool:
     return any(run.files.get(state) for state in (State.WRITTEN, State.PREPARED, State.REVERTING))
 
 
-def list_runs(catalog: Path | None) -> list[tuple[Path, Run]]:
-    """All runs of a catalog, or of all that are known, the oldest first.
+def list_runs(catalog: Path | None) -> tuple[list[tuple[Path, Run]], list[GeotagError]]:
+    """All runs of a catalog, the oldest first; without one, of those that are known, and why some
+    of these could not be opened.
 
-    Of the known ones, a damaged catalog is reported and passed by. Raises CatalogError and
-    LockedError for the one that was named.
+    Raises CatalogError or LockedError for a catalog that is named.
     """
     runs: list[tuple[Path, Run]] = []
+    shut: list[GeotagError] = []
     for path in [catalog] if catalog else known_catalogs():
         try:
             with open_catalog(path) as opened:
@@ -82,5 +88,11 @@ def list_runs(catalog: Path | None) -> list[tuple[Path, Run]]:
         except (CatalogError, LockedError) as error:
             if catalog:
                 raise
-            click.echo(f"geotag: {error}", err=True)
-    return sorted(runs, key=lambda item: (item[1].started_at, item[1].id))
+            shut.append(error)
+    return sorted(runs, key=lambda item: (item[1].started_at, item[1].id)), shut
+
+
+def report(shut: list[GeotagError]) -> None:
+    """Say which catalogs were passed by."""
+    for error in shut:
+        click.echo(f"geotag: {error}", err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from geotag.cli.options import counted
-from geotag.cli.revert import list_runs
+from geotag.cli.revert import list_runs, report
 from geotag.journal import Run, State
 
 
@@ -20,10 +20,11 @@ from geotag.journal import Run, State
 )
 def runs(catalog: Path | None) -> None:
     """List the runs of `geotag write`, the oldest first, with what each did."""
-    listed = list_runs(catalog)
+    listed, shut = list_runs(catalog)
+    report(shut)
     for _, run in listed:
         click.echo(format_run(run))
-    if not listed:
+    if not (listed or shut):
         click.echo("nothing was written yet", err=True)
 
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from geotag.cli import cli
-from geotag.errors import CatalogError, UsageError
+from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
+from geotag.locks import file_lock
 from geotag.records import Outcome, Status, TopCategory
 from geotag.writers import write_table
 from geotag.writers.embedded import parse_layout
@@ -35,7 +36,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: object) -> Result:
     result = CliRunner().invoke(cli, list(map(str, arguments)), standalone_mode=False)
-    if result.exception and not isinstance(result.exception, (SystemExit, UsageError)):
+    if result.exception and not isinstance(result.exception, (SystemExit, GeotagError)):
         raise result.exception
     return result
 
@@ -141,9 +142,37 @@ def test_runs_of_a_catalog_that_is_named(table: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [("runs",), ("revert", "--last")])
 def test_what_is_named_as_a_catalog_must_be_one(arguments: tuple[str, ...], photos: Path) -> None:
     before = (photos / "a.jpg").read_bytes()
-    with pytest.raises(CatalogError, match="not a geotag catalog"):
-        run(*arguments, "--catalog", photos / "a.jpg")
+    result = run(*arguments, "--catalog", photos / "a.jpg")
+    assert isinstance(result.exception, CatalogError)
     assert (photos / "a.jpg").read_bytes() == before
+
+
+def test_last_waits_for_a_catalog_that_is_in_use(table: Path, tmp_path: Path, photos: Path) -> None:
+    run("write", table, "--only", "a.jpg", "--catalog", tmp_path / "first.geotag")
+    run("write", table, "--only", "b.png", "--catalog", tmp_path / "second.geotag")
+    first, second = (line.split()[0] for line in run("runs").stdout.splitlines())
+    with file_lock(tmp_path / "second.geotag"):
+        for arguments in (
+            ["--last"],
+            [second],
+            ["--last", "--catalog", tmp_path / "second.geotag"],
+        ):
+            result = run("revert", *arguments)
+            assert isinstance(result.exception, LockedError), arguments
+        assert (photos / "b.png.xmp").exists()
+        assert "1 file " in run("revert", first).stderr
+    run("revert", "--last")
+    assert not (photos / "b.png.xmp").exists()
+
+
+def test_runs_says_what_it_could_not_look_into(table: Path, tmp_path: Path) -> None:
+    run("write", table, "--catalog", tmp_path / "tags.geotag")
+    with file_lock(tmp_path / "tags.geotag"):
+        listed = run("runs")
+        assert "another run is using this catalog" in listed.stderr
+        assert "nothing was written" not in listed.stderr
+        named = run("runs", "--catalog", tmp_path / "tags.geotag")
+        assert isinstance(named.exception, LockedError)
 
 
 def test_runs_without_any() -> None:
