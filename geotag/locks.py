@@ -50,8 +50,9 @@ def _acquire(lock: Path, path: Path) -> int:
             os.close(descriptor)
             raise LockedError(f"{path}: another run is using this catalog{holder}") from error
         if _is_at(descriptor, lock):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with suppress(OSError):  # on a full disk: its holder's number is a courtesy
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
         os.close(descriptor)  # its last holder removed it while we waited: try the new one
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -220,6 +221,17 @@ def test_the_lock_of_a_dead_process_is_free(path: Path) -> None:
     holder.kill()
     holder.wait()
     with file_lock(path):
+        pass
+
+
+def test_a_full_disk_has_room_for_an_empty_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with file_lock(path), pytest.raises(LockedError), file_lock(path):
         pass
 
 
