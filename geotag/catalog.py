@@ -20,6 +20,7 @@ from geotag.catalog_rows import READ_COLUMNS, format_row, model_of, parse_row
 from geotag.database import begin_anew, open_database, sqlite_errors
 from geotag.errors import DamagedCatalogError
 from geotag.locks import file_lock
+from geotag.paths import format_path
 from geotag.records import (
     FailureKind,
     Photo,
@@ -233,14 +234,15 @@ class Catalog:
         """The signature and state of a table as it was written last; None for one never written."""
         with sqlite_errors():
             row = self.connection.execute(
-                "SELECT signature, state FROM tables WHERE out = ?", (out,)
+                "SELECT signature, state FROM tables WHERE out = ?", (format_path(out),)
             ).fetchone()
         return (str(row[0]), str(row[1])) if row is not None else None
 
     def note_exported(self, out: str, signature: str, state: str) -> None:
         """Remember what a table was written from, and how the file was left."""
         self._write_all(
-            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", iter([(out, signature, state)])
+            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)",
+            iter([(format_path(out), signature, state)]),
         )
         self.changed = True
 

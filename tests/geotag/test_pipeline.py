@@ -147,6 +147,15 @@ def test_limit_and_going_on(library: Path, tmp_path: Path, options: ScanOptions)
     assert (summary.read, summary.remaining, summary.total) == (5, 0, 8)
 
 
+def test_a_table_whose_name_is_not_utf8(
+    library: Path, tmp_path: Path, options: ScanOptions
+) -> None:
+    table = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv")
+    assert scan_library([str(library)], table, options).exported
+    assert not scan_library([str(library)], table, options).exported
+    assert len(list(read_table(table))) == 8
+
+
 def test_stopping_keeps_what_was_done(library: Path, tmp_path: Path, options: ScanOptions) -> None:
     class Stop(Progress):
         asked: int | None = None
