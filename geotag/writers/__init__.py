@@ -49,8 +49,11 @@ def write_table(path: str, rows: Iterable[Outcome]) -> None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a small text whole or not at all. Raises TableError."""
-    _write_whole(path, lambda file: file.write(text.encode()))
+    """Write a small text whole or not at all. Raises TableError.
+
+    What is not UTF-8 in a name becomes a backslash escape, which JSON reads as the same name.
+    """
+    _write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:

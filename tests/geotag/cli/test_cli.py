@@ -79,6 +79,17 @@ def test_standard_output(tmp_path: Path, write_photo: WritePhoto, model_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["photos"]
 
 
+def test_the_summary_names_a_folder_that_is_not_utf8(tmp_path: Path, model_path: Path) -> None:
+    folder, summary = os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), tmp_path / "run.json"
+    scan = ["scan", folder, "--out", f"{folder}/t.csv", "--summary", summary, "--model", model_path]
+    assert run(*scan).returncode == 1
+    assert json.loads(summary.read_text("utf-8"))["table"] == f"{folder}/t.csv"
+    os.mkdir(folder)
+    result = run(*scan)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(summary.read_text("utf-8"))["table"] == f"{folder}/t.csv"
+
+
 def test_exit_code_3_when_a_photo_failed(
     tmp_path: Path, write_photo: WritePhoto, model_path: Path
 ) -> None:
