@@ -26,6 +26,8 @@ class LocalSource:
     bytes_fetched = 0
 
     def __init__(self, root: str, filters: Filters) -> None:
+        if not root:  # which would be the current folder
+            raise SourceError("an empty name is no folder (of a variable that is not set?)")
         self.root = os.fsencode(os.path.abspath(root))
         self.roots = [self.root]
         self.filters = filters

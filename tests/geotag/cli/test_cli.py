@@ -103,6 +103,8 @@ def test_exit_code_3_when_a_photo_failed(
     ("arguments", "code", "words"),
     [
         (["scan", "/missing", "--out", "{tmp}/t.csv"], 1, "/missing: no such file or folder"),
+        (["scan", "", "--out", "{tmp}/t.csv"], 1, "an empty name is no folder"),
+        (["scan", "file://", "--out", "{tmp}/t.csv"], 1, "an empty name is no folder"),
         (["scan", "{tmp}", "--out", "{tmp}/t.xls"], 2, "suffix must be one of"),
         (["scan", "{tmp}"], 2, "Missing option '--out'"),
         (["scan", "{tmp}", "--out", "{tmp}/t.csv", "--threshold", "2"], 2, "--threshold"),
