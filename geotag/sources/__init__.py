@@ -61,7 +61,7 @@ class Library:
     @property
     def incomplete(self) -> bool:
         """Whether the listing left out what it could not read."""
-        return self.skipped["unreadable folder"] > 0
+        return any(reason.startswith("unreadable") for reason in self.skipped)
 
     @property
     def roots(self) -> list[bytes]:

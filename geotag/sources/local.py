@@ -107,8 +107,8 @@ class LocalSource:
 
     def _is_photo(self, entry: os.DirEntry[bytes], name: bytes) -> bool:
         suffix = os.path.splitext(name)[1].lower()
-        if suffix not in _EXTENSIONS and (suffix or not _looks_like_photo(entry.path)):
-            self.skipped["sidecar" if suffix == b".xmp" else "not a photo"] += 1
+        if suffix not in _EXTENSIONS and (reason := _why_no_photo(entry.path, suffix)):
+            self.skipped[reason] += 1
             return False
         if self.filters.include or self.filters.exclude:
             relative = os.fsdecode(entry.path[len(self.root) :].lstrip(b"/"))
@@ -196,17 +196,15 @@ def _stamp(path: bytes) -> str:
     return f"+{status.st_size}.{status.st_mtime_ns}"
 
 
-def _looks_like_photo(path: bytes) -> bool:
+def _why_no_photo(path: bytes, suffix: bytes) -> str:
+    """Why a file is none by its suffix, or without one by its content; empty for a photo."""
+    if suffix:
+        return "sidecar" if suffix == b".xmp" else "not a photo"
     try:
-        descriptor = os.open(path, _OPEN_FLAGS)
+        with open(path, "rb", opener=lambda path, _: os.open(path, _OPEN_FLAGS)) as file:
+            return "" if sniff_format(file.read(64)) is not None else "not a photo"
     except OSError:
-        return False
-    try:
-        return sniff_format(os.read(descriptor, 64)) is not None
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+        return "unreadable file"
 
 
 def _open(uri: str) -> int:

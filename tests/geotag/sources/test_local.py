@@ -9,6 +9,7 @@ import pytest
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.records import Photo
+from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
 from tests.conftest import WritePhoto, jpeg_bytes, picture
@@ -154,3 +155,13 @@ def test_a_missing_root_is_an_error_of_ours(tmp_path: Path) -> None:
 def test_an_unreadable_folder_is_counted(photos: Path) -> None:
     (photos / "a").chmod(0)
     assert listed(photos)[1] == {"unreadable folder": 1}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file_that_may_be_a_photo_is_counted(photos: Path) -> None:
+    (photos / "3f2a77").write_bytes(jpeg_bytes(picture()))
+    (photos / "3f2a77").chmod(0)
+    library = Library([str(photos)], Filters())
+    assert len(list(library.photos())) == 5
+    assert library.skipped == {"unreadable file": 1}
+    assert library.incomplete
