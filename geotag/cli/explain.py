@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geotag.cli.lines import one_line
 from geotag.cli.options import MODEL, engine_options
 from geotag.engines.base import EngineOptions
 
@@ -62,7 +63,7 @@ def explain(
     except OSError as error:
         raise TableError(f"{out}: cannot be written ({error.strerror or error})") from error
     name = explained.landmark
-    click.echo(f"{click.format_filename(image)}: {name}, {found.confidence:.1%}")
+    click.echo(f"{one_line(image)}: {name}, {found.confidence:.1%}")
     if explained.landmark_probability < 0.5:
         click.echo("geotag: more likely than not it shows no landmark at all", err=True)
     if found.confidence >= _LEAST:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from geotag.cli.lines import complain, one_line
 from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
@@ -37,7 +38,7 @@ def predict(
             top = predictor.top(image, k)
         except PhotoError as error:
             failed += 1
-            click.echo(f"geotag: {error}", err=True)
+            complain(str(error))
             if as_json:
                 click.echo(json.dumps({"path": image, "error": str(error)}))
             continue
@@ -50,6 +51,6 @@ def _format_json(image: str, top: tuple[TopCategory, ...]) -> str:
 
 
 def _format_table(image: str, top: tuple[TopCategory, ...]) -> str:
-    lines = [click.format_filename(image)]
+    lines = [one_line(image)]
     lines += [f"  {entry.confidence:7.2%}  {entry.landmark}" for entry in top]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from geotag.catalog import open_catalog
+from geotag.cli.lines import complain
 from geotag.cli.options import SOME_FAILED, counted
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.journal import Journal, Run, State
@@ -39,7 +40,7 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
         for result in revert_run(journal, run_id):
             if result.action is Action.FAILED:
                 failed += 1
-                click.echo(f"geotag: {format_path(result.path)}: {result.reason}", err=True)
+                complain(f"{format_path(result.path)}: {result.reason}")
             else:
                 reverted += 1
     left = f", {failed} left alone (see above)" if failed else ""

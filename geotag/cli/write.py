@@ -13,6 +13,7 @@ import click
 
 from geotag.catalog import open_catalog
 from geotag.catalog_queries import decided_with
+from geotag.cli.lines import complain, one_line
 from geotag.cli.options import SOME_FAILED, counted
 from geotag.database import SUFFIX
 from geotag.known_catalogs import remember_catalog
@@ -126,17 +127,13 @@ def _shown(results: Iterable[WriteResult]) -> Iterator[WriteResult]:
 
 def format_diff(result: WriteResult) -> str:
     """A photo's changes, field by field."""
-    lines = [_one_line(format_path(result.path))]
+    lines = [one_line(format_path(result.path))]
     others = [file for file in result.files if file != result.path]
-    lines += [f"  into {_one_line(format_path(file))}" for file in others]
+    lines += [f"  into {one_line(format_path(file))}" for file in others]
     for field, old, new in result.changes:
-        lines += [f"  - {field}: {_one_line(old)}"] if old else []
-        lines += [f"  + {field}: {_one_line(new)}"] if new else []
+        lines += [f"  - {field}: {one_line(old)}"] if old else []
+        lines += [f"  + {field}: {one_line(new)}"] if new else []
     return "\n".join(lines)
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool = False) -> int:
@@ -150,7 +147,7 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool = False) 
         if result.action is Action.LEFT_ALONE:
             reasons[result.reason] += 1
         elif result.action is Action.FAILED or (result.reason and not quiet):
-            click.echo(f"geotag: {format_path(result.path)}: {result.reason}", err=True)
+            complain(f"{format_path(result.path)}: {result.reason}")
     if not quiet:
         click.echo(format_summary(counts, reasons, sidecars, dry_run), err=True)
     return SOME_FAILED if counts[Action.FAILED] else 0

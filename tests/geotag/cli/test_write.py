@@ -103,6 +103,16 @@ def test_failed_photo_is_named_and_sets_the_exit_code(table: Path, photos: Path)
     assert "1 photo written (1 into sidecars), 1 failed (see above)" in result.stderr
 
 
+def test_a_name_can_forge_no_line_and_no_terminal_code(tmp_path: Path) -> None:
+    rows = [
+        Outcome("/gone\ngeotag: \x1b[2J.jpg", Status.TAGGED, landmark="Eiffel Tower", top_k=TOP)
+    ]
+    write_table(str(tmp_path / "tags.csv"), rows)
+    result = run("write", tmp_path / "tags.csv")
+    assert "geotag: /gone\\ngeotag: \\x1b[2J.jpg: no such file" in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
 def test_only_and_min_confidence_choose(table: Path) -> None:
     assert "1 photo written" in run("write", table, "--only", "a.*").stderr
     assert "below 0.99" in run("write", table, "--min-confidence", "0.99").stderr
