@@ -130,6 +130,16 @@ def test_fatal_errors_are_one_line(
     assert code == 2 or len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_under_standard_output_is_no_fault_of_geotag() -> None:
+    command = [sys.executable, "-m", "geotag", "categories"]
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "fault" not in result.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = run("--debug", "scan", "/missing", "--out", tmp_path / "t.csv")
     assert "Traceback" in result.stderr
