@@ -14,10 +14,10 @@ SCHEMA_VERSION = 1
 class Summary(NamedTuple):
     """What a scan did.
 
-    `read` photos were read in this run; `moved` ones were known under another name; `unchanged`
-    ones were known; `waiting` ones failed for the time being and are not due yet; `remaining` ones
-    were not read, for the run was stopped or had a limit. `exported` says whether the table was
-    written: it is not when it would be the same.
+    `read` photos were read in this run; `moved` ones were known by their content, under another
+    name or an older time; `unchanged` ones were known; `waiting` ones failed for the time being
+    and are not due yet; `remaining` ones were not read, for the run was stopped or had a limit.
+    `exported` says whether the table was written: it is not when it would be the same.
     """
 
     statuses: dict[Status, int]

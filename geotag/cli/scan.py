@@ -280,7 +280,7 @@ def format_summary(summary: Summary, out: str, catalog: str | None) -> str:
         read = f"{summary.read} read in {pace}"
     again = "" if catalog is None else "; run the same command again to go on"
     counts = {words: summary.statuses.get(status, 0) for status, words in _STATUS_WORDS.items()} | {
-        "moved or copied, known by their content": summary.moved,
+        "with a new name, time or sidecar, known by their content": summary.moved,
         "failed before, to be tried again later": summary.waiting,
         "gone, and forgotten": summary.forgotten,
         f"not read{again}": summary.remaining,

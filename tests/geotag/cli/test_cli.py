@@ -64,6 +64,17 @@ def test_scan_from_the_shell(tmp_path: Path, write_photo: WritePhoto, model_path
     assert "1 gone, and forgotten" in again.stderr
 
 
+def test_a_photo_that_was_touched_is_not_said_to_have_moved(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    photo = write_photo("tower.jpg", "eiffel_tower")
+    scan = ["scan", tmp_path / "photos", "--out", tmp_path / "t.csv", "--model", model_path]
+    run(*scan)
+    os.utime(photo, ns=(1, 1))
+    told = run(*scan).stderr
+    assert "1 photos with a new name, time or sidecar were known by their content" in told
+
+
 def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
     write_photo("measured.jpg", gps=gps_ifd(10, 20))
     out = tmp_path / "t.csv"
