@@ -10,6 +10,7 @@ import click
 
 from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
+from geotag.cli.lines import complain
 from geotag.cli.options import MODEL, counted
 from geotag.errors import CheckpointError
 
@@ -62,7 +63,7 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
     spec = checkpoint.spec
     pixels, left_out = read_examples(photos, spec.input_size, spec.fit)
     for path, reason in left_out.items():
-        click.echo(f"geotag: left out {path}: {reason}", err=True)
+        complain(f"left out {path}: {reason}")
     added = add_landmark(checkpoint, name, pixels, Place(**place))
     save_checkpoint(out, added.spec, added.tensors)
     click.echo(

@@ -72,7 +72,7 @@ def test_a_photo_that_was_touched_is_not_said_to_have_moved(
     run(*scan)
     os.utime(photo, ns=(1, 1))
     told = run(*scan).stderr
-    assert "1 photos with a new name, time or sidecar were known by their content" in told
+    assert "1 with a new name, time or sidecar, known by their content" in told
 
 
 def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
