@@ -26,7 +26,7 @@ from geotag.cli.options import (
     parse_duration,
 )
 from geotag.engines.base import EngineOptions
-from geotag.errors import GeotagError, LockedError, StoppedError, UsageError
+from geotag.errors import GeotagError, LockedError, StoppedError, TableError, UsageError
 from geotag.model_spec import PRECISION
 from geotag.pipeline import Progress, ScanOptions, build_decider, catalog_path, scan_library
 from geotag.records import Status
@@ -207,7 +207,10 @@ def _reported(path: str | None, out: str) -> Iterator[_Report]:
     except GeotagError as error:
         if path is not None:
             fields = {"table": out, "error": str(error), "exit_code": error.exit_code}
-            write_text(path, json.dumps(fields, ensure_ascii=False) + "\n")
+            try:
+                write_text(path, json.dumps(fields, ensure_ascii=False) + "\n")
+            except TableError as unwritten:  # what went wrong first matters more
+                _log.error("%s", unwritten)
         raise
     if path is not None and report.summary is not None:
         text = format_summary_json(report.summary, table=out, exit_code=report.exit_code)

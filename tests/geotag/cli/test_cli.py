@@ -101,6 +101,13 @@ def test_the_summary_names_a_folder_that_is_not_utf8(tmp_path: Path, model_path:
     assert json.loads(summary.read_text("utf-8"))["table"] == f"{folder}/t.csv"
 
 
+def test_a_summary_that_cannot_be_written_hides_no_other_error(tmp_path: Path) -> None:
+    result = run("scan", "/missing", "--out", tmp_path / "t.csv", "--summary", "/no/run.json")
+    assert result.returncode == 1
+    assert "/no/run.json: cannot be written" in result.stderr
+    assert "/missing: no such file or folder" in result.stderr
+
+
 def test_exit_code_3_when_a_photo_failed(
     tmp_path: Path, write_photo: WritePhoto, model_path: Path
 ) -> None:
