@@ -10,8 +10,8 @@ import click
 
 from geotag.categories import ModelCategories
 from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
-from geotag.cli.lines import complain
-from geotag.cli.options import MODEL, counted
+from geotag.cli.lines import complain, counted
+from geotag.cli.options import MODEL
 from geotag.errors import CheckpointError
 
 

@@ -16,3 +16,8 @@ def one_line(text: str) -> str:
 def complain(message: str) -> None:
     """Say on standard error what is wrong with a photo."""
     click.echo(f"geotag: {one_line(message)}", err=True)
+
+
+def counted(count: int, thing: str) -> str:
+    """How many there are: 1 photo, 2 photos."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

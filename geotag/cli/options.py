@@ -1,4 +1,4 @@
-"""What several commands share: options, as decorators, an exit code, and words."""
+"""What several commands share: options, as decorators, and an exit code."""
 
 from __future__ import annotations
 
@@ -55,11 +55,6 @@ def engine_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def counted(count: int, thing: str) -> str:
-    """How many there are: 1 photo, 2 photos."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def parse_duration(text: str) -> float:

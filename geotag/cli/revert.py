@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from geotag.catalog import open_catalog
-from geotag.cli.lines import complain
-from geotag.cli.options import SOME_FAILED, counted
+from geotag.cli.lines import complain, counted
+from geotag.cli.options import SOME_FAILED
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.journal import Journal, Run, State
 from geotag.known_catalogs import known_catalogs

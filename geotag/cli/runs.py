@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.options import counted
+from geotag.cli.lines import counted
 from geotag.cli.revert import list_runs, report
 from geotag.journal import Run, State
 

@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geotag.checkpoint import read_header
+from geotag.cli.lines import counted
 from geotag.cli.logs import FORMATS, start_logging
-from geotag.cli.options import (
-    MODEL,
-    SOME_FAILED,
-    TOP_K_HELP,
-    counted,
-    engine_options,
-    parse_duration,
-)
+from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, StoppedError, TableError, UsageError
 from geotag.model_spec import PRECISION

@@ -13,8 +13,8 @@ import click
 
 from geotag.catalog import open_catalog
 from geotag.catalog_queries import decided_with
-from geotag.cli.lines import complain, one_line
-from geotag.cli.options import SOME_FAILED, counted
+from geotag.cli.lines import complain, counted, one_line
+from geotag.cli.options import SOME_FAILED
 from geotag.database import SUFFIX
 from geotag.known_catalogs import remember_catalog
 from geotag.paths import format_path
