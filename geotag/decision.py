@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from geotag.errors import EngineError
 from geotag.records import (
     Landmark,
     Location,
@@ -32,11 +33,16 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     """Logits (N, K + 1), background last, to calibrated probabilities of each.
 
     The softmax of logits / temperature (Guo et al. 2017) over the categories and the background,
-    so a photo of no landmark has low ones throughout.
+    so a photo of no landmark has low ones throughout. Raises EngineError where one is no number.
     """
     import numpy as np
 
     scaled = logits.astype(np.float64) / temperature
+    if not np.isfinite(scaled).all():
+        raise EngineError(
+            "the model gives scores that are no numbers: its weights are broken, or too large for "
+            "the --dtype it runs in; choose another --model or --dtype float32"
+        )
     scaled -= scaled.max(axis=1, keepdims=True)
     scores: NDArray[np.float64] = np.exp(scaled)
     scores /= scores.sum(axis=1, keepdims=True)

@@ -7,6 +7,7 @@ import pytest
 
 from geotag.categories import load_categories
 from geotag.decision import Decider, decide, parse_scores
+from geotag.errors import EngineError
 from geotag.records import (
     Failure,
     FailureKind,
@@ -50,6 +51,12 @@ def test_equal_scores_keep_the_order_of_the_categories() -> None:
 def test_huge_logits_do_not_overflow() -> None:
     prediction = parse_scores(np.array([[3e38, -3e38, 0]], np.float32), ("a", "b"), 1.0)[0]
     assert prediction.top[0].confidence == 1.0
+
+
+@pytest.mark.parametrize("logit", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_no_answer(logit: float) -> None:
+    with pytest.raises(EngineError, match="no numbers"):
+        parse_scores(np.array([[0, 1, 0], [0, logit, 0]], np.float32), ("a", "b"), 1.0)
 
 
 @pytest.mark.parametrize(

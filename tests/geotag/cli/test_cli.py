@@ -16,9 +16,11 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.cli import COMMANDS, cli
 from geotag.writers import read_table
 from tests.conftest import WritePhoto, gps_ifd
@@ -73,6 +75,24 @@ def test_a_photo_that_was_touched_is_not_said_to_have_moved(
     os.utime(photo, ns=(1, 1))
     told = run(*scan).stderr
     assert "1 with a new name, time or sidecar, known by their content" in told
+
+
+def test_a_model_with_broken_weights_ends_the_scan_and_harms_nothing(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    write_photo("tower.jpg", "eiffel_tower")
+    table, broken = tmp_path / "tags.csv", tmp_path / "broken.safetensors"
+    arguments = ["scan", tmp_path / "photos", "--out", table, "--model"]
+    run(*arguments, model_path)
+    before = table.read_bytes()
+    checkpoint = load_checkpoint(model_path)
+    tensors = {name: np.full_like(value, np.inf) for name, value in checkpoint.tensors.items()}
+    save_checkpoint(broken, checkpoint.spec, tensors)
+    result = run(*arguments, broken)
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert "its weights are broken" in result.stderr
+    assert table.read_bytes() == before
+    assert "none read, 1 known" in run(*arguments, model_path).stderr
 
 
 def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
