@@ -135,11 +135,11 @@ def read_examples(
 
 
 def remove_landmark(checkpoint: Checkpoint, name: str) -> tuple[ModelSpec, Tensors]:
-    """Take back a landmark that was added, by its name or slug. Raises UsageError."""
+    """Take back a landmark that was added, by its name in any case, or slug. Raises UsageError."""
     from geotag.engines.embedding import Embedder
 
     spec = checkpoint.spec
-    own = [c for c in spec.own_categories if name in (c.name, c.slug)]
+    own = [c for c in spec.own_categories if name.casefold() in (c.name.casefold(), c.slug)]
     if not own:
         known = ", ".join(c.name for c in spec.own_categories) or "none"
         raise UsageError(f"no landmark {name!r} was added to this model; added: {known}")

@@ -204,9 +204,10 @@ class Scan:
         if out != STDOUT and self.catalog.exported(out) == (signature, table_state(out)):
             return False
         if out != STDOUT and not is_remote(out):
-            # Under a lock of our own nobody else can be writing this table.
-            own = self.options.catalog is None
-            remove_leftovers(Path(out), older_than=0 if own else _LEFTOVER_SECONDS)
+            # Under a lock of our own nobody else can be writing this table, unless it is a link.
+            own = self.options.catalog is None and not os.path.islink(out)
+            target = Path(os.path.realpath(out))
+            remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes())
         if out != STDOUT:
             self.catalog.note_exported(out, signature, table_state(out))

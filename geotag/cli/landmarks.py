@@ -84,7 +84,10 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
 def list_(model: Path | None, as_json: bool) -> None:
     """List the landmarks that were added to a model."""
-    for category in read_header(model).spec.own_categories:
+    added = read_header(model).spec.own_categories
+    if not added:
+        click.echo("no landmark was added to this model", err=True)
+    for category in added:
         if as_json:
             click.echo(json.dumps(category._asdict(), ensure_ascii=False))
             continue

@@ -57,10 +57,10 @@ def write_text(path: str, text: str) -> None:
 
 
 def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file, or an object in a bucket by way of a temporary file."""
+    """Write a file (of a link, its target), or an object in a bucket by way of a temporary file."""
     try:
         if not is_remote(path):
-            with atomic_file(Path(path)) as file:
+            with atomic_file(Path(os.path.realpath(path))) as file:
                 write(file)
             return
         with TemporaryDirectory(prefix="geotag-") as folder:

@@ -88,6 +88,8 @@ def _parse_number(name: str, value: Any) -> float | int:
         if not number.is_integer():
             raise ValueError(f"{name} is not a whole number: {value!r}")
         return int(number)
+    if name == "confidence" and not 0 <= number <= 1:
+        raise ValueError(f"confidence is not between 0 and 1: {value!r}")
     return number
 
 

@@ -13,6 +13,7 @@ from geotag.errors import TableError
 from geotag.records import Outcome
 from geotag.writers.base import COLUMNS, SCHEMA_VERSION, format_top_k, guard_cell, unguard_cell
 
+_DELIMITERS = ",;\t"  # what spreadsheets put between cells, by the country
 _CELL_LIMIT = min(sys.maxsize, 2**24)
 
 
@@ -33,7 +34,11 @@ class CsvFormat:
         csv.field_size_limit(_CELL_LIMIT)
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                for row in csv.DictReader(file):
+                head = file.readline(_CELL_LIMIT)
+                if not head:
+                    raise TableError(f"{path}: empty; is this a table that geotag wrote?")
+                file.seek(0)
+                for row in csv.DictReader(file, delimiter=max(_DELIMITERS, key=head.count)):
                     yield {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TableError(f"{path}: cannot be read as CSV ({error})") from error

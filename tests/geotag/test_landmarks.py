@@ -109,8 +109,9 @@ def test_list_and_categories_show_it(taught: Path) -> None:
 
 def test_removing_gives_the_model_back(ready: Path, taught: Path, tmp_path: Path) -> None:
     out = tmp_path / "back.safetensors"
-    run("remove", "Yellow House", "--model", taught, "--out", out)
+    run("remove", "yellow house", "--model", taught, "--out", out)
     assert out.read_bytes() == ready.read_bytes()
+    assert run("list", "--model", out) == "no landmark was added to this model\n"
     with pytest.raises(UsageError, match="added: none"):
         run("remove", "Yellow House", "--model", out, "--out", out)
 

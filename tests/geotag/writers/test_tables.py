@@ -65,6 +65,16 @@ def test_a_failing_write_leaves_the_old_table(table: Path) -> None:
     assert os.listdir(table.parent) == [table.name]
 
 
+def test_a_link_stays_one(table: Path) -> None:
+    target = table.parent / "elsewhere" / table.name
+    target.parent.mkdir()
+    table.symlink_to(target)
+    for rows in (ROWS[:1], ROWS):
+        write_table(str(table), rows)
+        assert table.is_symlink() and list(read_table(target)) == rows
+    assert os.listdir(target.parent) == [target.name]
+
+
 def test_a_missing_folder_is_an_error_of_ours(table: Path) -> None:
     missing = table.parent / "missing" / table.name
     with pytest.raises(TableError, match="missing"):
@@ -132,12 +142,21 @@ def test_pandas_reads_the_csv(tmp_path: Path) -> None:
     assert frame["path"][1] == ROWS[1].path
 
 
-def test_a_table_saved_by_a_spreadsheet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_saved_by_a_spreadsheet(tmp_path: Path, delimiter: str) -> None:
     """A byte order mark, columns gone or in another order, whole numbers with a point."""
     path = tmp_path / "tags.csv"
-    path.write_text("\ufefflandmark,path,category_id\r\nEiffel Tower,/a.jpg,16.0\r\n", "utf-8")
+    lines = [["landmark", "path", "category_id"], ["Eiffel Tower", "/a.jpg", "16.0"], []]
+    path.write_text("\ufeff" + "\r\n".join(map(delimiter.join, lines)), "utf-8")
     (row,) = read_table(path)
     assert (row.path, row.landmark, row.category_id) == ("/a.jpg", "Eiffel Tower", 16)
+
+
+def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes(b"")
+    with pytest.raises(TableError, match="empty; is this a table"):
+        list(read_table(path))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +167,7 @@ def test_a_table_saved_by_a_spreadsheet(tmp_path: Path) -> None:
         ({"path": "/a", "latitude": "north"}, "latitude is not a number"),
         ({"path": "/a", "latitude": "nan"}, "finite"),
         ({"path": "/a", "category_id": "1.5"}, "whole"),
+        ({"path": "/a", "confidence": "95"}, "between 0 and 1"),
         ({"path": "/a", "top_k": "[{}]"}, "category_id"),
         ({"path": "/a", "top_k": "nonsense"}, ""),
     ],
