@@ -41,8 +41,10 @@ from training.pixels import PixelCache, load_pixels
 from training.recipes import RECIPES, Recipe, find_recipe
 from training.runs import Run, describe
 from training.teacher import Lesson, fit_linear, teach
-from training.trunk import classifier, classifier_name, freeze_blocks, load_features
+from training.trunk import classifier, classifier_name, freeze_blocks, in_colour, load_features
 from training.weights import load_matching, load_pretrained
+
+_GREY_PREFIX = "1."  # of the names in a network that loses the colours first
 
 
 class Job(NamedTuple):
@@ -66,8 +68,9 @@ class Job(NamedTuple):
         return self.recipe.architecture + (GREY if self.recipe.greyscale else "")
 
     def part(self, name: str) -> Job:
-        """The job of one of the recipe's parts, in a folder of its own."""
-        return self._replace(recipe=find_recipe(name), run=Run(self.run.folder / name))
+        """The job of one of the recipe's parts, of its seed and colours, in a folder of its own."""
+        recipe = replace(find_recipe(name), seed=self.recipe.seed, greyscale=self.recipe.greyscale)
+        return self._replace(recipe=recipe, run=Run(self.run.folder / name))
 
 
 def train(job: Job, part: str | None = None) -> Path:
@@ -128,9 +131,9 @@ def _lesson(job: Job, cache: PixelCache) -> Lesson:
     if not path.is_file():
         features = []
         for name in job.recipe.parts:
-            recipe = find_recipe(name)
-            network, _ = _network(job.part(name))
-            plain = replace(recipe, views=1)
+            part = job.part(name)
+            network, _ = _network(part)
+            plain = replace(part.recipe, views=1)
             features.append(load_features(network, plain, cache.pixels, job.cache).features[0])
         labels = label_indices(cache.samples, job.dataset.classes)
         groups = [sample.group for sample in cache.samples]
@@ -162,7 +165,8 @@ def _network(job: Job) -> tuple[nn.Module, list[str]]:
     """The recipe's network with the weights it starts from, and which parameters are new."""
     recipe = job.recipe
     torch.manual_seed(recipe.seed)
-    network = build_model(job.architecture, len(job.classes) + 1)
+    whole = build_model(job.architecture, len(job.classes) + 1)
+    network = in_colour(whole)
     new = [name for name, _ in network.named_parameters()]
     if recipe.initialisation == "normal":
         initialise_normal(network)
@@ -175,17 +179,24 @@ def _network(job: Job) -> tuple[nn.Module, list[str]]:
         new = [f"{classifier_name(network)}.{n}" for n in ("weight", "bias")]
     elif recipe.pretrained:
         new = load_matching(network, load_pretrained(recipe.pretrained, job.weights))
-        if len(new) == len(network.state_dict()):
-            raise DataError(f"weights of {recipe.pretrained} do not fit {job.architecture}")
+        trunk = [name for name in new if not name.startswith(f"{classifier_name(network)}.")]
+        if trunk:
+            raise DataError(
+                f"weights of {recipe.pretrained} do not fit {recipe.architecture}: they lack "
+                f"{trunk[0]}" + (f" and {len(trunk) - 1} more" if trunk[1:] else "")
+            )
     freeze_blocks(network, recipe.frozen_blocks)
-    return network, new
+    return whole, [_GREY_PREFIX + name for name in new] if recipe.greyscale else new
 
 
 def join_parts(network: Recogniser, parts: list[Checkpoint], job: Job) -> None:
     """Put trained backbones side by side; the classifier adds up their logits."""
     weights, biases = [], []
     for backbone, part in zip(network.backbones, parts, strict=True):
-        state = {k: torch.from_numpy(np.array(v, np.float32)) for k, v in part.tensors.items()}
+        state = {
+            k.removeprefix(_GREY_PREFIX): torch.from_numpy(np.array(v, np.float32))
+            for k, v in part.tensors.items()
+        }
         prefix = "backbones.0."
         backbone.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -242,8 +253,8 @@ def _fit_network(
     job: Job, network: nn.Module, new: list[str], cache: PixelCache, split: Split
 ) -> None:
     """Train the whole network, from a classifier fitted to the pretrained features if any."""
-    recipe = job.recipe
-    if recipe.pretrained and isinstance(network, Recogniser):
+    recipe, behind = job.recipe, in_colour(network)
+    if recipe.pretrained and isinstance(behind, Recogniser):
         features = _features(job, network, cache).features[0, split.train]
         fitted = fit_linear(
             torch.from_numpy(features.astype(np.float32)),
@@ -251,7 +262,7 @@ def _fit_network(
             len(job.classes) + 1,
             recipe.seed,
         )
-        network.classifier.load_state_dict(fitted.state_dict())
+        behind.classifier.load_state_dict(fitted.state_dict())
     module = Normalised(network, recipe.mean, recipe.std)
     if recipe.mixed_precision and choose_device(job.world).type == "cpu":
         accelerate(module)
@@ -295,7 +306,9 @@ def _stored(value: torch.Tensor) -> NDArray[np.generic]:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for decoded photos and features. [default: cache in --out]",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Instead of the recipe's; its parts keep theirs."
+)
 @click.option(
     "--part", help="Train only this part of a recipe that has parts; one process may do each."
 )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from geotag.atomic import atomic_file
-from geotag.model import Normalised
+from geotag.model import Greyscale, Normalised
 from geotag.networks import EfficientNetLite, PPLCNetV2
 from training.augment import Variant, degrade
 from training.examples import Views, generator, view
@@ -26,6 +26,12 @@ from training.recipes import Recipe
 _CLASSIFIERS = ("classifier", "fc")
 _BATCH = 32
 _PART = 512  # photos whose features are kept together: what a kill costs at most
+
+
+def in_colour(network: nn.Module) -> nn.Module:
+    """What a network without colours runs behind the loss of them; any other one itself."""
+    grey = isinstance(network, nn.Sequential) and isinstance(network[0], Greyscale)
+    return network.get_submodule("1") if grey else network
 
 
 def classifier_name(network: nn.Module) -> str:
@@ -94,7 +100,11 @@ def _read(paths: Sequence[Path], photos: int) -> Views:
 
 
 def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
-    settings = (recipe.views, recipe.nuisance > 0, recipe.augmentation, recipe.seed)
+    settings: tuple[object, ...] = (
+        recipe.views, recipe.nuisance > 0, recipe.augmentation, recipe.seed
+    )  # fmt: skip
+    if recipe.greyscale:
+        settings += ("greyscale",)
     digest = hashlib.sha256(repr(settings).encode())
     digest.update(repr((recipe.input_size, recipe.train_size, pixels.shape)).encode())
     digest.update(np.ascontiguousarray(pixels[:: max(1, len(pixels) // 64), ::8, ::8]).tobytes())

@@ -247,8 +247,9 @@ def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("grey", [False, True])
 def test_the_shipped_recipe_joins_tuned_backbones(
-    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grey: bool, colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 32 pixels, from random backbones: all stages of the recipe that takes an hour."""
     networks = {"efficientnet_lite1": EfficientNetLite, "pplcnetv2": PPLCNetV2}
@@ -259,7 +260,8 @@ def test_the_shipped_recipe_joins_tuned_backbones(
     small = {"input_size": 32, "train_size": 32, "epochs": 1, "batch_size": 8, "views": 1}
     for name in ("shipped-lite1", "shipped-pplcnetv2"):
         monkeypatch.setitem(RECIPES, name, replace(RECIPES[name], **small))
-    recipe = replace(RECIPES["shipped"], **small, left_out=("stonehenge",))
+    changes = {"left_out": ("stonehenge",), "seed": 3, "greyscale": grey}
+    recipe = replace(RECIPES["shipped"], **small, **changes)
     job = make_job(colour_set, tmp_path)._replace(recipe=recipe)
     assert train(job, "shipped-pplcnetv2") == tmp_path / "shipped-pplcnetv2" / "model.safetensors"
     assert not list(tmp_path.glob("model.*")) and not list(tmp_path.glob("shipped-lite1/model.*"))
@@ -268,13 +270,15 @@ def test_the_shipped_recipe_joins_tuned_backbones(
     part = load_checkpoint(tmp_path / "shipped-lite1" / "model.safetensors")
     assert whole.spec.categories == ("eiffel_tower", "taj_mahal")
     assert part.spec.categories == ("eiffel_tower", "stonehenge", "taj_mahal")
-    name = "backbones.0.backbone.last.0.weight"
+    assert part.spec.provenance["recipe"]["seed"] == 3
+    before = "1." if grey else ""
+    name = f"{before}backbones.0.backbone.last.0.weight"
     assert np.array_equal(whole.tensors[name], part.tensors[name])
-    stem = "backbones.0.backbone.stem.0.weight"  # frozen, the classifiers are not
+    stem = f"{before}backbones.0.backbone.stem.0.weight"  # frozen, the classifiers are not
     assert np.array_equal(whole.tensors[stem], part.tensors[stem])
-    before = job.run.model.read_bytes()
+    written = job.run.model.read_bytes()
     train(job)
-    assert job.run.model.read_bytes() == before
+    assert job.run.model.read_bytes() == written
 
 
 def test_several_backbones_start_from_weights_of_their_own(
@@ -305,6 +309,34 @@ def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
     red, same_luminance = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
     red[:, 0], same_luminance[:, 1] = 1.0, 0.299 / 0.587
     assert torch.allclose(network(red), network(same_luminance), atol=1e-5)
+
+
+def test_grey_models_start_from_pretrained_weights(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(7)
+    state = build_model("resnet18", 1000).state_dict()
+    monkeypatch.setattr("training.train.load_pretrained", lambda *_: state)
+    recipe = replace(RECIPES["resnet18"], input_size=32, train_size=32, epochs=1)
+    cache = tmp_path / "cache"
+    for grey in (False, True):
+        job = make_job(colour_set, tmp_path / str(grey))
+        job = job._replace(recipe=replace(recipe, greyscale=grey), cache=cache)
+        train(job)
+        tensors = load_checkpoint(job.run.model).tensors
+        kept = tensors["1.conv1.weight" if grey else "conv1.weight"]
+        assert np.array_equal(kept, round_weights(state["conv1.weight"].numpy()))
+    assert len(list(cache.glob("features-*"))) == 2  # what colours gave is not taken for grey
+
+
+def test_weights_of_another_network_are_refused(
+    colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = build_model("resnet18", 1000).state_dict()
+    monkeypatch.setattr("training.train.load_pretrained", lambda *_: state)
+    recipe = replace(RECIPES["resnet50"], input_size=32, train_size=32, epochs=1)
+    with pytest.raises(DataError, match="weights of resnet50 do not fit resnet50: they lack"):
+        train(make_job(colour_set, tmp_path)._replace(recipe=recipe))
 
 
 def test_a_part_that_is_none_is_named(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
