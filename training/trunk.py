@@ -100,13 +100,9 @@ def _read(paths: Sequence[Path], photos: int) -> Views:
 
 
 def _key(module: nn.Module, recipe: Recipe, pixels: Pixels) -> str:
-    settings: tuple[object, ...] = (
-        recipe.views, recipe.nuisance > 0, recipe.augmentation, recipe.seed
-    )  # fmt: skip
-    if recipe.greyscale:
-        settings += ("greyscale",)
-    digest = hashlib.sha256(repr(settings).encode())
-    digest.update(repr((recipe.input_size, recipe.train_size, pixels.shape)).encode())
+    variants = (recipe.views, recipe.nuisance > 0, recipe.augmentation, recipe.seed)
+    sizes = (recipe.input_size, recipe.train_size, recipe.greyscale, pixels.shape)
+    digest = hashlib.sha256(repr((variants, sizes)).encode())
     digest.update(np.ascontiguousarray(pixels[:: max(1, len(pixels) // 64), ::8, ::8]).tobytes())
     for value in module.state_dict().values():
         digest.update(value.contiguous().numpy().tobytes())
