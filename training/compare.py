@@ -106,7 +106,7 @@ def format_table(rows: dict[str, dict[str, Any]]) -> str:
     lines = ["| model | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, row in rows.items():
         cells = (_cell(column, row[column]) for column in COLUMNS)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join((name.replace("|", r"\|"), *cells)) + " |")
     return "\n".join(lines)
 
 

@@ -100,7 +100,7 @@ class Trainer:
         torch.manual_seed(self.recipe.seed * 1_000_003 + number * 1009 + self.world.rank)
         train_loss = self._train(number)
         weights = self._averaged()
-        val_loss, top1 = self._validate(weights)
+        val_loss, top1 = self._agreed(*self._validate(weights))
         rate = self.optimiser.param_groups[-1]["lr"]
         if val_loss < self.progress.best_loss:
             self.progress.best = weights
@@ -167,6 +167,14 @@ class Trainer:
                 count += len(targets)
         self.module.load_state_dict(kept)
         return (loss / count, right / count) if count else (math.nan, math.nan)
+
+    def _agreed(self, *figures: float) -> Iterable[float]:
+        """The first process's figures, so that all stop after the same epoch."""
+        if self.world.size == 1:
+            return figures
+        shared = torch.tensor(figures, dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return shared.tolist()
 
     def _save(self) -> None:
         average = self.average

@@ -83,6 +83,8 @@ def train(job: Job, part: str | None = None) -> Path:
         raise DataError(f"{job.dataset.root}: no photos of a landmark to learn")
     on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
     cache = _pixels(job)
+    if job.world.rank == 0:
+        _tell_what_lacks(job, cache)
     if job.recipe.parts:
         lesson = _lesson(job, cache)
         for name in [part] if part else job.recipe.parts:
@@ -123,6 +125,17 @@ def _pixels(job: Job) -> PixelCache:
         if not len(cache.rows(split)):
             raise DataError(f"{job.dataset.root}: no {split} photos that can be read")
     return cache
+
+
+def _tell_what_lacks(job: Job, cache: PixelCache) -> None:
+    """Photos and classes that training goes without, on standard error."""
+    if cache.failed:
+        reason = next(iter(cache.failed.values()))
+        others = f" and {len(cache.failed) - 1} more" if len(cache.failed) > 1 else ""
+        click.echo(f"not trained on: {reason}{others}", err=True)
+    taught = {cache.samples[row].label for row in cache.rows("train")}
+    if untaught := [name for name in job.classes if name not in taught]:
+        click.echo(f"no train photos of: {', '.join(untaught)}", err=True)
 
 
 def _lesson(job: Job, cache: PixelCache) -> Lesson:
@@ -325,7 +338,8 @@ def main(
     dataset = commands.read_data(data, exclude, scheme, by, seed)
     job = Job(recipe, dataset, Run(out), weights, cache or out / "cache", join_world())
     path = train(job, part)
-    click.echo(f"{path}: {len(load_checkpoint(path).spec.categories)} categories")
+    if job.world.rank == 0:
+        click.echo(f"{path}: {len(load_checkpoint(path).spec.categories)} categories")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -55,6 +56,19 @@ def test_a_tiny_recipe_learns_colours(colour_set: Path, tmp_path: Path, invoke: 
     assert record["data"]["fingerprint"] == load_dataset(colour_set).fingerprint
     assert checkpoint.spec.provenance["data"] == record["data"]
     assert (out / "loss.png").is_file() and (out / "top1.png").is_file()
+
+
+def test_what_training_goes_without_is_said(tmp_path: Path, invoke: Invoke) -> None:
+    root = write_set(tmp_path / "set", {"train": 4, "val": 2})
+    for name in ("train0.jpg", "val1.jpg"):
+        (root / "stonehenge" / name).write_bytes(b"no photo")
+    manifest = root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("taj_mahal,train", "eiffel_tower,train"))
+    told = invoke(
+        main, "--recipe", "tiny", "--data", root, "--out", tmp_path / "run", "--epochs", 1
+    )
+    assert re.search("not trained on: .*stonehenge/train0.jpg: not a photo.* and 1 more\n", told)
+    assert "no train photos of: taj_mahal\n" in told
 
 
 def test_stopping_after_any_epoch_changes_nothing(colour_set: Path, tmp_path: Path) -> None:
