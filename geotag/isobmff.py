@@ -64,7 +64,7 @@ def _item_kinds(body: bytes) -> dict[int, bytes]:
     for box in _children(body, 4, len(body)):
         if box.kind != b"iinf":
             continue
-        first = box.start + (6 if body[box.start] == 0 else 8)
+        first = box.start + (6 if body[box.start : box.start + 1] == b"\0" else 8)
         for entry in _children(body, first, box.end):
             data = body[entry.start : entry.end]
             if entry.kind != b"infe" or len(data) < 12 or data[0] not in (2, 3):

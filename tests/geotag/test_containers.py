@@ -147,6 +147,13 @@ def test_damaged_heif_never_raises(at: int, damage: bytes) -> None:
     assert isinstance(blocks_of(bytes(data)), Blocks)
 
 
+@pytest.mark.parametrize("kind", [b"iinf", b"iloc"])
+def test_heif_that_ends_with_an_empty_box_has_no_metadata(kind: bytes) -> None:
+    box = struct.pack(">I4s", 8, kind)
+    meta = struct.pack(">I4sI", 12 + len(box), b"meta", 0) + box
+    assert blocks_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + meta) == Blocks("heif")
+
+
 def _avif(cache: list[bytes] = []) -> bytes:  # noqa: B006
     if not cache:
         cache.append(encoded("AVIF", exif=EXIF))
