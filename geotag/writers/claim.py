@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,8 @@ from geotag.records import Category
 METHOD = "landmark recognition by a convolutional neural network"
 METHOD_USER = "named by the user"
 MAP_DATUM = "WGS-84"
+# Letters that no XML holds, and ends of texts and lines, which other fields cannot hold.
+_CONTROLS = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]+")
 
 
 class Claim(NamedTuple):
@@ -89,6 +92,11 @@ def format_coordinate(degrees: float, hemispheres: str) -> str:
 def union(texts: Iterable[str], *more: str) -> tuple[str, ...]:
     """All texts once, in their first order."""
     return tuple(dict.fromkeys((*texts, *more)))
+
+
+def plain_keywords(texts: Iterable[str]) -> tuple[str, ...]:
+    """Keywords as every field can hold them: without control characters, and none empty."""
+    return union(filter(None, (_CONTROLS.sub(" ", text).strip() for text in texts)))
 
 
 def changes_between(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Change, ...]:

@@ -13,6 +13,7 @@ from geotag.writers.claim import (
     Claim,
     Surroundings,
     changes_between,
+    plain_keywords,
     tool_version,
     union,
 )
@@ -69,7 +70,7 @@ class Blocks(NamedTuple):
             (exif_claim.keywords(self.tiff), exif_claim.WROTE_KEYWORDS),
         ):
             words += (w for w in keywords if mark not in wrote or w not in (own, format_word(own)))
-        return Surroundings(union(words), self.iim.places if self.iim else {})
+        return Surroundings(plain_keywords(words), self.iim.places if self.iim else {})
 
 
 Layout = jpeg.Layout | webp.Layout

@@ -13,6 +13,7 @@ from geotag.writers.claim import (
     Claim,
     Surroundings,
     changes_between,
+    plain_keywords,
     tool_version,
     union,
 )
@@ -126,7 +127,7 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     except PhotoError:
         return Surroundings()
     packet = _packet(blocks.xmp)
-    words = exif_claim.keywords(_tiff(blocks.exif))
+    words = plain_keywords(exif_claim.keywords(_tiff(blocks.exif)))
     if packet is None:
         return Surroundings(words)
     words = union((*packet.items(_KEYWORDS), *words))

@@ -26,6 +26,11 @@ from tests.geotag.writers.samples import (
     RIO,
     USER_COMMENT,
     VIDEO,
+    exif_segment,
+    iim_block,
+    jpeg,
+    photoshop_segment,
+    tiff_block,
     with_segments,
 )
 
@@ -209,6 +214,19 @@ def test_a_field_made_anew_holds_the_keywords_of_the_others() -> None:
 def test_legacy_keywords_alone_are_carried_into_xmp() -> None:
     packet = parse_packet(packet_of(write(made("iptc.jpg"))))
     assert packet.items("dc:subject") == ("a", "bb", "Eiffel Tower")
+
+
+@pytest.mark.parametrize("word", ["a\x01b", "a\0b", "a\uffffb", "a b\n"])
+def test_keywords_with_letters_that_xml_cannot_hold_are_carried_without_them(word: str) -> None:
+    xp = f"{word};c".encode("utf-16-le")
+    exif = exif_segment(tiff_block(more={0x9C9E: (1, len(xp), xp)}))
+    iim = photoshop_segment(iim_block(word.encode(), b"\x02", utf8=True))
+    for data in (with_segments(jpeg(), exif), with_segments(jpeg(), iim)):
+        written = write(data)
+        subjects = parse_packet(packet_of(written)).items("dc:subject")
+        assert subjects[0] in ("a b", "a") and subjects[-1] == "Eiffel Tower"
+        assert "" not in subjects
+        assert not draft_embedded(written, CLAIM).edits
 
 
 def test_place_fields_that_speak_of_another_place_are_left_alone() -> None:
