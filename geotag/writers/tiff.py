@@ -18,7 +18,10 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 MAKER_NOTE = 0x927C
 SUB_IFDS = 0x014A
-_THUMBNAIL = ((0x0201, 0x0202), (0x0111, 0x0117))
+# Where a block keeps small pictures: the directories, and their tags of offset and length. Strips
+# that a JPEG's first directory speaks of are those of another file, from which it was made.
+_JPEG, _STRIPS = (0x0201, 0x0202), (0x0111, 0x0117)
+_PICTURES = (("ifd0", _JPEG), ("ifd1", _JPEG), ("ifd1", _STRIPS))
 _ENTRY_LIMIT = 1000
 _SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
 
@@ -108,8 +111,10 @@ def parse_tiff(block: bytes) -> Tiff:
     after = _number(order, directories["ifd0"].tail)
     if after:
         directories["ifd1"] = _directory(tiff, after)
-        _check_thumbnail(tiff)
-    if len({directory.at for directory in directories.values()}) != len(directories):
+    _check_pictures(tiff)
+    further = _further(tiff, directories["ifd1"]) if after else []
+    starts = [*(directory.at for directory in directories.values()), *further]
+    if len(set(starts)) != len(starts):
         raise TiffError("its directories point at each other")
     return tiff
 
@@ -155,9 +160,18 @@ def _entry(tiff: Tiff, at: int) -> tuple[int, Entry]:
     return number, Entry(at, raw, kind, tiff.block[value_at : value_at + size], value_at)
 
 
-def _check_thumbnail(tiff: Tiff) -> None:
-    for offsets, sizes in _THUMBNAIL:
-        starts, lengths = tiff.longs(("ifd1", offsets)), tiff.longs(("ifd1", sizes))
+def _further(tiff: Tiff, directory: Directory) -> list[int]:
+    """Where the directories behind the thumbnail's begin, up to the first one seen twice."""
+    starts: list[int] = []
+    while (at := _number(tiff.order, directory.tail)) and len(set(starts)) == len(starts):
+        starts.append(at)
+        directory = _directory(tiff, at)
+    return starts
+
+
+def _check_pictures(tiff: Tiff) -> None:
+    for name, (offsets, sizes) in _PICTURES:
+        starts, lengths = tiff.longs((name, offsets)), tiff.longs((name, sizes))
         for start, length in zip(starts, lengths, strict=False):
             if start + length > len(tiff.block):
                 raise TiffError("the thumbnail lies outside the block")

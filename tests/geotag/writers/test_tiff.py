@@ -83,6 +83,15 @@ def test_damaged_entry_stays_behind_those_that_were_before_it() -> None:
     assert tags.index(0x9C9E) == tags.index(0x8769) + 1
 
 
+def _after_thumbnail(block: bytearray) -> slice:
+    """Where the thumbnail's directory holds the offset of the next one."""
+    at = int.from_bytes(block[4:8], "little")
+    for _ in range(2):
+        link = at + 2 + 12 * int.from_bytes(block[at : at + 2], "little")
+        at = int.from_bytes(block[link : link + 4], "little")
+    return slice(link, link + 4)
+
+
 def spoiled(change: str) -> bytes:
     block = bytearray(tiff_block())
     ifd0 = struct.unpack("<I", block[4:8])[0]
@@ -102,6 +111,14 @@ def spoiled(change: str) -> bytes:
     elif change == "thumbnail outside":
         at = bytes(block).index(struct.pack("<HHI", 0x0202, 4, 1))
         block[at + 8 : at + 12] = struct.pack("<I", len(block))
+    elif change == "preview outside":
+        place = {0x0201: 10**6, 0x0202: 100}
+        more = {tag: (4, 1, struct.pack("<I", number)) for tag, number in place.items()}
+        block = bytearray(tiff_block(more=more))
+    elif change == "third directory outside":
+        block[_after_thumbnail(block)] = struct.pack("<I", len(block) + 24)
+    elif change == "third directory is the first":
+        block[_after_thumbnail(block)] = struct.pack("<I", ifd0)
     return bytes(block)
 
 
@@ -115,6 +132,9 @@ def spoiled(change: str) -> bytes:
         "loop",
         "thumbnail outside",
         "sub-directory outside",
+        "preview outside",
+        "third directory outside",
+        "third directory is the first",
     ],
 )
 def test_damaged_blocks_are_refused(change: str) -> None:
