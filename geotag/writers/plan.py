@@ -90,12 +90,15 @@ class Planner:
         if not sidecar.exists and claim is None:
             return Plan()
         around = Surroundings()
-        if sidecar.exists:
-            original = files.read(sidecar.path, self.force)
-        else:
-            original = Original(sidecar.path, b"")
+        if claim is not None:
             with files.source.open(files.photo(path)) as read:
                 around = read_surroundings(read)
+        if sidecar.exists:
+            original = files.read(sidecar.path, self.force)
+            # Keywords that are no longer in the sidecar were taken out of it.
+            around = around._replace(keywords=())
+        else:
+            original = Original(sidecar.path, b"")
         data = original.data if sidecar.exists else None
         draft = draft_sidecar(data, claim, around, measured)
         if not draft.edits:

@@ -80,8 +80,8 @@ def draft_sidecar(
     """The edits that put a claim into a sidecar (None: one that does not exist yet), or with no
     claim take an earlier one out.
 
-    `around` is what the photo's own blocks say, for a sidecar made anew; `measured` says that the
-    photo's position is known. Raises CannotWriteError.
+    `around` is what the photo's own blocks say (keywords only for a sidecar made anew); `measured`
+    says that the photo's position is known. Raises CannotWriteError.
     """
     old = data or b""
     try:

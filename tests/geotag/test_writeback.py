@@ -146,6 +146,15 @@ def test_sidecar_that_exists_is_edited(folder: Path, write: Write, name: str) ->
     assert b"kept &amp; sound" in sidecar.read_bytes()
 
 
+def test_photo_that_speaks_of_another_place_gets_no_city_in_its_sidecar_either_time(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "b.jpg", made("xmp_place.jpg"))
+    for action in (Action.WRITTEN, Action.UNCHANGED):
+        assert write(photo, sidecar=True).action is action
+        assert not sidecar_of(photo).has("photoshop:City")
+
+
 def test_sidecar_of_several_photos_is_refused(folder: Path, write: Write) -> None:
     photo = add(folder, "a.png", save(picture(), "PNG"))
     add(folder, "a.CR2", b"another photo")
