@@ -15,6 +15,8 @@ HEADER_SIZE = 64 * 1024
 _STEP = 4096
 BLOCK_LIMIT = 16 * 2**20
 _FILE_SIZE_LIMIT = 2**40
+# Of a TIFF's directory: the entries that are looked at, and the tag of the XMP packet.
+_ENTRY_LIMIT, _XMP_TAG = 1000, 0x02BC
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -208,7 +210,20 @@ def _without_prefix(block: bytes) -> bytes:
 
 def _find_in_tiff(header: bytes, read: ReadRange) -> Blocks:
     """A TIFF is its own Exif block; directories behind the header are read where they lie."""
-    return Blocks("tiff", header)
+    return Blocks("tiff", header, _xmp_in_tiff(header, read))
+
+
+def _xmp_in_tiff(header: bytes, read: ReadRange) -> bytes | None:
+    """The packet that the first directory holds (XMP specification, part 3, section 1.1.5.1)."""
+    order = "<" if header[:2] == b"II" else ">"
+    (at,) = struct.unpack(order + "I", header[4:8].ljust(4, b"\0"))
+    (count,) = struct.unpack(order + "H", _slice(header, 0, at, 2, read).ljust(2, b"\0"))
+    table = _slice(header, 0, at + 2, 12 * min(count, _ENTRY_LIMIT), read)
+    rows = struct.iter_unpack(order + "HHII", table[: len(table) // 12 * 12])
+    for tag, _, length, start in rows:
+        if tag == _XMP_TAG and 4 < length <= BLOCK_LIMIT:
+            return _slice(header, 0, start, length, read)
+    return None
 
 
 def _find_in_isobmff(name: str) -> Callable[[bytes, ReadRange], Blocks]:
@@ -224,7 +239,7 @@ def _find_in_isobmff(name: str) -> Callable[[bytes, ReadRange], Blocks]:
 def _find_in_raw(header: bytes, read: ReadRange) -> Blocks:
     """Most raw formats are a TIFF with a number of their own; of the others only the name."""
     if header[:2] in (b"II", b"MM"):
-        return Blocks("raw", header)
+        return Blocks("raw", header, _xmp_in_tiff(header, read))
     return Blocks("raw")
 
 

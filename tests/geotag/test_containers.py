@@ -120,6 +120,21 @@ def test_directories_at_the_end_of_a_tiff() -> None:
     assert metadata.location is not None
 
 
+@pytest.mark.parametrize("size", [8, 600])
+def test_xmp_in_a_tiff(size: int) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((size, size), 90).save(buffer, "TIFF", tiffinfo={700: XMP})
+    assert blocks_of(buffer.getvalue()).xmp == XMP
+
+
+@pytest.mark.parametrize("order", [b"<II", b">MM"])
+def test_xmp_in_a_tiff_of_each_byte_order(order: bytes) -> None:
+    code, mark = order[:1].decode(), order[1:]
+    entry = struct.pack(f"{code}HHII", 700, 1, len(XMP), 26)
+    data = mark + struct.pack(f"{code}HIH", 42, 8, 1) + entry + bytes(4) + XMP
+    assert blocks_of(data).xmp == XMP
+
+
 @pytest.mark.parametrize("data", [b"", b"hello, world", b"\0" * 100, b"PK\3\4", b"%PDF-1.7"])
 def test_what_is_no_photo(data: bytes) -> None:
     assert sniff_format(data) is None

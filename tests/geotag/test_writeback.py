@@ -225,6 +225,17 @@ def test_measured_position_in_a_photo_keeps_ours_out_of_the_sidecar(
     assert sidecar_of(photo).has("exif:GPSDestLatitude")
 
 
+def test_measured_position_in_the_xmp_of_a_tiff_keeps_ours_out_of_the_sidecar(
+    folder: Path, write: Write
+) -> None:
+    measured = f"{EXIF} exif:GPSLatitude='33,51.5S' exif:GPSLongitude='151,12.6E'"
+    packet = xmp_packet(SUBJECTS, measured)
+    photo = add(folder, "a.tiff", save(picture(), "TIFF", tiffinfo={700: packet}))
+    write(photo, position=True)
+    assert not sidecar_of(photo).has("exif:GPSLatitude")
+    assert sidecar_of(photo).items("dc:subject") == ("holiday", "été", "Eiffel Tower")
+
+
 def test_position_goes_into_a_sidecar_under_our_mark(folder: Path, write: Write) -> None:
     photo = add(folder, "a.png", save(picture(), "PNG"))
     write(photo, position=True)
