@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
@@ -21,7 +22,7 @@ def parse_location(packet: bytes) -> Location | None:
 
     None for packets that cannot be parsed and for positions under geotag's own mark.
     """
-    if b"GPSLatitude" not in packet or len(packet) > PACKET_LIMIT:
+    if len(packet) > PACKET_LIMIT or b"GPSLatitude" not in packet.replace(b"\0", b""):
         return None
     properties = dict(_properties(packet))
     if properties.get(f"{_EXIF}GPSProcessingMethod") == GPS_PROCESSING_METHOD:
@@ -59,8 +60,10 @@ def _properties(packet: bytes) -> Iterator[tuple[str, str]]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
+    is_utf16 = packet.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    text = packet.decode("utf-16", "replace") if is_utf16 else packet.strip(b"\0 \r\n\t")
     try:
-        root: Element = fromstring(packet.strip(b"\0 \r\n\t"))
+        root: Element = fromstring(text)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return
     for rdf in root.iter(f"{_RDF}RDF"):

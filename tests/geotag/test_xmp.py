@@ -35,6 +35,12 @@ def test_attributes_and_elements() -> None:
     assert parse_location(packet(_ELEMENTS)) == Location(-33.85, 151.2, 2.5)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16(encoding: str) -> None:
+    text = "\ufeff<?xml version='1.0' encoding='UTF-16'?>" + packet(_ELEMENTS).decode() + "\n"
+    assert parse_location(text.encode(encoding)) == Location(-33.85, 151.2, 2.5)
+
+
 def test_our_own_mark_is_not_a_measurement() -> None:
     mark = f" geotag:Source='inferred' exif:GPSProcessingMethod='{GPS_PROCESSING_METHOD}'/>"
     assert parse_location(packet(_ATTRIBUTES.replace("/>", mark))) is None
