@@ -35,10 +35,11 @@ PLACES = (
     "Iptc4xmpCore:CountryCode",
 )
 _DESTINATION = ("exif:GPSDestLatitude", "exif:GPSDestLongitude")
+_VERSION = "exif:GPSVersionID"
 _POSITION = (
     "exif:GPSLatitude",
     "exif:GPSLongitude",
-    "exif:GPSVersionID",
+    _VERSION,
     "exif:GPSMapDatum",
     "exif:GPSHPositioningError",
     "exif:GPSProcessingMethod",
@@ -245,7 +246,10 @@ def _add_positions(
         return
     radius = f"{max(1, round(claim.landmark.radius_m))}/1"
     texts = (latitude, longitude, "2.3.0.0", MAP_DATUM, radius, GPS_PROCESSING_METHOD)
-    _set_all(packet, dict(zip(_POSITION, texts, strict=True)))
+    wanted = dict(zip(_POSITION, texts, strict=True))
+    if packet.has(_VERSION):
+        del wanted[_VERSION]
+    _set_all(packet, wanted)
 
 
 def _may_set(packet: XmpPacket, names: tuple[str, ...], previous: Previous | None) -> bool:

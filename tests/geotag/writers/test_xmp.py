@@ -79,6 +79,16 @@ def test_claim_and_its_removal_leave_what_was_there(properties: str) -> None:
     assert after.items("dc:subject") == before.items("dc:subject")
 
 
+def test_gps_version_that_is_there_stays_and_outlives_the_claim() -> None:
+    version = "xmlns:exif='http://ns.adobe.com/exif/1.0/' exif:GPSVersionID='2.2.0.0'"
+    packet = claimed(xmp_packet(attributes=version), CLAIM._replace(position=True))
+    previous = read_previous(packet)
+    assert previous is not None and packet.has("exif:GPSLatitude")
+    remove_claim(packet, previous)
+    assert not packet.has("exif:GPSLatitude")
+    assert packet.text("exif:GPSVersionID") == "2.2.0.0"
+
+
 @given(
     st.floats(-90, 90).filter(lambda d: abs(d) > 1e-9) | st.sampled_from([-90.0, 90.0, 89.9999999])
 )
