@@ -25,7 +25,8 @@ def parse_location(packet: bytes) -> Location | None:
     if len(packet) > PACKET_LIMIT or b"GPSLatitude" not in packet.replace(b"\0", b""):
         return None
     properties = dict(_properties(packet))
-    if properties.get(f"{_EXIF}GPSProcessingMethod") == GPS_PROCESSING_METHOD:
+    # Exiv2 puts "charset=Ascii " before it when it turns Exif into XMP.
+    if GPS_PROCESSING_METHOD in properties.get(f"{_EXIF}GPSProcessingMethod", ""):
         return None
     latitude = parse_coordinate(properties.get(f"{_EXIF}GPSLatitude", ""), "NS")
     longitude = parse_coordinate(properties.get(f"{_EXIF}GPSLongitude", ""), "EW")

@@ -41,8 +41,10 @@ def test_utf16(encoding: str) -> None:
     assert parse_location(text.encode(encoding)) == Location(-33.85, 151.2, 2.5)
 
 
-def test_our_own_mark_is_not_a_measurement() -> None:
-    mark = f" geotag:Source='inferred' exif:GPSProcessingMethod='{GPS_PROCESSING_METHOD}'/>"
+@pytest.mark.parametrize("prefix", ["", "charset=Ascii "])
+def test_our_own_mark_is_not_a_measurement(prefix: str) -> None:
+    method = prefix + GPS_PROCESSING_METHOD
+    mark = f" geotag:Source='inferred' exif:GPSProcessingMethod='{method}'/>"
     assert parse_location(packet(_ATTRIBUTES.replace("/>", mark))) is None
 
 
