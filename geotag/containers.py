@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,6 +16,8 @@ HEADER_SIZE = 64 * 1024
 _STEP = 4096
 BLOCK_LIMIT = 16 * 2**20
 _FILE_SIZE_LIMIT = 2**40
+# Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
+_PART_LIMIT = 2**16
 # Of a TIFF's directory: the entries that are looked at, and the tag of the XMP packet.
 _ENTRY_LIMIT, _XMP_TAG = 1000, 0x02BC
 EXIF_PREFIX = b"Exif\0\0"
@@ -98,15 +101,16 @@ def find_blocks(read: ReadRange) -> Blocks:
 def jpeg_segments(data: bytes) -> Iterator[Segment]:
     """The marker segments from SOI up to the start of scan (included, as its header alone).
 
-    Stops at the first byte that is no marker or at a segment that `data` does not hold whole.
+    Stops at the first byte that is no marker, at a segment that `data` does not hold whole, and
+    where there are too many.
     """
     at = 2
     size = len(data)
-    while at + 4 <= size and data[at] == 0xFF:
+    for _ in range(_PART_LIMIT):
+        at = _behind_fill(data, at)
+        if at + 4 > size or data[at] != 0xFF:
+            return
         marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
         if marker == 0x01 or 0xD0 <= marker <= 0xD9:  # stand alone: no length follows
             return
         end = at + 2 + (data[at + 2] << 8 | data[at + 3])
@@ -116,6 +120,15 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
         if marker == 0xDA:
             return
         at = end
+
+
+_FILL = re.compile(rb"\xff*(?=\xff)")
+
+
+def _behind_fill(data: bytes, at: int) -> int:
+    """Where a marker begins: the last of the 0xFF bytes at `at`, where there are several."""
+    found = _FILL.match(data, at)
+    return found.end() if found else at
 
 
 # Frame headers, which tell the size of the picture (ITU-T T.81, B.2.2).
@@ -128,7 +141,7 @@ def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     at = 2
     base = 0
     data = header
-    while True:
+    for _ in range(_PART_LIMIT):
         if at - base + 40 > len(data):
             data, base = read(at, _STEP), at
             if len(data) < 4 or at > BLOCK_LIMIT:
@@ -138,7 +151,7 @@ def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
             break
         marker = data[here + 1]
         if marker == 0xFF:
-            at += 1
+            at = base + _behind_fill(data, here)
             continue
         if marker == 0xDA or marker == 0x01 or 0xD0 <= marker <= 0xD9:
             break
@@ -171,7 +184,7 @@ def _slice(data: bytes, base: int, start: int, length: int, read: ReadRange) -> 
 def _find_in_png(header: bytes, read: ReadRange) -> Blocks:
     exif = xmp = None
     at = 8
-    while True:
+    for _ in range(_PART_LIMIT):
         head = _slice(header, 0, at, 8, read)
         if len(head) < 8:
             break
@@ -191,7 +204,7 @@ def _find_in_png(header: bytes, read: ReadRange) -> Blocks:
 def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
     exif = xmp = None
     at = 12
-    while True:
+    for _ in range(_PART_LIMIT):
         head = _slice(header, 0, at, 8, read)
         if len(head) < 8:
             break

@@ -102,6 +102,33 @@ def test_endless_fill_bytes_are_given_up() -> None:
     assert find_blocks(read) == Blocks("jpeg")
 
 
+def test_fill_bytes_before_a_marker_are_passed_over() -> None:
+    data = jpeg_bytes(picture(), gps=gps_ifd(10, 20))
+    filled = data[:2] + b"\xff" * 2**20 + data[2:]
+    assert blocks_of(filled).exif == blocks_of(data).exif is not None
+    assert len(list(jpeg_segments(filled))) == len(list(jpeg_segments(data)))
+
+
+def test_millions_of_empty_segments_are_given_up() -> None:
+    data = jpeg_bytes(picture(), gps=gps_ifd(10, 20))
+    filled = data[:2] + b"\xff\xe2\0\2" * 2**20 + data[2:]
+    assert blocks_of(filled) == Blocks("jpeg")
+    assert len(list(jpeg_segments(filled))) <= 2**16
+
+
+@pytest.mark.parametrize(
+    ("start", "chunk"),
+    [(b"\x89PNG\r\n\x1a\n", b"\0\0\0\0tEXt\0\0\0\0"), (b"RIFF\0\0\0\0WEBP", b"ABCD\0\0\0\0")],
+)
+def test_endless_empty_chunks_are_given_up(start: bytes, chunk: bytes) -> None:
+    def read(offset: int, length: int) -> bytes:
+        body = start + chunk * 2
+        at = offset if offset < len(start) else len(start) + (offset - len(start)) % len(chunk)
+        return (body + chunk * (length // len(chunk)))[at : at + length]
+
+    assert find_blocks(read).exif is None
+
+
 def test_exif_behind_the_pixels_of_a_webp() -> None:
     large = Image.effect_noise((900, 900), 90).convert("RGB")
     buffer = io.BytesIO()
