@@ -28,7 +28,8 @@ _DECODE_ERRORS = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
 )
-_ARRAYS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
+# The keyword fields, and what parts the levels of a path there; no text holds a zero byte.
+_ARRAYS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
 
 
 def verified(data: bytes, edits: tuple[Edit, ...]) -> bytes:
@@ -109,11 +110,12 @@ def check_packet(before: XmpPacket, after: XmpPacket) -> None:
     for tag in sorted((before.names() | after.names()) - _XMP_TARGETS):
         _require(before.canonical(tag) == after.canonical(tag), f"the XMP property {tag}")
     previous = xmp_claim.read_previous(before)
-    for name in _ARRAYS:
+    own = previous.landmark if previous else ""
+    for name, separator in _ARRAYS.items():
         lost = set(before.items(name)) - set(after.items(name))
-        ours = previous.landmark.replace("|", "-").replace("/", "-") if previous else ""
-        foreign = [w for w in lost if w != ours and not w.endswith((f"|{ours}", f"/{ours}"))]
-        _require(not foreign or not lost, f"the keywords of {name}")
+        leaf = own.replace(separator, "-")
+        is_ours = all(word.rpartition(separator)[2] == leaf for word in lost)
+        _require(is_ours, f"the keywords of {name}")
 
 
 def _check_iim(before: Iim, after: Iim) -> None:

@@ -27,6 +27,8 @@ _BLOCK = tuple(f"geotag:{name}" for name in (*_OURS, "RunId", "ToolVersion"))
 _WROTE = "geotag:Wrote"
 _SHOWN = "Iptc4xmpExt:LocationShown"
 _KEYWORDS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
+# What parts the levels of a path, in the fields that hold paths.
+_SEPARATORS = {"lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
 PLACES = (
     "Iptc4xmpCore:Location",
     "photoshop:City",
@@ -123,10 +125,16 @@ def remove_claim(packet: XmpPacket, previous: Previous) -> None:
 
 def _remove_keyword(packet: XmpPacket, name: str, landmark: str) -> None:
     for at, text in reversed(list(enumerate(packet.items(name)))):
-        path = text.replace("|", "/").split("/")
-        is_ours = path[0] == "Places" and path[-1] == landmark.replace("/", "-").replace("|", "-")
-        if text == landmark or (name != "dc:subject" and is_ours):
+        if _is_ours(text, landmark, _SEPARATORS.get(name)):
             packet.remove_item(name, at)
+
+
+def _is_ours(text: str, landmark: str, separator: str | None) -> bool:
+    """Whether geotag writes a keyword so: the name alone, or in a path as the last of places."""
+    if separator is None:
+        return text == landmark
+    levels = text.split(separator)
+    return levels[0] == "Places" and levels[-1] == landmark.replace(separator, "-")
 
 
 def _recorded_places(previous: Previous) -> dict[str, str]:

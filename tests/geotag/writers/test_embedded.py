@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 from geotag.containers import find_blocks
 from geotag.exif import parse_metadata
 from geotag.marks import GPS_PROCESSING_METHOD_EXIF
+from geotag.records import Category
 from geotag.writers.claim import Claim
 from geotag.writers.edits import CannotEmbedError, apply_edits, invert_edits
 from geotag.writers.embedded import draft_embedded, parse_blocks, parse_layout
@@ -32,6 +33,8 @@ from tests.geotag.writers.samples import (
     photoshop_segment,
     tiff_block,
     with_segments,
+    xmp_packet,
+    xmp_segment,
 )
 
 NAMES = [name for name, _ in embeddable()]
@@ -129,6 +132,21 @@ def test_clearing_takes_back_what_was_written(name: str) -> None:
     assert after.tiff.get(("gps", 0x14)) is None
     if before.iim is not None and after.iim is not None:
         assert after.iim.keywords == before.iim.keywords
+
+
+@pytest.mark.parametrize("landmark", [EIFFEL, PAGODA])
+@pytest.mark.parametrize("field", ["lr:hierarchicalSubject", "digiKam:TagsList"])
+def test_clearing_leaves_each_keyword_field_as_it_was(landmark: Category, field: str) -> None:
+    """Also of a name with the letters that part levels, or that stands there by itself."""
+    spaces = (
+        "xmlns:lr='http://ns.adobe.com/lightroom/1.0/'"
+        " xmlns:digiKam='http://www.digikam.org/ns/1.0/'"
+    )
+    array = f"<{field}><rdf:Bag><rdf:li>Eiffel Tower</rdf:li></rdf:Bag></{field}>"
+    data = with_segments(jpeg(), xmp_segment(xmp_packet(array, spaces)))
+    cleared = parse_packet(packet_of(write(write(data, CLAIM._replace(landmark=landmark)), None)))
+    assert cleared.items(field) == ("Eiffel Tower",)
+    assert landmark.name not in cleared.items("dc:subject")
 
 
 @pytest.mark.parametrize(("name", "word"), REFUSED)
