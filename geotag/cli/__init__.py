@@ -96,5 +96,6 @@ def _run(arguments: list[str] | None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise GeotagError(f"no room for what it has to say ({error.strerror})") from error
+        what = error.filename or "standard output"
+        raise GeotagError(f"{what}: cannot be written ({error.strerror})") from error
     return result if isinstance(result, int) else 0
