@@ -142,7 +142,7 @@ class LocalSource:
     def read(self, uri: str) -> bytes:
         """All bytes of a file, up to READ_LIMIT."""
         try:
-            with open(uri, "rb", opener=lambda path, _: os.open(path, _OPEN_FLAGS)) as file:
+            with open(uri, "rb", opener=_opener) as file:
                 size = os.fstat(file.fileno()).st_size
                 data = file.read(min(size, READ_LIMIT) + 1)
         except OSError as error:
@@ -201,10 +201,14 @@ def _why_no_photo(path: bytes, suffix: bytes) -> str:
     if suffix:
         return "sidecar" if suffix == b".xmp" else "not a photo"
     try:
-        with open(path, "rb", opener=lambda path, _: os.open(path, _OPEN_FLAGS)) as file:
+        with open(path, "rb", opener=_opener) as file:
             return "" if sniff_format(file.read(64)) is not None else "not a photo"
     except OSError:
         return "unreadable file"
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | _OPEN_FLAGS)
 
 
 def _open(uri: str) -> int:
