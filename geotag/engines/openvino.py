@@ -43,6 +43,8 @@ class OpenVINOEngine:
             settings |= {"INFERENCE_NUM_THREADS": self.lanes, "ENABLE_CPU_PINNING": False}
         compiled = _compile(core, checkpoint, self.batch_size, settings)
         self._compiled = core.import_model(io.BytesIO(compiled), "CPU", settings)
+        # OpenVINO makes its table of types at the first use; two threads at once wait for ever.
+        self._compiled.input(0).get_element_type().to_dtype()
         self._local = threading.local()
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
