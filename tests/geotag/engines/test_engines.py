@@ -253,6 +253,30 @@ def test_openvino_starts_from_what_was_compiled(
     assert len(list(tmp_path.rglob("*.safetensors"))) == 4
 
 
+def test_first_looks_from_several_threads_do_not_wait_for_ever(model_path: Path) -> None:
+    """What hung was OpenVINO's table of types, which each look asks; here all ask it at once."""
+    pytest.importorskip("openvino")
+    code = (
+        "import sys, threading, pathlib\n"
+        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.engines import build_engine\n"
+        "from geotag.engines.base import EngineOptions\n"
+        "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
+        "engine = build_engine(checkpoint, EngineOptions('openvino'), 4)\n"
+        "import openvino\n"
+        "together = threading.Barrier(4)\n"
+        "def ask():\n"
+        "    together.wait()\n"
+        "    openvino.Type.f32.to_dtype()\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+    )
+    _build(load_checkpoint(model_path), "openvino", lanes=4)  # conversion makes the table, too
+    subprocess.run([sys.executable, "-c", code, str(model_path)], check=True, timeout=60)
+
+
 def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     code = (
