@@ -11,7 +11,14 @@ from typing import Any, BinaryIO
 
 from geotag.errors import TableError
 from geotag.records import Outcome
-from geotag.writers.base import COLUMNS, SCHEMA_VERSION, format_top_k, guard_cell, unguard_cell
+from geotag.writers.base import (
+    COLUMNS,
+    FLOATS,
+    SCHEMA_VERSION,
+    format_top_k,
+    guard_cell,
+    unguard_cell,
+)
 
 _DELIMITERS = ",;\t"  # what spreadsheets put between cells, by the country
 _CELL_LIMIT = min(sys.maxsize, 2**24)
@@ -38,8 +45,12 @@ class CsvFormat:
                 if not head:
                     raise TableError(f"{path}: empty; is this a table that geotag wrote?")
                 file.seek(0)
-                for row in csv.DictReader(file, delimiter=max(_DELIMITERS, key=head.count)):
-                    yield {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
+                delimiter = max(_DELIMITERS, key=head.count)
+                for row in csv.DictReader(file, delimiter=delimiter):
+                    cells = {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
+                    if delimiter != ",":  # as where the comma stands before decimals
+                        cells |= {k: cells[k].replace(",", ".") for k in FLOATS & cells.keys()}
+                    yield cells
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise TableError(f"{path}: cannot be read as CSV ({error})") from error
 

@@ -152,6 +152,14 @@ def test_a_table_saved_by_a_spreadsheet(tmp_path: Path, delimiter: str) -> None:
     assert (row.path, row.landmark, row.category_id) == ("/a.jpg", "Eiffel Tower", 16)
 
 
+def test_a_table_saved_where_a_comma_stands_before_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("path;latitude;longitude;landmark\n/a,b.jpg;48,8584;-2.25;Rue A, Paris\n")
+    (row,) = read_table(path)
+    assert (row.path, row.landmark) == ("/a,b.jpg", "Rue A, Paris")
+    assert (row.latitude, row.longitude) == (48.8584, -2.25)
+
+
 def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "tags.csv"
     path.write_bytes(b"")
