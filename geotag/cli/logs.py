@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from geotag.cli.lines import one_line
+
 FORMATS = ("text", "json")
 
 
@@ -29,6 +31,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
+class TextFormatter(logging.Formatter):
+    """One line each, whatever the names in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
+        """The message, escaped; a traceback follows as it is."""
+        return one_line(super().formatMessage(record))
+
+
 def start_logging(verbose: bool, quiet: bool, log_format: str = "text") -> None:
     """Log to standard error: warnings, or all with -v or as JSON, or errors alone with --quiet.
 
@@ -36,7 +46,7 @@ def start_logging(verbose: bool, quiet: bool, log_format: str = "text") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     as_json = log_format == "json"
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("geotag: %(message)s"))
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter("geotag: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = logging.INFO if verbose or as_json else logging.WARNING
     logging.getLogger("geotag").setLevel(logging.ERROR if quiet else level)

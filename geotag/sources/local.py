@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections import Counter
@@ -11,10 +12,12 @@ from contextlib import AbstractContextManager
 
 from geotag.containers import ReadRange, sniff_format
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.paths import format_path
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
 from geotag.sources.content import content_key
 
+_log = logging.getLogger(__name__)
 _EXTENSIONS = frozenset(b"." + name.encode() for name in EXTENSIONS)
 # A FIFO that took a photo's place must not block the scan.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -60,7 +63,7 @@ class LocalSource:
         except OSError as error:
             if folder == self.root:
                 raise SourceError(f"{os.fsdecode(folder)}: {_because(error)}") from error
-            self.skipped["unreadable folder"] += 1
+            self._pass_by("folder", folder, error)
             return
         names = {entry.name for entry in entries if entry.name[-4:].lower() == b".xmp"}
         for key, entry, is_folder in sorted(self._visible(entries), key=lambda item: item[0]):
@@ -107,7 +110,12 @@ class LocalSource:
 
     def _is_photo(self, entry: os.DirEntry[bytes], name: bytes) -> bool:
         suffix = os.path.splitext(name)[1].lower()
-        if suffix not in _EXTENSIONS and (reason := _why_no_photo(entry.path, suffix)):
+        try:
+            reason = "" if suffix in _EXTENSIONS else _why_no_photo(entry.path, suffix)
+        except OSError as error:
+            self._pass_by("file", entry.path, error)
+            return False
+        if reason:
             self.skipped[reason] += 1
             return False
         if self.filters.include or self.filters.exclude:
@@ -116,6 +124,11 @@ class LocalSource:
                 self.skipped["excluded"] += 1
                 return False
         return True
+
+    def _pass_by(self, kind: str, path: bytes, error: OSError) -> None:
+        """What may hold photos but cannot be looked at: the listing is not whole."""
+        self.skipped[f"unreadable {kind}"] += 1
+        _log.warning("%s: %s", format_path(os.fsdecode(path)), _because(error))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
@@ -197,14 +210,14 @@ def _stamp(path: bytes) -> str:
 
 
 def _why_no_photo(path: bytes, suffix: bytes) -> str:
-    """Why a file is none by its suffix, or without one by its content; empty for a photo."""
+    """Why a file is none by its suffix, or without one by its content; empty for a photo.
+
+    Raises OSError.
+    """
     if suffix:
         return "sidecar" if suffix == b".xmp" else "not a photo"
-    try:
-        with open(path, "rb", opener=_opener) as file:
-            return "" if sniff_format(file.read(64)) is not None else "not a photo"
-    except OSError:
-        return "unreadable file"
+    with open(path, "rb", opener=_opener) as file:
+        return "" if sniff_format(file.read(64)) is not None else "not a photo"
 
 
 def _opener(path: str, flags: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -100,6 +101,24 @@ def test_quiet_is_quiet(tmp_path: Path, write_photo: WritePhoto, model_path: Pat
     out = tmp_path / "t.csv"
     result = run("scan", tmp_path / "photos", "--out", out, "--quiet", "--model", model_path)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_what_could_not_be_looked_into_is_named(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = write_photo("a\nb/measured.jpg", gps=gps_ifd(10, 20)).parent
+    look = os.scandir
+
+    def scandir(path: bytes) -> object:
+        if path == os.fsencode(locked):
+            raise PermissionError(errno.EACCES, "no")
+        return look(path)
+
+    monkeypatch.setattr("geotag.sources.local.os.scandir", scandir)
+    arguments = ["scan", tmp_path / "photos", "--out", tmp_path / "t.csv", "--model", model_path]
+    result = CliRunner().invoke(cli, [*map(str, arguments), "--prune"])
+    assert "photos/a\\nb: no permission to read it\n" in result.stderr
+    assert "nothing is pruned" in result.stderr
 
 
 def test_standard_output(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
