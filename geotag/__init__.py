@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geotag.api import scan
-    from geotag.predictor import predict_landmarks, suggest_locations
+    from geotag.recognition.predictor import predict_landmarks, suggest_locations
 
 __all__ = ["predict_landmarks", "scan", "suggest_locations"]
 
 _HOMES = {
     "scan": "geotag.api",
-    "predict_landmarks": "geotag.predictor",
-    "suggest_locations": "geotag.predictor",
+    "predict_landmarks": "geotag.recognition.predictor",
+    "suggest_locations": "geotag.recognition.predictor",
 }
 
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from geotag.catalog import open_catalog
 from geotag.errors import UsageError
 from geotag.pipeline import Progress, Scan, ScanOptions, scan_library
 from geotag.records import Outcome
-from geotag.writers import read_table
+from geotag.state.catalog import open_catalog
+from geotag.tables import read_table
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 

@@ -13,11 +13,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from geotag.atomic import remove_leftovers
-from geotag.catalog import Catalog, Decision, Need, open_catalog
 from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.checkpoint import ModelHeader, read_header
-from geotag.database import SUFFIX
 from geotag.decision import Decider
 from geotag.engines.base import EngineOptions
 from geotag.errors import (
@@ -28,19 +24,23 @@ from geotag.errors import (
     StoppedError,
     UsageError,
 )
-from geotag.metadata import read_header as read_photo_header
-from geotag.model_spec import PRECISION
-from geotag.paths import format_path
+from geotag.files.atomic import remove_leftovers
+from geotag.files.paths import format_path
+from geotag.metadata.header import read_header as read_photo_header
+from geotag.model.checkpoint import ModelHeader, read_header
+from geotag.model.spec import PRECISION
 from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
 from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
+from geotag.state.catalog import Catalog, Decision, Need, open_catalog
+from geotag.state.database import SUFFIX
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
-from geotag.writers import STDOUT, table_format, table_state, write_table
-from geotag.writers.base import SCHEMA_VERSION as TABLE_VERSION
+from geotag.tables import STDOUT, table_format, table_state, write_table
+from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512

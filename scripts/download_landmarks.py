@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import click
 from PIL import Image
 
-from geotag.atomic import atomic_file
 from geotag.errors import DataError, GeotagError
+from geotag.files.atomic import atomic_file
 
 URL = "https://udacity-dlnfd.s3-us-west-1.amazonaws.com/datasets/landmark_images.zip"
 SIZE_LIMIT = 8 * 2**30

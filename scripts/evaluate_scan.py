@@ -14,10 +14,10 @@ from typing import NamedTuple
 import click
 
 from geotag.categories import load_categories, slugify
-from geotag.checkpoint import read_header
 from geotag.errors import DataError, GeotagError
+from geotag.model.checkpoint import read_header
 from geotag.records import Outcome, Status
-from geotag.writers import read_table
+from geotag.tables import read_table
 
 
 class Judged(NamedTuple):

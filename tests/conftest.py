@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from geotag.exif import degrees_to_rationals
+from geotag.metadata.exif import degrees_to_rationals
 
 # A busy machine is no failure.
 settings.register_profile("geotag", deadline=None)
@@ -103,10 +103,10 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     import torch
 
-    from geotag.checkpoint import save_checkpoint
-    from geotag.model import build_model
-    from geotag.model_spec import ModelSpec, Threshold
-    from geotag.transforms import preprocess
+    from geotag.decoding.transforms import preprocess
+    from geotag.model.architectures import build_model
+    from geotag.model.checkpoint import save_checkpoint
+    from geotag.model.spec import ModelSpec, Threshold
 
     slugs = tuple(slug for slug in COLOURS if slug)
     size, mean, std = 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)

@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.engines.embedding import Embedder
-from geotag.landmarks import with_background
-from training import commands
-from training.data import Dataset, Sample, load_dataset
-from training.inference import read_good
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.recognition.landmarks import with_background
+from training.data.dataset import Dataset, Sample, load_dataset
+from training.reports import commands
+from training.reports.inference import read_good
 
 NEGATIVES = 0.3  # the share of photos without a landmark
 

@@ -13,13 +13,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.decision import probabilities
 from geotag.errors import DataError
-from geotag.model_spec import ModelSpec, Threshold
-from training import commands, metrics
-from training.data import Dataset, Sample
-from training.inference import score
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.model.spec import ModelSpec, Threshold
+from training.data.dataset import Dataset, Sample
+from training.reports import commands, metrics
+from training.reports.inference import score
 
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
 MARGIN = 1.0  # standard errors that a threshold must hold by

@@ -22,13 +22,13 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from geotag.atomic import atomic_file
-from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.engines.embedding import Embedder
 from geotag.errors import DataError, MissingDependencyError, PhotoError
-from training import commands, plots
-from training.data import SPLITS, Dataset, Sample
-from training.inference import Pixels, read_all
+from geotag.files.atomic import atomic_file
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
+from training.data.dataset import SPLITS, Dataset, Sample
+from training.reports import commands, plots
+from training.reports.inference import Pixels, read_all
 
 FOLDS = 5
 _COMPONENTS = 256

@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 
-from geotag.checkpoint import Checkpoint, built_in_path, load_checkpoint
 from geotag.decision import probabilities
 from geotag.engines import ENGINES, build_engine
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import DataError, UsageError
-from training import commands, plots
-from training.data import Dataset, Sample
+from geotag.model.checkpoint import Checkpoint, built_in_path, load_checkpoint
+from training.data.dataset import Dataset, Sample
+from training.data.examples import World
 from training.evaluate import figures, judge, select
-from training.examples import World
-from training.inference import score
-from training.recipes import RECIPES, find_recipe
-from training.runs import Run
+from training.fitting.recipes import RECIPES, find_recipe
+from training.reports import commands, plots
+from training.reports.inference import score
+from training.reports.runs import Run
 from training.train import Job, train
 
 BUILT_IN = "geotag"

@@ -15,15 +15,15 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.checkpoint import load_checkpoint
 from geotag.decision import probabilities
 from geotag.engines import ENGINES
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
-from geotag.model_spec import ModelSpec
-from training import commands, metrics, plots
-from training.data import Dataset, Sample
-from training.inference import score
+from geotag.model.checkpoint import load_checkpoint
+from geotag.model.spec import ModelSpec
+from training.data.dataset import Dataset, Sample
+from training.reports import commands, metrics, plots
+from training.reports.inference import score
 
 PRECISIONS = (0.95, 0.99)
 CALIBRATION_BINS = 15

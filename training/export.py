@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geotag.atomic import atomic_file
-from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import EngineError, MissingDependencyError
-from training import commands
+from geotag.files.atomic import atomic_file
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.reports import commands
 
 TOLERANCE = 1e-3
 Logits = NDArray[np.float32]

@@ -13,25 +13,26 @@ from typing import Any
 import click
 import numpy as np
 
-from geotag.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
 from geotag.decision import probabilities
 from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, DataError
-from geotag.landmarks import (
+from geotag.model.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
+from geotag.model.spec import PRECISION, ModelSpec, format_spec
+from geotag.recognition.landmarks import (
     LEAST_PHOTOS,
     MOST_PHOTOS,
     add_landmark,
     with_background,
 )
-from geotag.model_spec import PRECISION, ModelSpec, format_spec
-from training import background, commands
-from training.data import Dataset, Sample, build_dataset
+from training import background
+from training.data.dataset import Dataset, Sample, build_dataset
+from training.data.examples import World
 from training.evaluate import Judged, select
-from training.examples import World
+from training.fitting.recipes import RECIPES, find_recipe
 from training.glance import fit_glance, glance_at, with_spec
-from training.inference import read_good, score
-from training.recipes import RECIPES, find_recipe
-from training.runs import Run
+from training.reports import commands
+from training.reports.inference import read_good, score
+from training.reports.runs import Run
 from training.train import Job, train
 
 

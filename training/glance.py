@@ -21,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.decision import probabilities
+from geotag.decoding.thumbnails import CAMERAS, Camera, thumbnail
+from geotag.decoding.transforms import preprocess, shrink
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import DataError
-from geotag.model_spec import Glance, ModelSpec, Threshold
-from geotag.thumbnails import CAMERAS, Camera, thumbnail
-from geotag.transforms import preprocess, shrink
-from training import commands
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.model.spec import Glance, ModelSpec, Threshold
 from training.calibrate import label_indices
-from training.data import Dataset, Sample
-from training.inference import Pixels, read_good
+from training.data.dataset import Dataset, Sample
+from training.reports import commands
+from training.reports.inference import Pixels, read_good
 
 _T = TypeVar("_T")
 

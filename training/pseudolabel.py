@@ -15,15 +15,15 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.atomic import atomic_file
-from geotag.checkpoint import load_checkpoint
 from geotag.decision import probabilities
 from geotag.errors import CheckpointError, DataError
-from geotag.model_spec import ModelSpec
+from geotag.files.atomic import atomic_file
+from geotag.model.checkpoint import load_checkpoint
+from geotag.model.spec import ModelSpec
 from geotag.sources.base import EXTENSIONS, extension
-from training import commands, plots
-from training.data import Dataset, Sample, load_dataset
-from training.inference import read_good, score
+from training.data.dataset import Dataset, Sample, load_dataset
+from training.reports import commands, plots
+from training.reports.inference import read_good, score
 
 Scores = NDArray[np.float64]
 SOURCE = "pseudolabel"

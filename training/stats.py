@@ -14,10 +14,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from training import commands, plots
-from training.data import SPLITS, Dataset, Sample
+from training.data.dataset import SPLITS, Dataset, Sample
 from training.evaluate import select
-from training.inference import Pixels, read_good
+from training.reports import commands, plots
+from training.reports.inference import Pixels, read_good
 
 CHANNELS = ("red", "green", "blue")
 

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotag.atomic import atomic_file
-from geotag.checkpoint import (
+from geotag.errors import DataError
+from geotag.files.atomic import atomic_file
+from geotag.model.architectures import GREY, Normalised, build_model
+from geotag.model.checkpoint import (
     Checkpoint,
     ModelHeader,
     fingerprint,
@@ -24,25 +26,29 @@ from geotag.checkpoint import (
     round_weights,
     save_checkpoint,
 )
-from geotag.errors import DataError
-from geotag.model import GREY, Normalised, build_model
-from geotag.model_spec import ModelSpec, format_spec
-from geotag.networks import EMBEDDING, Recogniser
-from geotag.networks_study import initialise_normal
-from training import commands
+from geotag.model.networks import EMBEDDING, Recogniser
+from geotag.model.networks_study import initialise_normal
+from geotag.model.spec import ModelSpec, format_spec
 from training.calibrate import calibrate, label_indices
-from training.data import Dataset
-from training.depthwise import accelerate
-from training.detail import find_detail
-from training.examples import Features, Pictures, Split, Views, World
-from training.loop import Trainer, choose_device, join_world, on_first_rank
-from training.nuisance import Blinkers
-from training.pixels import PixelCache, load_pixels
-from training.recipes import RECIPES, Recipe, find_recipe
-from training.runs import Run, describe
-from training.teacher import Lesson, fit_linear, teach
-from training.trunk import classifier, classifier_name, freeze_blocks, in_colour, load_features
-from training.weights import load_matching, load_pretrained
+from training.data.dataset import Dataset
+from training.data.detail import find_detail
+from training.data.examples import Features, Pictures, Split, Views, World
+from training.data.pixels import PixelCache, load_pixels
+from training.fitting.depthwise import accelerate
+from training.fitting.loop import Trainer, choose_device, join_world, on_first_rank
+from training.fitting.nuisance import Blinkers
+from training.fitting.recipes import RECIPES, Recipe, find_recipe
+from training.fitting.teacher import Lesson, fit_linear, teach
+from training.pretrained.packages import load_matching, load_pretrained
+from training.pretrained.trunk import (
+    classifier,
+    classifier_name,
+    freeze_blocks,
+    in_colour,
+    load_features,
+)
+from training.reports import commands
+from training.reports.runs import Run, describe
 
 _GREY_PREFIX = "1."  # of the names in a network that loses the colours first
 
@@ -64,7 +70,7 @@ class Job(NamedTuple):
 
     @property
     def architecture(self) -> str:
-        """The network's name in geotag.model."""
+        """The network's name in geotag.model.architectures."""
         return self.recipe.architecture + (GREY if self.recipe.greyscale else "")
 
     def part(self, name: str) -> Job:

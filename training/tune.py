@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geotag.errors import DataError, GeotagError, MissingDependencyError
-from training import commands, plots
-from training.augment import FLIP_AND_CROP, Augmentation
-from training.examples import World
-from training.recipes import RECIPES, Recipe, find_recipe
-from training.runs import Run
+from training.data.augment import FLIP_AND_CROP, Augmentation
+from training.data.examples import World
+from training.fitting.recipes import RECIPES, Recipe, find_recipe
+from training.reports import commands, plots
+from training.reports.runs import Run
 from training.train import Job, train
 
 if TYPE_CHECKING:

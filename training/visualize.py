@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from geotag.checkpoint import load_checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError, UsageError
-from training import commands
-from training.inference import Pixels, read_pixels
+from geotag.model.checkpoint import load_checkpoint
+from training.reports import commands
+from training.reports.inference import Pixels, read_pixels
 
 Maps = NDArray[np.float32]
 _SIDE = 64

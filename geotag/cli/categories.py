@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from geotag.categories import ModelCategories
-from geotag.checkpoint import read_header
 from geotag.cli.options import MODEL
+from geotag.model.checkpoint import read_header
 
 
 @click.command()

@@ -44,10 +44,10 @@ def explain(
 
     The photo is split into parts, and the network looks at it with different ones hidden.
     """
-    from geotag.atomic import atomic_file
-    from geotag.drawing import draw_explanation
     from geotag.errors import TableError
-    from geotag.predictor import Predictor
+    from geotag.files.atomic import atomic_file
+    from geotag.recognition.drawing import draw_explanation
+    from geotag.recognition.predictor import Predictor
 
     if out.suffix.lower() != ".png":  # most photos cannot be meant by mistake
         raise click.UsageError(f"--out is a PNG file: {out} does not end in .png")

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from geotag.categories import ModelCategories
-from geotag.checkpoint import load_checkpoint, read_header, save_checkpoint
 from geotag.cli.lines import complain, counted
 from geotag.cli.options import MODEL
 from geotag.errors import CheckpointError
+from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 
 
 def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
@@ -57,7 +57,7 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
     Takes seconds: the network stays as it is, one output is fitted to what it sees in the
     examples. The new model is used by `geotag scan --model OUT`.
     """
-    from geotag.landmarks import Place, add_landmark, read_examples
+    from geotag.recognition.landmarks import Place, add_landmark, read_examples
 
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
@@ -103,7 +103,7 @@ def list_(model: Path | None, as_json: bool) -> None:
 @MODEL
 def remove(name: str, out: Path, model: Path | None) -> None:
     """Take back the landmark NAME; the others stay as they are."""
-    from geotag.landmarks import remove_landmark
+    from geotag.recognition.landmarks import remove_landmark
 
     spec, tensors = remove_landmark(load_checkpoint(model), name)
     save_checkpoint(out, spec, tensors)

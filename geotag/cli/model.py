@@ -8,9 +8,9 @@ from textwrap import shorten
 
 import click
 
-from geotag.checkpoint import built_in_path, load_checkpoint
 from geotag.cli.options import MODEL
-from geotag.model_spec import format_spec
+from geotag.model.checkpoint import built_in_path, load_checkpoint
+from geotag.model.spec import format_spec
 
 
 @click.group()

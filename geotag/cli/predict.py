@@ -29,7 +29,7 @@ def predict(
     There is always a most likely one, also when the photo shows no landmark at all: its
     confidence is low then. `geotag scan` decides.
     """
-    from geotag.predictor import Predictor
+    from geotag.recognition.predictor import Predictor
 
     predictor = Predictor(model, EngineOptions(**settings))
     failed = 0

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from geotag.catalog import open_catalog
 from geotag.cli.lines import complain, counted
 from geotag.cli.options import SOME_FAILED
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
-from geotag.journal import Journal, Run, State
-from geotag.known_catalogs import known_catalogs
-from geotag.paths import format_path
-from geotag.writeback import Action, revert_run, settle
+from geotag.files.paths import format_path
+from geotag.state.catalog import open_catalog
+from geotag.state.journal import Journal, Run, State
+from geotag.state.known_catalogs import known_catalogs
+from geotag.writing.writeback import Action, revert_run, settle
 
 
 @click.command()

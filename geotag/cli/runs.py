@@ -9,7 +9,7 @@ import click
 
 from geotag.cli.lines import counted
 from geotag.cli.revert import list_runs, report
-from geotag.journal import Run, State
+from geotag.state.journal import Run, State
 
 
 @click.command()

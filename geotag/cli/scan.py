@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geotag.checkpoint import read_header
 from geotag.cli.lines import counted
 from geotag.cli.logs import FORMATS, start_logging
 from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options, parse_duration
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, StoppedError, TableError, UsageError
-from geotag.model_spec import PRECISION
+from geotag.model.checkpoint import read_header
+from geotag.model.spec import PRECISION
 from geotag.pipeline import Progress, ScanOptions, build_decider, catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
-from geotag.writers import STDOUT, write_text
+from geotag.tables import STDOUT, write_text
 
 if TYPE_CHECKING:
-    from geotag.writeback import WriteOptions
+    from geotag.writing.writeback import WriteOptions
 
 _log = logging.getLogger(__name__)
 _FRACTION = click.FloatRange(0, 1)
@@ -162,7 +162,7 @@ def _writing(settings: dict[str, Any], out: str) -> WriteOptions | None:
         return None
     if out == STDOUT or is_remote(out) or is_remote(str(settings["catalog"] or "")):
         raise UsageError("--write needs the table and the catalog in files of this machine")
-    from geotag.writeback import WriteOptions  # only now: a scan alone starts faster
+    from geotag.writing.writeback import WriteOptions  # only now: a scan alone starts faster
 
     return WriteOptions(position=gps, sidecar=sidecar)
 

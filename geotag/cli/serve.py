@@ -10,7 +10,7 @@ import click
 from geotag.cli.options import MODEL, engine_options
 from geotag.engines.base import EngineOptions
 from geotag.errors import MissingDependencyError, UsageError
-from geotag.model_spec import PRECISION
+from geotag.model.spec import PRECISION
 
 _BATCH_SIZE = 8
 _THREADS = 8
@@ -47,9 +47,9 @@ def serve(host: str, port: int, min_precision: float, model: Path | None, **sett
     except ImportError:
         raise MissingDependencyError("the web page", "app") from None
 
-    from geotag.checkpoint import read_header
+    from geotag.model.checkpoint import read_header
     from geotag.pipeline import ScanOptions, build_decider
-    from geotag.predictor import Predictor
+    from geotag.recognition.predictor import Predictor
     from geotag.web import SIZE_LIMIT, create_app
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))

@@ -11,15 +11,16 @@ from typing import Any
 
 import click
 
-from geotag.catalog import open_catalog
-from geotag.catalog_queries import decided_with
 from geotag.cli.lines import complain, counted, one_line
 from geotag.cli.options import SOME_FAILED
-from geotag.database import SUFFIX
-from geotag.known_catalogs import remember_catalog
-from geotag.paths import format_path
+from geotag.files.paths import format_path
 from geotag.records import Outcome
-from geotag.writeback import (
+from geotag.state.catalog import open_catalog
+from geotag.state.database import SUFFIX
+from geotag.state.known_catalogs import remember_catalog
+from geotag.state.queries import decided_with
+from geotag.tables import read_table
+from geotag.writing.writeback import (
     Action,
     WriteOptions,
     WriteResult,
@@ -27,7 +28,6 @@ from geotag.writeback import (
     write_back,
     write_run,
 )
-from geotag.writers import read_table
 
 
 @click.command()

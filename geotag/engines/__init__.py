@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from geotag.checkpoint import Checkpoint
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import EngineError
+from geotag.model.checkpoint import Checkpoint
 
 
 def _pytorch(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geotag.atomic import atomic_file
-from geotag.checkpoint import SIZE_LIMIT, Checkpoint, fingerprint
+from geotag.files.atomic import atomic_file
+from geotag.model.checkpoint import SIZE_LIMIT, Checkpoint, fingerprint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotag.checkpoint import Checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError
+from geotag.model.checkpoint import Checkpoint
 
 _BATCH_SIZE = 16
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geotag.checkpoint import Checkpoint
 from geotag.engines.base import EngineOptions
 from geotag.engines.conversion import Converted, cached_conversion
 from geotag.errors import EngineError, MissingDependencyError
+from geotag.model.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

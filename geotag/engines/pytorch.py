@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from geotag.checkpoint import Checkpoint
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, EngineError
-from geotag.model import Normalised, build_model
+from geotag.model.architectures import Normalised, build_model
+from geotag.model.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

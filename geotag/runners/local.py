@@ -9,15 +9,15 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import PhotoError
-from geotag.metadata import failure_of, read_header
+from geotag.metadata.header import failure_of, read_header
 from geotag.records import Failure, FailureKind, Metadata, Photo, Prediction, Reading
 from geotag.runners.base import Job
 from geotag.sources.base import Source
 
 if TYPE_CHECKING:
-    from geotag.checkpoint import Checkpoint
+    from geotag.decoding.loader import Decoded, Item, Loader
     from geotag.engines.base import Engine
-    from geotag.loader import Decoded, Item, Loader
+    from geotag.model.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
 # Photos that are decoded ahead of the network: what keeps all workers busy while it is loaded.
@@ -56,7 +56,7 @@ class LocalRunner:
             if header.metadata.location is not None and not self.job.classify_all:
                 yield Reading(photo, header.metadata)
                 continue
-            from geotag.loader import Item
+            from geotag.decoding.loader import Item
 
             self._classifier = self._classifier or Classifier(self.source, self.job)
             yield from self._classifier.submit(Item(photo, header))
@@ -78,8 +78,8 @@ class Classifier:
     """
 
     def __init__(self, source: Source, job: Job) -> None:
-        from geotag.checkpoint import load_checkpoint
-        from geotag.loader import Loader, ThumbnailLoader
+        from geotag.decoding.loader import Loader, ThumbnailLoader
+        from geotag.model.checkpoint import load_checkpoint
 
         self.job = job
         checkpoint = load_checkpoint(job.model)
@@ -223,7 +223,7 @@ class Batcher:
         import numpy as np
 
         from geotag.decision import parse_scores
-        from geotag.transforms import shrink
+        from geotag.decoding.transforms import shrink
 
         spec = self.spec
         pixels = [shrink(d.pixels, spec.input_size) for d in batch if d.pixels is not None]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 
-from geotag.containers import ReadRange
 from geotag.errors import SourceError
-from geotag.paths import parse_path
+from geotag.files.paths import parse_path
+from geotag.metadata.containers import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import Filters, Source
 from geotag.sources.bucket import BucketSource

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from threading import Lock
 
-from geotag.containers import HEADER_SIZE, ReadRange
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.metadata.containers import HEADER_SIZE, ReadRange
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters, extension
 from geotag.stores import store_of

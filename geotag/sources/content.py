@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 
-from geotag.containers import HEADER_SIZE, ReadRange, jpeg_segments, sniff_format
+from geotag.metadata.containers import HEADER_SIZE, ReadRange, jpeg_segments, sniff_format
 from geotag.records import Photo
 from geotag.sources.base import RAW_EXTENSIONS, Source, extension
 

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
-from geotag.containers import ReadRange, sniff_format
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
-from geotag.paths import format_path
+from geotag.files.paths import format_path
+from geotag.metadata.containers import ReadRange, sniff_format
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
 from geotag.sources.content import content_key

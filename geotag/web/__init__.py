@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, UsageError
-from geotag.paths import format_path
+from geotag.files.paths import format_path
 
 if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.exceptions import HTTPException
 
     from geotag.decision import Decider
-    from geotag.predictor import Predictor, Upload
+    from geotag.recognition.predictor import Predictor, Upload
 
 SIZE_LIMIT = 128 * 2**20
 _NAME_LIMIT = 255
@@ -66,7 +66,7 @@ def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -
 
     @app.post("/api/explain")
     def explain() -> Response:
-        from geotag.drawing import draw_explanation
+        from geotag.recognition.drawing import draw_explanation
 
         drawing = io.BytesIO()
         with looking:
@@ -118,7 +118,7 @@ def _upload() -> Upload:
     """The photo in a request's body. Raises UsageError."""
     from flask import request
 
-    from geotag.predictor import Upload
+    from geotag.recognition.predictor import Upload
 
     if request.mimetype != _UPLOAD:
         raise UsageError(f"send the photo's bytes as {_UPLOAD}")

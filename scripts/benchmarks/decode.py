@@ -23,8 +23,8 @@ from PIL import Image
 
 from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_library, pictures_in
 from benchmarks.timing import paired, report
-from geotag.loader import decode
-from geotag.metadata import Header
+from geotag.decoding.loader import decode
+from geotag.metadata.header import Header
 from geotag.records import Fit, Metadata
 
 if TYPE_CHECKING:

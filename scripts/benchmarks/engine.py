@@ -22,12 +22,12 @@ from PIL import Image
 
 from benchmarks.library import draw_scene
 from benchmarks.timing import paired, ratio, report
-from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.decision import parse_scores
+from geotag.decoding.transforms import preprocess
 from geotag.engines import build_engine
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import EngineError, MissingDependencyError
-from geotag.transforms import preprocess
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,10 +29,10 @@ from benchmarks.engine import run_on_lanes
 from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_mixed_library
 from benchmarks.timing import paired, rate, ratio, report, run_quietly
 from geotag.categories import ModelCategories
-from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.decision import parse_scores
 from geotag.engines import build_engine
 from geotag.engines.base import Engine, EngineOptions
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
 from geotag.pipeline import available_cores
 
 if TYPE_CHECKING:

@@ -119,8 +119,8 @@ def _memory(folder: Path, small: int, large: int) -> Iterator[Figure]:
 
 def _recording(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
     """Readings of the network into the catalog, in groups as a scan makes them."""
-    from geotag.catalog import Decision, open_catalog
     from geotag.records import Metadata, Photo, Prediction, Reading, Score, Status
+    from geotag.state.catalog import Decision, open_catalog
 
     folder.mkdir(parents=True)
     top = tuple(Score(f"landmark_{n}", 0.5 / (n + 1)) for n in range(10))

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from geotag.catalog import open_catalog
-from geotag.journal import Journal
 from geotag.records import Outcome, Status
-from geotag.writeback import WriteOptions, revert_run, settle, write_run
-from tests.geotag.writers.samples import EIFFEL
+from geotag.state.catalog import open_catalog
+from geotag.state.journal import Journal
+from geotag.writing.writeback import WriteOptions, revert_run, settle, write_run
+from tests.geotag.writing.samples import EIFFEL
 
 # Opening, reading and looking at files, and every call that changes the disk.
 STEPS = (

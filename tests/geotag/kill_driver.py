@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import geotag.pipeline as pipeline
-import geotag.remote_catalog as remote_catalog
+import geotag.state.remote as remote_catalog
 from geotag.runners.local import LocalRunner
 
 COMMIT_READINGS = 4

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from geotag.catalog import open_catalog
-from geotag.journal import Journal, State
-from geotag.writeback import Action, WriteOptions, revert_run, settle, write_run
+from geotag.state.catalog import open_catalog
+from geotag.state.journal import Journal, State
+from geotag.writing.writeback import Action, WriteOptions, revert_run, settle, write_run
 from tests.geotag.crash_driver import rows
-from tests.geotag.writers.kinds import made
-from tests.geotag.writers.samples import picture, save, xmp_packet
+from tests.geotag.writing.kinds import made
+from tests.geotag.writing.samples import picture, save, xmp_packet
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from geotag.errors import MissingDependencyError, UsageError
 from geotag.pipeline import Progress, ScanOptions, scan_library
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
-from geotag.writers import read_table
+from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd, picture
 from tests.dng import dng_bytes
 
@@ -262,7 +262,7 @@ def test_orientation_is_applied(tmp_path: Path, model_path: Path, write_photo: W
     """Turned pixels with the tag that says so have the scores of the upright picture."""
     from PIL import Image
 
-    from geotag.predictor import Predictor
+    from geotag.recognition.predictor import Predictor
 
     upright = Image.new("RGB", (96, 96), (200, 30, 30))
     upright.paste((30, 30, 200), (0, 0, 96, 30))

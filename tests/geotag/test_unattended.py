@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from geotag.catalog import open_catalog
 from geotag.cli import main
 from geotag.cli.options import parse_duration
 from geotag.errors import StoppedError
 from geotag.pipeline import Progress, ScanOptions, scan_library
 from geotag.records import Outcome, Status
+from geotag.state.catalog import open_catalog
 from geotag.summary import Summary
-from geotag.writers import read_table
+from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
 
 DRIVER = Path(__file__).with_name("kill_driver.py")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from geotag.checkpoint import read_header
+from geotag.model.checkpoint import read_header
 from geotag.pipeline import ScanOptions, build_decider
-from geotag.predictor import Predictor
+from geotag.recognition.predictor import Predictor
 from geotag.web import SIZE_LIMIT, create_app
 from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
 

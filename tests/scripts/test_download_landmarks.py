@@ -16,7 +16,7 @@ from geotag.errors import DataError
 from scripts import download_landmarks
 from scripts.download_landmarks import DownloadError, download, unpack
 from tests.conftest import jpeg_bytes, picture
-from training.data import load_dataset
+from training.data.dataset import load_dataset
 
 CONTENT = bytes(range(256)) * 4000
 

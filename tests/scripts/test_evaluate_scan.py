@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from geotag.categories import load_categories
 from geotag.records import Outcome, Status, TopCategory
-from geotag.writers import write_table
+from geotag.tables import write_table
 from scripts.evaluate_scan import main
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geotag.checkpoint import load_checkpoint
 from geotag.decision import probabilities
+from geotag.model.checkpoint import load_checkpoint
 from tests.training.conftest import Invoke, write_set
 from training.calibrate import fit_calibration, main
 

@@ -14,7 +14,7 @@ from geotag.errors import DataError
 from tests.conftest import picture
 from tests.training.conftest import Invoke, write_set
 from training import clean
-from training.data import Sample, load_dataset
+from training.data.dataset import Sample, load_dataset
 
 
 def test_planted_faults_end_on_the_list(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.errors import DataError, UsageError
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.conftest import PHOTOS, Invoke
 from training import compare
-from training.data import load_dataset
+from training.data.dataset import load_dataset
 
 pytest.importorskip("matplotlib")
 

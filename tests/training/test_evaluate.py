@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geotag.checkpoint import load_checkpoint
 from geotag.errors import DataError
+from geotag.model.checkpoint import load_checkpoint
 from tests.training.conftest import PHOTOS, Invoke, write_set
-from training.data import Sample
+from training.data.dataset import Sample
 from training.evaluate import judge, main, measure, measure_classes, measure_sources
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from geotag.checkpoint import load_checkpoint
 from geotag.errors import EngineError
+from geotag.model.checkpoint import load_checkpoint
 from tests.training.conftest import Invoke
 from training import export
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.errors import DataError
-from geotag.landmarks import load_background
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.recognition.landmarks import load_background
 from tests.training.conftest import Invoke, write_set
 from training import background, fewshot
-from training.data import load_dataset
+from training.data.dataset import load_dataset
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from geotag.checkpoint import Checkpoint, load_checkpoint, read_header, save_checkpoint
+from geotag.decoding.thumbnails import CAMERAS, THUMBNAIL, thumbnail
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError, DataError
-from geotag.model import build_model
-from geotag.model_spec import Glance, Threshold
-from geotag.networks import EMBEDDING
+from geotag.model.architectures import build_model
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, read_header, save_checkpoint
+from geotag.model.networks import EMBEDDING
+from geotag.model.spec import Glance, Threshold
 from geotag.records import OwnCategory
-from geotag.thumbnails import CAMERAS, THUMBNAIL, thumbnail
 from tests.training.conftest import Invoke, write_set
 from training import glance
 from training.glance import (

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geotag.checkpoint import load_checkpoint
 from geotag.errors import DataError
+from geotag.model.checkpoint import load_checkpoint
 from tests.conftest import COLOURS, picture
 from tests.training.conftest import Invoke, write_set
 from training import pseudolabel
-from training.data import Sample, load_dataset
+from training.data.dataset import Sample, load_dataset
 
 
 def test_the_new_manifest_trains_with_sure_photos(

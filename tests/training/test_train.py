@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 import torch
 
-from geotag.checkpoint import load_checkpoint, round_weights
 from geotag.errors import DataError
-from geotag.model import build_model
-from geotag.networks import EfficientNetLite, PPLCNetV2
+from geotag.model.architectures import build_model
+from geotag.model.checkpoint import load_checkpoint, round_weights
+from geotag.model.networks import EfficientNetLite, PPLCNetV2
 from tests.training.conftest import Invoke, write_set
-from training import trunk
-from training.data import load_dataset
-from training.examples import World
-from training.recipes import RECIPES, find_recipe
-from training.runs import Run
+from training.data.dataset import load_dataset
+from training.data.examples import World
+from training.fitting.recipes import RECIPES, find_recipe
+from training.pretrained import trunk
+from training.reports.runs import Run
 from training.train import Job, main, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +174,7 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
     def fail(*_: object) -> None:
         raise AssertionError("features were computed again")
 
-    monkeypatch.setattr("training.trunk._forward", fail)
+    monkeypatch.setattr("training.pretrained.trunk._forward", fail)
     train(job)
 
 

@@ -11,7 +11,7 @@ import pytest
 from geotag.errors import DataError
 from tests.training.conftest import PHOTOS, Invoke, write_set
 from training import tune
-from training.recipes import find_recipe
+from training.fitting.recipes import find_recipe
 
 optuna = pytest.importorskip("optuna")
 pytest.importorskip("matplotlib")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.engines.pytorch import load_network
 from geotag.errors import UsageError
-from geotag.model import build_model
+from geotag.model.architectures import build_model
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from tests.training.conftest import Invoke
 from training import visualize
 

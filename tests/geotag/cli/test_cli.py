@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from geotag.checkpoint import load_checkpoint, save_checkpoint
 from geotag.cli import COMMANDS, cli
-from geotag.writers import read_table
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
 
 

@@ -11,14 +11,14 @@ from click.testing import CliRunner, Result
 
 from geotag.cli import cli
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
-from geotag.locks import file_lock
 from geotag.records import Outcome, Status, TopCategory
-from geotag.writers import write_table
-from geotag.writers.embedded import parse_layout
-from geotag.writers.xmp import parse_packet
+from geotag.state.locks import file_lock
+from geotag.tables import write_table
+from geotag.writing.blocks.xmp import parse_packet
+from geotag.writing.embedded import parse_layout
 from tests.conftest import WritePhoto
-from tests.geotag.writers.kinds import made
-from tests.geotag.writers.samples import picture, save
+from tests.geotag.writing.kinds import made
+from tests.geotag.writing.samples import picture, save
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
 

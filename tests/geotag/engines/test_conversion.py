@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from geotag.checkpoint import Checkpoint, load_checkpoint
 from geotag.engines.conversion import Converted, cache_folder, cached_conversion
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
 
 RESULT = Converted(b"a graph", b"and its weights")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geotag.checkpoint import Checkpoint, load_checkpoint
+from geotag.decoding.transforms import preprocess
 from geotag.engines import ENGINES, build_engine, choose_engine
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import CheckpointError, EngineError
-from geotag.transforms import preprocess
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
 from tests.conftest import COLOURS, picture
 
 _NEEDS = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnxscript")}
@@ -222,7 +222,7 @@ def test_a_converted_model_runs_without_torch(model_path: Path) -> None:
     pytest.importorskip("openvino")
     code = (
         "import sys, numpy as np, pathlib\n"
-        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.model.checkpoint import load_checkpoint\n"
         "from geotag.engines import build_engine\n"
         "from geotag.engines.base import EngineOptions\n"
         "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
@@ -258,7 +258,7 @@ def test_first_looks_from_several_threads_do_not_wait_for_ever(model_path: Path)
     pytest.importorskip("openvino")
     code = (
         "import sys, threading, pathlib\n"
-        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.model.checkpoint import load_checkpoint\n"
         "from geotag.engines import build_engine\n"
         "from geotag.engines.base import EngineOptions\n"
         "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
@@ -281,7 +281,7 @@ def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> No
     pytest.importorskip("openvino")
     code = (
         "import sys, pathlib\n"
-        "from geotag.checkpoint import load_checkpoint\n"
+        "from geotag.model.checkpoint import load_checkpoint\n"
         "from geotag.engines import build_engine\n"
         "from geotag.engines.base import EngineOptions\n"
         "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"

@@ -9,12 +9,12 @@ import numpy as np
 import piexif
 import pytest
 
-from geotag.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from geotag.model_spec import Glance, Threshold
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.model.spec import Glance, Threshold
 from geotag.pipeline import ScanOptions, scan_library
 from geotag.records import Status
 from geotag.sources.local import LocalSource
-from geotag.writers import read_table
+from geotag.tables import read_table
 from tests.conftest import picture
 
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 import geotag
-from geotag.catalog import Need, open_catalog
 from geotag.cli import main
 from geotag.errors import LockedError, MissingDependencyError, SourceError, UsageError
 from geotag.pipeline import ScanOptions, scan_library
 from geotag.records import Outcome, Photo, Status
-from geotag.remote_catalog import Lease
 from geotag.sources import Library
 from geotag.sources.base import Filters
+from geotag.state.catalog import Need, open_catalog
+from geotag.state.remote import Lease
 from geotag.stores import has_credentials, open_store, store_of
 from geotag.summary import Summary
-from geotag.writers import read_table
+from geotag.tables import read_table
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 from tests.geotag.conftest import KEY_ID, SECRET, FaultyProxy
 

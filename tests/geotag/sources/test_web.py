@@ -18,7 +18,7 @@ from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.stores import open_store, store_of
 from geotag.stores.base import ChangedError, StoreError
-from geotag.writers import read_table
+from geotag.tables import read_table
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 
 

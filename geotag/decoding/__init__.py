@@ -1,0 +1,1 @@
+"""Photos to pixels, for training and scanning alike."""

@@ -1,0 +1,1 @@
+"""Reads what cameras and sidecars say of a photo."""

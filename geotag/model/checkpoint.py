@@ -1,0 +1,235 @@
+"""A model as one safetensors file: its weights, and what it says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from geotag.errors import CheckpointError
+from geotag.files.atomic import atomic_file
+from geotag.model.spec import ModelSpec, canonical, format_spec, parse_name, parse_spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[np.generic]]
+
+SIZE_LIMIT = 512 * 2**20
+_HEADER_LIMIT = 16 * 2**20
+BUILT_IN = "model.safetensors"
+# What begins the names of tensors that are no weights of the network: what an owner's landmarks
+# are told from, and their rows of the classifier of the network that glances.
+BACKGROUND = "background."
+GLANCE = "glance."
+
+
+class ModelHeader(NamedTuple):
+    """The part of a model file that can be read without its weights.
+
+    `sha256` is over tensors and spec, as the file claims; only `load_checkpoint` verifies it.
+    """
+
+    spec: ModelSpec
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The model as tables name it: architecture and the start of the hash."""
+        return f"{self.spec.architecture}-{self.sha256[:12]}"
+
+
+class Checkpoint(NamedTuple):
+    """A loaded and verified model file."""
+
+    header: ModelHeader
+    tensors: Tensors
+
+    @property
+    def spec(self) -> ModelSpec:
+        """All of the model but its weights."""
+        return self.header.spec
+
+    def glancing(self) -> Checkpoint:
+        """The network that glances.
+
+        Raises CheckpointError when there is none, or none that the weights make up.
+        """
+        glance = self.spec.glance
+        if glance is None:
+            raise CheckpointError("this model has no network to glance with")
+        tensors = self.weights
+        try:
+            if glance.architecture:
+                tensors = _backbone_alone(tensors, glance.backbone)
+            tensors = {**tensors, **_own_rows(self.tensors, tensors)}
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise CheckpointError("this model lacks the backbone that glances") from None
+        architecture = glance.architecture or self.spec.architecture
+        spec = self.spec._replace(architecture=architecture, input_size=glance.input_size)
+        return Checkpoint(self.header._replace(spec=spec), tensors)
+
+    @property
+    def weights(self) -> Tensors:
+        """The network's tensors, without what is stored for landmarks of an owner's."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, GLANCE))}
+
+
+def _backbone_alone(weights: Tensors, number: int) -> Tensors:
+    """One backbone of several below a classifier that takes the others to say the same."""
+    import numpy as np
+
+    own = f"backbones.{number}."
+    alone = {f"backbones.0.{n[len(own) :]}": t for n, t in weights.items() if n.startswith(own)}
+    count = len({name.split(".")[1] for name in weights if name.startswith("backbones.")})
+    if not alone:
+        raise IndexError(number)
+    share = np.split(weights["classifier.weight"], count, axis=1)[number]
+    return {
+        **alone,
+        "classifier.weight": share * count,
+        "classifier.bias": weights["classifier.bias"],
+    }
+
+
+def _own_rows(stored: Tensors, weights: Tensors) -> dict[str, NDArray[np.generic]]:
+    """The classifier that glances with its own rows of what an owner added, the last but one."""
+    import numpy as np
+
+    rows = {n[len(GLANCE) :]: t for n, t in stored.items() if n.startswith(GLANCE)}
+    return {
+        name: np.concatenate([weights[name][: -1 - len(own)], own, weights[name][-1:]])
+        for name, own in rows.items()
+    }
+
+
+def round_weights(array: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Rounded to the 8 significant bits that bfloat16 has, half to even, and kept as float16.
+
+    So all engines compute with the very same weights, whatever their number type. Of the
+    differences between scores in bfloat16 and in float32 that leaves a tenth.
+    """
+    import numpy as np
+
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = bits + (0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32).astype(np.float16)
+
+
+def built_in_path() -> Path:
+    """Where the model that comes with geotag lies."""
+    return Path(str(resources.files("geotag").joinpath(BUILT_IN)))
+
+
+def read_header(path: Path | None = None) -> ModelHeader:
+    """Read what a model file says of itself (None: the built-in one), without its weights.
+
+    Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
+    """
+    path = path or built_in_path()
+    try:
+        with path.open("rb") as file:
+            metadata = _read_metadata(file)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such model file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    return _parse_header(path, metadata)[0]
+
+
+def _read_metadata(file: BinaryIO) -> Mapping[str, str]:
+    """What stands before the tensors: a length of eight bytes and so much JSON.
+
+    Read here, for the safetensors package imports numpy, and a scan may need neither.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= _HEADER_LIMIT:
+        raise ValueError(f"its header has {length} bytes")
+    fields = json.loads(file.read(length))
+    metadata = fields.get("__metadata__", {}) if isinstance(fields, dict) else {}
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("its header is malformed")
+    return metadata
+
+
+def load_checkpoint(path: Path | None = None) -> Checkpoint:
+    """Read and verify a model file (None: the built-in one).
+
+    Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
+    """
+    path = path or built_in_path()
+    with _opened(path) as file:
+        header, text = _parse_header(path, file.metadata())
+        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    if fingerprint(text, tensors) != header.sha256:
+        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256")
+    return Checkpoint(header, tensors)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise CheckpointError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB, not read")
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such model file") from None
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> tuple[ModelHeader, str]:
+    """The header and the text of its spec, which the SHA-256 covers."""
+    if not metadata or "geotag" not in metadata:
+        raise CheckpointError(f"{path}: a safetensors file, but not a geotag model")
+    try:
+        document = json.loads(metadata["geotag"])
+        text = canonical(document["spec"])
+        header = ModelHeader(parse_spec(text), parse_name(document["sha256"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its description is malformed ({error})") from error
+    return header, text
+
+
+def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:
+    """Write a model file atomically; returns its SHA-256. Raises CheckpointError if it cannot."""
+    from safetensors.numpy import save
+
+    text = format_spec(spec)
+    parse_spec(text)
+    sha256 = fingerprint(text, tensors)
+    # One entry: safetensors writes several in no fixed order, and equal models are equal bytes.
+    document = canonical({"spec": json.loads(text), "sha256": sha256})
+    data = save(
+        {name: _contiguous(tensors[name]) for name in sorted(tensors)}, {"geotag": document}
+    )
+    try:
+        with atomic_file(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return sha256
+
+
+def _contiguous(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    import numpy as np
+
+    return np.ascontiguousarray(array)
+
+
+def fingerprint(spec_text: str, tensors: Tensors) -> str:
+    """SHA-256 over the spec and every tensor's name, type, shape and bytes, in name order."""
+    digest = hashlib.sha256(spec_text.encode())
+    for name in sorted(tensors):
+        array = _contiguous(tensors[name])
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What the network makes of single pictures, and landmarks of its owner."""

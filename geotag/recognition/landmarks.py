@@ -1,0 +1,301 @@
+"""Adds landmarks of a user's own to a model, from a few photos and without retraining."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geotag.categories import OWN_ID, OWN_PREFIX, parse_own_category, slugify
+from geotag.decoding.thumbnails import CAMERAS, thumbnail
+from geotag.decoding.transforms import preprocess
+from geotag.errors import CheckpointError, PhotoError, UsageError
+from geotag.metadata.header import parse_header
+from geotag.model.checkpoint import BACKGROUND, GLANCE, Checkpoint, round_weights
+from geotag.model.spec import PRECISION, Glance, ModelSpec
+from geotag.recognition.few_shot import Floats, Head, fit_output, fit_passing_output
+from geotag.records import Fit, OwnCategory
+from geotag.sources import Library
+from geotag.sources.base import Filters
+
+if TYPE_CHECKING:
+    from geotag.model.checkpoint import Tensors
+
+LEAST_PHOTOS = 5
+MOST_PHOTOS = 50
+_EMBEDDINGS = BACKGROUND + "embeddings"
+_SCALE = BACKGROUND + "scale"
+_CROP = 0.85
+
+
+class Place(NamedTuple):
+    """Where a landmark stands, as far as its user says; see Category for the units."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    radius_m: float | None = None
+    city: str = ""
+    country: str = ""
+
+
+class Added(NamedTuple):
+    """A model with one landmark more.
+
+    `recall` is the share of the example views that it would tag when trained on the others.
+    `resembles` is the slug of a category that it takes more than half of the examples for, or "".
+    """
+
+    spec: ModelSpec
+    tensors: Tensors
+    category: OwnCategory
+    recall: float
+    resembles: str
+
+
+def add_landmark(
+    checkpoint: Checkpoint, name: str, photos: NDArray[np.uint8], place: Place | None = None
+) -> Added:
+    """Teach a model one more landmark: `photos` are uint8 (N, S, S, 3) at its input size.
+
+    Raises UsageError for a name or place that will not do, too few photos or too many, and
+    CheckpointError when the model has no stored background to tell the landmark from.
+    """
+    if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
+        raise UsageError(
+            f"{len(photos)} different photos; a landmark is learned from {LEAST_PHOTOS} to "
+            f"{MOST_PHOTOS}"
+        )
+    category = own_category(checkpoint.spec, name, place or Place())
+    background = load_background(checkpoint.tensors)
+    from geotag.engines.embedding import Embedder
+
+    embedder = Embedder(checkpoint)
+    views = embedder.embed(_views(photos))
+    if views.shape[1:] != background.shape[1:]:
+        raise CheckpointError("the stored background does not fit this model")
+    spec = checkpoint.spec
+    head = _read_head(checkpoint.tensors, embedder.classifier, spec.temperature)
+    threshold = spec.threshold_for(PRECISION)
+    photo_of_view = np.arange(len(views)) % len(photos)
+    fitted = fit_output(head, views, photo_of_view, background, threshold)
+    tensors = _with_output(
+        checkpoint.tensors,
+        embedder.classifier,
+        fitted.weight * spec.temperature,
+        fitted.bias * spec.temperature,
+    )
+    scale = checkpoint.tensors[_SCALE]
+    tensors[_own_tensor(category.slug)] = _quantise(views[: len(photos)], scale)
+    glance = spec.glance
+    if glance is not None and spec.glance_for(threshold):
+        tensors |= _with_passing_output(checkpoint, photos, background)
+        glance = glance._replace(own=glance.own + 1)
+    return Added(
+        spec._replace(
+            categories=(*spec.categories, category.slug),
+            own_categories=(*spec.own_categories, category),
+            glance=glance,
+        ),
+        tensors,
+        category,
+        fitted.recall,
+        _resembles(head.logits(views[: len(photos)]), spec.categories),
+    )
+
+
+def read_examples(
+    sources: Sequence[str], input_size: int, fit: Fit
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """The different photos among files and folders, (N, S, S, 3), and why others are left out.
+
+    Raises SourceError for what cannot be listed, UsageError when no photo is left.
+    """
+    from geotag.decoding.loader import decode
+
+    library = Library(sources, Filters())
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    left_out: dict[str, str] = {}
+    for photo in library.photos():
+        try:
+            data = library.read(photo.uri)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest in pictures:
+                left_out[photo.uri] = "the same photo as another"
+            else:
+                pictures[digest] = decode(data, parse_header(data, photo.uri), input_size, fit)
+        except PhotoError as error:
+            left_out[photo.uri] = str(error)
+    if not pictures:
+        raise UsageError("none of the examples is a readable photo")
+    return np.stack(list(pictures.values())), left_out
+
+
+def remove_landmark(checkpoint: Checkpoint, name: str) -> tuple[ModelSpec, Tensors]:
+    """Take back a landmark that was added, by its name in any case, or slug. Raises UsageError."""
+    from geotag.engines.embedding import Embedder
+
+    spec = checkpoint.spec
+    own = [c for c in spec.own_categories if name.casefold() in (c.name.casefold(), c.slug)]
+    if not own:
+        known = ", ".join(c.name for c in spec.own_categories) or "none"
+        raise UsageError(f"no landmark {name!r} was added to this model; added: {known}")
+    slug = own[0].slug
+    at = spec.categories.index(slug)
+    classifier = Embedder(checkpoint).classifier
+    tensors = dict(checkpoint.tensors)
+    for part in (".weight", ".bias"):
+        tensors[classifier + part] = np.delete(tensors[classifier + part], at, axis=0)
+    tensors.pop(_own_tensor(slug), None)
+    return (
+        spec._replace(
+            categories=tuple(s for s in spec.categories if s != slug),
+            own_categories=tuple(c for c in spec.own_categories if c.slug != slug),
+            glance=_forget(spec, slug, tensors),
+        ),
+        tensors,
+    )
+
+
+def _forget(spec: ModelSpec, slug: str, tensors: dict[str, NDArray[np.generic]]) -> Glance | None:
+    """The glance without an owner's landmark, whose row is taken from `tensors`."""
+    at = [category.slug for category in spec.own_categories].index(slug)
+    if spec.glance is None or at >= spec.glance.own:
+        return spec.glance
+    for name in [name for name in tensors if name.startswith(GLANCE)]:
+        tensors[name] = np.delete(tensors[name], at, axis=0)
+        if not len(tensors[name]):
+            del tensors[name]
+    return spec.glance._replace(own=spec.glance.own - 1)
+
+
+def own_category(spec: ModelSpec, name: str, place: Place) -> OwnCategory:
+    """The record of a new landmark. Raises UsageError when name or place will not do."""
+    # Scripts other than Latin leave no slug: a hash of the name does as well.
+    slug = OWN_PREFIX + (slugify(name) or hashlib.sha256(name.encode()).hexdigest()[:12])
+    slug = slug[:100].rstrip("_")
+    taken = [c.id for c in spec.own_categories]
+    if slug in spec.categories:
+        raise UsageError(f"this model has a landmark {name!r} already; remove it first")
+    category = OwnCategory(max([OWN_ID - 1, *taken]) + 1, slug, name, **place._asdict())
+    try:
+        return parse_own_category(category._asdict())
+    except ValueError as problem:
+        raise UsageError(f"{name!r}: {problem}") from None
+
+
+def with_background(tensors: Tensors, embeddings: Floats) -> Tensors:
+    """A model's tensors with stored embeddings (N, D) of photos to tell new landmarks from.
+
+    One byte a number: the error is far below what differs between photos.
+    """
+    scale = (np.abs(embeddings).max(axis=0) / 127 + 1e-12).astype(np.float32)
+    kept = {n: t for n, t in tensors.items() if n not in (_EMBEDDINGS, _SCALE)}
+    return {**kept, _SCALE: scale, _EMBEDDINGS: _quantise(embeddings, scale)}
+
+
+def load_background(tensors: Tensors) -> Floats:
+    """The stored embeddings (N, D): of the background, and of landmarks added before.
+
+    Raises CheckpointError when there are none.
+    """
+    if _EMBEDDINGS not in tensors or _SCALE not in tensors:
+        raise CheckpointError(
+            "this model has no stored background to tell new landmarks from: add one by "
+            "python -m training.background"
+        )
+    scale = tensors[_SCALE].astype(np.float64)
+    names = sorted(n for n in tensors if n.startswith(BACKGROUND) and n != _SCALE)
+    try:
+        return np.concatenate([tensors[name].astype(np.float64) * scale for name in names])
+    except ValueError as error:
+        raise CheckpointError(f"the stored background is malformed: {error}") from error
+
+
+def _quantise(embeddings: Floats, scale: NDArray[np.generic]) -> NDArray[np.int8]:
+    steps = np.rint(embeddings / scale.astype(np.float64))
+    return np.clip(steps, -127, 127).astype(np.int8)
+
+
+def _own_tensor(slug: str) -> str:
+    return f"{BACKGROUND}own.{slug}"
+
+
+def _views(photos: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photos, then without their margins, then the mirror images of both."""
+    size = photos.shape[1]
+    margin = size * (1 - _CROP) / 2
+    box = (margin, margin, size - margin, size - margin)
+    inner = [
+        np.asarray(Image.fromarray(photo).resize((size, size), Image.Resampling.BICUBIC, box))
+        for photo in photos
+    ]
+    upright = np.concatenate([photos, np.stack(inner)])
+    return np.concatenate([upright, upright[:, :, ::-1]])
+
+
+def _read_head(tensors: Tensors, classifier: str, temperature: float) -> Head:
+    weight, bias = tensors[classifier + ".weight"], tensors[classifier + ".bias"]
+    return Head(weight.astype(np.float64) / temperature, bias.astype(np.float64) / temperature)
+
+
+def _with_output(
+    tensors: Tensors, classifier: str, weight: Floats, bias: float
+) -> dict[str, NDArray[np.generic]]:
+    """The tensors with one row more, before the background's."""
+    extended = dict(tensors)
+    for part, row in ((".weight", weight), (".bias", np.array(bias))):
+        old = tensors[classifier + part]
+        new = np.concatenate([old[:-1], round_weights(row[None]).astype(old.dtype), old[-1:]])
+        extended[classifier + part] = new
+    return extended
+
+
+def _with_passing_output(
+    checkpoint: Checkpoint, photos: NDArray[np.uint8], background: Floats
+) -> Tensors:
+    """The rows of owners' landmarks in the classifier that glances, with a new one.
+
+    It is learned from thumbnails, which show less than the photos, and lets rather too many pass.
+    """
+    from geotag.engines.embedding import Embedder
+
+    spec = checkpoint.spec
+    glance = spec.glance
+    assert glance is not None
+    small = checkpoint.glancing()
+    embedder = Embedder(small)
+    views = embedder.embed(_thumbnails(photos, small.spec.input_size))
+    if glance.architecture:
+        width = views.shape[1]
+        background = background[:, glance.backbone * width : (glance.backbone + 1) * width]
+    weight, bias = fit_passing_output(
+        _read_head(small.tensors, embedder.classifier, spec.temperature),
+        views,
+        np.arange(len(views)) % len(photos),
+        background,
+        spec.glance_for(spec.threshold_for(PRECISION)),
+    )
+    rows = {}
+    for part, row in ((".weight", weight[None]), (".bias", np.array([bias]))):
+        name = embedder.classifier + part
+        new = round_weights(row * spec.temperature).astype(small.tensors[name].dtype)
+        known = small.tensors[name][-1 - glance.own : -1]
+        rows[GLANCE + name] = np.concatenate([known, new])
+    return rows
+
+
+def _thumbnails(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The photos as cameras' thumbnails would show them, (2 N, size, size, 3)."""
+    pictures = [Image.fromarray(photo) for photo in photos]
+    return np.stack([preprocess(thumbnail(p, c), size) for c in CAMERAS for p in pictures])
+
+
+def _resembles(logits: Floats, categories: Sequence[str]) -> str:
+    best, counts = np.unique(logits.argmax(axis=1), return_counts=True)
+    most = int(counts.argmax())
+    is_category = counts[most] * 2 > len(logits) and best[most] < len(categories)
+    return categories[int(best[most])] if is_category else ""

@@ -1,0 +1,190 @@
+"""The most likely landmarks of single pictures: the network without a library around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from geotag.categories import ModelCategories
+from geotag.decision import TOP_K_LIMIT, parse_scores, probabilities
+from geotag.decoding.loader import opened
+from geotag.decoding.transforms import preprocess, seen_size
+from geotag.engines import build_engine
+from geotag.engines.base import EngineOptions
+from geotag.errors import MissingDependencyError, PhotoError, UsageError
+from geotag.metadata.header import parse_header
+from geotag.model.checkpoint import load_checkpoint
+from geotag.recognition.explanation import Explanation, explain
+from geotag.records import Photo, Prediction, Reading, TopCategory
+from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+_LONGEST = 800  # pixels of a picture that is shown
+
+
+class Upload(NamedTuple):
+    """A photo in memory; the ending of its name tells raw files apart."""
+
+    name: str
+    data: bytes
+
+
+if TYPE_CHECKING:
+    Picture = str | os.PathLike[str] | Image.Image | Upload
+
+
+class Explained(NamedTuple):
+    """The explanation of a landmark in a picture, and the probability that it shows any.
+
+    `view` is the picture as the network sees it, in its own proportions.
+    """
+
+    landmark: str
+    landmark_probability: float
+    view: Image.Image
+    explanation: Explanation
+
+
+class Predictor:
+    """A loaded model that answers for one picture at a time."""
+
+    def __init__(self, model: Path | None = None, options: EngineOptions | None = None) -> None:
+        checkpoint = load_checkpoint(model)
+        self.spec = checkpoint.spec
+        options = options or EngineOptions()
+        self.engine = build_engine(checkpoint, options._replace(batch_size=options.batch_size or 1))
+        self.categories = ModelCategories(self.spec.own_categories)
+
+    def predict(self, picture: Picture, k: int = 5) -> Prediction:
+        """The k most likely categories of a path or Pillow image.
+
+        Raises PhotoError that names the file when it cannot be read, UsageError for k below 1.
+        """
+        if k < 1:
+            raise UsageError(f"k must be at least 1, not {k}")
+        pixels = self._pixels(picture)
+        logits = self.engine.predict(pixels[None])
+        return parse_scores(logits, self.spec.categories, self.spec.temperature, k)[0]
+
+    def top(self, picture: Picture, k: int = 5) -> tuple[TopCategory, ...]:
+        """As `predict`, with the names of the landmarks."""
+        found = [
+            (self.categories.by_slug(score.slug), score.confidence)
+            for score in self.predict(picture, k).top
+        ]
+        return tuple(TopCategory(c.id, c.slug, c.name, confidence) for c, confidence in found)
+
+    def read(self, upload: Upload) -> Reading:
+        """What the camera wrote and the network sees, as a scan with `classify_all` reads it.
+
+        Raises PhotoError.
+        """
+        header = parse_header(upload.data, upload.name)
+        photo = Photo(upload.name, len(upload.data), "")
+        return Reading(photo, header.metadata, self.predict(upload, TOP_K_LIMIT))
+
+    def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
+        """Which parts of a path or Pillow image speak for a landmark (extra `plot`).
+
+        `landmark` is a name or slug; without it, the most likely one. Raises UsageError for one
+        that the model does not know, and what `predict` raises.
+        """
+        column = self._column(landmark) if landmark else None
+        pixels, view = self._pixels(picture), self.view(picture)
+        seen = self._confidences(pixels[None])[0]
+        at = int(seen[:-1].argmax()) if column is None else column
+        explanation = explain(lambda views: self._confidences(views)[:, at], pixels, samples)
+        name = self.categories.by_slug(self.spec.categories[at]).name
+        return Explained(name, float(1 - seen[-1]), view, explanation)
+
+    def _column(self, landmark: str) -> int:
+        for at, slug in enumerate(self.spec.categories):
+            if landmark.casefold() in (slug, self.categories.by_slug(slug).name.casefold()):
+                return at
+        raise UsageError(f"this model knows no landmark {landmark!r}; see `geotag categories`")
+
+    def _confidences(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        import numpy as np
+
+        size = self.engine.batch_size
+        batches = (pixels[at : at + size] for at in range(0, len(pixels), size))
+        logits = np.concatenate([self.engine.predict(batch) for batch in batches])
+        return probabilities(logits, self.spec.temperature)
+
+    def view(self, picture: Picture) -> Image.Image:
+        """What the network sees of a path or Pillow image: upright, in its own proportions."""
+        from PIL import Image
+
+        with _opened(picture) as (image, orientation):
+            width, height = seen_size(image.size, self.spec.fit, orientation)
+            longest = min(_LONGEST, max(image.size))
+            pixels = preprocess(image, longest, self.spec.fit, orientation)
+        scale = longest / max(width, height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return Image.fromarray(pixels).resize(size)
+
+    def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
+        with _opened(picture) as (image, orientation):
+            return preprocess(image, self.spec.input_size, self.spec.fit, orientation)
+
+
+@contextmanager
+def _opened(picture: Picture) -> Iterator[tuple[Image.Image, int]]:
+    """A picture and its Exif orientation. Raises PhotoError that names the file."""
+    if isinstance(picture, Upload):
+        with opened(picture.data, parse_header(picture.data, picture.name)) as found:
+            yield found
+    elif isinstance(picture, (str, os.PathLike)):
+        path = os.fspath(picture)
+        try:
+            with _opened(Upload(path, LocalSource(path, Filters()).read(path))) as found:
+                yield found
+        except PhotoError as error:
+            raise PhotoError(f"{path}: {error}") from error
+    else:
+        yield picture, int(picture.getexif().get(0x0112, 1))
+
+
+@lru_cache(maxsize=1)
+def _predictor(model: Path | None) -> Predictor:
+    return Predictor(model)
+
+
+def predict_landmarks(picture: Picture, k: int = 5, model: Path | None = None) -> list[str]:
+    """The names of the k most likely landmarks, best first.
+
+    `picture` is a path or a Pillow image. Every picture has a most likely landmark, also one that
+    shows none: `geotag.scan` decides whether there is one.
+    """
+    return [entry.landmark for entry in _predictor(model).top(picture, k)]
+
+
+def suggest_locations(
+    picture: Picture, k: int = 5, model: Path | None = None, show: bool = True
+) -> list[str]:
+    """Draw the picture with its k most likely landmarks beside it (extra `plot`).
+
+    Returns the names; with `show` false the figure is left to the caller (pyplot.gcf()).
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise MissingDependencyError("drawing", "plot") from None
+
+    from geotag.recognition.drawing import draw_suggestions
+
+    predictor = _predictor(model)
+    entries = predictor.top(picture, k)
+    draw_suggestions(plt.figure(figsize=(10, 4)), predictor.view(picture), entries)
+    if show:
+        plt.show()
+    return [entry.landmark for entry in entries]

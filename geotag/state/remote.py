@@ -1,0 +1,177 @@
+"""A catalog that lies in a bucket: leased, fetched, and put back by conditional writes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from geotag.errors import CatalogError, LockedError
+from geotag.state.database import SUFFIX
+from geotag.state.locks import LOCK_SUFFIX
+from geotag.stores import store_of
+from geotag.stores.base import ChangedError, Store, StoreError, download
+
+# A lease is renewed well before it ends; that of a dead holder is free when it has ended.
+LEASE_SECONDS = 300.0
+RENEWALS = 5
+# How often the catalog goes to the bucket while a scan runs: what a crash may cost.
+SAVE_SECONDS = 300.0
+_LOCK_LIMIT = 4096
+_log = logging.getLogger(__name__)
+
+
+class RemoteCatalog:
+    """The local copy of a catalog in a bucket, at `path`, while the lease is held."""
+
+    def __init__(self, uri: str, store: Store, folder: Path, lease: Lease) -> None:
+        self.uri = uri
+        self.path = folder / (uri.rpartition("/")[2] or f"catalog{SUFFIX}")
+        self._store = store
+        self._lease = lease
+        self._due = time.monotonic() + SAVE_SECONDS
+        self._version = self._fetch()
+
+    def _fetch(self) -> str | None:
+        with _reported(self.uri, "fetched"):
+            return download(self._store, self.uri, self.path)
+
+    @property
+    def due(self) -> bool:
+        """Whether the copy in the bucket is so old that a crash would cost much."""
+        return time.monotonic() > self._due
+
+    def save(self) -> None:
+        """Put the local file into the bucket, unless someone else has written there.
+
+        Damaged catalogs that were set aside go beside it. Raises LockedError or CatalogError.
+        """
+        if self._lease.lost:
+            raise LockedError(f"{self.uri}: another run took over this catalog")
+        with _reported(self.uri, "written"):
+            for aside in sorted(self.path.parent.glob(f"{self.path.name}.damaged-*")):
+                self._store.put(self.uri + aside.name.removeprefix(self.path.name), aside)
+                aside.unlink()
+            if self.path.exists():
+                self._version = self._store.put_if(self.uri, self.path, self._version)
+            else:
+                self._store.delete(self.uri)
+        self._due = time.monotonic() + SAVE_SECONDS
+
+
+@contextmanager
+def remote_catalog(uri: str) -> Iterator[RemoteCatalog]:
+    """Lease and fetch a catalog. Raises LockedError while another run holds it."""
+    store = store_of(uri)
+    with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+        lease = Lease(uri, store, Path(folder) / "lease")
+        with lease.held():
+            yield RemoteCatalog(uri, store, Path(folder), lease)
+
+
+class Lease:
+    """A lock object beside the catalog that names its holder and the time it ends."""
+
+    def __init__(self, uri: str, store: Store, file: Path) -> None:
+        self.uri = uri
+        self.lost = False
+        self._lock = uri + LOCK_SUFFIX
+        self._store = store
+        self._file = file
+        self._holder = secrets.token_hex(16)
+        self._version = ""
+        self._released = Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Acquire, renew in the background, and release."""
+        with _reported(self._lock, "written"):
+            self._acquire()
+        renewal = Thread(target=self._renew, name="lease", daemon=True)
+        renewal.start()
+        try:
+            yield
+        finally:
+            self._released.set()
+            renewal.join()
+            if not self.lost:
+                with suppress(StoreError):
+                    self._store.delete(self._lock)
+
+    def _acquire(self) -> None:
+        present = self._store.stat(self._lock)
+        if present is not None and not _is_free(self._store, self._lock):
+            raise LockedError(f"{self.uri}: another run is using this catalog")
+        self._write(present.version if present is not None else None)
+        # Servers that know no conditional writes let two through: the last one has it.
+        if _read_lock(self._store, self._lock).get("holder") != self._holder:
+            raise LockedError(f"{self.uri}: another run is using this catalog")
+
+    def _write(self, version: str | None) -> None:
+        fields = {
+            "holder": self._holder,
+            "until": time.time() + LEASE_SECONDS,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+        }
+        self._file.write_text(json.dumps(fields))
+        self._version = self._store.put_if(self._lock, self._file, version)
+
+    def _renew(self) -> None:
+        while not self._released.wait(LEASE_SECONDS / RENEWALS):
+            try:
+                self._write(self._version)
+            except ChangedError:
+                self.lost = True
+                return
+            except StoreError as error:
+                _log.warning("%s: the lease was not renewed (%s)", self.uri, error)
+
+
+def _is_free(store: Store, lock: str) -> bool:
+    """Whether a lease has ended, or was held by a process of this machine that is dead."""
+    fields = _read_lock(store, lock)
+    until, host, process = (fields.get(name) for name in ("until", "host", "process"))
+    if not isinstance(until, (int, float)) or until < time.time():
+        return True
+    return host == socket.gethostname() and isinstance(process, int) and not _is_alive(process)
+
+
+def _read_lock(store: Store, lock: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(store.get(lock, 0, _LOCK_LIMIT).data)
+    except (StoreError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@contextmanager
+def _reported(uri: str, done: str) -> Iterator[None]:
+    try:
+        yield
+    except ChangedError as error:
+        raise LockedError(f"{uri}: another run has written here meanwhile") from error
+    except StoreError as error:
+        raise CatalogError(
+            f"{uri}: cannot be {done} ({error}); what came to the bucket before is kept: "
+            "run the same command again"
+        ) from error

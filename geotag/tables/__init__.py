@@ -1,0 +1,112 @@
+"""Where results go: one dict of suffixes to table formats."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+from geotag.errors import TableError, UsageError
+from geotag.files.atomic import atomic_file
+from geotag.records import Outcome
+from geotag.stores import is_remote, store_of
+from geotag.stores.base import StoreError, download
+from geotag.tables.base import TableFormat, parse_row
+from geotag.tables.csv import CsvFormat
+from geotag.tables.jsonl import JsonlFormat
+from geotag.tables.parquet import ParquetFormat
+
+TABLES: dict[str, Callable[[], TableFormat]] = {
+    ".csv": CsvFormat,
+    ".jsonl": JsonlFormat,
+    ".parquet": ParquetFormat,
+}
+STDOUT = "-"
+
+
+def table_format(path: str) -> TableFormat:
+    """The format by suffix; standard output is CSV. Raises UsageError for another suffix."""
+    suffix = ".csv" if path == STDOUT else Path(path).suffix.lower()
+    if suffix not in TABLES:
+        raise UsageError(f"{path}: the suffix must be one of {', '.join(TABLES)}")
+    return TABLES[suffix]()
+
+
+def write_table(path: str, rows: Iterable[Outcome]) -> None:
+    """Write a table whole or not at all (`-`: to standard output). Raises TableError."""
+    layout = table_format(path)
+    if path != STDOUT:
+        _write_whole(path, lambda file: layout.write(file, rows))
+        return
+    try:
+        layout.write(sys.stdout.buffer, rows)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a small text whole or not at all. Raises TableError.
+
+    What is not UTF-8 in a name becomes a backslash escape, which JSON reads as the same name.
+    """
+    _write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+
+
+def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file (of a link, its target), or an object in a bucket by way of a temporary file."""
+    try:
+        if not is_remote(path):
+            with atomic_file(Path(os.path.realpath(path))) as file:
+                write(file)
+            return
+        with TemporaryDirectory(prefix="geotag-") as folder:
+            local = Path(folder) / "object"
+            with local.open("wb") as file:
+                write(file)
+            store_of(path).put(path, local)
+    except StoreError as error:
+        raise TableError(f"{path}: cannot be written ({error})") from error
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def table_state(path: str) -> str:
+    """Changes whenever the table's file or object does; empty when there is none.
+
+    Raises TableError when a bucket cannot be asked.
+    """
+    if is_remote(path):
+        try:
+            found = store_of(path).stat(path)
+        except StoreError as error:
+            raise TableError(f"{path}: cannot be looked at ({error})") from error
+        return f"{found.size}-{found.version}" if found is not None else ""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+
+
+def read_table(path: str | Path) -> Iterator[Outcome]:
+    """The rows of a table that geotag wrote, also one edited by hand. Raises TableError."""
+    if is_remote(str(path)):
+        yield from _read_remote(str(path))
+        return
+    path = Path(path)
+    for number, cells in enumerate(table_format(str(path)).read(path), 1):
+        yield parse_row(cells, f"{path}, row {number}")
+
+
+def _read_remote(uri: str) -> Iterator[Outcome]:
+    with TemporaryDirectory(prefix="geotag-") as folder:
+        local = Path(folder) / uri.rpartition("/")[2]
+        try:
+            download(store_of(uri), uri, local)
+        except StoreError as error:
+            raise TableError(f"{uri}: cannot be read ({error})") from error
+        yield from read_table(local)

@@ -1,0 +1,1 @@
+"""Tags into photos and sidecars, verified, and back."""

@@ -1,0 +1,1 @@
+"""The blocks of metadata that photos hold: read, edited, put together again."""

@@ -1,0 +1,241 @@
+"""Puts a claim into an Exif block, and takes an earlier one out again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import piexif
+
+from geotag.metadata.exif import degrees_to_rationals
+from geotag.metadata.marks import GPS_PROCESSING_METHOD_EXIF
+from geotag.writing.blocks.tiff import (
+    ASCII,
+    BYTE,
+    RATIONAL,
+    UNDEFINED,
+    Tag,
+    Tiff,
+    Value,
+    edit_tiff,
+    encode_value,
+    parse_tiff,
+)
+from geotag.writing.blocks.xmp_claim import Previous
+from geotag.writing.claim import MAP_DATUM, Claim, union
+from geotag.writing.edits import apply_edits
+
+Content = bytes | tuple[tuple[int, int], ...]
+
+XP_KEYWORDS: Tag = ("ifd0", 0x9C9E)
+VERSION: Tag = ("gps", 0x00)
+LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE = (("gps", number) for number in range(1, 5))
+DATUM, ERROR, METHOD = ("gps", 0x12), ("gps", 0x1F), ("gps", 0x1B)
+DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE = (
+    ("gps", number) for number in range(0x13, 0x17)
+)
+_TYPES = {
+    XP_KEYWORDS: BYTE,
+    VERSION: BYTE,
+    LATITUDE_REF: ASCII,
+    LATITUDE: RATIONAL,
+    LONGITUDE_REF: ASCII,
+    LONGITUDE: RATIONAL,
+    DATUM: ASCII,
+    METHOD: UNDEFINED,
+    ERROR: RATIONAL,
+    DEST_LATITUDE_REF: ASCII,
+    DEST_LATITUDE: RATIONAL,
+    DEST_LONGITUDE_REF: ASCII,
+    DEST_LONGITUDE: RATIONAL,
+}
+_NAMES = {
+    XP_KEYWORDS: "XPKeywords",
+    VERSION: "GPSVersionID",
+    LATITUDE_REF: "GPSLatitudeRef",
+    LATITUDE: "GPSLatitude",
+    LONGITUDE_REF: "GPSLongitudeRef",
+    LONGITUDE: "GPSLongitude",
+    DATUM: "GPSMapDatum",
+    METHOD: "GPSProcessingMethod",
+    ERROR: "GPSHPositioningError",
+    DEST_LATITUDE_REF: "GPSDestLatitudeRef",
+    DEST_LATITUDE: "GPSDestLatitude",
+    DEST_LONGITUDE_REF: "GPSDestLongitudeRef",
+    DEST_LONGITUDE: "GPSDestLongitude",
+}
+TARGETS = frozenset(_TYPES)
+_DESTINATION = (DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE)
+_POSITION = (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE)
+# What geotag:Wrote calls the fields of this block.
+WROTE_KEYWORDS = "tiff:XPKeywords"
+WROTE_DESTINATION = "exif:GPSDest"
+WROTE_POSITION = "exif:GPS"
+
+
+def keywords(tiff: Tiff | None) -> tuple[str, ...]:
+    """The XPKeywords: UTF-16, separated by semicolons."""
+    data = tiff.data(XP_KEYWORDS) if tiff else b""
+    text = data.decode("utf-16-le", "replace").split("\0", 1)[0]
+    return tuple(word.strip() for word in text.split(";") if word.strip())
+
+
+def plan_exif(
+    tiff: Tiff | None,
+    claim: Claim | None,
+    previous: Previous | None,
+    others: tuple[str, ...],
+    measured: bool,
+) -> dict[Tag, Value | None]:
+    """The tags to set or remove (None) for a claim, or for taking the previous one back.
+
+    `others` are keywords of the photo's other blocks, for an XPKeywords made anew; `measured` says
+    that the photo's position is known, so that none is inferred.
+    """
+    order = tiff.order if tiff else ">"
+    removed = _removals(tiff, claim, previous)
+    wanted = _wanted(tiff, claim, previous, measured) if claim and claim.located else {}
+    changes: dict[Tag, Value | None] = dict.fromkeys(removed)
+    words = _keywords_wanted(tiff, claim, previous, others)
+    if words != keywords(tiff):
+        wanted[XP_KEYWORDS] = format_keywords(words)
+        if not words:
+            changes[XP_KEYWORDS] = None
+            del wanted[XP_KEYWORDS]
+    for tag, content in wanted.items():
+        value = encode_value(order, _TYPES[tag], content)
+        if _differs(tiff, tag, value):
+            changes[tag] = value
+        else:
+            changes.pop(tag, None)
+    return changes
+
+
+def format_keywords(words: tuple[str, ...]) -> bytes:
+    """XPKeywords as Windows writes them."""
+    return (";".join(words) + "\0").encode("utf-16-le")
+
+
+def _keywords_wanted(
+    tiff: Tiff | None, claim: Claim | None, previous: Previous | None, others: tuple[str, ...]
+) -> tuple[str, ...]:
+    words = keywords(tiff)
+    if previous and WROTE_KEYWORDS in previous.wrote and not _is_same(claim, previous):
+        words = tuple(word for word in words if word != format_word(previous.landmark))
+    if claim is None:
+        return words
+    present = words or (format_word(other) for other in others)
+    return union(present, format_word(claim.landmark.name))
+
+
+def format_word(text: str) -> str:
+    """A keyword as XPKeywords can hold it: a semicolon would split it."""
+    return text.replace(";", ",")
+
+
+def _is_same(claim: Claim | None, previous: Previous) -> bool:
+    return claim is not None and claim.landmark.name == previous.landmark
+
+
+def _removals(tiff: Tiff | None, claim: Claim | None, previous: Previous | None) -> list[Tag]:
+    if tiff is None or previous is None or _is_same(claim, previous):
+        return []
+    tags: list[Tag] = []
+    if WROTE_DESTINATION in previous.wrote and _is_ours(tiff, _DESTINATION, previous):
+        tags += _DESTINATION
+    if WROTE_POSITION in previous.wrote and _is_ours(tiff, _POSITION, previous):
+        tags += (*_POSITION, DATUM, METHOD, ERROR)
+    return [tag for tag in tags if tiff.get(tag) is not None]
+
+
+def _wanted(
+    tiff: Tiff | None,
+    claim: Claim,
+    previous: Previous | None,
+    measured: bool,
+) -> dict[Tag, Content]:
+    landmark = claim.landmark
+    values = (
+        b"N\0" if landmark.latitude >= 0 else b"S\0",
+        degrees_to_rationals(landmark.latitude),
+        b"E\0" if landmark.longitude >= 0 else b"W\0",
+        degrees_to_rationals(landmark.longitude),
+    )
+    wanted: dict[Tag, Content] = {}
+    if _may_set(tiff, _DESTINATION, previous):
+        wanted |= dict(zip(_DESTINATION, values, strict=True))
+    if claim.position and not measured and _may_set(tiff, _POSITION, previous):
+        wanted |= dict(zip(_POSITION, values, strict=True))
+        wanted[DATUM] = MAP_DATUM.encode() + b"\0"
+        wanted[METHOD] = GPS_PROCESSING_METHOD_EXIF
+        wanted[ERROR] = ((max(1, round(landmark.radius_m)), 1),)
+    if wanted and (tiff is None or tiff.get(VERSION) is None):
+        wanted[VERSION] = bytes((2, 3, 0, 0))
+    return wanted
+
+
+def _may_set(tiff: Tiff | None, tags: tuple[Tag, ...], previous: Previous | None) -> bool:
+    """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
+    if tiff is None or not (tiff.data(tags[1]) or tiff.data(tags[3])):
+        return True
+    numerators = (*tiff.longs(tags[1])[::2], *tiff.longs(tags[3])[::2])
+    if not any(numerators):
+        return True
+    wrote = WROTE_DESTINATION if tags is _DESTINATION else WROTE_POSITION
+    return previous is not None and wrote in previous.wrote and _is_ours(tiff, tags, previous)
+
+
+def _is_ours(tiff: Tiff, tags: tuple[Tag, ...], previous: Previous) -> bool:
+    if tags is _POSITION and tiff.data(METHOD) != GPS_PROCESSING_METHOD_EXIF:
+        return False
+    latitude, longitude = _degrees(tiff, tags[0], tags[1]), _degrees(tiff, tags[2], tags[3])
+    return previous.is_at(latitude, longitude)
+
+
+def _degrees(tiff: Tiff, ref: Tag, tag: Tag) -> float:
+    """Not a number where the value is malformed, so that it equals no position."""
+    numbers = tiff.longs(tag)
+    if len(numbers) != 6 or not all(numbers[1::2]):
+        return float("nan")
+    parts = [n / d for n, d in zip(numbers[::2], numbers[1::2], strict=True)]
+    sign = -1 if tiff.data(ref)[:1] in (b"S", b"W") else 1
+    return sign * (parts[0] + parts[1] / 60 + parts[2] / 3600)
+
+
+def _differs(tiff: Tiff | None, tag: Tag, value: Value) -> bool:
+    entry = tiff.get(tag) if tiff else None
+    return entry is None or (entry.type, entry.data) != (value.type, value.data)
+
+
+def build_exif(changes: Mapping[Tag, Value | None]) -> bytes:
+    """A new Exif block that holds these tags alone, as a bare TIFF structure.
+
+    piexif makes it with the tags of IFD0. The GPS directory is appended here: piexif's has no
+    offset of a next directory, so that its values overlap it, and its pointers are out of order.
+    """
+    main = {tag: value for tag, value in changes.items() if tag[0] == "ifd0" and value}
+    dumped: bytes = piexif.dump({"0th": {tag[1]: tuple(v.data) for tag, v in main.items()}})
+    block = dumped.removeprefix(b"Exif\0\0")
+    gps = {tag: value for tag, value in changes.items() if tag[0] == "gps"}
+    return apply_edits(block, edit_tiff(parse_tiff(block), gps)) if gps else block
+
+
+def snapshot(tiff: Tiff | None) -> dict[str, str]:
+    """The targeted tags as texts for a diff."""
+    if tiff is None:
+        return {}
+    return {f"EXIF {name}": _text(tiff, tag) for tag, name in _NAMES.items() if tiff.get(tag)}
+
+
+def _text(tiff: Tiff, tag: Tag) -> str:
+    data = tiff.data(tag)
+    if tag == XP_KEYWORDS:
+        return "; ".join(keywords(tiff))
+    if tag == VERSION:
+        return ".".join(map(str, data))
+    if tag == METHOD:
+        return data[8:].decode("latin-1").rstrip("\0 ")
+    if _TYPES[tag] == RATIONAL:
+        numbers = tiff.longs(tag)
+        pairs = zip(numbers[::2], numbers[1::2], strict=False)
+        return " ".join(f"{n / d:g}" if d else f"{n}/0" for n, d in pairs)
+    return data.decode("latin-1").rstrip("\0 ")

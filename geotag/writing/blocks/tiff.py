@@ -1,0 +1,250 @@
+"""Edits an Exif block without moving a byte of it: new values and directories go to its end.
+
+MakerNotes hold offsets that count from the start of the block, and private tags have meanings
+that nobody else knows, so an existing block is never built anew: what has to change is appended,
+and the few pointers that lead to it are set. This is how TIFF 6.0 means files to be edited.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from geotag.writing.edits import Edit
+
+BYTE, ASCII, LONG, RATIONAL, UNDEFINED = 1, 2, 4, 5, 7
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
+MAKER_NOTE = 0x927C
+SUB_IFDS = 0x014A
+# Where a block keeps small pictures: the directories, and their tags of offset and length. Strips
+# that a JPEG's first directory speaks of are those of another file, from which it was made.
+_JPEG, _STRIPS = (0x0201, 0x0202), (0x0111, 0x0117)
+_PICTURES = (("ifd0", _JPEG), ("ifd1", _JPEG), ("ifd1", _STRIPS))
+_ENTRY_LIMIT = 1000
+_SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
+
+# A directory's name and a tag's number.
+Tag = tuple[str, int]
+
+
+class TiffError(ValueError):
+    """The block is damaged, or of a kind that cannot be edited safely."""
+
+
+class Value(NamedTuple):
+    """A tag's value: the TIFF type and the bytes in the block's byte order."""
+
+    type: int
+    data: bytes
+
+    @property
+    def length(self) -> int:
+        """The number of components."""
+        return len(self.data) // SIZES[self.type]
+
+
+class Entry(NamedTuple):
+    """One directory entry: where it lies, and its value (None for types that we don't know)."""
+
+    at: int
+    raw: bytes
+    type: int
+    data: bytes | None
+    value_at: int
+
+
+class Directory(NamedTuple):
+    """One image file directory; `tail` is the offset of the next one, as bytes."""
+
+    at: int
+    entries: Mapping[int, Entry]
+    tail: bytes
+
+
+class Tiff(NamedTuple):
+    """A parsed block; the directories are "ifd0", "exif", "gps", "interop" and "ifd1"."""
+
+    block: bytes
+    order: str
+    directories: Mapping[str, Directory]
+
+    def get(self, tag: Tag) -> Entry | None:
+        """The entry of a tag, or None."""
+        directory = self.directories.get(tag[0])
+        return directory.entries.get(tag[1]) if directory else None
+
+    def data(self, tag: Tag) -> bytes:
+        """The value's bytes, empty where there is none."""
+        entry = self.get(tag)
+        return entry.data or b"" if entry else b""
+
+    def longs(self, tag: Tag) -> tuple[int, ...]:
+        """The value as unsigned numbers: rationals as numerators and denominators in turn."""
+        data = self.data(tag)
+        return struct.unpack(f"{self.order}{len(data) // 4}I", data[: len(data) // 4 * 4])
+
+
+def parse_tiff(block: bytes) -> Tiff:
+    """Read the directories of a block.
+
+    Raises TiffError when anything points outside the block: bytes put behind its end would
+    suddenly be taken for those values.
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None or len(block) < 14:
+        raise TiffError("not a TIFF structure")
+    directories: dict[str, Directory] = {}
+    tiff = Tiff(block, order, directories)
+    directories["ifd0"] = _directory(tiff, _number(order, block[4:8]))
+    for name, tag in (
+        ("exif", ("ifd0", EXIF_POINTER)),
+        ("gps", ("ifd0", GPS_POINTER)),
+        ("interop", ("exif", INTEROP_POINTER)),
+    ):
+        entry = tiff.get(tag)
+        if entry is not None:
+            directories[name] = _directory(tiff, _pointer(tiff, entry))
+    if any(at > len(block) - _SMALLEST_DIRECTORY for at in tiff.longs(("ifd0", SUB_IFDS))):
+        raise TiffError("a pointer to a directory is malformed")
+    after = _number(order, directories["ifd0"].tail)
+    if after:
+        directories["ifd1"] = _directory(tiff, after)
+    _check_pictures(tiff)
+    further = _further(tiff, directories["ifd1"]) if after else []
+    starts = [*(directory.at for directory in directories.values()), *further]
+    if len(set(starts)) != len(starts):
+        raise TiffError("its directories point at each other")
+    return tiff
+
+
+def _number(order: str, data: bytes) -> int:
+    return int.from_bytes(data, "little" if order == "<" else "big")
+
+
+def _pointer(tiff: Tiff, entry: Entry) -> int:
+    if entry.type not in (LONG, 13) or entry.data is None or len(entry.data) != 4:
+        raise TiffError("a pointer to a directory is malformed")
+    return _number(tiff.order, entry.data)
+
+
+def _directory(tiff: Tiff, at: int) -> Directory:
+    block = tiff.block
+    if not 8 <= at <= len(block) - 2:
+        raise TiffError("a directory lies outside the block")
+    count = _number(tiff.order, block[at : at + 2])
+    end = at + 2 + 12 * count
+    if count > _ENTRY_LIMIT or end > len(block):
+        raise TiffError("a directory is cut short")
+    entries: dict[int, Entry] = {}
+    for start in range(at + 2, end, 12):
+        number, entry = _entry(tiff, start)
+        if number in entries:
+            raise TiffError("a directory holds a tag twice")
+        entries[number] = entry
+    # Some writers leave the offset of the next directory out at the very end of the block.
+    tail = block[end : end + 4]
+    return Directory(at, entries, tail if len(tail) == 4 else bytes(4))
+
+
+def _entry(tiff: Tiff, at: int) -> tuple[int, Entry]:
+    raw = tiff.block[at : at + 12]
+    number, kind, count = struct.unpack(tiff.order + "HHI", raw[:8])
+    if kind not in SIZES:
+        return number, Entry(at, raw, kind, None, at + 8)
+    size = SIZES[kind] * count
+    value_at = at + 8 if size <= 4 else _number(tiff.order, raw[8:])
+    if value_at + size > len(tiff.block):
+        raise TiffError("a value lies outside the block")
+    return number, Entry(at, raw, kind, tiff.block[value_at : value_at + size], value_at)
+
+
+def _further(tiff: Tiff, directory: Directory) -> list[int]:
+    """Where the directories behind the thumbnail's begin, up to the first one seen twice."""
+    starts: list[int] = []
+    while (at := _number(tiff.order, directory.tail)) and len(set(starts)) == len(starts):
+        starts.append(at)
+        directory = _directory(tiff, at)
+    return starts
+
+
+def _check_pictures(tiff: Tiff) -> None:
+    for name, (offsets, sizes) in _PICTURES:
+        starts, lengths = tiff.longs((name, offsets)), tiff.longs((name, sizes))
+        for start, length in zip(starts, lengths, strict=False):
+            if start + length > len(tiff.block):
+                raise TiffError("the thumbnail lies outside the block")
+
+
+def encode_value(order: str, kind: int, value: bytes | tuple[tuple[int, int], ...]) -> Value:
+    """A value in a block's byte order: bytes as they are, rationals as pairs of numbers."""
+    if isinstance(value, bytes):
+        return Value(kind, value)
+    return Value(kind, b"".join(struct.pack(order + "II", *pair) for pair in value))
+
+
+def edit_tiff(tiff: Tiff, changes: Mapping[Tag, Value | None]) -> tuple[Edit, ...]:
+    """The edits that set (or with None remove) tags of "ifd0" and "gps".
+
+    Every byte of the block stays where it is; only pointers to what is appended are set.
+    """
+    return tuple(_Appender(tiff).edits(changes))
+
+
+class _Appender:
+    """Collects what goes to the end of the block, and the pointers to set."""
+
+    def __init__(self, tiff: Tiff) -> None:
+        self.tiff = tiff
+        self.appended = bytearray(len(tiff.block) % 2)
+        self.pointers: list[Edit] = []
+
+    def edits(self, changes: Mapping[Tag, Value | None]) -> Iterator[Edit]:
+        main = {tag: value for (name, tag), value in changes.items() if name == "ifd0"}
+        gps = {tag: value for (name, tag), value in changes.items() if name == "gps"}
+        if gps:
+            at = self._change("gps", gps)
+            if at is not None:
+                main[GPS_POINTER] = Value(LONG, struct.pack(self.tiff.order + "I", at))
+        at = self._change("ifd0", main) if main else None
+        if at is not None:
+            self.pointers.append(Edit(4, 8, struct.pack(self.tiff.order + "I", at)))
+        yield from self.pointers
+        end = len(self.tiff.block)
+        yield Edit(end, end, bytes(self.appended))
+
+    def _append(self, data: bytes) -> int:
+        at = len(self.tiff.block) + len(self.appended)
+        self.appended += data + bytes(len(data) % 2)
+        return at
+
+    def _change(self, name: str, values: Mapping[int, Value | None]) -> int | None:
+        """Change one directory; returns the offset of its copy if it had to be copied."""
+        directory = self.tiff.directories.get(name, Directory(0, {}, bytes(4)))
+        packed = {tag: self._packed(tag, value) for tag, value in values.items() if value}
+        if all(value is not None and tag in directory.entries for tag, value in values.items()):
+            for tag, raw in packed.items():
+                at = directory.entries[tag].at
+                self.pointers.append(Edit(at, at + 12, raw))
+            return None
+        rows = [(tag, e.raw) for tag, e in directory.entries.items() if tag not in values]
+        for tag in sorted(packed):
+            rows.insert(_place(rows, tag), (tag, packed[tag]))
+        if len(rows) > _ENTRY_LIMIT:
+            raise TiffError("a directory has too many entries")
+        head = struct.pack(self.tiff.order + "H", len(rows))
+        return self._append(head + b"".join(raw for _, raw in rows) + directory.tail)
+
+    def _packed(self, tag: int, value: Value) -> bytes:
+        order = self.tiff.order
+        head = struct.pack(order + "HHI", tag, value.type, value.length)
+        if len(value.data) <= 4:
+            return head + value.data.ljust(4, b"\0")
+        return head + struct.pack(order + "I", self._append(value.data))
+
+
+def _place(rows: list[tuple[int, bytes]], tag: int) -> int:
+    """Where a tag belongs. Those that are there keep their order, even if it is not by number:
+    a reader may give up at a damaged entry, and must not meet it earlier than before."""
+    return max((at + 1 for at, (other, _) in enumerate(rows) if other <= tag), default=0)

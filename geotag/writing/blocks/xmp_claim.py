@@ -1,0 +1,306 @@
+"""Puts a claim into an XMP packet, and takes an earlier one out again. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from geotag.metadata.exif import checked_location
+from geotag.metadata.marks import GPS_PROCESSING_METHOD, SOURCE_INFERRED, SOURCE_USER
+from geotag.metadata.xmp import parse_coordinate
+from geotag.records import Location
+from geotag.writing.blocks.xmp import Struct, XmpPacket
+from geotag.writing.claim import (
+    MAP_DATUM,
+    METHOD,
+    METHOD_USER,
+    Claim,
+    Surroundings,
+    format_coordinate,
+    hierarchy,
+    place_fields,
+    tool_version,
+    union,
+)
+
+_OURS = ("Source", "Method", "Landmark", "Model", "ModelSHA256", "Confidence", "Threshold")
+_BLOCK = tuple(f"geotag:{name}" for name in (*_OURS, "RunId", "ToolVersion"))
+_WROTE = "geotag:Wrote"
+_SHOWN = "Iptc4xmpExt:LocationShown"
+_KEYWORDS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
+# What parts the levels of a path, in the fields that hold paths.
+_SEPARATORS = {"lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
+PLACES = (
+    "Iptc4xmpCore:Location",
+    "photoshop:City",
+    "photoshop:State",
+    "photoshop:Country",
+    "Iptc4xmpCore:CountryCode",
+)
+_DESTINATION = ("exif:GPSDestLatitude", "exif:GPSDestLongitude")
+_VERSION = "exif:GPSVersionID"
+_POSITION = (
+    "exif:GPSLatitude",
+    "exif:GPSLongitude",
+    _VERSION,
+    "exif:GPSMapDatum",
+    "exif:GPSHPositioningError",
+    "exif:GPSProcessingMethod",
+)
+TARGETS = (*_KEYWORDS, _SHOWN, *PLACES, *_DESTINATION, *_POSITION, *_BLOCK, _WROTE)
+# What differs from run to run without saying anything new of the photo.
+VOLATILE = frozenset(("XMP geotag:RunId", "XMP geotag:ToolVersion"))
+
+
+class Previous(NamedTuple):
+    """What an earlier run said of the photo, and which fields it added something to."""
+
+    landmark: str
+    wrote: frozenset[str]
+    shown: Struct
+    source: str = SOURCE_INFERRED
+
+    def outweighs(self, claim: Claim) -> bool:
+        """Whether the photo's owner named the landmark, which no model may overrule."""
+        return self.source == SOURCE_USER and claim.source == SOURCE_INFERRED
+
+    @property
+    def position(self) -> Location | None:
+        """The landmark's position as that run gave it."""
+        latitude = parse_coordinate(self.shown.get("exif:GPSLatitude", ""), "NS")
+        longitude = parse_coordinate(self.shown.get("exif:GPSLongitude", ""), "EW")
+        if latitude is None or longitude is None:
+            return None
+        return checked_location(latitude, longitude)
+
+    def is_at(self, latitude: float, longitude: float) -> bool:
+        """Whether a position is the one that run gave, to within ten metres."""
+        own = self.position
+        if own is None:
+            return False
+        return abs(own.latitude - latitude) < 1e-4 and abs(own.longitude - longitude) < 1e-4
+
+
+def read_previous(packet: XmpPacket) -> Previous | None:
+    """The earlier claim, or None when geotag never wrote into this packet."""
+    if not packet.text("geotag:Source"):
+        return None
+    landmark = packet.text("geotag:Landmark")
+    shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
+    wrote = frozenset(packet.items(_WROTE))
+    return Previous(landmark, wrote, shown, packet.text("geotag:Source"))
+
+
+def _is_named(struct: Struct, landmark: str) -> bool:
+    return struct.get("Iptc4xmpExt:LocationName") == landmark
+
+
+def snapshot(packet: XmpPacket) -> dict[str, str]:
+    """The targeted fields as texts for a diff."""
+    fields: dict[str, str] = {}
+    for name in TARGETS:
+        if name == _SHOWN:
+            text = "; ".join(", ".join(s.values()) for s in packet.structs(name))
+        else:
+            text = "; ".join(packet.items(name))
+        if text:
+            fields[f"XMP {name}"] = text
+    return fields
+
+
+def remove_claim(packet: XmpPacket, previous: Previous) -> None:
+    """Take out what an earlier run added, and nothing that anyone changed since."""
+    for name in _KEYWORDS:
+        if name in previous.wrote:
+            _remove_keyword(packet, name, previous.landmark)
+    for at, struct in reversed(list(enumerate(packet.structs(_SHOWN)))):
+        if _SHOWN in previous.wrote and _is_named(struct, previous.landmark):
+            packet.remove_item(_SHOWN, at)
+    for name, text in _recorded_places(previous).items():
+        if name in previous.wrote and packet.text(name) == text:
+            packet.remove(name)
+    _remove_positions(packet, previous)
+    for name in (*_BLOCK, _WROTE):
+        packet.remove(name)
+
+
+def _remove_keyword(packet: XmpPacket, name: str, landmark: str) -> None:
+    for at, text in reversed(list(enumerate(packet.items(name)))):
+        if _is_ours(text, landmark, _SEPARATORS.get(name)):
+            packet.remove_item(name, at)
+
+
+def _is_ours(text: str, landmark: str, separator: str | None) -> bool:
+    """Whether geotag writes a keyword so: the name alone, or in a path as the last of places."""
+    if separator is None:
+        return text == landmark
+    levels = text.split(separator)
+    return levels[0] == "Places" and levels[-1] == landmark.replace(separator, "-")
+
+
+def _recorded_places(previous: Previous) -> dict[str, str]:
+    shown = previous.shown
+    return {
+        "Iptc4xmpCore:Location": previous.landmark,
+        "photoshop:City": shown.get("Iptc4xmpExt:City", ""),
+        "photoshop:State": shown.get("Iptc4xmpExt:ProvinceState", ""),
+        "photoshop:Country": shown.get("Iptc4xmpExt:CountryName", ""),
+        "Iptc4xmpCore:CountryCode": shown.get("Iptc4xmpExt:CountryCode", ""),
+    }
+
+
+def _remove_positions(packet: XmpPacket, previous: Previous) -> None:
+    for names in (_DESTINATION, _POSITION):
+        latitude = parse_coordinate(packet.text(names[0]), "NS")
+        longitude = parse_coordinate(packet.text(names[1]), "EW")
+        if latitude is None or longitude is None or not previous.is_at(latitude, longitude):
+            continue
+        for name in names:
+            if name in previous.wrote:
+                packet.remove(name)
+
+
+def add_claim(
+    packet: XmpPacket, claim: Claim, around: Surroundings, *, positions: bool, measured: bool
+) -> None:
+    """Say in the packet what the claim says.
+
+    `positions` puts the coordinates into the packet too (a sidecar's: embedded ones stand in the
+    Exif block); `measured` says that the photo's position is known, so that none is inferred.
+    """
+    previous = read_previous(packet)
+    if previous is not None and previous.landmark != claim.landmark.name:
+        remove_claim(packet, previous)
+        previous = None
+    before = snapshot(packet)
+    _add_keywords(packet, claim, around)
+    _add_shown(packet, claim)
+    _add_places(packet, claim, around)
+    if positions and claim.located:
+        _add_positions(packet, claim, previous, measured)
+    after = snapshot(packet)
+    wrote = {name.removeprefix("XMP ") for name in after if after[name] != before.get(name)}
+    _add_block(packet, claim, wrote | (previous.wrote if previous else frozenset()))
+
+
+def _add_keywords(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
+    """Into all three fields: some readers take only the first that exists, so a field made anew
+    holds the keywords of the others too."""
+    name = claim.landmark.name
+    flat = packet.items("dc:subject") or around.keywords
+    paths = packet.items("lr:hierarchicalSubject")
+    tags = packet.items("digiKam:TagsList")
+    leaves = {path.replace("|", "/").rpartition("/")[2] for path in (*paths, *tags)}
+    loose = tuple(word for word in flat if word not in leaves and word != name)
+    wanted = {
+        "dc:subject": flat,
+        "lr:hierarchicalSubject": paths
+        or union((*(tag.replace("/", "|") for tag in tags), *(_flat(w, "|") for w in loose))),
+        "digiKam:TagsList": tags
+        or union((*(path.replace("|", "/") for path in paths), *(_flat(w, "/") for w in loose))),
+    }
+    own = {
+        "dc:subject": name,
+        "lr:hierarchicalSubject": hierarchy(claim.landmark, "|"),
+        "digiKam:TagsList": hierarchy(claim.landmark, "/"),
+    }
+    for field in _KEYWORDS:
+        present = packet.items(field)
+        missing = tuple(word for word in union(wanted[field], own[field]) if word not in present)
+        if missing:
+            packet.add_items(field, missing, "Seq" if field == "digiKam:TagsList" else "Bag")
+
+
+def _flat(word: str, separator: str) -> str:
+    return word.replace(separator, "-")
+
+
+def _add_shown(packet: XmpPacket, claim: Claim) -> None:
+    landmark = claim.landmark
+    if any(_is_named(struct, landmark.name) for struct in packet.structs(_SHOWN)):
+        return
+    fields = {
+        "Iptc4xmpExt:City": landmark.city,
+        "Iptc4xmpExt:ProvinceState": landmark.region,
+        "Iptc4xmpExt:CountryName": landmark.country,
+        "Iptc4xmpExt:CountryCode": landmark.country_code,
+    }
+    if claim.located:
+        fields["exif:GPSLatitude"] = format_coordinate(landmark.latitude, "NS")
+        fields["exif:GPSLongitude"] = format_coordinate(landmark.longitude, "EW")
+    present = {name: text for name, text in fields.items() if text}
+    packet.add_struct(_SHOWN, present, {"Iptc4xmpExt:LocationName": landmark.name})
+
+
+def _add_places(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
+    """Only where empty, and only when what stands there speaks of the same place."""
+    wanted = place_fields(claim.landmark)
+    present = {name: packet.text(name) or around.places.get(name, "") for name in PLACES}
+    if any(text and text.casefold() != wanted.get(name, "").casefold()
+           for name, text in present.items()):  # fmt: skip
+        return
+    for name, text in wanted.items():
+        if not packet.text(name):
+            packet.set_text(name, text)
+
+
+def _add_positions(
+    packet: XmpPacket, claim: Claim, previous: Previous | None, measured: bool
+) -> None:
+    latitude = format_coordinate(claim.landmark.latitude, "NS")
+    longitude = format_coordinate(claim.landmark.longitude, "EW")
+    if _may_set(packet, _DESTINATION, previous):
+        _set_all(packet, dict(zip(_DESTINATION, (latitude, longitude), strict=True)))
+    if not claim.position or measured or not _may_set(packet, _POSITION, previous):
+        return
+    radius = f"{max(1, round(claim.landmark.radius_m))}/1"
+    texts = (latitude, longitude, "2.3.0.0", MAP_DATUM, radius, GPS_PROCESSING_METHOD)
+    wanted = dict(zip(_POSITION, texts, strict=True))
+    if packet.has(_VERSION):
+        del wanted[_VERSION]
+    _set_all(packet, wanted)
+
+
+def _may_set(packet: XmpPacket, names: tuple[str, ...], previous: Previous | None) -> bool:
+    """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
+    latitude = parse_coordinate(packet.text(names[0]), "NS")
+    longitude = parse_coordinate(packet.text(names[1]), "EW")
+    if latitude is None or longitude is None:
+        return not any(packet.has(name) for name in names[:2])
+    if latitude == longitude == 0:
+        return True
+    if previous is None or names[0] not in previous.wrote:
+        return False
+    return previous.is_at(latitude, longitude)
+
+
+def _set_all(packet: XmpPacket, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        if packet.text(name) != text:
+            packet.set_text(name, text)
+
+
+def _add_block(packet: XmpPacket, claim: Claim, wrote: set[str] | frozenset[str]) -> None:
+    texts = {
+        "geotag:Source": claim.source,
+        "geotag:Method": METHOD_USER if claim.source == SOURCE_USER else METHOD,
+        "geotag:Landmark": claim.landmark.name,
+        "geotag:Model": claim.model,
+        "geotag:ModelSHA256": claim.model_sha256,
+        "geotag:Confidence": "" if claim.confidence is None else f"{claim.confidence:.4f}",
+        "geotag:Threshold": "" if claim.threshold is None else f"{claim.threshold:.4f}",
+        "geotag:RunId": claim.run_id,
+        "geotag:ToolVersion": tool_version(),
+    }
+    for name, text in texts.items():
+        if text and packet.text(name) != text:
+            packet.set_text(name, text)
+        elif not text and packet.has(name):
+            packet.remove(name)
+    note_written(packet, wrote)
+
+
+def note_written(packet: XmpPacket, wrote: set[str] | frozenset[str]) -> None:
+    """Record which fields hold something of geotag's, so that a later run can take it out."""
+    missing = tuple(sorted(wrote - set(packet.items(_WROTE))))
+    if missing:
+        packet.add_items(_WROTE, missing)

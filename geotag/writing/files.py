@@ -1,0 +1,190 @@
+"""Where photos and sidecars lie: on this machine, or in buckets."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from geotag.errors import GeotagError, PhotoError
+from geotag.records import Photo
+from geotag.sources import open_source
+from geotag.sources.base import Filters, Source
+from geotag.stores import is_remote, scheme_of, store_of
+from geotag.stores.base import ChangedError, Object, StoreError
+from geotag.writing import replace as local
+from geotag.writing.replace import SIZE_LIMIT, CannotWriteError, Original, sha256_of
+
+
+class Files(Protocol):
+    """Files that can be read, replaced and removed; all methods raise CannotWriteError."""
+
+    source: Source
+    is_remote: bool
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything of that name."""
+        ...
+
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo as `source` can open it."""
+        ...
+
+    def read(self, path: str, force: bool = False) -> Original:
+        """A file that is to be replaced; `force` allows links."""
+        ...
+
+    def replace(
+        self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
+    ) -> None:
+        """Put new bytes in its place, or make it, unless anyone changed or made it meanwhile."""
+        ...
+
+    def remove(self, original: Original) -> None:
+        """Remove a file that has not changed since it was read."""
+        ...
+
+    def hash_now(self, path: str) -> str:
+        """The hash of its bytes, empty where there is none. Raises OSError as well when it cannot
+        be told."""
+        ...
+
+
+class LocalFiles:
+    """Files of this machine."""
+
+    is_remote = False
+
+    def __init__(self) -> None:
+        self.source = open_source(os.sep, Filters())
+
+    def exists(self, path: str) -> bool:
+        """Also broken links exist."""
+        return os.path.lexists(path)
+
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo as `source` can open it: the path is enough."""
+        return Photo(path, 0, "", sidecars)
+
+    def read(self, path: str, force: bool = False) -> Original:
+        """A file that is to be replaced."""
+        return local.read_original(path, force)
+
+    def replace(
+        self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
+    ) -> None:
+        """Put new bytes in its place by way of a temporary file."""
+        local.replace(original, new, temporary, mtime_ns)
+
+    def remove(self, original: Original) -> None:
+        """Remove a file that has not changed since it was read."""
+        local.remove(original)
+
+    def hash_now(self, path: str) -> str:
+        """The hash of its bytes; a folder that is gone tells nothing of its files."""
+        try:
+            return sha256_of(local.read_file(path)[0])
+        except FileNotFoundError:
+            if not os.path.isdir(os.path.dirname(path)):
+                raise
+            return ""
+
+
+class ObjectFiles:
+    """Objects of one bucket, written only over the version that was read."""
+
+    is_remote = True
+
+    def __init__(self, root: str) -> None:
+        self.source = open_source(root, Filters())
+        self.store = store_of(root)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            return self.store.stat(path) is not None
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+
+    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
+        """A photo of the size and version that it has now."""
+        present = self._stat(path)
+        return Photo(path, present.size, present.version, sidecars)
+
+    def _stat(self, path: str) -> Object:
+        try:
+            present = self.store.stat(path)
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+        if present is None:
+            raise CannotWriteError("no such object (moved or deleted?)")
+        return present
+
+    def read(self, path: str, force: bool = False) -> Original:
+        """All bytes of an object, and its version."""
+        present = self._stat(path)
+        if not present.version:
+            raise CannotWriteError("its store tells no versions: a write might harm another's")
+        if present.size > SIZE_LIMIT:
+            raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+        try:
+            data = self.store.get(path, 0, present.size, present.version).data
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+        if len(data) != present.size:
+            raise CannotWriteError("it is being changed by another program")
+        return Original(path, data, None, present.version)
+
+    def replace(
+        self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
+    ) -> None:
+        """Put new bytes in its place by a conditional write."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+                path = Path(folder) / "object"
+                path.write_bytes(new)
+                self.store.put_if(original.path, path, original.version or None)
+        except ChangedError as error:
+            raise CannotWriteError("another program changed it meanwhile") from error
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+        except OSError as error:
+            raise CannotWriteError(f"no room for a temporary file ({error.strerror})") from error
+
+    def remove(self, original: Original) -> None:
+        """Remove an object that is still the version that was read."""
+        if self.read(original.path).version != original.version:
+            raise CannotWriteError("another program changed it meanwhile")
+        try:
+            self.store.delete(original.path)
+        except StoreError as error:
+            raise CannotWriteError(str(error)) from error
+
+    def hash_now(self, path: str) -> str:
+        """The hash of its bytes."""
+        return self.read(path).sha256 if self.exists(path) else ""
+
+
+def files_of(path: str) -> Files:
+    """The files among which a path or URI lies. Raises PhotoError for a URI that is no store's."""
+    if is_remote(path):
+        root = "/".join(path.split("/")[:3])
+        return _object_files(root)
+    if scheme_of(path):
+        raise CannotWriteError(f"no photos are written at {scheme_of(path)}://")
+    return _local_files()
+
+
+@cache
+def _local_files() -> Files:
+    return LocalFiles()
+
+
+@cache
+def _object_files(root: str) -> Files:
+    try:
+        return ObjectFiles(root)
+    except GeotagError as error:
+        raise PhotoError(str(error)) from error

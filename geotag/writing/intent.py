@@ -1,0 +1,161 @@
+"""What a row of the table asks to be written, also one that a person edited. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from geotag.errors import PhotoError
+from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
+from geotag.records import Category, Outcome, Status
+from geotag.writing.claim import Claim
+
+_TEXT_LIMIT = 200
+_SAME_DEGREES = 1e-6
+_RADIUS_M = 100.0
+
+
+class IntentError(PhotoError):
+    """A row cannot be understood; says what to change in it."""
+
+
+class Intent(NamedTuple):
+    """A claim to write, or an earlier one to take back, or neither, and why."""
+
+    claim: Claim | None = None
+    clear: bool = False
+    reason: str = ""
+
+
+class Landmarks:
+    """The landmark table as rows refer to it: by number, and by name whatever its case."""
+
+    def __init__(self, categories: Iterable[Category]) -> None:
+        self._by_id = {category.id: category for category in categories}
+        self._by_name = {_fold(c.name): c for c in reversed(self._by_id.values())}
+
+    def by_id(self, number: int | None) -> Category | None:
+        """The category of a number, or None."""
+        return self._by_id.get(number) if number is not None else None
+
+    def by_name(self, name: str) -> Category | None:
+        """The category of a name, or None."""
+        return self._by_name.get(_fold(name))
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
+    """What to do for a row.
+
+    A landmark that differs from what the scan found is the user's word; one that was cleared takes
+    back what geotag wrote before. Raises IntentError for a landmark that the user named and nobody
+    knows the position of.
+    """
+    name = unicodedata.normalize("NFC", row.landmark).strip()
+    if not name:
+        return _without_name(row)
+    for field, text in (("landmark", name), ("city", row.city), ("country", row.country)):
+        _check_text(text, field)
+    is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
+    is_scanned = is_found and _scanned(row, landmarks) == name
+    chosen = _chosen(row, name, landmarks, is_scanned)
+    if chosen is None:
+        return Intent(_of_unknown(row, name, is_scanned))
+    landmark = _moved(row, chosen, landmarks)
+    if is_scanned and chosen.name == name and landmark == chosen:
+        return Intent(_found(row, landmark))
+    return Intent(Claim(landmark, SOURCE_USER, confidence=1.0))
+
+
+def _found(row: Outcome, landmark: Category) -> Claim:
+    _check_text(row.model, "model")
+    return Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
+
+
+def _without_name(row: Outcome) -> Intent:
+    was_tagged = row.category_id is not None or row.confidence is not None
+    if row.status is Status.TAGGED or (row.status is Status.HAS_GPS and was_tagged):
+        return Intent(clear=True)
+    reasons = {
+        Status.HAS_GPS: "it has its position from the camera",
+        Status.UNCERTAIN: "uncertain which landmark it shows",
+        Status.NO_LANDMARK: "no landmark",
+        Status.UNREADABLE: "it could not be read",
+    }
+    return Intent(reason=reasons[row.status])
+
+
+def _check_text(text: str, field: str) -> None:
+    if len(text) > _TEXT_LIMIT:
+        raise IntentError(f"its {field} is longer than {_TEXT_LIMIT} letters")
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):
+        raise IntentError(f"its {field} holds control characters")
+
+
+def _scanned(row: Outcome, landmarks: Landmarks) -> str:
+    """The name that the scan gave the row."""
+    if row.top_k:
+        return unicodedata.normalize("NFC", row.top_k[0].landmark)
+    category = landmarks.by_id(row.category_id)
+    return category.name if category else ""
+
+
+def _chosen(row: Outcome, name: str, landmarks: Landmarks, is_scanned: bool) -> Category | None:
+    """By number where that fits the name or is all that was changed, else by name.
+
+    A number that the table does not have is that of a landmark of the model's own.
+    """
+    numbered = landmarks.by_id(row.category_id)
+    if numbered is not None and _fold(numbered.name) == _fold(name):
+        return numbered
+    if is_scanned and row.category_id is not None:
+        is_renumbered = bool(row.top_k) and row.category_id != row.top_k[0].category_id
+        return numbered if is_renumbered else None
+    return landmarks.by_name(name)
+
+
+def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> Claim:
+    """A landmark of the user's, or one of the model's own, which may have no position."""
+    position = _position(row)
+    if position is None and not is_scanned:
+        raise IntentError(f"{name!r} is not in the landmark table: give its latitude and longitude")
+    latitude, longitude = position or (0.0, 0.0)
+    radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else _RADIUS_M
+    landmark = Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")
+    claim = _found(row, landmark) if is_scanned else Claim(landmark, SOURCE_USER, confidence=1.0)
+    return claim._replace(located=position is not None)
+
+
+def _position(row: Outcome) -> tuple[float, float] | None:
+    """Where the row says that the landmark is; a measured position is the camera's."""
+    is_measured = row.status is Status.HAS_GPS or row.position_source == "measured"
+    if row.latitude is None or row.longitude is None or is_measured:
+        return None
+    _check_position(row.latitude, row.longitude)
+    return row.latitude, row.longitude
+
+
+def _moved(row: Outcome, chosen: Category, landmarks: Landmarks) -> Category:
+    """The landmark, at another place where the user gave it one."""
+    position = _position(row)
+    scanned = landmarks.by_name(_scanned(row, landmarks))
+    known = [chosen, landmarks.by_id(row.category_id), scanned]
+    if position is None or any(c is not None and _is_at(c, *position) for c in known):
+        return chosen
+    return chosen._replace(latitude=position[0], longitude=position[1])
+
+
+def _check_position(latitude: float, longitude: float) -> None:
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise IntentError(f"no such position: {latitude:g}, {longitude:g}")
+
+
+def _is_at(category: Category, latitude: float, longitude: float) -> bool:
+    return (
+        abs(category.latitude - latitude) < _SAME_DEGREES
+        and abs(category.longitude - longitude) < _SAME_DEGREES
+    )

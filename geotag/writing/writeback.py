@@ -1,0 +1,360 @@
+"""Writes a table's tags into the photos, verified and journaled, and takes them back."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from geotag.categories import load_categories
+from geotag.errors import CatalogError, PhotoError, SourceError
+from geotag.files.paths import parse_path
+from geotag.metadata.marks import SOURCE_INFERRED
+from geotag.records import Category, Outcome, Photo, Status
+from geotag.sources.base import Filters
+from geotag.sources.content import picture_key
+from geotag.sources.local import LocalSource
+from geotag.state.answers import Answers
+from geotag.state.catalog import Catalog
+from geotag.state.journal import Journal, State, Write
+from geotag.stores import scheme_of
+from geotag.writing.claim import Change
+from geotag.writing.edits import (
+    apply_edits,
+    format_edits,
+    invert_edits,
+    parse_edits,
+)
+from geotag.writing.files import files_of
+from geotag.writing.intent import Intent, Landmarks, read_intent
+from geotag.writing.plan import FilePlan, Plan, Planner
+from geotag.writing.replace import (
+    CannotWriteError,
+    Original,
+    remove_temporary,
+    sha256_of,
+    temporary_beside,
+)
+
+Follow = Callable[[Photo, Photo], None]
+
+
+class WriteOptions(NamedTuple):
+    """What to write, and where.
+
+    `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
+    on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
+    photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
+    nobody: a landmark in them takes back no answer of the user's.
+    """
+
+    position: bool = False
+    sidecar: bool = False
+    min_confidence: float = 0.0
+    only: tuple[str, ...] = ()
+    force: bool = False
+    dry_run: bool = False
+    model_sha256: str = ""
+    threshold: float | None = None
+    unattended: bool = False
+
+
+class Action(str, Enum):
+    """What came of one row or one file; of a dry run, what would."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    LEFT_ALONE = "left alone"
+    FAILED = "failed"
+    REVERTED = "reverted"
+
+
+class WriteResult(NamedTuple):
+    """What came of one row; `files` are those written, `reason` says why not or why elsewhere."""
+
+    path: str
+    action: Action
+    reason: str = ""
+    files: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    into_sidecar: bool = False
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def write_back(
+    rows: Iterable[Outcome],
+    journal: Journal | None,
+    options: WriteOptions,
+    run_id: str,
+    categories: Iterable[Category] | None = None,
+    follow: Follow | None = None,
+    answers: Answers | None = None,
+) -> Iterator[WriteResult]:
+    """Write each row's tag into its photo: one result for each row that `only` admits.
+
+    `follow` hears of each photo that changed, as its source listed it before and lists it now.
+    `answers` remember the landmarks that the user cleared, and keep those photos clear.
+    The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
+    photo at hand is then untouched.
+    """
+    if journal is None and not options.dry_run:
+        raise CatalogError("nothing is written without a journal")
+    writer = _Writer(journal, options, run_id, categories, follow, answers)
+    for row in rows:
+        path = _absolute(parse_path(row.path))
+        if not _is_path(path):
+            shown = path.encode("utf-8", "backslashreplace").decode()
+            yield WriteResult(shown, Action.FAILED, "its path can be no file's")
+        elif _admits(options.only, path):
+            yield writer.result(row, path)
+
+
+def write_run(
+    rows: Iterable[Outcome], catalog: Catalog, options: WriteOptions, title: str
+) -> Iterator[WriteResult]:
+    """`write_back` as one journaled run with an open catalog; `title` is what `runs` lists.
+
+    Raises CatalogError when the journal fails.
+    """
+    journal, run_id = Journal(catalog.connection), new_run_id()
+    settle(journal)
+    journal.begin(run_id, title)
+    follow, answers = catalog.follow, catalog.answers
+    try:
+        yield from write_back(rows, journal, options, run_id, follow=follow, answers=answers)
+    finally:
+        journal.finish(run_id)
+
+
+def _absolute(path: str) -> str:
+    """The journal must find the file from any folder."""
+    return path if scheme_of(path) else os.path.abspath(path)
+
+
+def _is_path(path: str) -> bool:
+    """Whether the system can take the path; a table may hold any text."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+def _admits(globs: tuple[str, ...], path: str) -> bool:
+    name = os.path.basename(path)
+    return not globs or any(fnmatchcase(path, g) or fnmatchcase(name, g) for g in globs)
+
+
+class _Writer:
+    """Writes one row after the other."""
+
+    def __init__(
+        self,
+        journal: Journal | None,
+        options: WriteOptions,
+        run_id: str,
+        categories: Iterable[Category] | None,
+        follow: Follow | None,
+        answers: Answers | None,
+    ) -> None:
+        self.journal = journal
+        self.answers = None if options.dry_run else answers
+        self.options = options
+        self.run_id = run_id
+        self.follow = follow
+        self.landmarks = Landmarks(load_categories() if categories is None else categories)
+        self.planner = Planner(options.position, options.sidecar, options.force)
+
+    def result(self, row: Outcome, path: str) -> WriteResult:
+        """What came of a row."""
+        try:
+            intent = self._heeded(self._intent(row, path), row, path)
+            if intent.claim is None and not intent.clear:
+                return WriteResult(path, Action.LEFT_ALONE, intent.reason)
+            plan = self.planner.plan(path, intent.claim)
+            if not self.options.dry_run and plan.files:
+                self._commit_all(path, plan)
+            if self.answers is not None and intent.clear:
+                self.answers.close(path)
+        except PhotoError as error:
+            return WriteResult(path, Action.FAILED, str(error))
+        except OSError as error:
+            return WriteResult(path, Action.FAILED, error.strerror or str(error))
+        if plan.is_outweighed:
+            return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
+        return WriteResult(
+            path,
+            Action.WRITTEN if plan.files else Action.UNCHANGED,
+            "; ".join(plan.notes),
+            tuple(file.original.path for file in plan.files),
+            tuple(change for file in plan.files for change in file.changes),
+            any(file.is_sidecar for file in plan.files),
+        )
+
+    def _intent(self, row: Outcome, path: str) -> Intent:
+        intent = read_intent(row, self.landmarks)
+        claim = intent.claim
+        if claim is None:
+            return intent
+        least = self.options.min_confidence
+        if claim.confidence is not None and claim.confidence < least:
+            return Intent(reason=f"its confidence is below {least:g}")
+        return Intent(
+            claim._replace(
+                model_sha256=self.options.model_sha256 if claim.model else "",
+                threshold=self.options.threshold if claim.model else None,
+                run_id=self.run_id,
+                position=self.options.position,
+            )
+        )
+
+    def _heeded(self, intent: Intent, row: Outcome, path: str) -> Intent:
+        """Note what the user says in a row; one who said nothing means what was said before."""
+        answers, claim = self.answers, intent.claim
+        if answers is None:
+            return intent
+        if not answers.is_refused(path):
+            picture = _picture(path) if intent.clear else None
+            if picture is not None:
+                answers.refuse(self.run_id, path, picture)
+            return intent
+        is_models = claim is not None and claim.source == SOURCE_INFERRED
+        if claim is not None and not (is_models and self.options.unattended):
+            answers.withdraw(self.run_id, path)
+            return intent
+        is_due = is_models or (answers.is_open(path) and row.status is not Status.UNREADABLE)
+        return Intent(clear=True) if is_due else intent
+
+    def _commit_all(self, path: str, plan: Plan) -> None:
+        before = _listed(path)
+        for file in plan.files:
+            self._commit(file)
+        after = _listed(path)
+        if self.follow is not None and before is not None and after is not None:
+            self.follow(before, after)
+
+    def _commit(self, plan: FilePlan) -> None:
+        """Journal, replace, mark: a crash in between is settled when the journal next opens."""
+        assert self.journal is not None
+        original = plan.original
+        temporary = temporary_beside(original.path)
+        write = Write(
+            original.path,
+            temporary,
+            original.sha256,
+            original.status.st_mtime_ns if original.status else None,
+            sha256_of(plan.new),
+            format_edits(plan.edits),
+            format_edits(invert_edits(original.data, plan.edits)),
+        )
+        number = self.journal.prepare(self.run_id, write)
+        try:
+            # Programs that know sidecars look at their time to see that they have changed.
+            time_ns = time.time_ns() if plan.is_sidecar else None
+            files_of(original.path).replace(original, plan.new, temporary, time_ns)
+        except CannotWriteError:
+            self.journal.mark(number, State.ABANDONED)
+            raise
+        self.journal.mark(number, State.WRITTEN)
+
+
+def _picture(path: str) -> str | None:
+    """The key of a photo's picture; None for one that is not there."""
+    files = files_of(path)
+    photo = files.photo(path) if files.is_remote else _listed(path)
+    return picture_key(files.source, photo) if photo is not None else None
+
+
+def _listed(path: str) -> Photo | None:
+    """A photo as a scan of it alone lists it; None in a bucket, where any look costs a request."""
+    if scheme_of(path):
+        return None
+    try:
+        return next(LocalSource(path, Filters()).photos(), None)
+    except SourceError:
+        return None
+
+
+def settle(journal: Journal) -> int:
+    """Find out what came of the writes that a crash interrupted; returns how many were settled.
+
+    A file that cannot be read now (a drive that is not there) is left for the next time.
+    """
+    settled = 0
+    for write in journal.unsettled():
+        remove_temporary(write.temporary)
+        try:
+            now = files_of(write.path).hash_now(write.path)
+        except (OSError, PhotoError):
+            continue
+        if now == write.new_sha256:
+            journal.mark(write.id, State.WRITTEN)
+        elif write.state is State.REVERTING or now != write.old_sha256:
+            journal.mark(write.id, State.REVERTED if now == write.old_sha256 else State.WRITTEN)
+        else:
+            journal.mark(write.id, State.ABANDONED)
+        settled += 1
+    return settled
+
+
+def revert_run(journal: Journal, run_id: str) -> Iterator[WriteResult]:
+    """Bring back the bytes and times of all files that a run wrote, the last one first.
+
+    A file that was changed since is reported and left alone.
+    """
+    for write in journal.writes(run_id):
+        if write.state is State.WRITTEN:
+            yield _revert(journal, write)
+
+
+def _revert(journal: Journal, write: Write) -> WriteResult:
+    try:
+        _take_back(journal, write)
+    except PhotoError as error:
+        return WriteResult(write.path, Action.FAILED, str(error))
+    return WriteResult(write.path, Action.REVERTED, files=(write.path,))
+
+
+def _take_back(journal: Journal, write: Write) -> None:
+    files = files_of(write.path)
+    if not write.old_sha256 and not files.exists(write.path):
+        journal.mark(write.id, State.REVERTED)
+        return
+    current = files.read(write.path)
+    if current.sha256 == write.old_sha256:
+        journal.mark(write.id, State.REVERTED)
+        return
+    if current.sha256 != write.new_sha256:
+        later = journal.later_run(write)
+        hint = f": run {later} wrote it again, revert that first" if later else ""
+        raise CannotWriteError(f"changed since, left alone{hint}")
+    temporary = temporary_beside(current.path)
+    journal.mark(write.id, State.REVERTING, temporary)
+    try:
+        if write.old_sha256:
+            old = _old_bytes(current, write)
+            files.replace(current, old, temporary, write.old_mtime_ns)
+        else:
+            files.remove(current)
+    except CannotWriteError:
+        journal.mark(write.id, State.WRITTEN)
+        raise
+    journal.mark(write.id, State.REVERTED)
+
+
+def _old_bytes(current: Original, write: Write) -> bytes:
+    try:
+        old = apply_edits(current.data, parse_edits(write.old_blocks))
+    except ValueError as error:
+        raise CannotWriteError(f"the journal's record of it is damaged ({error})") from error
+    if sha256_of(old) != write.old_sha256:
+        raise CannotWriteError("the journal's record of it is damaged")
+    return old

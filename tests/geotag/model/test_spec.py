@@ -1,0 +1,90 @@
+"""What a model says of itself: thresholds found, nonsense refused, there and back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from geotag.errors import CheckpointError
+from geotag.model.spec import Glance, ModelSpec, Threshold, format_spec, parse_spec
+from geotag.records import OwnCategory
+
+SPEC = ModelSpec(
+    "mobilenet_v2", 224, "squash", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ("a", "b"), 1.5,
+    (Threshold(0.95, 0.5), Threshold(0.99, 0.8)), {"seed": 1},
+)  # fmt: skip
+OWN = OwnCategory(1_000_000, "own_village_church", "Village Church", 47.5, 8.25, 300.0, "Dorf")
+OWN_SPEC = SPEC._replace(categories=("a", "b", OWN.slug), own_categories=(OWN,))
+
+
+def test_thresholds() -> None:
+    assert SPEC.threshold_for(0.99) == 0.8
+    assert SPEC.threshold_for(0.9) == 0.5
+    with pytest.raises(CheckpointError, match=r"0\.999"):
+        SPEC.threshold_for(0.999)
+
+
+def test_the_glance_follows_the_threshold_in_use() -> None:
+    spec = SPEC._replace(glance=Glance(48, (Threshold(0.95, 0.05), Threshold(0.99, 0.2))))
+    assert spec.glance_for(0.8) == 0.2
+    assert spec.glance_for(0.95) == 0.2
+    assert spec.glance_for(0.6) == 0.05
+    assert spec.glance_for(0.49) == 0.0
+    assert SPEC.glance_for(0.8) == 0.0
+    assert parse_spec(format_spec(spec)) == spec
+    assert "glance" not in format_spec(SPEC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_size": 0},
+        {"input_size": 10**6},
+        {"temperature": 0},
+        {"temperature": float("1e400")},
+        {"std": [0, 1, 1]},
+        {"mean": [0, 1]},
+        {"categories": []},
+        {"categories": ["a", "a"]},
+        {"fit": "stretch"},
+        {"architecture": 7},
+        {"format": 99},
+    ],
+    ids=str,
+)
+def test_nonsense_specs_are_refused(change: dict[str, object]) -> None:
+    fields = json.loads(format_spec(SPEC)) | change
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        parse_spec(json.dumps(fields))
+
+
+def test_own_categories_come_back() -> None:
+    nowhere = OwnCategory(1_000_007, "own_oak", "Oak")
+    spec = OWN_SPEC._replace(categories=(*OWN_SPEC.categories, "own_oak"))
+    spec = spec._replace(own_categories=(OWN, nowhere))
+    assert parse_spec(format_spec(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 5},
+        {"id": True},
+        {"slug": "village_church"},
+        {"slug": "own_other"},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"latitude": 95},
+        {"latitude": None},
+        {"radius_m": 0},
+        {"country_code": "XX"},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_nonsense_own_categories_are_refused(change: dict[str, object]) -> None:
+    fields = json.loads(format_spec(OWN_SPEC))
+    fields["own_categories"][0] |= change
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        parse_spec(json.dumps(fields))

@@ -1,0 +1,202 @@
+"""One contract for all table formats, and what each alone promises."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geotag.errors import TableError, UsageError
+from geotag.records import Outcome, Status, TopCategory
+from geotag.tables import TABLES, read_table, write_table
+from geotag.tables.base import COLUMNS, guard_cell, unguard_cell
+
+ROWS = [
+    Outcome(
+        "/photos/a.jpg", Status.TAGGED, 48.8584, 2.2945, None, "inferred", 1500.0, "Eiffel Tower",
+        16, 0.98765, "Paris", "France", "2008-10-22T16:28:39+02:00", "Canon EOS 40D",
+        (TopCategory(16, "eiffel_tower", "Eiffel Tower", 0.98765),), "model-1",
+    ),
+    Outcome("/photos/b, \"c\"\nd.jpg", Status.HAS_GPS, -33.5, -151.25, 12.5, "measured"),
+    Outcome("/photos/Δ.jpg", Status.NO_LANDMARK, camera="=HYPERLINK(\"http://x\")"),
+    Outcome("file:///photos/caf%E9.jpg", Status.UNREADABLE, error="damaged: -1"),
+]  # fmt: skip
+
+
+@pytest.fixture(params=sorted(TABLES))
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"tags{request.param}"
+
+
+def test_what_is_written_is_read_again(table: Path) -> None:
+    write_table(str(table), ROWS)
+    assert list(read_table(table)) == ROWS
+
+
+def test_the_same_rows_give_the_same_bytes(table: Path) -> None:
+    write_table(str(table), ROWS)
+    first = table.read_bytes()
+    write_table(str(table), iter(ROWS))
+    assert table.read_bytes() == first
+
+
+def test_no_rows_is_a_table_too(table: Path) -> None:
+    write_table(str(table), [])
+    assert list(read_table(table)) == []
+
+
+def test_a_failing_write_leaves_the_old_table(table: Path) -> None:
+    write_table(str(table), ROWS)
+
+    def failing() -> Any:
+        yield ROWS[0]
+        raise RuntimeError("the scan broke")
+
+    with pytest.raises(RuntimeError):
+        write_table(str(table), failing())
+    assert list(read_table(table)) == ROWS
+    assert os.listdir(table.parent) == [table.name]
+
+
+def test_a_link_stays_one(table: Path) -> None:
+    target = table.parent / "elsewhere" / table.name
+    target.parent.mkdir()
+    table.symlink_to(target)
+    for rows in (ROWS[:1], ROWS):
+        write_table(str(table), rows)
+        assert table.is_symlink() and list(read_table(target)) == rows
+    assert os.listdir(target.parent) == [target.name]
+
+
+def test_a_missing_folder_is_an_error_of_ours(table: Path) -> None:
+    missing = table.parent / "missing" / table.name
+    with pytest.raises(TableError, match="missing"):
+        write_table(str(missing), ROWS)
+    with pytest.raises(TableError):
+        list(read_table(missing))
+
+
+def test_garbage_is_an_error_of_ours(table: Path) -> None:
+    table.write_bytes(b"\xff\xfe garbage \0\0\n\x80")
+    with pytest.raises(TableError):
+        list(read_table(table))
+
+
+def test_unknown_suffix() -> None:
+    with pytest.raises(UsageError, match=r"\.csv"):
+        write_table("tags.xls", ROWS)
+
+
+def test_csv_golden(tmp_path: Path) -> None:
+    """What the README promises to those who parse the table."""
+    path = tmp_path / "tags.csv"
+    write_table(str(path), ROWS[:3])
+    assert path.read_bytes().decode().split("\r\n") == [
+        "path,status,latitude,longitude,altitude,position_source,radius_m,landmark,category_id,"
+        "confidence,city,country,taken_at,camera,top_k,model,error,schema_version",
+        "/photos/a.jpg,tagged,48.8584,2.2945,,inferred,1500.0,Eiffel Tower,16,0.98765,Paris,France,"
+        '2008-10-22T16:28:39+02:00,Canon EOS 40D,"[{""category_id"": 16, ""slug"": '
+        '""eiffel_tower"", ""landmark"": ""Eiffel Tower"", ""confidence"": 0.98765}]",model-1,,1',
+        '"/photos/b, ""c""\nd.jpg",has_gps,-33.5,-151.25,12.5,measured,,,,,,,,,,,,1',
+        '/photos/Δ.jpg,no_landmark,,,,,,,,,,,,"\'=HYPERLINK(""http://x"")",,,,1',
+        "",
+    ]
+
+
+def test_jsonl_golden(tmp_path: Path) -> None:
+    path = tmp_path / "tags.jsonl"
+    write_table(str(path), ROWS)
+    cells = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert list(cells[0]) == list(COLUMNS)
+    assert cells[0]["top_k"] == [
+        {"category_id": 16, "slug": "eiffel_tower", "landmark": "Eiffel Tower",
+         "confidence": 0.98765},
+    ]  # fmt: skip
+    assert cells[1]["latitude"] == -33.5
+    assert cells[1]["landmark"] is None
+    assert cells[2]["camera"] == '=HYPERLINK("http://x")'
+
+
+def test_parquet_has_types(tmp_path: Path) -> None:
+    path = tmp_path / "tags.parquet"
+    write_table(str(path), ROWS)
+    frame = pd.read_parquet(path)
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["latitude"].dtype == "float64"
+    assert frame["category_id"][0] == 16
+    assert pd.isna(frame["landmark"][1])
+
+
+def test_pandas_reads_the_csv(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    write_table(str(path), ROWS)
+    frame = pd.read_csv(path)
+    assert list(frame["status"]) == [row.status.value for row in ROWS]
+    assert frame["path"][1] == ROWS[1].path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_saved_by_a_spreadsheet(tmp_path: Path, delimiter: str) -> None:
+    """A byte order mark, columns gone or in another order, whole numbers with a point."""
+    path = tmp_path / "tags.csv"
+    lines = [["landmark", "path", "category_id"], ["Eiffel Tower", "/a.jpg", "16.0"], []]
+    path.write_text("\ufeff" + "\r\n".join(map(delimiter.join, lines)), "utf-8")
+    (row,) = read_table(path)
+    assert (row.path, row.landmark, row.category_id) == ("/a.jpg", "Eiffel Tower", 16)
+
+
+def test_a_table_saved_where_a_comma_stands_before_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("path;latitude;longitude;landmark\n/a,b.jpg;48,8584;-2.25;Rue A, Paris\n")
+    (row,) = read_table(path)
+    assert (row.path, row.landmark) == ("/a,b.jpg", "Rue A, Paris")
+    assert (row.latitude, row.longitude) == (48.8584, -2.25)
+
+
+def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes(b"")
+    with pytest.raises(TableError, match="empty; is this a table"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ({"status": "tagged"}, "no path"),
+        ({"path": "/a", "status": "sure"}, "unknown status"),
+        ({"path": "/a", "latitude": "north"}, "latitude is not a number"),
+        ({"path": "/a", "latitude": "nan"}, "finite"),
+        ({"path": "/a", "category_id": "1.5"}, "whole"),
+        ({"path": "/a", "confidence": "95"}, "between 0 and 1"),
+        ({"path": "/a", "top_k": "[{}]"}, "category_id"),
+        ({"path": "/a", "top_k": "nonsense"}, ""),
+    ],
+)
+def test_a_wrong_cell_is_named(tmp_path: Path, cells: dict[str, str], problem: str) -> None:
+    path = tmp_path / "tags.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(cells))
+        writer.writeheader()
+        writer.writerow(cells)
+    with pytest.raises(TableError, match=f"row 1.*{problem}"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'", "'="])
+def test_cells_that_a_spreadsheet_would_run(start: str) -> None:
+    guarded = guard_cell(start + "cmd")
+    assert guarded[0] == "'"
+    assert unguard_cell(guarded) == start + "cmd"
+
+
+@given(st.text())
+def test_guarding_is_reversible(text: str) -> None:
+    assert unguard_cell(guard_cell(text)) == text

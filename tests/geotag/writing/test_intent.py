@@ -1,0 +1,129 @@
+"""What rows ask for, as scanned and as edited by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from geotag.records import Outcome, Status, TopCategory
+from geotag.writing.intent import IntentError, Landmarks, read_intent
+from tests.geotag.writing.samples import EIFFEL, RIO
+
+LANDMARKS = Landmarks([EIFFEL, RIO])
+TOP = (
+    TopCategory(EIFFEL.id, EIFFEL.slug, EIFFEL.name, 0.93),
+    TopCategory(RIO.id, RIO.slug, RIO.name, 0.01),
+)
+SCANNED = Outcome(
+    "/p/a.jpg", Status.TAGGED, EIFFEL.latitude, EIFFEL.longitude, None, "inferred",
+    EIFFEL.radius_m, EIFFEL.name, EIFFEL.id, 0.93, EIFFEL.city, EIFFEL.country,
+    top_k=TOP, model="net-1",
+)  # fmt: skip
+
+
+def claim_of(row: Outcome) -> object:
+    claim = read_intent(row, LANDMARKS).claim
+    assert claim is not None
+    return claim
+
+
+def test_scanned_row_is_a_claim_of_the_model() -> None:
+    assert claim_of(SCANNED)[:4] == (EIFFEL, "inferred", 0.93, "net-1")  # type: ignore[index]
+
+
+def test_changed_landmark_is_the_users_word() -> None:
+    for name in ("Christ the Redeemer", "christ the redeemer", " Christ the Redeemer "):
+        claim = claim_of(SCANNED._replace(landmark=name))
+        assert claim[:4] == (RIO, "user", 1.0, "")  # type: ignore[index]
+
+
+def test_changed_number_alone_is_the_users_word() -> None:
+    claim = claim_of(SCANNED._replace(category_id=RIO.id))
+    assert claim[:2] == (RIO, "user")  # type: ignore[index]
+
+
+def test_moved_position_is_taken_with_the_known_name() -> None:
+    claim = claim_of(SCANNED._replace(latitude=48.9, longitude=2.3))
+    landmark = claim[0]  # type: ignore[index]
+    assert (landmark.latitude, landmark.longitude, landmark.name) == (48.9, 2.3, EIFFEL.name)
+
+
+def test_unknown_name_with_a_position_is_a_landmark_of_the_users() -> None:
+    row = SCANNED._replace(
+        landmark="Our house", latitude=52.0, longitude=13.0, city="Berlin", country="Germany"
+    )
+    landmark, source = claim_of(row)[:2]  # type: ignore[index]
+    assert source == "user"
+    assert (landmark.name, landmark.latitude, landmark.city) == ("Our house", 52.0, "Berlin")
+
+
+def test_model_whose_table_is_another_is_believed() -> None:
+    row = SCANNED._replace(
+        landmark="Elsewhere", category_id=99, latitude=1.0, longitude=2.0,
+        top_k=(TopCategory(99, "elsewhere", "Elsewhere", 0.93),),
+    )  # fmt: skip
+    assert claim_of(row)[1] == "inferred"  # type: ignore[index]
+
+
+def test_landmark_of_the_models_own_may_have_no_position() -> None:
+    row = SCANNED._replace(
+        landmark="Our house", category_id=99, latitude=None, longitude=None, radius_m=None,
+        city="", country="", top_k=(TopCategory(99, "own_house", "Our house", 0.93),),
+    )  # fmt: skip
+    claim = read_intent(row, LANDMARKS).claim
+    assert claim is not None and not claim.located
+    assert (claim.landmark.name, claim.source, claim.confidence) == ("Our house", "inferred", 0.93)
+
+
+def test_landmark_of_the_models_own_may_bear_a_known_name() -> None:
+    row = SCANNED._replace(
+        category_id=99, latitude=36.1, longitude=-115.2,
+        top_k=(TopCategory(99, "own_tower", EIFFEL.name, 0.93),),
+    )  # fmt: skip
+    claim = read_intent(row, LANDMARKS).claim
+    assert claim is not None and claim.source == "inferred"
+    assert (claim.landmark.latitude, claim.landmark.longitude) == (36.1, -115.2)
+
+
+def test_table_without_the_list_of_scores_is_enough() -> None:
+    assert claim_of(SCANNED._replace(top_k=()))[1] == "inferred"  # type: ignore[index]
+    changed = SCANNED._replace(top_k=(), landmark=RIO.name)
+    assert claim_of(changed)[1] == "user"  # type: ignore[index]
+
+
+def test_cleared_landmark_takes_the_tags_back() -> None:
+    assert read_intent(SCANNED._replace(landmark=""), LANDMARKS).clear
+
+
+@pytest.mark.parametrize(
+    "status", [Status.HAS_GPS, Status.UNCERTAIN, Status.NO_LANDMARK, Status.UNREADABLE]
+)
+def test_rows_without_a_landmark_ask_for_nothing_and_say_why(status: Status) -> None:
+    intent = read_intent(Outcome("/p/a.jpg", status), LANDMARKS)
+    assert intent.claim is None and not intent.clear and intent.reason
+
+
+def test_landmark_filled_in_by_hand_counts() -> None:
+    row = Outcome("/p/a.jpg", Status.NO_LANDMARK, landmark=EIFFEL.name)
+    assert claim_of(row)[:2] == (EIFFEL, "user")  # type: ignore[index]
+
+
+def test_measured_position_is_not_taken_for_the_landmarks() -> None:
+    row = SCANNED._replace(
+        status=Status.HAS_GPS, position_source="measured", latitude=48.8, longitude=2.2
+    )
+    assert claim_of(row)[:2] == (EIFFEL, "inferred")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"landmark": "Nowhere", "latitude": None}, "latitude"),
+        ({"landmark": "Nowhere", "latitude": 91.0}, "no such position"),
+        ({"landmark": "a\x07b"}, "control"),
+        ({"landmark": "x" * 201}, "longer"),
+        ({"model": "a\x00b"}, "model"),
+    ],
+)
+def test_rows_that_make_no_sense_say_what_to_change(change: dict[str, object], word: str) -> None:
+    with pytest.raises(IntentError, match=word):
+        read_intent(SCANNED._replace(**change), LANDMARKS)  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""exiftool sees exactly the intended differences, in generated and in real files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from geotag.categories import load_categories
+from geotag.records import Outcome, Status, TopCategory
+from geotag.state.catalog import open_catalog
+from geotag.state.journal import Journal
+from geotag.writing.writeback import Action, WriteOptions, revert_run, write_run
+from tests.geotag.writing.judge import Tags, needs_exiftool, read_tags, unintended
+from tests.geotag.writing.kinds import embeddable, refused, sidecar_only
+
+_COMPLAINT = re.compile(r"ExifTool:.*(Warning|Error)")
+Snapshot = dict[str, tuple[bytes, int]]
+
+
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def rows_for(folder: Path) -> list[Outcome]:
+    """A row for each photo, with the landmarks of the table in turn."""
+    categories = list(load_categories())
+    names = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".xmp")
+    rows = []
+    for number, path in enumerate(names):
+        c = categories[number % len(categories)]
+        top = (TopCategory(c.id, c.slug, c.name, 0.97),)
+        rows.append(
+            Outcome(
+                str(path),
+                Status.TAGGED,
+                c.latitude,
+                c.longitude,
+                None,
+                "inferred",
+                c.radius_m,
+                c.name,
+                c.id,
+                0.97,
+                c.city,
+                c.country,
+                top_k=top,
+                model="net-0123456789ab",
+            )
+        )
+    return rows
+
+
+def snapshot(folder: Path) -> Snapshot:
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def judge(folder: Path, catalog: Path, gps: bool) -> Counter[Action]:
+    """Write, let exiftool compare, write again, revert, compare bytes and times."""
+    rows = rows_for(folder)
+    old, before = snapshot(folder), read_tags(folder)
+    with open_catalog(catalog) as opened:
+        options = WriteOptions(position=gps)
+        results = list(write_run(rows, opened, options, "test"))
+        check_tags(before, read_tags(folder), gps)
+        again = list(write_run(rows, opened, options, "test"))
+        assert {r.action for r in again} <= {Action.UNCHANGED, Action.FAILED}
+        check_revert(Journal(opened.connection), folder, old)
+    return Counter(result.action for result in results)
+
+
+def check_tags(before: dict[str, Tags], after: dict[str, Tags], gps: bool) -> None:
+    assert before.keys() <= after.keys()
+    differences = {name: unintended(before[name], after[name], gps) for name in before}
+    found = {name: d for name, d in differences.items() if d}
+    assert found == {}, str(found)[:2000]
+    check_sidecars(after.keys() - before.keys(), after)
+
+
+def check_sidecars(names: Iterable[str], tags: dict[str, Tags]) -> None:
+    for name in names:
+        assert name.endswith(".xmp")
+        assert not [key for key in tags[name] if _COMPLAINT.search(key)], name
+        assert any(key.startswith("XMP-iptcExt:LocationShown") for key in tags[name])
+
+
+def check_revert(journal: Journal, folder: Path, old: Snapshot) -> None:
+    for run in reversed(journal.runs()):
+        assert {r.action for r in revert_run(journal, run.id)} == {Action.REVERTED}
+    assert snapshot(folder) == old
+
+
+@needs_exiftool
+@pytest.mark.parametrize("gps", [False, True], ids=["tags", "gps"])
+def test_generated_files(tmp_path: Path, gps: bool, record_property: object) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    makers = [*embeddable(), *((n, m) for n, m, _ in refused()), *sidecar_only()]
+    for number, (name, maker) in enumerate(makers):
+        path = folder / name
+        path.write_bytes(maker())
+        os.utime(path, ns=(10**18, 10**18 + number))
+    counts = judge(folder, tmp_path / "t.geotag", gps)
+    record_property("files_judged", len(makers))  # type: ignore[operator]
+    print(f"{len(makers)} generated files judged: {dict(counts)}")
+    assert counts == {Action.WRITTEN: len(makers)}
+
+
+@needs_exiftool
+@pytest.mark.realdata
+@pytest.mark.parametrize("gps", [False, True], ids=["tags", "gps"])
+def test_real_camera_files(
+    tmp_path: Path, shared_data: Path, gps: bool, record_property: object
+) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(shared_data / "exif", folder, ignore=shutil.ignore_patterns("README*", "*.rst"))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    count = sum(path.is_file() for path in folder.rglob("*"))
+    counts = judge(folder, tmp_path / "t.geotag", gps)
+    record_property("files_judged", count)  # type: ignore[operator]
+    print(f"{count} real files judged: {dict(counts)}")
+    assert counts == {Action.WRITTEN: count}

@@ -1,0 +1,1 @@
+"""Training photos: read, split, decoded, augmented."""

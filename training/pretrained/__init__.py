@@ -1,0 +1,1 @@
+"""Pretrained weights, and the features of their networks."""

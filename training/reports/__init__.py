@@ -1,0 +1,1 @@
+"""What the commands share: options, run folders, figures, diagrams."""
