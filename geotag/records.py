@@ -40,17 +40,38 @@ class Location(NamedTuple):
     altitude: float | None = None
 
 
+class Capture(NamedTuple):
+    """When and with what a photo was taken, as its metadata say it; empty or 0 where they don't.
+
+    `time` is ISO 8601 with the fraction of the second and the offset that the camera recorded;
+    `gps_time` is the satellite receiver's, in UTC. `width` and `height` are the stored picture's.
+    """
+
+    time: str = ""
+    gps_time: str = ""
+    make: str = ""
+    model: str = ""
+    serial_number: str = ""
+    software: str = ""
+    width: int = 0
+    height: int = 0
+
+
 class Metadata(NamedTuple):
     """What the camera wrote. `location` is a measured position, never an inferred one.
 
     `taken_at` is ISO 8601, with the offset when the camera recorded one.
     `orientation` is EXIF's, 1 to 8.
+    `position_unclear` says which position is there that could not be understood: such a photo
+    gets no inferred one. It is empty where all is clear.
     """
 
     location: Location | None = None
     taken_at: str | None = None
     orientation: int = 1
     camera: str | None = None
+    position_unclear: str = ""
+    capture: Capture = Capture()
 
 
 class Category(NamedTuple):
