@@ -12,6 +12,7 @@ from itertools import groupby
 from threading import Lock
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import HEADER_SIZE, ReadRange
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters, extension
@@ -66,10 +67,11 @@ class BucketSource:
     def _photos_of(self, objects: list[Object]) -> Iterator[Photo]:
         """The photos among objects whose names are alike up to the first dot, so that sidecars
         stand beside their photos."""
-        sidecars = {o.uri: o for o in objects if extension(o.uri) == "xmp"}
+        sidecars = {o.uri: o for o in objects if is_sidecar(o.uri)}
         for found in objects:
             if self._is_photo(found.uri):
-                yield _photo(found, [sidecars[n] for n in _sidecars(found.uri) if n in sidecars])
+                names = sidecar_names(found.uri)
+                yield _photo(found, [sidecars[name] for name in names if name in sidecars])
 
     def _is_photo(self, uri: str) -> bool:
         name = uri.rpartition("/")[2]
@@ -80,7 +82,7 @@ class BucketSource:
         if any(part.startswith(".") for part in relative.split("/")):
             self.skipped["hidden"] += 1
         elif suffix not in EXTENSIONS and (suffix or not self.filters.include):
-            self.skipped["sidecar" if suffix == "xmp" else "not a photo"] += 1
+            self.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
         elif not self.filters.admit(relative):
             self.skipped["excluded"] += 1
         else:
@@ -209,9 +211,3 @@ def _etag(photo: Photo) -> str:
 def _stem(uri: str) -> str:
     folder, slash, name = uri.rpartition("/")
     return folder + slash + name.split(".", 1)[0]
-
-
-def _sidecars(uri: str) -> tuple[str, ...]:
-    """IMG.jpg.xmp (darktable, digiKam) before IMG.xmp (Adobe)."""
-    stem = uri.rpartition(".")[0]
-    return f"{uri}.xmp", f"{uri}.XMP", f"{stem}.xmp", f"{stem}.XMP"

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.files.paths import format_path
+from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import ReadRange, sniff_format
 from geotag.records import Photo
 from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
@@ -53,7 +54,7 @@ class LocalSource:
     def _single(self, status: os.stat_result) -> Photo:
         folder, name = os.path.split(self.root)
         names = {name}
-        names.update(n for n in _sidecar_names(name) if os.path.exists(os.path.join(folder, n)))
+        names.update(n for n in sidecar_names(name) if os.path.exists(os.path.join(folder, n)))
         return _photo(folder, name, status, names)
 
     def _walk(self, folder: bytes, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Photo]:
@@ -65,7 +66,7 @@ class LocalSource:
                 raise SourceError(f"{os.fsdecode(folder)}: {_because(error)}") from error
             self._pass_by("folder", folder, error)
             return
-        names = {entry.name for entry in entries if entry.name[-4:].lower() == b".xmp"}
+        names = {entry.name for entry in entries if is_sidecar(entry.name)}
         for key, entry, is_folder in sorted(self._visible(entries), key=lambda item: item[0]):
             if is_folder:
                 yield from self._descend(entry, ancestors)
@@ -182,7 +183,7 @@ class _OpenFile:
 
 
 def _photo(folder: bytes, name: bytes, status: os.stat_result, names: set[bytes]) -> Photo:
-    sidecars = tuple(n for n in _sidecar_names(name) if n in names) if names else ()
+    sidecars = tuple(n for n in sidecar_names(name) if n in names) if names else ()
     version = str(status.st_mtime_ns)
     if sidecars:
         version += "".join(_stamp(os.path.join(folder, sidecar)) for sidecar in sidecars)
@@ -193,12 +194,6 @@ def _photo(folder: bytes, name: bytes, status: os.stat_result, names: set[bytes]
         version,
         tuple(os.fsdecode(prefix + sidecar) for sidecar in sidecars),
     )
-
-
-def _sidecar_names(name: bytes) -> tuple[bytes, ...]:
-    """IMG.jpg.xmp (darktable, digiKam) before IMG.xmp (Adobe)."""
-    stem = os.path.splitext(name)[0]
-    return name + b".xmp", name + b".XMP", stem + b".xmp", stem + b".XMP"
 
 
 def _stamp(path: bytes) -> str:
@@ -215,7 +210,7 @@ def _why_no_photo(path: bytes, suffix: bytes) -> str:
     Raises OSError.
     """
     if suffix:
-        return "sidecar" if suffix == b".xmp" else "not a photo"
+        return "sidecar" if is_sidecar(path) else "not a photo"
     with open(path, "rb", opener=_opener) as file:
         return "" if sniff_format(file.read(64)) is not None else "not a photo"
 

@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 
 from geotag.errors import PhotoError
+from geotag.files.sidecars import own_sidecars, sidecar_names
 from geotag.metadata.containers import ReadRange, find_blocks
 from geotag.sources.base import EXTENSIONS
 from geotag.writing.blocks import exif_claim, xmp_claim
@@ -41,17 +42,15 @@ def find_sidecar(photo: str, files: Files) -> Sidecar:
     Raises CannotWriteError when IMG.xmp serves several photos.
     """
     for path in sidecars_of(photo, files):
-        if not path.startswith(photo):
+        if path not in own_sidecars(photo):
             _check_alone(photo, path, files)
         return Sidecar(path, True)
-    return Sidecar(f"{photo}.xmp", False)
+    return Sidecar(own_sidecars(photo)[0], False)
 
 
 def sidecars_of(photo: str, files: Files) -> tuple[str, ...]:
     """All names of sidecars that exist for a photo, its own before those it may share."""
-    stem = os.path.splitext(photo)[0]
-    names = (f"{photo}.xmp", f"{photo}.XMP", f"{stem}.xmp", f"{stem}.XMP")
-    return tuple(name for name in names if files.exists(name))
+    return tuple(name for name in sidecar_names(photo) if files.exists(name))
 
 
 def _check_alone(photo: str, sidecar: str, files: Files) -> None:

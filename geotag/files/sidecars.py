@@ -1,0 +1,29 @@
+"""How XMP sidecars are named after their photos, on disks and in buckets alike."""
+
+from __future__ import annotations
+
+import os
+from typing import AnyStr
+
+
+def is_sidecar(name: AnyStr) -> bool:
+    """Whether a file's name is that of an XMP sidecar."""
+    suffix = name[-4:].lower()
+    return suffix == (b".xmp" if isinstance(suffix, bytes) else ".xmp")
+
+
+def sidecar_names(photo: AnyStr) -> tuple[AnyStr, ...]:
+    """All names of a photo's sidecars: its own (darktable, digiKam), then shared ones (Adobe)."""
+    return own_sidecars(photo) + shared_sidecars(photo)
+
+
+def own_sidecars(photo: AnyStr) -> tuple[AnyStr, AnyStr]:
+    """IMG.jpg.xmp, which can serve IMG.jpg alone; the first is the name for a new sidecar."""
+    if isinstance(photo, bytes):
+        return photo + b".xmp", photo + b".XMP"
+    return photo + ".xmp", photo + ".XMP"
+
+
+def shared_sidecars(photo: AnyStr) -> tuple[AnyStr, AnyStr]:
+    """IMG.xmp, which serves all files of that stem: IMG.jpg as well as IMG.nef."""
+    return own_sidecars(os.path.splitext(photo)[0])
