@@ -5,22 +5,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geotag.api import scan
-    from geotag.recognition.predictor import predict_landmarks, suggest_locations
+    from geotag.api import (
+        Action,
+        GeotagError,
+        Outcome,
+        PhotoError,
+        RankedLandmark,
+        Status,
+        UsageError,
+        WriteResult,
+        predict_landmarks,
+        rank_landmarks,
+        read_table,
+        revert,
+        scan,
+        scan_rows,
+        suggest_locations,
+        write,
+    )
 
-__all__ = ["predict_landmarks", "scan", "suggest_locations"]
-
-_HOMES = {
-    "scan": "geotag.api",
-    "predict_landmarks": "geotag.recognition.predictor",
-    "suggest_locations": "geotag.recognition.predictor",
-}
+__version__ = "0.1.0"
+__all__ = [
+    "Action",
+    "GeotagError",
+    "Outcome",
+    "PhotoError",
+    "RankedLandmark",
+    "Status",
+    "UsageError",
+    "WriteResult",
+    "predict_landmarks",
+    "rank_landmarks",
+    "read_table",
+    "revert",
+    "scan",
+    "scan_rows",
+    "suggest_locations",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public function when it is first asked for: `import geotag` alone costs nothing."""
-    if name not in _HOMES:
+    """Import the public names when one is first asked for: `import geotag` alone costs nothing."""
+    if name not in __all__:
         raise AttributeError(f"module 'geotag' has no attribute {name!r}")
-    from importlib import import_module
+    from geotag import api
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

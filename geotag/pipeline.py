@@ -11,11 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import NamedTuple
 
 from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.decision import Decider
-from geotag.engines.base import EngineOptions
 from geotag.errors import (
     CategoryTableError,
     CheckpointError,
@@ -28,12 +26,11 @@ from geotag.files.atomic import remove_leftovers
 from geotag.files.paths import format_path
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
-from geotag.model.spec import PRECISION
+from geotag.options import ScanOptions, check_options
 from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
 from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
-from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
 from geotag.state.catalog import Catalog, Decision, Need, open_catalog
 from geotag.state.database import SUFFIX
@@ -46,30 +43,6 @@ _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
 _LEFTOVER_SECONDS = 86_400
-
-
-class ScanOptions(NamedTuple):
-    """All that a scan can be told; the defaults are the command line's.
-
-    `max_time` is in seconds.
-    """
-
-    filters: Filters = Filters()
-    catalog: str | Path | None = None
-    model: Path | None = None
-    engine_options: EngineOptions = EngineOptions()
-    workers: int | None = None
-    runner: str = "local"
-    classify_all: bool = False
-    min_precision: float = PRECISION
-    threshold: float | None = None
-    top_k: int = 5
-    limit: int | None = None
-    max_time: float | None = None
-    rescan: bool = False
-    prune: bool = False
-    address: str | None = None
-    cascade: bool = True
 
 
 class Progress:
@@ -97,6 +70,7 @@ def scan_library(
     texts = tuple(sources)
     if not texts:
         raise UsageError("nothing to scan: name at least one folder or file")
+    check_options(options)
     table_format(out)
     place = catalog_path(out, options)
     try:
@@ -152,7 +126,9 @@ class Scan:
             options.address,
             glance,
         )
-        self._deadline = time.monotonic() + (options.max_time or float("inf"))
+        self._deadline = time.monotonic() + (
+            float("inf") if options.max_time is None else options.max_time
+        )
 
     def _glance(self) -> float:
         """No photo goes unread that could be tagged, or whose every landmark is asked for."""

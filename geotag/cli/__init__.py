@@ -9,19 +9,20 @@ from typing import Any
 
 import click
 
+from geotag import __version__
 from geotag.errors import GeotagError
 
 # A command's module is imported only when it runs, so that `geotag --help` is instant.
 COMMANDS = {
     "scan": ("geotag.cli.scan:scan", "Tag photos with places, into a table."),
     "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
-    "revert": ("geotag.cli.revert:revert", "Take a write back: the very same bytes."),
-    "runs": ("geotag.cli.runs:runs", "List what was written when."),
+    "revert": ("geotag.cli.revert:revert", "Undo a write: bring back the very same bytes."),
+    "runs": ("geotag.cli.runs:runs", "List the runs of write."),
     "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
     "explain": ("geotag.cli.explain:explain", "Draw which parts of a photo speak for its tag."),
     "serve": ("geotag.cli.serve:serve", "Serve a web page for single photos."),
     "categories": ("geotag.cli.categories:categories", "List what geotag can recognise."),
-    "landmarks": ("geotag.cli.landmarks:landmarks", "Teach a model landmarks of your own."),
+    "landmarks": ("geotag.cli.landmarks:landmarks", "Add landmarks of your own to a model."),
     "model": ("geotag.cli.model:model", "Show what a model file holds."),
 }
 
@@ -48,7 +49,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="geotag")
+@click.version_option(__version__, prog_name="geotag", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a fatal error.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from geotag.categories import ModelCategories
-from geotag.cli.options import MODEL
+from geotag.cli.options import json_option, model_option
 from geotag.model.checkpoint import read_header
 
 
 @click.command()
-@MODEL
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+@model_option
+@json_option
 def categories(model: Path | None, as_json: bool) -> None:
     """List the landmarks that the model can recognise, with place and country."""
     spec = read_header(model).spec

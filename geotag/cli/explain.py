@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from geotag.cli.lines import one_line
-from geotag.cli.options import MODEL, engine_options
+from geotag.cli.options import engine_options, model_option, number
 from geotag.engines.base import EngineOptions
 
 _BATCH_SIZE = 8
@@ -28,21 +27,20 @@ _LEAST_FIT = 0.5
 @click.option(
     "--landmark", default="", metavar="NAME", help="Explain this one [default: the most likely]."
 )
-@click.option(
+@number(
     "--samples",
-    type=click.IntRange(50, 100_000),
     default=500,
     show_default=True,
-    help="How often to hide some parts and look again: more is surer and slower.",
+    help="How often to hide some parts and classify again: more is more exact and slower.",
 )
 @engine_options
-@MODEL
+@model_option
 def explain(
-    image: str, out: Path, landmark: str, samples: int, model: Path | None, **settings: Any
+    image: str, out: Path, landmark: str, samples: int, model: Path | None, engine: EngineOptions
 ) -> None:
     """Draw which parts of IMAGE speak for its landmark, and which against (LIME).
 
-    The photo is split into parts, and the network looks at it with different ones hidden.
+    The photo is divided into parts, and classified again and again with some of them hidden.
     """
     from geotag.errors import TableError
     from geotag.files.atomic import atomic_file
@@ -50,11 +48,10 @@ def explain(
     from geotag.recognition.predictor import Predictor
 
     if out.suffix.lower() != ".png":  # most photos cannot be meant by mistake
-        raise click.UsageError(f"--out is a PNG file: {out} does not end in .png")
+        raise click.UsageError(f"--out must name a PNG file: {out} does not end in .png")
     if out.exists() and os.path.exists(image) and out.samefile(image):
         raise click.UsageError(f"--out is the photo itself: {out}")
-    options = EngineOptions(**settings)
-    predictor = Predictor(model, options._replace(batch_size=options.batch_size or _BATCH_SIZE))
+    predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
     explained = predictor.explain(image, landmark, samples)
     found = explained.explanation
     try:
@@ -65,16 +62,16 @@ def explain(
     name = explained.landmark
     click.echo(f"{one_line(image)}: {name}, {found.confidence:.1%}")
     if explained.landmark_probability < 0.5:
-        click.echo("geotag: more likely than not it shows no landmark at all", err=True)
+        click.echo("geotag: the photo more likely shows no landmark at all", err=True)
     if found.confidence >= _LEAST:
         click.echo(
-            f"{int(found.marked.sum())} of {len(found.marked)} parts suffice: {found.alone:.1%} "
-            f"when they alone are seen, {found.without:.1%} when all others are"
+            f"{int(found.marked.sum())} of {len(found.marked)} parts suffice: confidence "
+            f"{found.alone:.1%} with these parts alone, {found.without:.1%} with all others"
         )
         if found.fit < _LEAST_FIT:
             click.echo(
-                f"geotag: the parts do not just add up here (R squared {found.fit:.2f}): take "
-                "their weights for a hint",
+                f"geotag: the parts explain the confidence only in part (R squared "
+                f"{found.fit:.2f}): take the drawing as a hint",
                 err=True,
             )
     click.echo(out)

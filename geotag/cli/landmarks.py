@@ -1,4 +1,4 @@
-"""geotag landmarks: teach a model landmarks of your own."""
+"""geotag landmarks: adds landmarks of your own to a model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import click
 
 from geotag.categories import ModelCategories
 from geotag.cli.lines import complain, counted
-from geotag.cli.options import MODEL
+from geotag.cli.options import json_option, model_option
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 
 
 def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
-    """Nothing but a model is replaced: `--out *.jpg` would name one of the photos."""
+    """Replace nothing but a model: `--out *.jpg` would name one of the photos."""
     if out.exists():
         try:
             read_header(out)
         except CheckpointError:
-            raise click.BadParameter(f"{out} is there, and no model to replace") from None
+            raise click.BadParameter(f"{out} exists and is not a model") from None
     return out
 
 
@@ -36,26 +36,28 @@ _OUT = click.option(
 
 @click.group()
 def landmarks() -> None:
-    """Teach a copy of a model landmarks of your own, from a few photos."""
+    """Add landmarks of your own to a model, from a few photos of each."""
 
 
 @landmarks.command()
 @click.argument("name")
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...")
 @_OUT
-@click.option("--latitude", type=float, help="Where it stands, in decimal degrees, WGS-84.")
-@click.option("--longitude", type=float, help="Where it stands, in decimal degrees, WGS-84.")
+@click.option("--latitude", type=float, help="Its position, in decimal degrees, WGS-84.")
+@click.option("--longitude", type=float, help="Its position, in decimal degrees, WGS-84.")
 @click.option(
-    "--radius", "radius_m", type=float, help="Metres around it from which it is photographed."
+    "--radius", "radius_m", type=float, help="From how many metres around it is photographed."
 )
-@click.option("--city", default="", help="For the table and the photos' keywords.")
-@click.option("--country", default="", help="For the table and the photos' keywords.")
-@MODEL
+@click.option("--city", default="", help="Its city, for the table and the keywords of photos.")
+@click.option(
+    "--country", default="", help="Its country, for the table and the keywords of photos."
+)
+@model_option
 def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **place: Any) -> None:
     """Add the landmark NAME from 5 to 50 example PHOTOS (files or folders).
 
-    Takes seconds: the network stays as it is, one output is fitted to what it sees in the
-    examples. The new model is used by `geotag scan --model OUT`.
+    Takes seconds: the network stays as it is and gets one more output, fitted to the examples.
+    Use the new model with `geotag scan --model OUT`.
     """
     from geotag.recognition.landmarks import Place, add_landmark, read_examples
 
@@ -63,30 +65,30 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
     spec = checkpoint.spec
     pixels, left_out = read_examples(photos, spec.input_size, spec.fit)
     for path, reason in left_out.items():
-        complain(f"left out {path}: {reason}")
+        complain(f"{path}: not used as an example: {reason}")
     added = add_landmark(checkpoint, name, pixels, Place(**place))
     save_checkpoint(out, added.spec, added.tensors)
     click.echo(
-        f"{name}: learned from {len(pixels)} photos; of its photos, about {added.recall:.0%} "
-        "will be tagged at the usual precision"
+        f"{name}: learned from {counted(len(pixels), 'photo')}; about {added.recall:.0%} of its "
+        "photos will be tagged"
     )
     if added.resembles:
         other = ModelCategories(added.spec.own_categories).by_slug(added.resembles).name
         click.echo(
-            f"geotag: the model took most of these photos for {other!r} before, and may still do",
+            f"geotag: the model took most of these photos for {other} before, and may still do so",
             err=True,
         )
-    click.echo(f"use it: geotag scan --model {out} ...")
+    click.echo(f"use it with: geotag scan --model {out} ...")
 
 
 @landmarks.command("list")
-@MODEL
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+@model_option
+@json_option
 def list_(model: Path | None, as_json: bool) -> None:
     """List the landmarks that were added to a model."""
     added = read_header(model).spec.own_categories
     if not added:
-        click.echo("no landmark was added to this model", err=True)
+        click.echo("this model has no added landmarks", err=True)
     for category in added:
         if as_json:
             click.echo(json.dumps(category._asdict(), ensure_ascii=False))
@@ -100,9 +102,9 @@ def list_(model: Path | None, as_json: bool) -> None:
 @landmarks.command()
 @click.argument("name")
 @_OUT
-@MODEL
+@model_option
 def remove(name: str, out: Path, model: Path | None) -> None:
-    """Take back the landmark NAME; the others stay as they are."""
+    """Remove the landmark NAME from a model; the others stay as they are."""
     from geotag.recognition.landmarks import remove_landmark
 
     spec, tensors = remove_landmark(load_checkpoint(model), name)

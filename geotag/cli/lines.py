@@ -1,8 +1,15 @@
-"""What commands say of photos, fit for a terminal: a name may hold anything."""
+"""What commands print, fit for a terminal: a file's name may hold anything."""
 
 from __future__ import annotations
 
+import time
+from typing import assert_never
+
 import click
+
+from geotag.records import Status
+from geotag.summary import Summary
+from geotag.tables import STDOUT
 
 
 def one_line(text: str) -> str:
@@ -14,10 +21,65 @@ def one_line(text: str) -> str:
 
 
 def complain(message: str) -> None:
-    """Say on standard error what is wrong with a photo."""
+    """Print on standard error what is wrong with a photo."""
     click.echo(f"geotag: {one_line(message)}", err=True)
 
 
 def counted(count: int, thing: str) -> str:
     """How many there are: 1 photo, 2 photos."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def format_scan_summary(summary: Summary, out: str, catalog: str | None) -> str:
+    """The closing lines of a scan."""
+    read = "none read"
+    if summary.read:
+        pace = f"{_duration(summary.seconds)} ({_rate(summary.rate)} a second)"
+        read = f"{summary.read} read in {pace}"
+    again = "" if catalog is None else "; run the same command again to go on"
+    counts = {_words(status): summary.statuses.get(status, 0) for status in Status} | {
+        "with a new name, time or sidecar, recognised by their content": summary.moved,
+        "failed before, to be tried again later": summary.waiting,
+        "no longer there, and forgotten": summary.forgotten,
+        f"not read{again}": summary.remaining,
+    }
+    lines = [f"{counted(summary.total, 'photo')}: {read}, {summary.unchanged} known from before"]
+    lines += [f"{count:8} {words}" for words, count in counts.items() if count]
+    if summary.bytes_fetched:
+        lines.append(
+            f"{summary.bytes_fetched / 1e6:.1f} MB fetched, "
+            f"{summary.bytes_fetched / 1e3 / max(summary.read, 1):.1f} KB a photo"
+        )
+    if summary.skipped:
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(summary.skipped.items()))
+        lines.append(f"skipped: {reasons}")
+    if out != STDOUT:
+        lines.append(f"table: {out}" if summary.exported else f"table: {out} (unchanged)")
+    return "\n".join(lines)
+
+
+def _words(status: Status) -> str:
+    match status:
+        case Status.HAS_GPS:
+            return "with a position from the camera"
+        case Status.TAGGED:
+            return "tagged with a landmark"
+        case Status.UNCERTAIN:
+            return "uncertain, not tagged"
+        case Status.NO_LANDMARK:
+            return "without a landmark"
+        case Status.UNREADABLE:
+            return "could not be read (see the error column)"
+        case _:
+            assert_never(status)
+
+
+def _rate(rate: float) -> str:
+    """Two digits tell enough of a slow one."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))

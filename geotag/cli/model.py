@@ -8,7 +8,7 @@ from textwrap import shorten
 
 import click
 
-from geotag.cli.options import MODEL
+from geotag.cli.options import json_option, model_option
 from geotag.model.checkpoint import built_in_path, load_checkpoint
 from geotag.model.spec import format_spec
 
@@ -19,8 +19,8 @@ def model() -> None:
 
 
 @model.command()
-@MODEL
-@click.option("--json", "as_json", is_flag=True, help="All that the file says of itself, as JSON.")
+@model_option
+@json_option
 def info(model: Path | None, as_json: bool) -> None:
     """Describe a model: architecture, input, categories, calibration, provenance."""
     path = model or built_in_path()
@@ -34,7 +34,7 @@ def info(model: Path | None, as_json: bool) -> None:
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "name": header.name,
         "SHA-256": f"{header.sha256} (verified)",
-        "architecture": f"{spec.architecture}, {parameters / 1e6:.1f} million numbers",
+        "architecture": f"{spec.architecture}, {parameters / 1e6:.1f} million parameters",
         "input": f"{spec.input_size} x {spec.input_size} pixels, {spec.fit}",
         "categories": f"{len(spec.categories)} landmarks and the background",
         "temperature": f"{spec.temperature:.4g}",

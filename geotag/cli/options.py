@@ -1,7 +1,8 @@
-"""What several commands share: options, as decorators, and an exit code."""
+"""Options that several commands share, as decorators; their limits stand in geotag.options."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,57 +10,107 @@ from typing import Any
 
 import click
 
-from geotag.engines import ENGINES
+from geotag.engines.base import EngineOptions
+from geotag.model.spec import PRECISION
+from geotag.options import CHOICES, LIMITS, check
 
 Command = Callable[..., Any]
 
 SOME_FAILED = 3  # the exit code of a command that finished with photos it could not do
 
-MODEL = click.option(
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def bundle(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, listed in this order by --help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def number(*names: str, **more: Any) -> Callable[[Command], Command]:
+    """An option that takes a number within the limits of its name."""
+    name = next(name for name in names if name.startswith("--"))
+    least, most, is_whole = LIMITS[name.removeprefix("--").replace("-", "_")]
+    kind = click.IntRange if is_whole else click.FloatRange
+    return click.option(*names, type=kind(least, most), **more)
+
+
+def choice(name: str, **more: Any) -> Callable[[Command], Command]:
+    """An option that takes one of the choices of its name."""
+    choices = CHOICES[name.removeprefix("--")]
+    return click.option(name, type=click.Choice(choices), show_default=True, **more)
+
+
+def parse_duration(text: str) -> float:
+    """A time such as 90, 90s, 30m or 6h, in seconds. Raises a usage error for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 30m or 6h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+model_option = click.option(
     "--model",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Model file to use instead of the built-in one.",
 )
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-TOP_K_HELP = "How many of the most likely landmarks to list."
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object on a line."
+)
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, help="Print errors only: no progress, no summary."
+)
+journal_option = click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The catalog that keeps the journal [default: those you wrote from].",
+)
+top_k_option = number(
+    "--top-k",
+    default=5,
+    show_default=True,
+    help="How many of the most likely landmarks to list.",
+)
+min_precision_option = number(
+    "--min-precision",
+    default=PRECISION,
+    show_default=True,
+    help="Tag so that at least this share of the tags is right.",
+)
+writing_options = bundle(
+    click.option("--gps", is_flag=True, help="Also write the landmark's position as the photo's."),
+    click.option("--sidecar", is_flag=True, help="Write XMP sidecars, never the photos."),
+)
 
 
 def engine_options(command: Command) -> Command:
-    """--engine, --device, --dtype and --batch-size."""
-    for option in (
-        click.option(
-            "--batch-size",
-            type=click.IntRange(1, 1024),
-            help="Photos the network sees at once [default: what suits the engine].",
-        ),
-        click.option(
-            "--dtype",
-            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    """--engine, --device, --dtype and --batch-size, as one EngineOptions."""
+
+    @bundle(
+        choice(
+            "--engine",
             default="auto",
-            show_default=True,
-            help="Number type of the network.",
+            help="What runs the network; auto takes the fastest that is installed.",
         ),
         click.option(
             "--device",
             default="auto",
             show_default=True,
-            help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+            help="cpu, cuda, cuda:1 or mps; auto takes a GPU where there is one.",
         ),
-        click.option(
-            "--engine",
-            type=click.Choice(["auto", *ENGINES]),
-            default="auto",
-            show_default=True,
-            help="What runs the network; auto takes the fastest that is installed.",
-        ),
-    ):
-        command = option(command)
-    return command
+        choice("--dtype", default="auto", help="Number type of the network."),
+        number("--batch-size", help="Photos in a batch [default: what suits the engine]."),
+    )
+    @functools.wraps(command)
+    def gathered(
+        engine: str, device: str, dtype: str, batch_size: int | None, **others: Any
+    ) -> Any:
+        check(device=device)
+        return command(engine=EngineOptions(engine, device, dtype, batch_size), **others)
 
-
-def parse_duration(text: str) -> float:
-    """A time such as 90, 90s, 30m or 6h, in seconds. Raises a usage error for what is none."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no time such as 90s, 30m or 6h")
-    return float(match[1]) * _SECONDS[match[2]]
+    return gathered

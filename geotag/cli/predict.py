@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from geotag.cli.lines import complain, one_line
-from geotag.cli.options import MODEL, SOME_FAILED, TOP_K_HELP, engine_options
+from geotag.cli.options import SOME_FAILED, engine_options, json_option, model_option, number
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
 from geotag.records import TopCategory
@@ -17,12 +16,19 @@ from geotag.records import TopCategory
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-k", type=click.IntRange(1, 1000), default=5, show_default=True, help=TOP_K_HELP)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+@number(
+    "--top-k",
+    "-k",
+    "k",
+    default=5,
+    show_default=True,
+    help="How many of the most likely landmarks to list.",
+)
+@json_option
 @engine_options
-@MODEL
+@model_option
 def predict(
-    images: tuple[str, ...], k: int, as_json: bool, model: Path | None, **settings: Any
+    images: tuple[str, ...], k: int, as_json: bool, model: Path | None, engine: EngineOptions
 ) -> int:
     """Show the most likely landmarks of each IMAGE with their confidences.
 
@@ -31,7 +37,7 @@ def predict(
     """
     from geotag.recognition.predictor import Predictor
 
-    predictor = Predictor(model, EngineOptions(**settings))
+    predictor = Predictor(model, engine)
     failed = 0
     for image in images:
         try:

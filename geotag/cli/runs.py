@@ -7,25 +7,23 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.lines import counted
-from geotag.cli.revert import list_runs, report
+from geotag.cli.lines import complain, counted
+from geotag.cli.options import journal_option
 from geotag.state.journal import Run, State
+from geotag.writing.runs import list_runs
 
 
 @click.command()
-@click.option(
-    "--catalog",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The catalog that keeps the journal [default: those you wrote from].",
-)
+@journal_option
 def runs(catalog: Path | None) -> None:
     """List the runs of `geotag write`, the oldest first, with what each did."""
-    listed, shut = list_runs(catalog)
-    report(shut)
+    listed, unopened = list_runs(catalog)
+    for error in unopened:
+        complain(str(error))
     for _, run in listed:
         click.echo(format_run(run))
-    if not (listed or shut):
-        click.echo("nothing was written yet", err=True)
+    if not (listed or unopened):
+        click.echo("no run of `geotag write` yet", err=True)
 
 
 def format_run(run: Run) -> str:
@@ -34,7 +32,7 @@ def format_run(run: Run) -> str:
     unclear = run.files.get(State.PREPARED, 0) + run.files.get(State.REVERTING, 0)
     files = f"{counted(written + reverted, 'file')} written"
     files += f", {reverted} of them reverted" if reverted else ""
-    files += f", {unclear} interrupted (settled by the next write or revert)" if unclear else ""
+    files += f", {unclear} interrupted (the next write or revert finishes them)" if unclear else ""
     files += "" if run.finished_at else ", not finished"
     return f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from geotag.cli.options import MODEL, engine_options
+from geotag.cli.options import engine_options, min_precision_option, model_option
 from geotag.engines.base import EngineOptions
 from geotag.errors import MissingDependencyError, UsageError
-from geotag.model.spec import PRECISION
 
 _BATCH_SIZE = 8
 _THREADS = 8
@@ -27,16 +25,12 @@ _THREADS = 8
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port."
 )
-@click.option(
-    "--min-precision",
-    type=click.FloatRange(0, 1),
-    default=PRECISION,
-    show_default=True,
-    help="Name a landmark where at least this share of such answers is right.",
-)
+@min_precision_option
 @engine_options
-@MODEL
-def serve(host: str, port: int, min_precision: float, model: Path | None, **settings: Any) -> None:
+@model_option
+def serve(
+    host: str, port: int, min_precision: float, model: Path | None, engine: EngineOptions
+) -> None:
     """Serve a web page that shows what geotag makes of photos, and why.
 
     Photos are looked at and not kept. There are no accounts and no encryption: show the
@@ -48,13 +42,13 @@ def serve(host: str, port: int, min_precision: float, model: Path | None, **sett
         raise MissingDependencyError("the web page", "app") from None
 
     from geotag.model.checkpoint import read_header
-    from geotag.pipeline import ScanOptions, build_decider
+    from geotag.options import ScanOptions
+    from geotag.pipeline import build_decider
     from geotag.recognition.predictor import Predictor
     from geotag.web import SIZE_LIMIT, create_app
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
-    options = EngineOptions(**settings)
-    predictor = Predictor(model, options._replace(batch_size=options.batch_size or _BATCH_SIZE))
+    predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
     app = create_app(predictor, decider, {host, "localhost"})
     try:
         server = waitress.create_server(

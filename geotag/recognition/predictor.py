@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,11 +14,11 @@ from geotag.decoding.loader import opened
 from geotag.decoding.transforms import preprocess, seen_size
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
-from geotag.errors import MissingDependencyError, PhotoError, UsageError
+from geotag.errors import PhotoError, UsageError
 from geotag.metadata.header import parse_header
 from geotag.model.checkpoint import load_checkpoint
 from geotag.recognition.explanation import Explanation, explain
-from geotag.records import Photo, Prediction, Reading, TopCategory
+from geotag.records import Landmark, Photo, Prediction, Reading, TopCategory
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
 
@@ -67,21 +66,21 @@ class Predictor:
     def predict(self, picture: Picture, k: int = 5) -> Prediction:
         """The k most likely categories of a path or Pillow image.
 
-        Raises PhotoError that names the file when it cannot be read, UsageError for k below 1.
+        Raises PhotoError that names the file when it cannot be read.
         """
-        if k < 1:
-            raise UsageError(f"k must be at least 1, not {k}")
         pixels = self._pixels(picture)
         logits = self.engine.predict(pixels[None])
         return parse_scores(logits, self.spec.categories, self.spec.temperature, k)[0]
 
     def top(self, picture: Picture, k: int = 5) -> tuple[TopCategory, ...]:
         """As `predict`, with the names of the landmarks."""
-        found = [
-            (self.categories.by_slug(score.slug), score.confidence)
-            for score in self.predict(picture, k).top
-        ]
+        found = self.ranked(picture, k)
         return tuple(TopCategory(c.id, c.slug, c.name, confidence) for c, confidence in found)
+
+    def ranked(self, picture: Picture, k: int = 5) -> list[tuple[Landmark, float]]:
+        """As `predict`, with all that is known of the landmarks."""
+        scores = self.predict(picture, k).top
+        return [(self.categories.by_slug(s.slug), s.confidence) for s in scores]
 
     def read(self, upload: Upload) -> Reading:
         """What the camera wrote and the network sees, as a scan with `classify_all` reads it.
@@ -152,39 +151,3 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, int]]:
             raise PhotoError(f"{path}: {error}") from error
     else:
         yield picture, int(picture.getexif().get(0x0112, 1))
-
-
-@lru_cache(maxsize=1)
-def _predictor(model: Path | None) -> Predictor:
-    return Predictor(model)
-
-
-def predict_landmarks(picture: Picture, k: int = 5, model: Path | None = None) -> list[str]:
-    """The names of the k most likely landmarks, best first.
-
-    `picture` is a path or a Pillow image. Every picture has a most likely landmark, also one that
-    shows none: `geotag.scan` decides whether there is one.
-    """
-    return [entry.landmark for entry in _predictor(model).top(picture, k)]
-
-
-def suggest_locations(
-    picture: Picture, k: int = 5, model: Path | None = None, show: bool = True
-) -> list[str]:
-    """Draw the picture with its k most likely landmarks beside it (extra `plot`).
-
-    Returns the names; with `show` false the figure is left to the caller (pyplot.gcf()).
-    """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise MissingDependencyError("drawing", "plot") from None
-
-    from geotag.recognition.drawing import draw_suggestions
-
-    predictor = _predictor(model)
-    entries = predictor.top(picture, k)
-    draw_suggestions(plt.figure(figsize=(10, 4)), predictor.view(picture), entries)
-    if show:
-        plt.show()
-    return [entry.landmark for entry in entries]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from geotag.metadata.marks import SOURCE_INFERRED
@@ -53,15 +51,6 @@ class Surroundings(NamedTuple):
 
     keywords: tuple[str, ...] = ()
     places: Mapping[str, str] = {}
-
-
-@cache
-def tool_version() -> str:
-    """The version of geotag, "unknown" in a checkout that was never installed."""
-    try:
-        return version("geotag")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def hierarchy(landmark: Category, separator: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from geotag import __version__
 from geotag.metadata.containers import sniff_format
 from geotag.writing import jpeg, webp
 from geotag.writing.blocks import exif_claim, xmp_claim
@@ -29,7 +30,6 @@ from geotag.writing.claim import (
     Surroundings,
     changes_between,
     plain_keywords,
-    tool_version,
     union,
 )
 from geotag.writing.edits import CannotEmbedError, Edit, apply_edits, trimmed
@@ -132,7 +132,7 @@ class _Drafter:
         self.layout = layout
         self.blocks = blocks
         self.claim = claim
-        self.packet = blocks.xmp or new_packet(f"geotag {tool_version()}")
+        self.packet = blocks.xmp or new_packet(f"geotag {__version__}")
         self.previous = xmp_claim.read_previous(self.packet)
         self.notes: list[str] = []
 

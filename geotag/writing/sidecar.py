@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from geotag import __version__
 from geotag.errors import PhotoError
 from geotag.files.sidecars import own_sidecars, sidecar_names
 from geotag.metadata.containers import ReadRange, find_blocks
@@ -17,7 +18,6 @@ from geotag.writing.claim import (
     Surroundings,
     changes_between,
     plain_keywords,
-    tool_version,
     union,
 )
 from geotag.writing.edits import Edit, trimmed
@@ -107,7 +107,7 @@ def draft_sidecar(
 
 
 def _tool() -> str:
-    return f"geotag {tool_version()}"
+    return f"geotag {__version__}"
 
 
 def has_claim(data: bytes) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import geotag.pipeline as pipeline
 import geotag.state.remote as remote_catalog
+from geotag.options import ScanOptions
 from geotag.runners.local import LocalRunner
 
 COMMIT_READINGS = 4
@@ -73,7 +74,7 @@ def main(library: str, table: str, model: str, last: str) -> None:
     LocalRunner.run = steps.each(LocalRunner.run)  # type: ignore[method-assign]
     for name in ("fsync", "replace", "unlink"):
         setattr(os, name, steps.before(getattr(os, name)))
-    pipeline.scan_library([library], table, pipeline.ScanOptions(model=Path(model)))
+    pipeline.scan_library([library], table, ScanOptions(model=Path(model)))
     print(steps.taken)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 import geotag
 from geotag.errors import MissingDependencyError, UsageError
-from geotag.pipeline import Progress, ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
-from geotag.sources.base import Filters
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd, picture
 from tests.dng import dng_bytes
@@ -293,24 +293,6 @@ def test_nothing_to_scan() -> None:
         scan_library([], "tags.csv")
 
 
-def test_from_python(library: Path, model_path: Path, tmp_path: Path) -> None:
-    rows = geotag.scan(library, model=model_path)
-    assert len(rows) == 8
-    assert geotag.scan([library], tmp_path / "tags.jsonl", model=model_path) == rows
-    only = geotag.scan(library, model=model_path, filters=Filters(include=("t*.jpg",)))
-    assert len(only) == 4
-    with pytest.raises(UsageError, match="colour"):
-        geotag.scan(library, colour="red")
-
-
-def test_the_studys_functions(library: Path, model_path: Path) -> None:
-    from PIL import Image
-
-    assert geotag.predict_landmarks(library / "taj.jpg", 2, model_path)[0] == "Taj Mahal"
-    with Image.open(library / "tower.jpg") as image:
-        assert geotag.predict_landmarks(image, 1, model_path) == ["Eiffel Tower"]
-
-
 def test_single_raw_photos_are_seen_as_in_a_scan(
     tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,12 +304,3 @@ def test_single_raw_photos_are_seen_as_in_a_scan(
     monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
     with pytest.raises(MissingDependencyError, match=r"geotag\[raw\]"):
         geotag.predict_landmarks(path, 1, model_path)
-
-
-def test_suggest_locations_draws(library: Path, model_path: Path) -> None:
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    names = geotag.suggest_locations(library / "taj.jpg", 3, model_path, show=False)
-    assert names[0] == "Taj Mahal"
-    labels = [label.get_text() for label in matplotlib.pyplot.gcf().axes[1].get_yticklabels()]
-    assert labels[::-1] == names

@@ -16,7 +16,8 @@ import pytest
 from geotag.cli import main
 from geotag.cli.options import parse_duration
 from geotag.errors import StoppedError
-from geotag.pipeline import Progress, ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
 from geotag.state.catalog import open_catalog
 from geotag.summary import Summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from geotag import __version__
 from geotag.metadata.exif import checked_location
 from geotag.metadata.marks import GPS_PROCESSING_METHOD, SOURCE_INFERRED, SOURCE_USER
 from geotag.metadata.xmp import parse_coordinate
@@ -18,7 +19,6 @@ from geotag.writing.claim import (
     format_coordinate,
     hierarchy,
     place_fields,
-    tool_version,
     union,
 )
 
@@ -289,7 +289,7 @@ def _add_block(packet: XmpPacket, claim: Claim, wrote: set[str] | frozenset[str]
         "geotag:Confidence": "" if claim.confidence is None else f"{claim.confidence:.4f}",
         "geotag:Threshold": "" if claim.threshold is None else f"{claim.threshold:.4f}",
         "geotag:RunId": claim.run_id,
-        "geotag:ToolVersion": tool_version(),
+        "geotag:ToolVersion": __version__,
     }
     for name, text in texts.items():
         if text and packet.text(name) != text:

@@ -64,7 +64,7 @@ def test_scan_from_the_shell(tmp_path: Path, write_photo: WritePhoto, model_path
     (tmp_path / "photos" / "tower.jpg").unlink()
     again = run("scan", tmp_path / "photos", "--out", table, "--model", model_path, "--prune")
     assert again.stderr.startswith("1 photo: none read, 1 known from before\n")
-    assert "1 gone, and forgotten" in again.stderr
+    assert "1 no longer there, and forgotten" in again.stderr
 
 
 def test_a_photo_that_was_touched_is_not_said_to_have_moved(
@@ -75,7 +75,7 @@ def test_a_photo_that_was_touched_is_not_said_to_have_moved(
     run(*scan)
     os.utime(photo, ns=(1, 1))
     told = run(*scan).stderr
-    assert "1 with a new name, time or sidecar, known by their content" in told
+    assert "1 with a new name, time or sidecar, recognised by their content" in told
 
 
 def test_a_model_with_broken_weights_ends_the_scan_and_harms_nothing(
@@ -226,7 +226,7 @@ def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     first, second, third = result.stdout.splitlines()
     assert re.fullmatch(r".*tower\.jpg: Eiffel Tower, \d+\.\d%", first)
-    assert re.match(r"\d+ of \d+ parts suffice: \d+\.\d% when they alone are seen", second)
+    assert re.match(r"\d+ of \d+ parts suffice: confidence \d+\.\d% with these parts alone", second)
     assert third == str(out)
     assert out.read_bytes().startswith(b"\x89PNG")
 

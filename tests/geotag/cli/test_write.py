@@ -180,13 +180,13 @@ def test_runs_says_what_it_could_not_look_into(table: Path, tmp_path: Path) -> N
     with file_lock(tmp_path / "tags.geotag"):
         listed = run("runs")
         assert "another run is using this catalog" in listed.stderr
-        assert "nothing was written" not in listed.stderr
+        assert "no run" not in listed.stderr
         named = run("runs", "--catalog", tmp_path / "tags.geotag")
         assert isinstance(named.exception, LockedError)
 
 
 def test_runs_without_any() -> None:
-    assert "nothing was written yet" in run("runs").stderr
+    assert "no run of `geotag write` yet" in run("runs").stderr
 
 
 def test_scan_writes_what_it_found_when_told_to(

@@ -11,7 +11,8 @@ import pytest
 
 from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.model.spec import Glance, Threshold
-from geotag.pipeline import ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
 from geotag.records import Status
 from geotag.sources.local import LocalSource
 from geotag.tables import read_table

@@ -10,7 +10,8 @@ from tests.conftest import WritePhoto, gps_ifd
 
 _SCAN = """
 import sys
-from geotag.pipeline import ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
 scan_library([sys.argv[1]], sys.argv[2], ScanOptions(model=sys.argv[3]))
 print(*sorted(sys.modules))
 """

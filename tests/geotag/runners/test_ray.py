@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from geotag.errors import EngineError, GeotagError
-from geotag.pipeline import Progress, ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import Progress, scan_library
 from geotag.records import Photo
 from geotag.runners.ray import Shard, Slot, _Crew, count_slots, slot_of
 from tests.conftest import WritePhoto, gps_ifd

@@ -15,7 +15,8 @@ import pytest
 import geotag
 from geotag.cli import main
 from geotag.errors import LockedError, MissingDependencyError, SourceError, UsageError
-from geotag.pipeline import ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
 from geotag.records import Outcome, Photo, Status
 from geotag.sources import Library
 from geotag.sources.base import Filters

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from geotag.errors import SourceError
-from geotag.pipeline import ScanOptions, scan_library
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
 from geotag.records import Status
 from geotag.sources import Library
 from geotag.sources.base import Filters

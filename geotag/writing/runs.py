@@ -1,0 +1,131 @@
+"""Writes and reverts as runs in a catalog: what the commands and Python share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
+from geotag.files.paths import format_path
+from geotag.records import Outcome
+from geotag.state.catalog import open_catalog
+from geotag.state.database import SUFFIX
+from geotag.state.journal import Journal, Run, State
+from geotag.state.known_catalogs import known_catalogs, remember_catalog
+from geotag.state.queries import decided_with
+from geotag.tables import read_table
+from geotag.writing.writeback import (
+    WriteOptions,
+    WriteResult,
+    new_run_id,
+    revert_run,
+    settle,
+    write_back,
+    write_run,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def write_table_tags(
+    table: Path,
+    catalog: Path | None,
+    options: WriteOptions,
+    paced: Callable[[Sequence[Outcome]], Iterable[Outcome]] = iter,
+) -> Iterator[WriteResult]:
+    """Write a table's tags into its photos, one result for each; a dry run writes nothing.
+
+    The catalog, beside the table unless named, keeps the journal. `paced` is given the table's
+    rows and yields them as the caller wants them written: it may count them, or stop early.
+    Raises TableError, CatalogError and LockedError.
+    """
+    rows = tuple(read_table(table))
+    catalog = catalog or table.with_name(table.name + SUFFIX)
+    options = _with_decision(options, rows, catalog)
+    if options.dry_run:
+        yield from write_back(paced(rows), None, options, new_run_id())
+        return
+    title = f"write {format_path(str(table.absolute()))}" + (" --gps" if options.position else "")
+    with open_catalog(catalog) as opened:
+        remember_catalog(catalog)
+        yield from write_run(paced(rows), opened, options, title)
+        if opened.answers.unheard:
+            _log.warning("%s", _unknown_to_scans(opened.answers.unheard, catalog))
+
+
+def _with_decision(options: WriteOptions, rows: Sequence[Outcome], catalog: Path) -> WriteOptions:
+    """With the model's SHA-256 and the threshold, where the catalog of the scan knows them."""
+    models = {row.model for row in rows if row.landmark and row.model}
+    known = decided_with(catalog, models.pop()) if len(models) == 1 else None
+    if options.model_sha256 or known is None:
+        return options
+    return options._replace(model_sha256=known[0], threshold=known[1])
+
+
+def _unknown_to_scans(count: int, catalog: Path) -> str:
+    """That a cleared landmark is remembered in a catalog that no scan has used."""
+    photos = "1 photo whose landmark" if count == 1 else f"{count} photos whose landmarks"
+    return (
+        f"{format_path(str(catalog))} has no scan of {photos} you cleared. A scan that uses "
+        "another catalog will tag again: give that catalog to --catalog"
+    )
+
+
+def revert_writes(run_id: str | None, catalog: Path | None) -> tuple[str, Iterator[WriteResult]]:
+    """The run (None: the last one that can be reverted), and one result for each file of it.
+
+    Without a catalog it is looked for in all that this user wrote from. Raises UsageError when no
+    such run is known, CatalogError and LockedError.
+    """
+    place, run_id = _find_run(catalog, run_id)
+    return run_id, _reverted(place, run_id)
+
+
+def _reverted(catalog: Path, run_id: str) -> Iterator[WriteResult]:
+    with open_catalog(catalog) as opened:
+        journal = Journal(opened.connection)
+        settle(journal)
+        opened.answers.undo(run_id)
+        yield from revert_run(journal, run_id)
+
+
+def _find_run(catalog: Path | None, run_id: str | None) -> tuple[Path, str]:
+    runs, unopened = list_runs(catalog)
+    found = [
+        (path, run.id)
+        for path, run in runs
+        if run.id == run_id or (run_id is None and _is_revertible(run))
+    ]
+    in_use = [error for error in unopened if isinstance(error, LockedError)]
+    if in_use and not (found and run_id):
+        raise in_use[0]
+    for error in unopened:
+        _log.warning("%s", error)
+    if not found:
+        what = f"no run {run_id}" if run_id else "no run that can be reverted"
+        raise UsageError(f"{what} is known; name its catalog with --catalog TABLE.geotag")
+    return found[-1]
+
+
+def _is_revertible(run: Run) -> bool:
+    return any(run.files.get(state) for state in (State.WRITTEN, State.PREPARED, State.REVERTING))
+
+
+def list_runs(catalog: Path | None) -> tuple[list[tuple[Path, Run]], list[GeotagError]]:
+    """All runs of a catalog, the oldest first; without one, of those that this user wrote from,
+    and why some of these could not be opened.
+
+    Raises CatalogError or LockedError for a catalog that is named.
+    """
+    runs: list[tuple[Path, Run]] = []
+    unopened: list[GeotagError] = []
+    for path in [catalog] if catalog else known_catalogs():
+        try:
+            with open_catalog(path) as opened:
+                runs += [(path, run) for run in Journal(opened.connection).runs()]
+        except (CatalogError, LockedError) as error:
+            if catalog:
+                raise
+            unopened.append(error)
+    return sorted(runs, key=lambda item: (item[1].started_at, item[1].id)), unopened
