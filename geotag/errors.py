@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from geotag.files.credentials import redacted
+
 
 class GeotagError(Exception):
-    """Base of all errors that geotag raises on purpose; fatal ones end with `exit_code`."""
+    """Base of all errors that geotag raises on purpose; fatal ones end with `exit_code`.
+
+    Their text never holds the credentials of an address.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class UsageError(GeotagError):
@@ -19,7 +27,9 @@ class MissingDependencyError(GeotagError):
     """An optional package is needed that is not installed."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional package: pip install 'geotag[{extra}]'")
+        super().__init__(
+            f"{purpose} needs an optional package: pip install '.[{extra}]' in geotag's folder"
+        )
         self.purpose = purpose
         self.extra = extra
 

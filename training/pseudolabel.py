@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from geotag.decision import probabilities
 from geotag.errors import CheckpointError, DataError
 from geotag.files.atomic import atomic_file
+from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.model.checkpoint import load_checkpoint
 from geotag.model.spec import ModelSpec
-from geotag.sources.base import EXTENSIONS, extension
 from training.data.dataset import Dataset, Sample, load_dataset
 from training.reports import commands, plots
 from training.reports.inference import read_good, score
@@ -93,7 +93,7 @@ def find_unlabelled(dataset: Dataset, folder: Path) -> list[Sample]:
     paths = (
         path.relative_to(root).as_posix()
         for path in sorted(inside.rglob("*"))
-        if extension(path.name) in EXTENSIONS and not path.is_symlink()
+        if extension(path.name) in PHOTO_EXTENSIONS and not path.is_symlink()
     )
     found = [Sample(path, "", "train", SOURCE, path) for path in paths if path not in known]
     if not found:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from geotag.cli.lines import one_line
+from geotag.files.credentials import redacted
 
 FORMATS = ("text", "json")
 
@@ -22,7 +23,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
         }
         if hasattr(record, "summary"):
             fields["summary"] = record.summary
@@ -36,7 +37,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
         """The message, escaped; a traceback follows as it is."""
-        return one_line(super().formatMessage(record))
+        return one_line(redacted(super().formatMessage(record)))
 
 
 def start_logging(verbose: bool, quiet: bool, log_format: str = "text") -> None:

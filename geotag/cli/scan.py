@@ -30,6 +30,7 @@ from geotag.cli.options import (
 from geotag.cli.progress import Bar, Stop, stop_on_signals
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, TableError, UsageError
+from geotag.files.credentials import redacted
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions
 from geotag.pipeline import build_decider, catalog_path, scan_library
@@ -202,7 +203,7 @@ def _reported(path: str | None, out: str) -> Iterator[_Report]:
         raise
     except GeotagError as error:
         if path is not None:
-            fields = {"table": out, "error": str(error), "exit_code": error.exit_code}
+            fields = {"table": redacted(out), "error": str(error), "exit_code": error.exit_code}
             try:
                 write_text(path, json.dumps(fields, ensure_ascii=False) + "\n")
             except TableError as unwritten:  # what went wrong first matters more

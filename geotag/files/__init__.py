@@ -1,1 +1,1 @@
-"""Files whole or not at all, and their names as text."""
+"""What holds for files anywhere: writes whole or not at all, names, addresses."""

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError
+from geotag.files.extensions import RAW_EXTENSIONS, extension
 from geotag.metadata.containers import ReadRange, find_blocks
 from geotag.metadata.exif import parse_metadata, parse_thumbnail
 from geotag.metadata.xmp import parse_location
 from geotag.records import Failure, FailureKind, Location, Metadata, Photo
-from geotag.sources.base import RAW_EXTENSIONS, Source, extension
+
+
+class Files(Protocol):
+    """What reads photos and their sidecars: any source. Both methods raise PhotoError."""
+
+    def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
+        """Open a photo for ranged reads."""
+        ...
+
+    def read(self, uri: str) -> bytes:
+        """All bytes of a sidecar."""
+        ...
 
 
 class Thumbnail(NamedTuple):
@@ -30,15 +43,15 @@ class Header(NamedTuple):
     thumbnail: Thumbnail | None = None
 
 
-def read_header(source: Source, photo: Photo) -> Header:
+def read_header(files: Files, photo: Photo) -> Header:
     """Read a photo's header; a sidecar's position counts where the photo has none of its own.
 
     Raises PhotoError when the file cannot be read or is no photo.
     """
-    with source.open(photo) as read:
+    with files.open(photo) as read:
         header = _parse(read, photo.uri)
     if header.metadata.location is None:
-        location = _sidecar_location(source, photo)
+        location = _sidecar_location(files, photo)
         if location is not None:
             return header._replace(
                 metadata=header.metadata._replace(location=location), thumbnail=None
@@ -80,10 +93,10 @@ def _effective_format(format: str, uri: str) -> str:
     return format
 
 
-def _sidecar_location(source: Source, photo: Photo) -> Location | None:
+def _sidecar_location(files: Files, photo: Photo) -> Location | None:
     for sidecar in photo.sidecars:
         try:
-            location = parse_location(source.read(sidecar))
+            location = parse_location(files.read(sidecar))
         except PhotoError:
             continue
         if location is not None:

@@ -1,11 +1,12 @@
-"""Where photos come from: one dict of schemes to sources."""
+"""Where photos come from: folders, buckets and web servers, one or several at once."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
+from typing import assert_never
 
 from geotag.errors import SourceError
 from geotag.files.paths import parse_path
@@ -15,18 +16,10 @@ from geotag.sources.base import Filters, Source
 from geotag.sources.bucket import BucketSource
 from geotag.sources.local import LocalSource
 from geotag.sources.web import WebSource
-from geotag.stores import scheme_of
+from geotag.stores import SCHEMES, Kind, scheme_of
 
-SOURCES: dict[str, Callable[[str, Filters], Source]] = {
-    "": LocalSource,
-    "file": lambda text, filters: LocalSource(parse_path(text), filters),
-    "s3": BucketSource,
-    "gs": BucketSource,
-    "az": BucketSource,
-    "http": WebSource,
-    "https": WebSource,
-    "memory": BucketSource,
-}
+# Schemes that need no mention: paths, and a store for tests.
+_UNNAMED = ("", "memory")
 
 
 def open_source(text: str, filters: Filters) -> Source:
@@ -34,11 +27,20 @@ def open_source(text: str, filters: Filters) -> Source:
 
     Raises SourceError for an unknown scheme, MissingDependencyError for one that needs an extra.
     """
-    scheme = scheme_of(text)
-    if scheme not in SOURCES:
-        known = ", ".join(sorted(name for name in SOURCES if name not in ("", "memory")))
-        raise SourceError(f"{text}: no source for {scheme}://; known: {known}")
-    return SOURCES[scheme](text, filters)
+    name = scheme_of(text)
+    if name not in SCHEMES:
+        known = ", ".join(sorted(f"{known}://" for known in SCHEMES if known not in _UNNAMED))
+        raise SourceError(f"{text}: {name}:// is not supported; folders and {known} are")
+    kind = SCHEMES[name].kind
+    match kind:
+        case Kind.FILES:
+            return LocalSource(parse_path(text), filters)
+        case Kind.BUCKET:
+            return BucketSource(text, filters)
+        case Kind.WEB:
+            return WebSource(text, filters)
+        case _:
+            assert_never(kind)
 
 
 class Library:
@@ -49,8 +51,9 @@ class Library:
         self.texts = tuple(texts)
         self.bytes_elsewhere = 0
         self.filters = filters
-        self.by_scheme = {
-            _scheme(text): source for text, source in zip(texts, self.sources, strict=True)
+        self._by_scheme = {
+            SCHEMES[scheme_of(text)]: source
+            for text, source in zip(texts, self.sources, strict=True)
         }
 
     @property
@@ -71,21 +74,21 @@ class Library:
     @property
     def bytes_fetched(self) -> int:
         """How much was read over a network, here and by workers elsewhere."""
-        here = sum(source.bytes_fetched for source in self.by_scheme.values())
+        here = sum(source.bytes_fetched for source in self._by_scheme.values())
         return here + self.bytes_elsewhere
 
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The same photos, with the headers of far ones on their way."""
-        for scheme, group in groupby(photos, lambda photo: _scheme(photo.uri)):
-            yield from self.by_scheme[scheme].ahead(group)
+        for source, group in groupby(photos, lambda photo: self._source_of(photo.uri)):
+            yield from source.ahead(group)
 
     def expect(self, photo: Photo) -> None:
         """Hear that this photo will be read whole, soon."""
-        self.by_scheme[_scheme(photo.uri)].expect(photo)
+        self._source_of(photo.uri).expect(photo)
 
     def read_photo(self, photo: Photo) -> bytes:
         """All bytes of a photo, of the version that was listed."""
-        return self.by_scheme[_scheme(photo.uri)].read_photo(photo)
+        return self._source_of(photo.uri).read_photo(photo)
 
     def photos(self) -> Iterator[Photo]:
         """The photos of each source in turn; one that lies in two of them comes twice."""
@@ -94,17 +97,15 @@ class Library:
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
-        return self.by_scheme[_scheme(photo.uri)].open(photo)
+        return self._source_of(photo.uri).open(photo)
 
     def content_key(self, photo: Photo, data: bytes | None = None) -> str:
         """The same for photos of the same content, also under other names; empty when unknown."""
-        return self.by_scheme[_scheme(photo.uri)].content_key(photo, data)
+        return self._source_of(photo.uri).content_key(photo, data)
 
     def read(self, uri: str) -> bytes:
         """All bytes of a sidecar."""
-        return self.by_scheme[_scheme(uri)].read(uri)
+        return self._source_of(uri).read(uri)
 
-
-def _scheme(text: str) -> str:
-    """As photos' URIs have it: none for files, and one for all web servers."""
-    return {"file": "", "https": "http"}.get(scheme_of(text), scheme_of(text))
+    def _source_of(self, uri: str) -> Source:
+        return self._by_scheme[SCHEMES[scheme_of(uri)]]

@@ -13,13 +13,6 @@ from geotag.records import Photo
 
 READ_LIMIT = 2**30
 
-# Extensions that may be photos; what a file is, its content tells.
-EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif mpo png webp tif tiff gif heic heif hif avif "
-    "dng cr2 cr3 nef nrw arw sr2 orf rw2 raf pef srw".split()
-)
-RAW_EXTENSIONS = frozenset("dng cr2 cr3 nef nrw arw sr2 orf rw2 raf pef srw".split())
-
 
 class Source(Protocol):
     """A folder or bucket of photos; `skipped` is complete once `photos` has run."""
@@ -88,9 +81,3 @@ class Filters(NamedTuple):
 def _matches(relative: str, globs: tuple[str, ...]) -> bool:
     name = relative.rpartition("/")[2]
     return any(fnmatchcase(relative, glob) or fnmatchcase(name, glob) for glob in globs)
-
-
-def extension(name: str) -> str:
-    """The lower-case extension without its dot; empty for none and for dot files."""
-    stem, dot, suffix = name.rpartition(".")
-    return suffix.lower() if dot and stem else ""

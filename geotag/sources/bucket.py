@@ -12,10 +12,11 @@ from itertools import groupby
 from threading import Lock
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import HEADER_SIZE, ReadRange
 from geotag.records import Photo
-from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters, extension
+from geotag.sources.base import READ_LIMIT, Filters
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, Object, Store, StoreError
 
@@ -81,7 +82,7 @@ class BucketSource:
             return False
         if any(part.startswith(".") for part in relative.split("/")):
             self.skipped["hidden"] += 1
-        elif suffix not in EXTENSIONS and (suffix or not self.filters.include):
+        elif suffix not in PHOTO_EXTENSIONS and (suffix or not self.filters.include):
             self.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
         elif not self.filters.admit(relative):
             self.skipped["excluded"] += 1

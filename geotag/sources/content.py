@@ -6,9 +6,10 @@ import hashlib
 import struct
 from collections.abc import Callable
 
+from geotag.files.extensions import RAW_EXTENSIONS, extension
 from geotag.metadata.containers import HEADER_SIZE, ReadRange, jpeg_segments, sniff_format
 from geotag.records import Photo
-from geotag.sources.base import RAW_EXTENSIONS, Source, extension
+from geotag.sources.base import Source
 
 _SAMPLE_SIZE = 4096
 _SAMPLES = 8

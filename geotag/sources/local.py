@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
 from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import ReadRange, sniff_format
 from geotag.records import Photo
-from geotag.sources.base import EXTENSIONS, READ_LIMIT, Filters
+from geotag.sources.base import READ_LIMIT, Filters
 from geotag.sources.content import content_key
 
 _log = logging.getLogger(__name__)
-_EXTENSIONS = frozenset(b"." + name.encode() for name in EXTENSIONS)
+_EXTENSIONS = frozenset(b"." + name.encode() for name in PHOTO_EXTENSIONS)
 # A FIFO that took a photo's place must not block the scan.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 

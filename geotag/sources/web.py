@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import unquote, urljoin, urlsplit
 
-from geotag.sources.base import EXTENSIONS, extension
+from geotag.files.credentials import has_credentials
+from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.sources.bucket import BucketSource
-from geotag.stores import has_credentials, store_of
+from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, Object, StoreError
 
 _LIST_LIMIT = 64 * 2**20
@@ -22,7 +23,7 @@ class WebSource(BucketSource):
     empty lines and those that begin with # are passed over."""
 
     def _objects(self) -> Iterator[Object]:
-        if extension(urlsplit(self.uri).path) in EXTENSIONS:
+        if extension(urlsplit(self.uri).path) in PHOTO_EXTENSIONS:
             yield from self.store.list(self.uri)
             return
         with ThreadPoolExecutor(_IN_FLIGHT, "list") as pool:

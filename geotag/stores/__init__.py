@@ -1,75 +1,83 @@
-"""Objects far away: one dict of schemes to stores."""
+"""The schemes of addresses: which store serves each, and what kind of source it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from functools import cache
-from urllib.parse import parse_qsl, urlsplit
+from types import MappingProxyType
+from typing import NamedTuple
 
 from geotag.errors import MissingDependencyError, UsageError
+from geotag.files.credentials import has_credentials
 from geotag.stores.base import Store, StoreError
 
-# Names of query parameters that make a signed address.
-_SECRET = ("signature", "x-amz-", "x-goog-", "sig", "token", "key", "secret", "password", "auth")
+
+class Kind(Enum):
+    """What lies under an address."""
+
+    FILES = "files and folders of this machine"
+    BUCKET = "objects that can be listed and written"
+    WEB = "files of a web server: read only, and listed one by one"
 
 
-def _s3() -> Store:
+class Scheme(NamedTuple):
+    """What an address begins with; `extra` names the optional packages that its store takes.
+
+    `credentials` says where those come from, for people.
+    """
+
+    name: str
+    kind: Kind
+    store: Callable[[str], Store] | None = None
+    extra: str = ""
+    credentials: str = ""
+
+
+def _s3(_: str) -> Store:
     from geotag.stores.s3 import S3Store
 
     return S3Store()
 
 
-def _generic(protocol: str) -> Callable[[], Store]:
-    def build() -> Store:
-        from geotag.stores.generic import GenericStore
+def _fsspec(name: str) -> Store:
+    from geotag.stores.generic import GenericStore
 
-        return GenericStore(protocol)
-
-    return build
+    return GenericStore(name)
 
 
-def _http() -> Store:
+def _http(_: str) -> Store:
     from geotag.stores.http import HttpStore
 
     return HttpStore()
 
 
-STORES: dict[str, Callable[[], Store]] = {
-    "s3": _s3,
-    "gs": _generic("gs"),
-    "az": _generic("az"),
-    "http": _http,
-    "https": _http,
-    "memory": _generic("memory"),
-}
-_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure", "http": "http", "https": "http"}
-
-
-def is_remote(text: str) -> bool:
-    """Whether a path is the URI of a store."""
-    return scheme_of(text) in STORES
+_FILES = Scheme("", Kind.FILES)
+_WEB = Scheme("http", Kind.WEB, _http, "http", "~/.netrc")
+# Two names of one scheme share its store and source.
+SCHEMES = MappingProxyType(
+    {
+        "": _FILES,
+        "file": _FILES,
+        "s3": Scheme("s3", Kind.BUCKET, _s3, "s3", "AWS_ACCESS_KEY_ID, AWS_PROFILE or ~/.aws"),
+        "gs": Scheme("gs", Kind.BUCKET, _fsspec, "gcs", "gcloud auth application-default login"),
+        "az": Scheme("az", Kind.BUCKET, _fsspec, "azure", "AZURE_STORAGE_ACCOUNT_NAME ..."),
+        "memory": Scheme("memory", Kind.BUCKET, _fsspec, "s3"),
+        "http": _WEB,
+        "https": _WEB,
+    }
+)
 
 
 def scheme_of(text: str) -> str:
-    """The scheme of a URI; empty for a path."""
+    """The name of a URI's scheme; empty for a path."""
     scheme, separator, _ = text.partition("://")
     return scheme if separator else ""
 
 
-@cache
-def open_store(scheme: str) -> Store:
-    """The store of a scheme, one for the process. Raises MissingDependencyError."""
-    if scheme == "https":
-        return open_store("http")
-    try:
-        return STORES[scheme]()
-    except ImportError:
-        extra = _EXTRAS.get(scheme, "s3")
-        raise MissingDependencyError(f"{scheme}://", extra) from None
-    except Exception as error:  # of the provider's package; its words may hold credentials
-        raise StoreError(
-            f"{scheme}:// cannot be opened ({type(error).__name__}): are its credentials set?"
-        ) from None
+def is_remote(text: str) -> bool:
+    """Whether a path is the URI of a store."""
+    return SCHEMES.get(scheme_of(text), _FILES).store is not None
 
 
 def store_of(uri: str) -> Store:
@@ -79,17 +87,21 @@ def store_of(uri: str) -> Store:
             "an address with credentials in it: leave them out, for tables and logs would show "
             "them; they come from the provider's usual places (for http, from ~/.netrc)"
         )
-    return open_store(scheme_of(uri))
+    return open_store(SCHEMES[scheme_of(uri)])
 
 
-def has_credentials(uri: str) -> bool:
-    """Whether a URI holds a user, a password or a signature."""
+@cache
+def open_store(scheme: Scheme) -> Store:
+    """The store of a scheme, one for the process. Raises MissingDependencyError."""
+    if scheme.store is None:
+        raise UsageError("files of this machine lie in no store")
     try:
-        parts = urlsplit(uri)
-        names = [name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    except ValueError:
-        return True
-    if "@" in parts.netloc:
-        return True
-    web = parts.scheme in ("http", "https")
-    return web and any(name.startswith(_SECRET) for name in names)
+        return scheme.store(scheme.name)
+    except ImportError:
+        raise MissingDependencyError(f"{scheme.name}://", scheme.extra) from None
+    except Exception as error:  # of the provider's package; its words may hold credentials
+        where = f" ({scheme.credentials})" if scheme.credentials else ""
+        raise StoreError(
+            f"{scheme.name}:// cannot be opened ({type(error).__name__}): are its credentials "
+            f"set{where}?"
+        ) from None

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from geotag import __version__
 from geotag.errors import PhotoError
+from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.sidecars import own_sidecars, sidecar_names
 from geotag.metadata.containers import ReadRange, find_blocks
-from geotag.sources.base import EXTENSIONS
 from geotag.writing.blocks import exif_claim, xmp_claim
 from geotag.writing.blocks.tiff import Tiff, TiffError, parse_tiff
 from geotag.writing.blocks.xmp import XmpError, XmpPacket, new_packet, parse_packet
@@ -55,7 +55,7 @@ def sidecars_of(photo: str, files: Files) -> tuple[str, ...]:
 
 def _check_alone(photo: str, sidecar: str, files: Files) -> None:
     stem = os.path.splitext(photo)[0]
-    for extension in sorted(EXTENSIONS):
+    for extension in sorted(PHOTO_EXTENSIONS):
         for spelling in (extension, extension.upper(), extension.capitalize()):
             other = f"{stem}.{spelling}"
             if other != photo and files.exists(other) and not _is_same(other, photo):

@@ -59,8 +59,10 @@ def test_rooms(name: str) -> None:
         )
     if not name.startswith(TORCH_ROOMS):
         assert "torch" not in roots
-    if name in ("geotag.records", "geotag.errors"):
-        assert roots <= set(sys.stdlib_module_names) | {"__future__"}
+    if name in ("geotag.records", "geotag.errors", "geotag.files.credentials"):
+        ours = {imported for imported in own if imported.startswith("geotag")}
+        assert roots - {"geotag"} <= set(sys.stdlib_module_names) | {"__future__"}
+        assert all(imported.startswith("geotag.files.credentials") for imported in ours)
 
 
 def test_training_stands_on_geotag_but_not_on_its_cli() -> None:

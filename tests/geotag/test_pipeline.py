@@ -230,7 +230,7 @@ def test_an_extra_that_is_missing_is_named(
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     (row,) = scan(tmp_path / "photos", tmp_path / "tags.csv", options).values()
     assert row.status is Status.UNREADABLE
-    assert "geotag[heif]" in row.error
+    assert "pip install '.[heif]'" in row.error
     monkeypatch.undo()
     (row,) = scan(tmp_path / "photos", tmp_path / "tags.csv", options).values()
     assert row.landmark == "Taj Mahal"
