@@ -302,5 +302,5 @@ def test_single_raw_photos_are_seen_as_in_a_scan(
     assert geotag.predict_landmarks(path, 1, model_path) == ["Taj Mahal"]
     # By LibRaw's preview, not by what a TIFF reader makes of the file.
     monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
-    with pytest.raises(MissingDependencyError, match=r"geotag\[raw\]"):
+    with pytest.raises(MissingDependencyError, match=r"'\.\[raw\]'"):
         geotag.predict_landmarks(path, 1, model_path)

@@ -181,7 +181,7 @@ def test_table_catalog_and_summary_in_the_bucket(
 
 def test_from_python(bucket: Path, model_path: Path) -> None:
     put(bucket, "gps.jpg", gps=True)
-    (row,) = geotag.scan("s3://photos", "s3://photos/out/tags.jsonl", model=model_path)
+    (row,) = geotag.scan_rows("s3://photos", out="s3://photos/out/tags.jsonl", model=model_path)
     assert (row.path, row.status) == ("s3://photos/gps.jpg", Status.HAS_GPS)
 
 
