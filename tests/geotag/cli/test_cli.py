@@ -45,12 +45,6 @@ def test_every_command_and_option_has_help(name: str) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_the_readme_knows_every_command() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
-    for name in COMMANDS:
-        assert f"geotag {name}" in readme
-
-
 def test_scan_from_the_shell(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> None:
     write_photo("tower.jpg", "eiffel_tower")
     write_photo("measured.jpg", gps=gps_ifd(10, 20))
