@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # geotag with S3, HEIC and raw photos. docs/unattended.md says how to build and run it.
 FROM python:3.12-slim
 
@@ -16,7 +15,7 @@ RUN pip install --no-cache-dir ".[s3,heif,raw]" && rm -rf /src/*
 # belong to /state; /cache keeps the compiled network between runs.
 RUN useradd --uid 10001 --create-home geotag && install -d -o geotag -g geotag /state /cache
 ENV XDG_STATE_HOME=/state XDG_CACHE_HOME=/cache
-USER geotag
+USER 10001
 WORKDIR /state
 VOLUME ["/state", "/cache"]
 ENTRYPOINT ["geotag"]

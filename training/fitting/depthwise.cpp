@@ -15,7 +15,7 @@ template<int K> static inline __m512 dot(const float* p,int64_t row,const __m512
   #pragma GCC unroll 5
   for(int i=0;i<K;i++)
     #pragma GCC unroll 5
-    for(int j=0;j<K;j++){ if((i*K+j)&1) d=_mm512_fmadd_ps(_mm512_load_ps(p+i*row+j*V),w[i*K+j],d); else a=_mm512_fmadd_ps(_mm512_load_ps(p+i*row+j*V),w[i*K+j],a);} 
+    for(int j=0;j<K;j++){ if((i*K+j)&1) d=_mm512_fmadd_ps(_mm512_load_ps(p+i*row+j*V),w[i*K+j],d); else a=_mm512_fmadd_ps(_mm512_load_ps(p+i*row+j*V),w[i*K+j],a);}
   return _mm512_add_ps(a,d); }
 static float* scratch(int64_t n){ static thread_local float* p=nullptr; static thread_local int64_t cap=0; if(n>cap){ free(p); p=(float*)aligned_alloc(64,(n*4+63)/64*64); cap=n; } return p; }
 template<int K> void fwd(const bf* x,const float* w,const float* b,bf* y,G g){
