@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from geotag.errors import PhotoError
 from geotag.metadata.isobmff import find_items
+from geotag.metadata.ranges import ReadRange, buffered
+from geotag.metadata.riff import riff_chunks
+from geotag.metadata.tiff import open_tiff
 
 # What one request fetches of a photo over a network: most cameras' metadata whole.
 HEADER_SIZE = 64 * 1024
@@ -18,13 +21,9 @@ BLOCK_LIMIT = 16 * 2**20
 _FILE_SIZE_LIMIT = 2**40
 # Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
 _PART_LIMIT = 2**16
-# Of a TIFF's directory: the entries that are looked at, and the tag of the XMP packet.
-_ENTRY_LIMIT, _XMP_TAG = 1000, 0x02BC
+_XMP_TAG = 0x02BC
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
-
-# Reads (offset, length) of a photo; fewer bytes come back only at the end of the file.
-ReadRange = Callable[[int, int], bytes]
 
 
 class Blocks(NamedTuple):
@@ -175,26 +174,21 @@ def _find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     return Blocks("jpeg", exif, xmp, size)
 
 
-def _slice(data: bytes, base: int, start: int, length: int, read: ReadRange) -> bytes:
-    if start + length <= base + len(data):
-        return data[start - base : start - base + length]
-    return read(start, max(0, length))
-
-
 def _find_in_png(header: bytes, read: ReadRange) -> Blocks:
     exif = xmp = None
     at = 8
+    read = buffered(header, read)
     for _ in range(_PART_LIMIT):
-        head = _slice(header, 0, at, 8, read)
+        head = read(at, 8)
         if len(head) < 8:
             break
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IEND":
             break
         if kind == b"eXIf" and length <= BLOCK_LIMIT:
-            exif = _without_prefix(_slice(header, 0, at + 8, length, read))
+            exif = _without_prefix(read(at + 8, length))
         elif kind == b"iTXt" and length <= BLOCK_LIMIT:
-            text = _slice(header, 0, at + 8, length, read)
+            text = read(at + 8, length)
             if text.startswith(b"XML:com.adobe.xmp\0\0\0\0\0"):
                 xmp = text[22:]
         at += 12 + length
@@ -203,17 +197,12 @@ def _find_in_png(header: bytes, read: ReadRange) -> Blocks:
 
 def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
     exif = xmp = None
-    at = 12
-    for _ in range(_PART_LIMIT):
-        head = _slice(header, 0, at, 8, read)
-        if len(head) < 8:
-            break
-        kind, length = struct.unpack("<4sI", head)
-        if length <= BLOCK_LIMIT and kind == b"EXIF":
-            exif = _without_prefix(_slice(header, 0, at + 8, length, read))
-        elif length <= BLOCK_LIMIT and kind == b"XMP ":
-            xmp = _slice(header, 0, at + 8, length, read)
-        at += 8 + length + (length & 1)
+    read = buffered(header, read)
+    for chunk in riff_chunks(read):
+        if chunk.size <= BLOCK_LIMIT and chunk.kind == b"EXIF":
+            exif = _without_prefix(read(chunk.data_at, chunk.size))
+        elif chunk.size <= BLOCK_LIMIT and chunk.kind == b"XMP ":
+            xmp = read(chunk.data_at, chunk.size)
     return Blocks("webp", exif, xmp)
 
 
@@ -228,23 +217,16 @@ def _find_in_tiff(header: bytes, read: ReadRange) -> Blocks:
 
 def _xmp_in_tiff(header: bytes, read: ReadRange) -> bytes | None:
     """The packet that the first directory holds (XMP specification, part 3, section 1.1.5.1)."""
-    order = "<" if header[:2] == b"II" else ">"
-    (at,) = struct.unpack(order + "I", header[4:8].ljust(4, b"\0"))
-    (count,) = struct.unpack(order + "H", _slice(header, 0, at, 2, read).ljust(2, b"\0"))
-    table = _slice(header, 0, at + 2, 12 * min(count, _ENTRY_LIMIT), read)
-    rows = struct.iter_unpack(order + "HHII", table[: len(table) // 12 * 12])
-    for tag, _, length, start in rows:
-        if tag == _XMP_TAG and 4 < length <= BLOCK_LIMIT:
-            return _slice(header, 0, start, length, read)
-    return None
+    tiff = open_tiff(header, read)
+    if tiff is None:
+        return None
+    entry = tiff.directory(tiff.first, frozenset((_XMP_TAG,))).get(_XMP_TAG)
+    return tiff.value(entry, BLOCK_LIMIT) or None if entry is not None else None
 
 
 def _find_in_isobmff(name: str) -> Callable[[bytes, ReadRange], Blocks]:
     def find(header: bytes, read: ReadRange) -> Blocks:
-        def buffered(offset: int, length: int) -> bytes:
-            return _slice(header, 0, offset, length, read)
-
-        return Blocks(name, *find_items(buffered, _FILE_SIZE_LIMIT))
+        return Blocks(name, *find_items(buffered(header, read), _FILE_SIZE_LIMIT))
 
     return find
 

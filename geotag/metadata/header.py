@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError
 from geotag.files.extensions import RAW_EXTENSIONS, extension
-from geotag.metadata.containers import ReadRange, find_blocks
+from geotag.metadata.containers import find_blocks
 from geotag.metadata.exif import parse_metadata, parse_thumbnail
+from geotag.metadata.ranges import ReadRange
 from geotag.metadata.xmp import parse_location
 from geotag.records import Failure, FailureKind, Location, Metadata, Photo
 

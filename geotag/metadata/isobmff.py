@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-ReadRange = Callable[[int, int], bytes]
+from geotag.metadata.ranges import ReadRange
+
 META_LIMIT = 4 * 2**20
 ITEM_LIMIT = 16 * 2**20
 _BOX_COUNT_LIMIT = 4096

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from geotag.errors import SourceError
 from geotag.files.paths import parse_path
-from geotag.metadata.containers import ReadRange
+from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import Filters, Source
 from geotag.sources.bucket import BucketSource

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
 
-from geotag.metadata.containers import ReadRange
+from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 
 READ_LIMIT = 2**30

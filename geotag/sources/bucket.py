@@ -14,7 +14,8 @@ from threading import Lock
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.files.sidecars import is_sidecar, sidecar_names
-from geotag.metadata.containers import HEADER_SIZE, ReadRange
+from geotag.metadata.containers import HEADER_SIZE
+from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters
 from geotag.stores import store_of

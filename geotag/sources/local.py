@@ -14,7 +14,8 @@ from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
 from geotag.files.sidecars import is_sidecar, sidecar_names
-from geotag.metadata.containers import ReadRange, sniff_format
+from geotag.metadata.containers import sniff_format
+from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters
 from geotag.sources.content import content_key

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from geotag.metadata.containers import EXIF_PREFIX, Segment, jpeg_segments
 from geotag.metadata.containers import XMP_PREFIX as XMP_SIGNATURE
+from geotag.metadata.tiff import ByteOrder, open_tiff
 from geotag.writing.blocks.iim import PHOTOSHOP_PREFIX
 from geotag.writing.edits import CannotEmbedError, Edit
 
@@ -155,27 +156,21 @@ def resize_primary(layout: Layout, growth: int) -> Iterator[Edit]:
     """
     place = _primary_size(layout)
     if growth and place is not None:
-        start, code, size = place
-        yield Edit(start, start + 4, struct.pack(code, size + growth))
+        start, order, size = place
+        yield Edit(start, start + 4, (size + growth).to_bytes(4, order))
 
 
-def _primary_size(layout: Layout) -> tuple[int, str, int] | None:
-    """Where the index holds the first picture's size, the number's format, and the size."""
+def _primary_size(layout: Layout) -> tuple[int, ByteOrder, int] | None:
+    """Where the index holds the first picture's size, its byte order, and the size."""
     if layout.mpf is None:
         return None
-    block = layout.mpf.payload[4:]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
-    if order is None or len(block) < 10:
+    index = open_tiff(layout.mpf.payload[4:])
+    entry = index and index.directory(index.first, frozenset((_MP_ENTRY,))).get(_MP_ENTRY)
+    value = index.value(entry) if index and entry else b""
+    if not index or not entry or len(value) < 16 or index.number(value[4:8]) != layout.trailer:
         return None
-    (at,) = struct.unpack(order + "I", block[4:8])
-    (count,) = struct.unpack(order + "H", block[at : at + 2].ljust(2, b"\0"))
-    for entry in range(at + 2, min(at + 2 + 12 * count, len(block) - 11), 12):
-        tag, _, length, entries = struct.unpack(order + "HHII", block[entry : entry + 12])
-        if tag == _MP_ENTRY and length >= 16 and entries + length <= len(block):
-            (size,) = struct.unpack(order + "I", block[entries + 4 : entries + 8])
-            start = layout.mpf.end - len(block) + entries + 4
-            return (start, order + "I", size) if size == layout.trailer else None
-    return None
+    start = layout.mpf.end - len(index.data) + index.number(entry[3]) + 4
+    return start, index.order, layout.trailer
 
 
 def _is_behind_mpf(layout: Layout, at: int) -> bool:

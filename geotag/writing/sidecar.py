@@ -9,7 +9,8 @@ from geotag import __version__
 from geotag.errors import PhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.sidecars import own_sidecars, sidecar_names
-from geotag.metadata.containers import ReadRange, find_blocks
+from geotag.metadata.containers import find_blocks
+from geotag.metadata.ranges import ReadRange
 from geotag.writing.blocks import exif_claim, xmp_claim
 from geotag.writing.blocks.tiff import Tiff, TiffError, parse_tiff
 from geotag.writing.blocks.xmp import XmpError, XmpPacket, new_packet, parse_packet

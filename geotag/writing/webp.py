@@ -1,7 +1,4 @@
-"""The metadata blocks of a WebP, and the edits of the file that change them. Pure.
-
-WebP container specification (RIFF): developers.google.com/speed/webp/docs/riff_container.
-"""
+"""The metadata blocks of a WebP, and the edits of the file that change them. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +7,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from geotag.metadata.containers import EXIF_PREFIX
+from geotag.metadata.riff import Chunk, riff_chunks
 from geotag.writing.edits import CannotEmbedError, Edit
 
 _FLAGS = {"exif": 0x08, "xmp": 0x04}
 _KINDS = {"exif": b"EXIF", "xmp": b"XMP "}
 _ALPHA = 0x10
 _IMAGE_KINDS = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF")
-
-
-class Chunk(NamedTuple):
-    """One RIFF chunk: its header's offset, its data, and the offset behind its padding."""
-
-    kind: bytes
-    start: int
-    data: bytes
-    end: int
 
 
 class Layout(NamedTuple):
@@ -41,7 +30,11 @@ class Layout(NamedTuple):
         chunk: Chunk | None = getattr(self, name, None)
         if chunk is None:
             return None
-        return chunk.data[len(self.prefix) :] if name == "exif" else chunk.data
+        return self.data_of(chunk).removeprefix(self.prefix if name == "exif" else b"")
+
+    def data_of(self, chunk: Chunk) -> bytes:
+        """A chunk's data."""
+        return self.data[chunk.data_at : chunk.data_at + chunk.size]
 
 
 def parse_layout(data: bytes) -> Layout:
@@ -49,7 +42,7 @@ def parse_layout(data: bytes) -> Layout:
     chunks = tuple(_chunks(data))
     kinds = [chunk.kind for chunk in chunks]
     is_whole = bool(kinds) and kinds[0] in (b"VP8 ", b"VP8L", b"VP8X")
-    if not is_whole or (kinds[0] == b"VP8X" and len(chunks[0].data) < 10):
+    if not is_whole or (kinds[0] == b"VP8X" and chunks[0].size < 10):
         raise CannotEmbedError("the WebP's structure is damaged")
     if b"C2PA" in kinds:
         raise CannotEmbedError("it carries a signed C2PA manifest, which a change would break")
@@ -57,7 +50,7 @@ def parse_layout(data: bytes) -> Layout:
         raise CannotEmbedError("it holds a metadata block twice")
     exif = next((chunk for chunk in chunks if chunk.kind == b"EXIF"), None)
     xmp = next((chunk for chunk in chunks if chunk.kind == b"XMP "), None)
-    prefixed = exif is not None and exif.data.startswith(EXIF_PREFIX)
+    prefixed = exif is not None and data.startswith(EXIF_PREFIX, exif.data_at)
     return Layout(data, chunks, exif, xmp, EXIF_PREFIX if prefixed else b"")
 
 
@@ -65,14 +58,12 @@ def _chunks(data: bytes) -> Iterator[Chunk]:
     stop = 8 + struct.unpack("<I", data[4:8])[0] if len(data) >= 12 else 0
     if not 12 <= stop <= len(data) + stop % 2:
         raise CannotEmbedError("the WebP is cut short")
-    at = 12
-    while at + 8 <= stop:
-        kind, size = struct.unpack("<4sI", data[at : at + 8])
-        end = at + 8 + size + size % 2
-        if at + 8 + size > min(stop, len(data)):
+    size = min(stop, len(data))
+    for chunk in riff_chunks(lambda offset, length: data[offset : min(offset + length, size)]):
+        if chunk.data_at + chunk.size > size:
             raise CannotEmbedError("the WebP is cut short")
-        yield Chunk(kind, at, data[at + 8 : at + 8 + size], min(end, len(data)))
-        at = end
+        # The padding of the last chunk may be left out.
+        yield chunk._replace(end=min(chunk.end, len(data)))
 
 
 def block_edits(layout: Layout, inner: dict[str, tuple[Edit, ...] | bytes]) -> tuple[Edit, ...]:
@@ -104,9 +95,8 @@ def _place(layout: Layout, name: str) -> int:
 
 def _replace(layout: Layout, name: str, inner: tuple[Edit, ...]) -> Iterator[Edit]:
     chunk: Chunk = getattr(layout, name)
-    start = chunk.start + 8
-    stop = start + len(chunk.data)
-    size = len(chunk.data) + sum(edit.growth for edit in inner)
+    start, stop = chunk.data_at, chunk.data_at + chunk.size
+    size = chunk.size + sum(edit.growth for edit in inner)
     yield Edit(chunk.start + 4, start, struct.pack("<I", size))
     prefix = len(layout.prefix) if name == "exif" else 0
     yield from (edit.moved(start + prefix) for edit in inner)
@@ -119,23 +109,22 @@ def _flag_edits(layout: Layout, names: tuple[str, ...]) -> Iterator[Edit]:
         flags |= _FLAGS[name]
     first = layout.chunks[0]
     if first.kind == b"VP8X":
-        at = first.start + 8
-        yield Edit(at, at + 1, bytes([first.data[0] | flags]))
+        at = first.data_at
+        yield Edit(at, at + 1, bytes([layout.data[at] | flags]))
         return
-    width, height, alpha = _canvas(first)
+    width, height, alpha = _canvas(first.kind, layout.data_of(first))
     canvas = struct.pack("<II", width - 1, height - 1)
     header = bytes([flags | alpha, 0, 0, 0]) + canvas[:3] + canvas[4:7]
     yield Edit(12, 12, _chunk(b"VP8X", header))
 
 
-def _canvas(image: Chunk) -> tuple[int, int, int]:
+def _canvas(kind: bytes, data: bytes) -> tuple[int, int, int]:
     """Width, height and the alpha flag of a simple file's only chunk."""
-    data = image.data
-    if image.kind == b"VP8L" and len(data) >= 5 and data[0] == 0x2F:
+    if kind == b"VP8L" and len(data) >= 5 and data[0] == 0x2F:
         bits = int.from_bytes(data[1:5], "little")
         width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         return width, height, _ALPHA if bits >> 28 & 1 else 0
-    if image.kind == b"VP8 " and len(data) >= 10 and data[3:6] == b"\x9d\x01\x2a":
+    if kind == b"VP8 " and len(data) >= 10 and data[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", data[6:10])
         return width & 0x3FFF, height & 0x3FFF, 0
     raise CannotEmbedError("the WebP's picture header is damaged")
@@ -144,16 +133,16 @@ def _canvas(image: Chunk) -> tuple[int, int, int]:
 def other_parts(data: bytes) -> tuple[bytes, ...]:
     """All of a file but its metadata chunks, sizes and flags: for the verifier."""
     layout = parse_layout(data)
-    kept = [c for c in layout.chunks if c.kind not in (b"EXIF", b"XMP ", b"VP8X")]
-    canvas = [c.data[4:] for c in layout.chunks if c.kind == b"VP8X"]
-    flags = [
-        bytes([c.data[0] & ~(_FLAGS["exif"] | _FLAGS["xmp"])])
-        for c in layout.chunks
-        if c.kind == b"VP8X"
-    ]
-    if not canvas:
-        width, height, alpha = _canvas(layout.chunks[0])
+    kept: list[bytes] = []
+    for chunk in layout.chunks:
+        content = layout.data_of(chunk)
+        if chunk.kind == b"VP8X":
+            kept += (bytes([content[0] & ~(_FLAGS["exif"] | _FLAGS["xmp"])]), content[4:])
+        elif chunk.kind not in (b"EXIF", b"XMP "):
+            kept.append(chunk.kind + content)
+    if layout.chunks[0].kind != b"VP8X":
+        width, height, alpha = _canvas(layout.chunks[0].kind, layout.data_of(layout.chunks[0]))
         size = struct.pack("<II", width - 1, height - 1)
-        canvas, flags = [size[:3] + size[4:7]], [bytes([alpha])]
+        kept[:0] = (bytes([alpha]), size[:3] + size[4:7])
     end = 8 + struct.unpack("<I", data[4:8])[0]
-    return (*flags, *canvas, *(c.kind + c.data for c in kept), data[end:])
+    return (*kept, data[end:])

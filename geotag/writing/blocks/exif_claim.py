@@ -8,6 +8,7 @@ import piexif
 
 from geotag.metadata.exif import degrees_to_rationals
 from geotag.metadata.marks import GPS_PROCESSING_METHOD_EXIF
+from geotag.metadata.tiff import ByteOrder
 from geotag.writing.blocks.tiff import (
     ASCII,
     BYTE,
@@ -91,7 +92,7 @@ def plan_exif(
     `others` are keywords of the photo's other blocks, for an XPKeywords made anew; `measured` says
     that the photo's position is known, so that none is inferred.
     """
-    order = tiff.order if tiff else ">"
+    order: ByteOrder = tiff.order if tiff else "big"
     removed = _removals(tiff, claim, previous)
     wanted = _wanted(tiff, claim, previous, measured) if claim and claim.located else {}
     changes: dict[Tag, Value | None] = dict.fromkeys(removed)

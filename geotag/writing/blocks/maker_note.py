@@ -6,13 +6,12 @@ behind the block's end. Nothing is read there, until something else comes to lie
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
-from geotag.writing.blocks.tiff import LONG, MAKER_NOTE, SIZES, Tiff
+from geotag.metadata.tiff import PREFIXES, SIZES, ByteOrder, TiffReader
+from geotag.writing.blocks.tiff import LONG, MAKER_NOTE, SMALLEST_DIRECTORY, Tiff
 
-_ENTRY_LIMIT = 1000
-_SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
+_OWN_ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
 
 
 class _Layout(NamedTuple):
@@ -20,7 +19,7 @@ class _Layout(NamedTuple):
     note from which its offsets count (None: they count from the start of the Exif block)."""
 
     at: int
-    order: str
+    order: ByteOrder
     base: int | None
 
 
@@ -67,26 +66,26 @@ def points_outside(tiff: Tiff, growth: int) -> bool:
     layout = _layout(entry.data, tiff.order)
     base = 0 if layout.base is None else entry.value_at + layout.base
     end = len(tiff.block)
-    reach = range(end - _SMALLEST_DIRECTORY + 1, end + growth)
+    reach = range(end - SMALLEST_DIRECTORY + 1, end + growth)
     return any(
         base + value.stop > end if value.is_apart else base + value.start in reach
         for value in _values(entry.data, layout)
     )
 
 
-def _layout(note: bytes, order: str) -> _Layout:
-    own = {b"II": "<", b"MM": ">"}
+def _layout(note: bytes, order: ByteOrder) -> _Layout:
+    own = _OWN_ORDERS
     if note.startswith(b"Nikon\0\2") and note[10:12] in own:
         order = own[note[10:12]]
         return _Layout(10 + _number(note, 14, order), order, 10)
     if note.startswith(b"Apple iOS\0"):
-        return _Layout(14, own.get(note[12:14], ">"), 0)
+        return _Layout(14, own.get(note[12:14], "big"), 0)
     if note.startswith(b"OLYMPUS\0"):
         return _Layout(12, own.get(note[8:10], order), 0)
     if note.startswith(b"OM SYSTEM\0"):
         return _Layout(16, own.get(note[12:14], order), 0)
     if note.startswith((b"FUJIFILM", b"GENERALE")):
-        return _Layout(_number(note, 8, "<"), "<", 0)
+        return _Layout(_number(note, 8, "little"), "little", 0)
     if note.startswith((b"PENTAX \0", b"SAMSUNG\0")):
         return _Layout(10, own.get(note[8:10], order), 0)
     for header, length in _HEADERS:
@@ -95,8 +94,8 @@ def _layout(note: bytes, order: str) -> _Layout:
     return _Layout(0, order, None)
 
 
-def _number(note: bytes, at: int, order: str) -> int:
-    return int.from_bytes(note[at : at + 4], "little" if order == "<" else "big")
+def _number(note: bytes, at: int, order: ByteOrder) -> int:
+    return int.from_bytes(note[at : at + 4], order)
 
 
 def _values(note: bytes, layout: _Layout) -> list[_Value]:
@@ -104,25 +103,23 @@ def _values(note: bytes, layout: _Layout) -> list[_Value]:
 
     Some cameras write a directory in the other byte order than the block's.
     """
-    for order in (layout.order, "<" if layout.order == ">" else ">"):
+    for order in sorted(PREFIXES, key=lambda order: order != layout.order):
         found = _directory(note, layout.at, order)
         if found is not None:
             return found
     return []
 
 
-def _directory(note: bytes, at: int, order: str) -> list[_Value] | None:
-    if not 0 <= at <= len(note) - 2:
-        return None
-    (count,) = struct.unpack_from(order + "H", note, at)
-    if not 0 < count <= _ENTRY_LIMIT or at + 2 + 12 * count > len(note):
+def _directory(note: bytes, at: int, order: ByteOrder) -> list[_Value] | None:
+    reader = TiffReader(note, order)
+    count, table = reader.table(at) if at >= 0 else (0, b"")
+    if count == 0 or len(table) != 12 * count:
         return None
     values: list[_Value] = []
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        _, kind, length, number = struct.unpack_from(order + "HHII", note, entry)
+    for _, kind, length, inline in reader.entries(table):
         if kind not in SIZES:
             return None
-        size = SIZES[kind] * length
+        number, size = reader.number(inline), SIZES[kind] * length
         if size > 4:
             values.append(_Value(number, number + size, True))
         elif kind in (LONG, 13) and length == 1:

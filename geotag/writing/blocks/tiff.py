@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from geotag.metadata.tiff import ENTRY_LIMIT, PREFIXES, SIZES, ByteOrder, TiffReader, open_tiff
 from geotag.writing.edits import Edit
 
 BYTE, ASCII, LONG, RATIONAL, UNDEFINED = 1, 2, 4, 5, 7
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 MAKER_NOTE = 0x927C
 SUB_IFDS = 0x014A
@@ -22,8 +22,7 @@ SUB_IFDS = 0x014A
 # that a JPEG's first directory speaks of are those of another file, from which it was made.
 _JPEG, _STRIPS = (0x0201, 0x0202), (0x0111, 0x0117)
 _PICTURES = (("ifd0", _JPEG), ("ifd1", _JPEG), ("ifd1", _STRIPS))
-_ENTRY_LIMIT = 1000
-_SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
+SMALLEST_DIRECTORY = 18  # a count, one entry, the offset of the next
 
 # A directory's name and a tag's number.
 Tag = tuple[str, int]
@@ -67,7 +66,7 @@ class Tiff(NamedTuple):
     """A parsed block; the directories are "ifd0", "exif", "gps", "interop" and "ifd1"."""
 
     block: bytes
-    order: str
+    order: ByteOrder
     directories: Mapping[str, Directory]
 
     def get(self, tag: Tag) -> Entry | None:
@@ -83,7 +82,7 @@ class Tiff(NamedTuple):
     def longs(self, tag: Tag) -> tuple[int, ...]:
         """The value as unsigned numbers: rationals as numerators and denominators in turn."""
         data = self.data(tag)
-        return struct.unpack(f"{self.order}{len(data) // 4}I", data[: len(data) // 4 * 4])
+        return struct.unpack(f"{PREFIXES[self.order]}{len(data) // 4}I", data[: len(data) // 4 * 4])
 
 
 def parse_tiff(block: bytes) -> Tiff:
@@ -92,12 +91,12 @@ def parse_tiff(block: bytes) -> Tiff:
     Raises TiffError when anything points outside the block: bytes put behind its end would
     suddenly be taken for those values.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
-    if order is None or len(block) < 14:
+    reader = open_tiff(block)
+    if reader is None or block[:4] not in (b"II*\0", b"MM\0*") or len(block) < 14:
         raise TiffError("not a TIFF structure")
     directories: dict[str, Directory] = {}
-    tiff = Tiff(block, order, directories)
-    directories["ifd0"] = _directory(tiff, _number(order, block[4:8]))
+    tiff = Tiff(block, reader.order, directories)
+    directories["ifd0"] = _directory(reader, reader.first)
     for name, tag in (
         ("exif", ("ifd0", EXIF_POINTER)),
         ("gps", ("ifd0", GPS_POINTER)),
@@ -105,67 +104,57 @@ def parse_tiff(block: bytes) -> Tiff:
     ):
         entry = tiff.get(tag)
         if entry is not None:
-            directories[name] = _directory(tiff, _pointer(tiff, entry))
-    if any(at > len(block) - _SMALLEST_DIRECTORY for at in tiff.longs(("ifd0", SUB_IFDS))):
+            directories[name] = _directory(reader, _pointer(reader, entry))
+    if any(at > len(block) - SMALLEST_DIRECTORY for at in tiff.longs(("ifd0", SUB_IFDS))):
         raise TiffError("a pointer to a directory is malformed")
-    after = _number(order, directories["ifd0"].tail)
+    after = reader.number(directories["ifd0"].tail)
     if after:
-        directories["ifd1"] = _directory(tiff, after)
+        directories["ifd1"] = _directory(reader, after)
     _check_pictures(tiff)
-    further = _further(tiff, directories["ifd1"]) if after else []
+    further = _further(reader, directories["ifd1"]) if after else []
     starts = [*(directory.at for directory in directories.values()), *further]
     if len(set(starts)) != len(starts):
         raise TiffError("its directories point at each other")
     return tiff
 
 
-def _number(order: str, data: bytes) -> int:
-    return int.from_bytes(data, "little" if order == "<" else "big")
-
-
-def _pointer(tiff: Tiff, entry: Entry) -> int:
+def _pointer(reader: TiffReader, entry: Entry) -> int:
     if entry.type not in (LONG, 13) or entry.data is None or len(entry.data) != 4:
         raise TiffError("a pointer to a directory is malformed")
-    return _number(tiff.order, entry.data)
+    return reader.number(entry.data)
 
 
-def _directory(tiff: Tiff, at: int) -> Directory:
-    block = tiff.block
-    if not 8 <= at <= len(block) - 2:
+def _directory(reader: TiffReader, at: int) -> Directory:
+    if not 8 <= at <= len(reader.data) - 2:
         raise TiffError("a directory lies outside the block")
-    count = _number(tiff.order, block[at : at + 2])
-    end = at + 2 + 12 * count
-    if count > _ENTRY_LIMIT or end > len(block):
+    count, table = reader.table(at)
+    if len(table) != 12 * count:
         raise TiffError("a directory is cut short")
+    start, end = at + 2, at + 2 + 12 * count
     entries: dict[int, Entry] = {}
-    for start in range(at + 2, end, 12):
-        number, entry = _entry(tiff, start)
+    for place, (number, kind, length, inline) in zip(
+        range(start, end, 12), reader.entries(table), strict=True
+    ):
         if number in entries:
             raise TiffError("a directory holds a tag twice")
-        entries[number] = entry
+        raw = table[place - start : place - start + 12]
+        size = SIZES.get(kind, 0) * length
+        value_at = place + 8 if size <= 4 else reader.number(inline)
+        if value_at + size > len(reader.data):
+            raise TiffError("a value lies outside the block")
+        data = reader.data[value_at : value_at + size] if kind in SIZES else None
+        entries[number] = Entry(place, raw, kind, data, value_at)
     # Some writers leave the offset of the next directory out at the very end of the block.
-    tail = block[end : end + 4]
+    tail = reader.data[end : end + 4]
     return Directory(at, entries, tail if len(tail) == 4 else bytes(4))
 
 
-def _entry(tiff: Tiff, at: int) -> tuple[int, Entry]:
-    raw = tiff.block[at : at + 12]
-    number, kind, count = struct.unpack(tiff.order + "HHI", raw[:8])
-    if kind not in SIZES:
-        return number, Entry(at, raw, kind, None, at + 8)
-    size = SIZES[kind] * count
-    value_at = at + 8 if size <= 4 else _number(tiff.order, raw[8:])
-    if value_at + size > len(tiff.block):
-        raise TiffError("a value lies outside the block")
-    return number, Entry(at, raw, kind, tiff.block[value_at : value_at + size], value_at)
-
-
-def _further(tiff: Tiff, directory: Directory) -> list[int]:
+def _further(reader: TiffReader, directory: Directory) -> list[int]:
     """Where the directories behind the thumbnail's begin, up to the first one seen twice."""
     starts: list[int] = []
-    while (at := _number(tiff.order, directory.tail)) and len(set(starts)) == len(starts):
+    while (at := reader.number(directory.tail)) and len(set(starts)) == len(starts):
         starts.append(at)
-        directory = _directory(tiff, at)
+        directory = _directory(reader, at)
     return starts
 
 
@@ -177,11 +166,11 @@ def _check_pictures(tiff: Tiff) -> None:
                 raise TiffError("the thumbnail lies outside the block")
 
 
-def encode_value(order: str, kind: int, value: bytes | tuple[tuple[int, int], ...]) -> Value:
+def encode_value(order: ByteOrder, kind: int, value: bytes | tuple[tuple[int, int], ...]) -> Value:
     """A value in a block's byte order: bytes as they are, rationals as pairs of numbers."""
     if isinstance(value, bytes):
         return Value(kind, value)
-    return Value(kind, b"".join(struct.pack(order + "II", *pair) for pair in value))
+    return Value(kind, b"".join(number.to_bytes(4, order) for pair in value for number in pair))
 
 
 def edit_tiff(tiff: Tiff, changes: Mapping[Tag, Value | None]) -> tuple[Edit, ...]:
@@ -206,10 +195,10 @@ class _Appender:
         if gps:
             at = self._change("gps", gps)
             if at is not None:
-                main[GPS_POINTER] = Value(LONG, struct.pack(self.tiff.order + "I", at))
+                main[GPS_POINTER] = Value(LONG, at.to_bytes(4, self.tiff.order))
         at = self._change("ifd0", main) if main else None
         if at is not None:
-            self.pointers.append(Edit(4, 8, struct.pack(self.tiff.order + "I", at)))
+            self.pointers.append(Edit(4, 8, at.to_bytes(4, self.tiff.order)))
         yield from self.pointers
         end = len(self.tiff.block)
         yield Edit(end, end, bytes(self.appended))
@@ -231,17 +220,17 @@ class _Appender:
         rows = [(tag, e.raw) for tag, e in directory.entries.items() if tag not in values]
         for tag in sorted(packed):
             rows.insert(_place(rows, tag), (tag, packed[tag]))
-        if len(rows) > _ENTRY_LIMIT:
+        if len(rows) > ENTRY_LIMIT:
             raise TiffError("a directory has too many entries")
-        head = struct.pack(self.tiff.order + "H", len(rows))
+        head = len(rows).to_bytes(2, self.tiff.order)
         return self._append(head + b"".join(raw for _, raw in rows) + directory.tail)
 
     def _packed(self, tag: int, value: Value) -> bytes:
         order = self.tiff.order
-        head = struct.pack(order + "HHI", tag, value.type, value.length)
+        head = struct.pack(PREFIXES[order] + "HHI", tag, value.type, value.length)
         if len(value.data) <= 4:
             return head + value.data.ljust(4, b"\0")
-        return head + struct.pack(order + "I", self._append(value.data))
+        return head + self._append(value.data).to_bytes(4, order)
 
 
 def _place(rows: list[tuple[int, bytes]], tag: int) -> int:

@@ -34,7 +34,7 @@ def test_rationals_are_exact_to_a_centimetre(degrees: float) -> None:
 @ORDERS
 def test_only_pointers_change_and_all_else_is_appended(order: str) -> None:
     block = tiff_block(order)
-    value = encode_value(order, 5, degrees_to_rationals(48.5))
+    value = encode_value(parse_tiff(block).order, 5, degrees_to_rationals(48.5))
     edits = edit_tiff(
         parse_tiff(block), {("gps", 0x14): value, ("ifd0", 0x9C9E): Value(BYTE, b"abcdef")}
     )
@@ -48,7 +48,7 @@ def test_only_pointers_change_and_all_else_is_appended(order: str) -> None:
 @ORDERS
 def test_existing_tags_are_set_in_place(order: str) -> None:
     block = tiff_block(order, gps=gps_entries(order, -33, 151))
-    value = encode_value(order, 5, degrees_to_rationals(12.25))
+    value = encode_value(parse_tiff(block).order, 5, degrees_to_rationals(12.25))
     new = apply_edits(block, edit_tiff(parse_tiff(block), {("gps", 2): value}))
     location = parse_metadata(new).location
     assert location is not None and location[:2] == (-12.25, 151)

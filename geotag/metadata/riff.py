@@ -1,0 +1,43 @@
+"""Walks the chunks of RIFF files: of WebP.
+
+WebP container specification (RIFF): developers.google.com/speed/webp/docs/riff_container.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from geotag.metadata.ranges import ReadRange
+
+# Far more chunks than any writer makes.
+_CHUNK_LIMIT = 2**16
+
+
+class Chunk(NamedTuple):
+    """Where a chunk lies: the offset of its header, the size of its data, and the offset behind
+    its padding."""
+
+    kind: bytes
+    start: int
+    size: int
+    end: int
+
+    @property
+    def data_at(self) -> int:
+        """The offset of its data."""
+        return self.start + 8
+
+
+def riff_chunks(read: ReadRange) -> Iterator[Chunk]:
+    """The chunks of a file, as their headers tell; the last ones may be cut short."""
+    at = 12
+    for _ in range(_CHUNK_LIMIT):
+        head = read(at, 8)
+        if len(head) < 8:
+            return
+        kind, size = struct.unpack("<4sI", head)
+        end = at + 8 + size + size % 2
+        yield Chunk(kind, at, size, end)
+        at = end
