@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import EngineError
+from geotag.files.paths import format_path
 from geotag.records import (
     Landmark,
     Location,
@@ -14,13 +15,10 @@ from geotag.records import (
     Reading,
     Score,
     Status,
-    Tag,
     TopCategory,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -67,41 +65,36 @@ def parse_scores(
     ]
 
 
-def decide(prediction: Prediction, threshold: float, category_of: Callable[[str], Landmark]) -> Tag:
-    """Tag only at or above the threshold: a wrong tag is worse than none."""
-    best = prediction.top[0]
-    if best.confidence >= threshold:
-        return Tag(Status.TAGGED, category_of(best.slug), best.confidence)
-    if prediction.landmark_probability < _NO_LANDMARK_BELOW:
-        return Tag(Status.NO_LANDMARK)
-    return Tag(Status.UNCERTAIN)
+class Evidence(NamedTuple):
+    """What is known of a photo beside its own reading.
+
+    `is_cleared` says that the user cleared its landmark: it has none, whatever the network saw.
+    """
+
+    is_cleared: bool = False
 
 
-class Decider:
+_NO_EVIDENCE = Evidence()
+
+
+class Decider(NamedTuple):
     """Turns readings into the table's rows: one model, one threshold, one landmark table."""
 
-    def __init__(
-        self,
-        threshold: float,
-        top_k: int,
-        model: str,
-        category_of: Callable[[str], Landmark],
-    ) -> None:
-        self.threshold = threshold
-        self.top_k = top_k
-        self.model = model
-        self.category_of = category_of
+    threshold: float
+    top_k: int
+    model: str
+    category_of: Callable[[str], Landmark]
 
-    def outcome(self, reading: Reading, path: str, refused: bool = False) -> Outcome:
+    def outcome(self, reading: Reading, evidence: Evidence = _NO_EVIDENCE) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
         metadata, prediction, failure = reading.metadata, reading.prediction, reading.failure
         location = metadata.location
-        tag = self.tag(reading, refused)
-        category, status = tag.category, tag.status
-        inferred = category if location is None else None
+        status, category = self._decide(reading, evidence)
+        is_placed = location is None and not metadata.position_unclear
+        inferred = category if is_placed else None
         where = location or inferred
         return Outcome(
-            path=path,
+            path=format_path(reading.photo.uri),
             status=status,
             latitude=where.latitude if where else None,
             longitude=where.longitude if where else None,
@@ -110,28 +103,35 @@ class Decider:
             radius_m=inferred.radius_m if inferred else None,
             landmark=category.name if category else "",
             category_id=category.id if category else None,
-            confidence=tag.confidence,
+            confidence=prediction.top[0].confidence if prediction and category else None,
             city=category.city if category else "",
             country=category.country if category else "",
             taken_at=metadata.taken_at or "",
             camera=metadata.camera or "",
             top_k=self._top_k(prediction),
             model=self.model if prediction is not None else "",
-            error=failure.reason if failure else "",
+            error=failure.reason if failure else metadata.position_unclear,
         )
 
-    def tag(self, reading: Reading, refused: bool = False) -> Tag:
-        """What a reading amounts to; a photo with a position may have a category as well.
-
-        Where the user refused the landmark there is none, whatever the network saw.
-        """
-        if reading.prediction is None:
-            tag = Tag(Status.UNREADABLE)
-        elif refused:
-            tag = Tag(Status.NO_LANDMARK)
+    def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:
+        """The status and the landmark; a photo with a position may have a landmark as well."""
+        has_position = reading.metadata.location is not None
+        if reading.prediction is None or reading.is_outdated:
+            status, category = Status.UNREADABLE, None
+        elif evidence.is_cleared:
+            status, category = Status.NO_LANDMARK, None
         else:
-            tag = decide(reading.prediction, self.threshold, self.category_of)
-        return tag if reading.metadata.location is None else tag._replace(status=Status.HAS_GPS)
+            status, category = self._recognise(reading.prediction)
+        return (Status.HAS_GPS if has_position else status), category
+
+    def _recognise(self, prediction: Prediction) -> tuple[Status, Landmark | None]:
+        """A tag only at or above the threshold: a wrong tag is worse than none."""
+        best = prediction.top[0]
+        if best.confidence >= self.threshold:
+            return Status.TAGGED, self.category_of(best.slug)
+        if prediction.landmark_probability < _NO_LANDMARK_BELOW:
+            return Status.NO_LANDMARK, None
+        return Status.UNCERTAIN, None
 
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
         if prediction is None:

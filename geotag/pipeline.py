@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice, takewhile
 from pathlib import Path
 
 from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.decision import Decider
+from geotag.decision import Decider, Evidence
 from geotag.errors import (
     CategoryTableError,
     CheckpointError,
@@ -23,7 +24,6 @@ from geotag.errors import (
     UsageError,
 )
 from geotag.files.atomic import remove_leftovers
-from geotag.files.paths import format_path
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
@@ -32,10 +32,10 @@ from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.content import picture_key
-from geotag.state.catalog import Catalog, Decision, Need, open_catalog
+from geotag.state.catalog import Catalog, Criteria, Export, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.stores import is_remote
-from geotag.summary import Summary, format_summary_json
+from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, table_format, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 
@@ -86,10 +86,10 @@ def _scan_library(
     with open_catalog(place) as catalog:
         scan = Scan(texts, catalog, options, progress)
         summary = scan.read()
-        exported = scan.export(out)
+        counts, exported = scan.export(out)
         summary = summary._replace(
-            statuses=catalog.statuses(),
-            failures=catalog.failures(),
+            statuses=counts.statuses,
+            failures=counts.failures,
             exported=exported,
             seconds=time.monotonic() - started,
         )
@@ -116,22 +116,26 @@ class Scan:
         self.library = Library(sources, options.filters)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
-        glance = self._glance()
-        self.need = Need(self.header.sha256, options.classify_all, options.rescan, glance)
+        self.counts = Counts(Counter(), Counter())
+        prefilter = self._prefilter()
+        self.criteria = Criteria(
+            self.header.sha256, options.classify_all, options.rescan, prefilter
+        )
         self.job = Job(
             options.model,
             options.engine_options,
             options.workers or available_cores(),
             options.classify_all,
             options.address,
-            glance,
+            prefilter,
         )
         self._deadline = time.monotonic() + (
             float("inf") if options.max_time is None else options.max_time
         )
 
-    def _glance(self) -> float:
-        """No photo goes unread that could be tagged, or whose every landmark is asked for."""
+    def _prefilter(self) -> float:
+        """The least probability of a landmark at which a photo goes on from the prefilter; 0 for
+        no prefilter, where all landmarks are asked for or any photo could be tagged."""
         if not self.options.cascade or self.options.classify_all:
             return 0.0
         return self.header.spec.glance_for(self.decider.threshold)
@@ -141,17 +145,16 @@ class Scan:
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
         listed = catalog.note_listed(self._listing())
-        self._settle_answers()
+        self._follow_pictures()
         forgotten = self._prune(listed) if self.options.prune else 0
-        pending = catalog.count_pending(self.need)
+        pending = catalog.find_pending(self.criteria)
         _log.info("%d photos listed, %d to read", listed, pending)
         limit = pending if self.options.limit is None else min(pending, self.options.limit)
         self.progress.started(limit)
-        moved = self._record(self._moved(limit)) if pending and not self.need.rescan else 0
+        moved = self._record(self._moved(limit)) if pending and not self.criteria.rescan else 0
         count = self._record(self._pending(limit - moved)) if limit > moved else 0
-        catalog.decide_again(self._decide, self.decider.threshold)
         return Summary(
-            catalog.statuses(),
+            {},
             read=count,
             unchanged=listed - pending,
             skipped=dict(self.library.skipped),
@@ -160,7 +163,6 @@ class Scan:
             moved=moved,
             waiting=catalog.count_waiting(),
             forgotten=forgotten,
-            failures=catalog.failures(),
             bytes_fetched=self.library.bytes_fetched,
             model=self.decider.model,
             threshold=self.decider.threshold,
@@ -168,17 +170,28 @@ class Scan:
         )
 
     def outcomes(self) -> Iterator[Outcome]:
-        """The table's rows: one for each photo that was read, now or before."""
-        for reading in self.catalog.readings():
-            uri = reading.photo.uri
-            refused = self.catalog.answers.is_refused(uri)
-            yield self.decider.outcome(reading, format_path(uri), refused)
+        """The table's rows, counted in `counts`: one for each photo that was read, now or before.
 
-    def export(self, out: str) -> bool:
-        """Write the table unless it is there and would be the same; returns whether it was."""
+        Here alone is decided what a reading amounts to.
+        """
+        self.counts = Counts(Counter(), Counter())
+        cleared = self.catalog.cleared
+        for reading in self.catalog.readings():
+            evidence = Evidence(is_cleared=cleared.is_cleared(reading.photo.uri))
+            outcome = self.decider.outcome(reading, evidence)
+            self.counts.statuses[outcome.status] += 1
+            if reading.failure is not None:
+                self.counts.failures[reading.failure.kind.value] += 1
+            yield outcome
+
+    def export(self, out: str) -> tuple[Counts, bool]:
+        """Write the table unless it is there and would be the same; returns what it holds, and
+        whether it was written."""
         signature = self._signature()
-        if out != STDOUT and self.catalog.exported(out) == (signature, table_state(out)):
-            return False
+        if out != STDOUT:
+            last = self.catalog.exported(out)
+            if last is not None and (last.signature, last.state) == (signature, table_state(out)):
+                return last.counts, False
         if out != STDOUT and not is_remote(out):
             # Under a lock of our own nobody else can be writing this table, unless it is a link.
             own = self.options.catalog is None and not os.path.islink(out)
@@ -186,8 +199,11 @@ class Scan:
             remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes())
         if out != STDOUT:
-            self.catalog.note_exported(out, signature, table_state(out))
-        return True
+            made_by = self.header.sha256, self.decider.threshold
+            self.catalog.note_exported(
+                out, Export(signature, table_state(out), self.counts, *made_by)
+            )
+        return self.counts, True
 
     def _signature(self) -> str:
         """What the table's bytes hang on, in short."""
@@ -203,12 +219,12 @@ class Scan:
                 raise StoppedError("stopped while listing; nothing was changed")
             yield photo
 
-    def _settle_answers(self) -> None:
-        """The user's answers stay with the pictures they were given for."""
-        answers = self.catalog.answers
-        for photo in answers.doubtful():
+    def _follow_pictures(self) -> None:
+        """A landmark stays cleared for the picture for which it was."""
+        cleared = self.catalog.cleared
+        for photo in cleared.perhaps_moved():
             with suppress(PhotoError):  # one that cannot be read gets no tag either
-                answers.settle(photo.uri, picture_key(self.library, photo))
+                cleared.follow(photo.uri, picture_key(self.library, photo))
 
     def _prune(self, listed: int) -> int:
         """An unmounted or unreadable folder is no reason to forget what was in it."""
@@ -228,14 +244,14 @@ class Scan:
             except PhotoError as error:  # the runner meets it again, and reports it
                 _log.debug("%s: %s", photo.uri, error)
                 continue
-            if header.metadata.location is not None and not self.need.classify_all:
+            if header.metadata.location is not None and not self.criteria.classify_all:
                 yield Reading(photo, header.metadata)
             else:
                 yield Reading(photo, header.metadata, prediction, None, key)
 
     def _seen_before(self, seen: dict[str, tuple[Prediction, str]]) -> Iterator[Photo]:
         """Photos of known content; `seen` gets what was seen in them, and their content's key."""
-        model = self.need.model or ""
+        model = self.criteria.model
         for photo in self.catalog.perhaps_moved():
             if self._must_stop():
                 return
@@ -247,7 +263,7 @@ class Scan:
                     yield photo
 
     def _pending(self, limit: int) -> Iterator[Reading]:
-        photos = islice(self.catalog.pending(self.need), limit)
+        photos = islice(self.catalog.pending(), limit)
         stoppable = takewhile(lambda photo: not self._must_stop(), photos)
         runner = RUNNERS[self.options.runner](self.library, self.job)
         with closing(runner):
@@ -256,17 +272,10 @@ class Scan:
     def _record(self, readings: Iterator[Reading]) -> int:
         count = 0
         for group in _groups(readings):
-            self.catalog.record(group, self.need.model, self._decide)
+            self.catalog.record(group, self.criteria.model)
             count += len(group)
             self.progress.advanced(len(group))
         return count
-
-    def _decide(self, reading: Reading) -> Decision:
-        refused = self.catalog.answers.is_refused(reading.photo.uri)
-        tag = self.decider.tag(reading, refused)
-        slug = tag.category.slug if tag.category is not None else None
-        threshold = self.decider.threshold if reading.prediction is not None else None
-        return Decision(tag.status, slug, threshold)
 
     def _must_stop(self) -> bool:
         return self.progress.stop_requested() or time.monotonic() > self._deadline

@@ -139,7 +139,9 @@ class Reading(NamedTuple):
     """All that was learned from one photo, before any decision.
 
     `content_key` is the same for photos of the same content; empty when none was classified.
-    `glance` is set where there was but a glance: the probability that it fell short of.
+    `prefilter` is set where the prefilter alone looked: the probability of a landmark that it
+    found the photo to be below. `is_outdated` says that the photo changed since, and could not be
+    read again.
     """
 
     photo: Photo
@@ -147,15 +149,8 @@ class Reading(NamedTuple):
     prediction: Prediction | None = None
     failure: Failure | None = None
     content_key: str = ""
-    glance: float = 0.0
-
-
-class Tag(NamedTuple):
-    """A decision: the status and, when tagged, the category with its confidence."""
-
-    status: Status
-    category: Landmark | None = None
-    confidence: float | None = None
+    prefilter: float = 0.0
+    is_outdated: bool = False
 
 
 class TopCategory(NamedTuple):

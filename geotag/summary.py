@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from geotag.records import Status
+from geotag.records import FailureKind, Status
 
 SCHEMA_VERSION = 1
+
+
+class Counts(NamedTuple):
+    """How many rows of a table have which status, and which kind of failure."""
+
+    statuses: Counter[Status]
+    failures: Counter[str]
 
 
 class Summary(NamedTuple):
@@ -74,3 +82,20 @@ def format_summary_json(summary: Summary, **more: Any) -> str:
 
 def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def format_counts(counts: Counts) -> str:
+    """A table's counts as JSON."""
+    return json.dumps(counts)
+
+
+def parse_counts(text: str | None) -> Counts:
+    """The reverse of `format_counts`. Raises ValueError."""
+    try:
+        statuses, failures = json.loads(text or "")
+        return Counts(
+            Counter({Status(name): int(number) for name, number in statuses.items()}),
+            Counter({FailureKind(name).value: int(number) for name, number in failures.items()}),
+        )
+    except (TypeError, AttributeError) as error:
+        raise ValueError("no counts of a table") from error

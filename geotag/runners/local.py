@@ -160,7 +160,7 @@ class Classifier:
             assert prediction is not None
             gate = glancer.thumbnail_gate if decoded.is_thumbnail else glancer.photo_gate
             if prediction.landmark_probability < gate:
-                yield _reading(seen)._replace(glance=gate)
+                yield _reading(seen)._replace(prefilter=gate)
             elif decoded.is_thumbnail:
                 yield from self._read(decoded.item._replace(has_passed=True))
             else:

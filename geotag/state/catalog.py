@@ -1,4 +1,4 @@
-"""The state of a library: what was seen, what was read, what was decided, what failed and why."""
+"""The state of a library: what was seen, what was read, what failed and why, what was written."""
 
 from __future__ import annotations
 
@@ -16,52 +16,69 @@ from typing import Any, NamedTuple
 
 from geotag.errors import DamagedCatalogError
 from geotag.files.paths import format_path
-from geotag.records import (
-    FailureKind,
-    Photo,
-    Prediction,
-    Reading,
-    Status,
-)
-from geotag.state.answers import Answers
+from geotag.records import Failure, FailureKind, Photo, Prediction, Reading
+from geotag.state.cleared import ClearedLandmarks
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.locks import file_lock
-from geotag.state.queries import LISTED, PENDING, PERHAPS_MOVED
+from geotag.state.queries import (
+    COUNT_WAITING,
+    FIND_PENDING,
+    LISTED,
+    MOVED_PAGE,
+    PENDING,
+    PENDING_PAGE,
+    READINGS,
+)
 from geotag.state.remote import RemoteCatalog, remote_catalog
-from geotag.state.rows import READ_COLUMNS, format_row, model_of, parse_row
+from geotag.state.rows import format_row, parse_row
+from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
+from geotag.summary import Counts, format_counts, parse_counts
 
 _BATCH = 1000
 # A photo that failed for the time being: the next scan tries again at once, later ones only when
 # a minute, two, four ... have passed, but a nightly run always does.
-_BACK_OFF_SECONDS = 60
-_BACK_OFF_LIMIT = 20 * 3600
-
-_DECIDED_COLUMNS = "status, category, threshold, attempts, retry_at, scan"
+_FIRST_WAIT = 60
+_LONGEST_WAIT = 20 * 3600
 _PAGE = 1000
 
+_COLUMNS = f"{', '.join(READING_COLUMNS)}, scan"
+_MARKS = ", ".join("?" * (len(READING_COLUMNS) + 1))
+_RECORD = f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({_MARKS})"
+# What could not be read for the time being replaces nothing that is known.
+_RECORD_UNREAD = (
+    f"INSERT INTO photos ({_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT (uri) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[1:])
+    + " WHERE top IS NULL AND (latitude IS NULL OR excluded.latitude IS NOT NULL)"
+)
+_RETRY = "INSERT OR REPLACE INTO retries VALUES (?, ?, ?, ?, ?, ?, ?)"
+_NO_RETRY = "DELETE FROM retries WHERE uri = ?"
 
-class Need(NamedTuple):
-    """What counts as known: read for this model (its SHA-256), and not to be read again anyway.
 
-    `glance` is the probability of a landmark that counts where there was but a glance; 0: none.
+class Criteria(NamedTuple):
+    """What a photo's reading must meet to count as up to date.
+
+    It is by `model` (its SHA-256); where only the prefilter looked, it found a probability of a
+    landmark below `prefilter`. With `rescan` no reading of an earlier scan is.
     """
 
-    model: str | None
+    model: str
     classify_all: bool = False
     rescan: bool = False
-    glance: float = 0.0
+    prefilter: float = 0.0
 
 
-class Decision(NamedTuple):
-    """What was decided of a photo, and at which least confidence."""
+class Export(NamedTuple):
+    """How a table was written: from what (in short), how the file was left, and what it holds.
 
-    status: Status
-    category: str | None = None
-    threshold: float | None = None
+    Its tags are by `model` (its SHA-256) at `threshold`.
+    """
 
-
-Decide = Callable[[Reading], Decision]
+    signature: str
+    state: str
+    counts: Counts
+    model: str
+    threshold: float
 
 
 class Catalog:
@@ -72,19 +89,21 @@ class Catalog:
         connection: sqlite3.Connection,
         closing: ExitStack | None = None,
         remote: RemoteCatalog | None = None,
+        now: float | None = None,
     ) -> None:
         self.connection = connection
         self.fingerprint = ""
         self.changed = False
         self._remote = remote
         self._closing = closing or ExitStack()
-        self._now = time.time()
-        connection.execute(LISTED)
+        self._now = time.time() if now is None else now
         with sqlite_errors(), connection:
+            connection.execute(LISTED)
+            connection.execute(PENDING)
             self._scan = connection.execute(
                 "INSERT INTO scans (started) VALUES (?)", (self._now,)
             ).lastrowid
-        self.answers = Answers(connection)
+        self.cleared = ClearedLandmarks(connection)
 
     def __enter__(self) -> Catalog:
         return self
@@ -103,52 +122,64 @@ class Catalog:
         Sets `fingerprint`, which is the same for the same photos in the same order.
         """
         digest = hashlib.blake2b(digest_size=16)
-        self._write_all("INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", _rows(photos, digest))
+        rows = _rows(photos, digest)
+        with sqlite_errors(), self.connection:
+            while batch := list(islice(rows, _BATCH)):
+                self.connection.executemany(
+                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", batch
+                )
         self.fingerprint = digest.hexdigest()
         return self._count("SELECT count(*) FROM listed")
 
-    def count_pending(self, need: Need) -> int:
-        """How many listed photos must be read."""
-        return self._count(f"SELECT count(*) {PENDING}", self._arguments(need))
+    def find_pending(self, criteria: Criteria) -> int:
+        """Find the listed photos that are new, changed, due for another try or whose reading does
+        not meet the criteria; returns how many there are."""
+        arguments = {**criteria._asdict(), **self._clock()}
+        with sqlite_errors(), self.connection:
+            self.connection.execute("DELETE FROM pending")
+            self.connection.execute(FIND_PENDING, arguments)
+        return self._count("SELECT count(*) FROM pending")
+
+    def pending(self) -> Iterator[Photo]:
+        """The photos that `find_pending` found, less those recorded since: those never tried in
+        byte order, then those whose last try is the longest ago. `record` may be called meanwhile.
+        """
+        return self._pages(PENDING_PAGE, 0)
 
     def count_waiting(self) -> int:
         """How many listed photos failed for the time being and are not yet due again."""
-        return self._count(
-            "SELECT count(*) FROM listed JOIN photos USING (uri) "
-            "WHERE failure_kind = 'transient' AND retry_at > :now",
-            {"now": self._now},
-        )
-
-    def pending(self, need: Need) -> Iterator[Photo]:
-        """The listed photos that are new, changed, failed for the time being or that another
-        model looked at, in byte order. `record` may be called while this runs."""
-        return self._pages(PENDING, self._arguments(need))
+        return self._count(COUNT_WAITING, self._clock())
 
     def perhaps_moved(self) -> Iterator[Photo]:
         """New or changed photos as long as one that was classified, in byte order."""
-        return self._pages(PERHAPS_MOVED, {})
+        return self._pages(MOVED_PAGE, b"")
 
     def prediction_of(self, photo: Photo, content_key: str, model: str) -> Prediction | None:
         """What a model saw in a photo of the same content, under whatever name."""
         with sqlite_errors():
             row = self.connection.execute(
-                f"SELECT {READ_COLUMNS} FROM photos "
-                "WHERE size = ? AND content_key = ? AND model = ? LIMIT 1",
+                f"SELECT {', '.join(READING_COLUMNS)} FROM photos "
+                "WHERE size = ? AND content_key = ? AND model = ? AND prefilter IS NULL LIMIT 1",
                 (photo.size, content_key, model),
             ).fetchone()
         return parse_row(row).prediction if row is not None else None
 
-    def record(
-        self, readings: Iterable[Reading], model: str | None, decide: Decide | None = None
-    ) -> None:
-        """Keep what was read and decided, durably, in one transaction."""
-        columns = f"{READ_COLUMNS}, {_DECIDED_COLUMNS}"
-        marks = ", ".join("?" * (columns.count(",") + 1))
-        self._write_all(
-            f"INSERT OR REPLACE INTO photos ({columns}) VALUES ({marks})",
-            (format_row(reading, model) + self._decided(reading, decide) for reading in readings),
-            revise=True,
-        )
+    def record(self, readings: Iterable[Reading], model: str | None) -> None:
+        """Keep what was read, durably, in one transaction; `model` made the predictions."""
+        read: list[Reading] = []
+        unread: list[Reading] = []
+        for reading in readings:
+            failure = reading.failure
+            is_passing = failure is not None and failure.kind is FailureKind.TRANSIENT
+            (unread if is_passing else read).append(reading)
+        with sqlite_errors(), self.connection as connection:
+            for statement, group in ((_RECORD, read), (_RECORD_UNREAD, unread)):
+                rows = ((*format_row(reading, model), self._scan) for reading in group)
+                connection.executemany(statement, rows)
+            connection.executemany(_NO_RETRY, ((os.fsencode(r.photo.uri),) for r in read))
+            connection.executemany(_RETRY, map(self._retry, unread))
+            connection.execute("UPDATE revision SET number = number + 1")
+        self.changed = True
         if self._remote is not None and self._remote.due:
             with sqlite_errors():
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -161,55 +192,24 @@ class Catalog:
         """
         with sqlite_errors():
             row = self.connection.execute(
-                f"SELECT {READ_COLUMNS} FROM photos WHERE uri = ? AND size = ? AND version = ?",
+                f"SELECT {', '.join(READING_COLUMNS)} FROM photos "
+                "WHERE uri = ? AND size = ? AND version = ?",
                 (os.fsencode(old.uri), old.size, old.version),
             ).fetchone()
         if row is None or old.uri != new.uri:
             return
-        cells = format_row(parse_row(row)._replace(photo=new, content_key=""), model_of(row))
-        names = ", ".join(f"{name} = ?" for name in READ_COLUMNS.split(", "))
-        self._write_all(f"UPDATE photos SET {names} WHERE uri = ?", iter([(*cells, cells[0])]))
+        model = row[READING_COLUMNS.index("model")]
+        cells = format_row(parse_row(row)._replace(photo=new, content_key=""), model)
+        names = ", ".join(f"{name} = ?" for name in READING_COLUMNS)
+        self._write(f"UPDATE photos SET {names} WHERE uri = ?", (*cells, cells[0]))
         self.changed = True
-
-    def decide_again(self, decide: Decide, threshold: float) -> int:
-        """Bring decisions that were made at another threshold up to date; returns how many."""
-        query = (
-            f"SELECT {READ_COLUMNS} FROM photos WHERE top IS NOT NULL "
-            "AND threshold IS NOT :threshold AND uri > :last ORDER BY uri LIMIT :page"
-        )
-        count, last = 0, b""
-        while True:
-            with sqlite_errors():
-                arguments = {"threshold": threshold, "last": last, "page": _PAGE}
-                rows = self.connection.execute(query, arguments).fetchall()
-            if not rows:
-                return count
-            last = rows[-1][0]
-            count += len(rows)
-            self._write_all(
-                "UPDATE photos SET status = ?, category = ?, threshold = ? WHERE uri = ?",
-                ((*decide(parse_row(row)), row[0]) for row in rows),
-                revise=True,
-            )
 
     def readings(self) -> Iterator[Reading]:
         """What is known of the listed photos, in byte order; those never read are left out."""
-        columns = ", ".join(f"photos.{name}" for name in READ_COLUMNS.split(", "))
         with sqlite_errors():
-            cursor = self.connection.execute(
-                f"SELECT {columns} FROM listed CROSS JOIN photos USING (uri) ORDER BY listed.uri"
-            )
-            for row in cursor:
-                yield parse_row(row)
-
-    def statuses(self) -> dict[Status, int]:
-        """How many listed photos came to what, as decided last."""
-        counts = self._grouped("status")
-        return {status: counts[status.value] for status in Status if status.value in counts}
-
-    def failures(self) -> dict[str, int]:
-        """How many listed photos failed, by kind of failure."""
-        return self._grouped("failure_kind")
+            for *row, size, version, reason in self.connection.execute(READINGS):
+                reading = parse_row(tuple(row))
+                yield reading if reason is None else _unread(reading, size, version, reason)
 
     def prune(self, roots: Iterable[bytes]) -> int:
         """Forget the photos below these roots that are not listed; returns how many."""
@@ -230,113 +230,102 @@ class Catalog:
         """A number that grows whenever readings or decisions change."""
         return self._count("SELECT number FROM revision")
 
-    def exported(self, out: str) -> tuple[str, str] | None:
-        """The signature and state of a table as it was written last; None for one never written."""
+    def exported(self, out: str) -> Export | None:
+        """How a table was written last; None for one never written."""
         with sqlite_errors():
             row = self.connection.execute(
-                "SELECT signature, state FROM tables WHERE out = ?", (format_path(out),)
+                "SELECT signature, state, counts, model, threshold FROM tables WHERE out = ?",
+                (format_path(out),),
             ).fetchone()
-        return (str(row[0]), str(row[1])) if row is not None else None
+        if row is None:
+            return None
+        signature, state, counts, model, threshold = row
+        try:
+            return Export(signature, state, parse_counts(counts), model, threshold)
+        except ValueError:  # of an older version: it is written anew
+            return None
 
-    def note_exported(self, out: str, signature: str, state: str) -> None:
-        """Remember what a table was written from, and how the file was left."""
-        self._write_all(
-            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)",
-            iter([(format_path(out), signature, state)]),
+    def note_exported(self, out: str, export: Export) -> None:
+        """Remember how a table was written."""
+        self._write(
+            "INSERT OR REPLACE INTO tables (out, signature, state, counts, model, threshold) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                format_path(out),
+                export.signature,
+                export.state,
+                format_counts(export.counts),
+                export.model,
+                export.threshold,
+            ),
         )
         self.changed = True
 
     def note_finished(self, summary: str) -> None:
         """Keep the summary (JSON) of this scan."""
-        self._write_all(
+        self._write(
             "UPDATE scans SET finished = ?, summary = ? WHERE id = ?",
-            iter([(time.time(), summary, self._scan)]),
+            (time.time(), summary, self._scan),
         )
 
-    def _decided(self, reading: Reading, decide: Decide | None) -> tuple[Any, ...]:
-        attempts, retry_at = 0, None
-        if reading.failure is not None and reading.failure.kind is FailureKind.TRANSIENT:
-            attempts = self._attempts(reading.photo) + 1
-            retry_at = self._now + back_off(attempts)
-        status, category, threshold = decide(reading) if decide is not None else (None, None, None)
-        return (status, category, threshold, attempts, retry_at, self._scan)
-
-    def _attempts(self, photo: Photo) -> int:
+    def _retry(self, reading: Reading) -> tuple[Any, ...]:
+        """The row of a photo that could not be read for the time being."""
+        photo, reason = reading.photo, reading.failure.reason if reading.failure else ""
+        tried = (os.fsencode(photo.uri), photo.size, photo.version)
         row = self.connection.execute(
-            "SELECT attempts FROM photos WHERE uri = ? AND version = ?",
-            (os.fsencode(photo.uri), photo.version),
+            "SELECT attempts FROM retries WHERE uri = ? AND size = ? AND version = ?", tried
         ).fetchone()
-        return int(row[0]) if row is not None else 0
+        attempts = int(row[0]) + 1 if row is not None else 1
+        return (*tried, reason, attempts, self._now + back_off(attempts), self._scan)
 
-    def _arguments(self, need: Need) -> dict[str, Any]:
-        # A glance under another gate counts as long as what it saw falls short of this one too.
-        glanced = f"{need.model}~%" if need.model else ""
-        return {**need._asdict(), "glanced": glanced, "now": self._now, "scan": self._scan}
+    def _clock(self) -> dict[str, Any]:
+        return {"now": self._now, "longest_wait": _LONGEST_WAIT}
 
     def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:
         with sqlite_errors():
             (count,) = self.connection.execute(query, arguments or {}).fetchone()
         return int(count)
 
-    def _grouped(self, column: str) -> dict[str, int]:
-        with sqlite_errors():
-            rows = self.connection.execute(
-                f"SELECT {column}, count(*) FROM listed CROSS JOIN photos USING (uri) "
-                f"WHERE {column} IS NOT NULL GROUP BY {column}"
-            ).fetchall()
-        return {str(name): int(count) for name, count in rows}
-
-    def _pages(self, query: str, arguments: dict[str, Any]) -> Iterator[Photo]:
+    def _pages(self, query: str, last: int | bytes) -> Iterator[Photo]:
         """The photos of a query in pages, so that writes may come in between."""
-        page = (
-            f"SELECT listed.uri, listed.size, listed.version, listed.sidecars {query} "
-            "AND listed.uri > :last ORDER BY listed.uri LIMIT :page"
-        )
-        last = b""
         while True:
             with sqlite_errors():
-                bound = {**arguments, "last": last, "page": _PAGE}
-                rows = self.connection.execute(page, bound).fetchall()
+                bound = {"last": last, "page": _PAGE, "scan": self._scan}
+                rows = self.connection.execute(query, bound).fetchall()
             if not rows:
                 return
             last = rows[-1][0]
-            for uri, size, version, sidecars in rows:
+            for _, uri, size, version, sidecars in rows:
                 yield Photo(os.fsdecode(uri), size, version, tuple(json.loads(sidecars or "[]")))
 
-    def _write_all(
-        self, statement: str, rows: Iterable[tuple[Any, ...]], revise: bool = False
-    ) -> None:
-        remaining = iter(rows)
+    def _write(self, statement: str, cells: tuple[Any, ...]) -> None:
         with sqlite_errors(), self.connection:
-            while batch := list(islice(remaining, _BATCH)):
-                self.connection.executemany(statement, batch)
-            if revise:
-                self.connection.execute("UPDATE revision SET number = number + 1")
-                self.changed = True
+            self.connection.execute(statement, cells)
 
 
-def open_catalog(place: str | Path | None) -> Catalog:
+def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
     """Open or create a catalog and lock it (None: a private one that vanishes when closed).
 
-    A place in a bucket is fetched, and written back when the catalog is closed. Raises LockedError
-    while another run holds it, CatalogError when it cannot be used.
+    A place in a bucket is fetched, and written back when the catalog is closed. `now` is the time
+    by which photos are due again, of the clock unless given. Raises LockedError while another run
+    holds it, CatalogError when it cannot be used.
     """
     with ExitStack() as stack:
         if place is None:
             connection = open_database(None)
             stack.callback(connection.close)
-            return Catalog(connection, stack.pop_all())
+            return Catalog(connection, stack.pop_all(), now=now)
         if is_remote(str(place)):
-            return _open_remote(str(place), stack)
+            return _open_remote(str(place), stack, now)
         path = Path(place)
         stack.enter_context(file_lock(path))
         stack.push(_aside_when_damaged(path))
         connection = open_database(path)
         stack.callback(connection.close)
-        return Catalog(connection, stack.pop_all())
+        return Catalog(connection, stack.pop_all(), now=now)
 
 
-def _open_remote(uri: str, stack: ExitStack) -> Catalog:
+def _open_remote(uri: str, stack: ExitStack, now: float | None) -> Catalog:
     remote = stack.enter_context(remote_catalog(uri))
     catalog: Catalog | None = None
 
@@ -348,7 +337,7 @@ def _open_remote(uri: str, stack: ExitStack) -> Catalog:
     stack.push(_aside_when_damaged(remote.path))
     connection = open_database(remote.path)
     stack.callback(connection.close)
-    catalog = Catalog(connection, stack.pop_all(), remote)
+    catalog = Catalog(connection, stack.pop_all(), remote, now)
     return catalog
 
 
@@ -364,7 +353,7 @@ def back_off(attempts: int) -> float:
     """Seconds until a photo that failed so many times in a row is tried again."""
     if attempts <= 1:
         return 0
-    return min(_BACK_OFF_SECONDS * 2.0 ** min(attempts - 2, 30), _BACK_OFF_LIMIT)
+    return min(_FIRST_WAIT * 2.0 ** min(attempts - 2, 30), _LONGEST_WAIT)
 
 
 def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
@@ -372,3 +361,12 @@ def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
         name = os.fsencode(uri)
         digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
         yield name, size, version, json.dumps(sidecars) if sidecars else None
+
+
+def _unread(known: Reading, size: int, version: str, reason: str) -> Reading:
+    """What is known of a photo whose last try failed; it is outdated if the photo changed since.
+
+    A server that does not answer tells no version: that is no sign of a change.
+    """
+    changed = version not in ("", known.photo.version) or size not in (-1, known.photo.size)
+    return known._replace(failure=Failure(FailureKind.TRANSIENT, reason), is_outdated=changed)

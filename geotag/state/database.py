@@ -11,41 +11,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
+from geotag.state import schema
 
-SCHEMA_VERSION = 2
 SUFFIX = ".geotag"
 # "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
 APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
-# Kept in the same file by geotag.state.journal and geotag.state.answers.
-KEPT_TABLES = ("write_runs", "writes", "answers")
 _log = logging.getLogger(__name__)
-
-_SCHEMA = """
-CREATE TABLE photos (
-    uri BLOB PRIMARY KEY,
-    size INTEGER NOT NULL,
-    version TEXT NOT NULL,
-    content_key TEXT,
-    latitude REAL, longitude REAL, altitude REAL,
-    taken_at TEXT, orientation INTEGER NOT NULL, camera TEXT,
-    model TEXT, top TEXT, landmark_probability REAL,
-    failure_kind TEXT, failure_reason TEXT,
-    checksum INTEGER,
-    status TEXT, category TEXT, threshold REAL,
-    attempts INTEGER NOT NULL DEFAULT 0, retry_at REAL,
-    scan INTEGER
-) WITHOUT ROWID;
-CREATE INDEX photos_by_content ON photos (size, content_key) WHERE content_key IS NOT NULL;
-CREATE TABLE scans (
-    id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL, summary TEXT
-);
-CREATE TABLE tables (out TEXT PRIMARY KEY, signature TEXT NOT NULL, state TEXT NOT NULL);
-CREATE TABLE revision (number INTEGER NOT NULL);
-INSERT INTO revision VALUES (0);
-"""
-# From each version to the next. Version 1 had no checksums, so its rows are read again.
-_MIGRATIONS = {1: "DROP TABLE photos;" + _SCHEMA}
 
 
 def open_database(path: Path | None) -> sqlite3.Connection:
@@ -73,13 +45,16 @@ def begin_anew(path: Path) -> sqlite3.Connection:
 
 
 def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:
-    """What can still be read of the journal of writes and of the user's answers: photos can be
-    read again, but these stand nowhere else. Each entry of the journal is checked against the
-    photo before it is used."""
+    """What can still be read of the journal of writes and of the landmarks that were cleared:
+    photos can be read again, but these stand nowhere else. Each entry of the journal is checked
+    against the photo before it is used."""
     try:
         with opened_to_read(aside) as old:
-            for name in KEPT_TABLES:
-                _copy_table(old, connection, name)
+            for copy in schema.KEPT:
+                if schema.has_table(old, copy.source):
+                    for cells in old.execute(copy.select):
+                        with connection:
+                            connection.execute(copy.insert, cells)
     except (sqlite3.Error, ValueError):
         _log.warning("%s: its journal of writes could not be carried over whole", aside)
 
@@ -91,19 +66,6 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
         yield connection
-
-
-def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, name: str) -> None:
-    row = old.execute(
-        "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)
-    ).fetchone()
-    if row is None or not str(row[0]).upper().startswith("CREATE TABLE"):
-        return
-    with new:
-        new.execute(row[0])
-    for cells in old.execute(f"SELECT * FROM {name}"):
-        with new:
-            new.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(cells))})", cells)
 
 
 def set_aside(path: Path) -> Path:
@@ -162,10 +124,10 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
-    if version > SCHEMA_VERSION and owner == APPLICATION_ID:
+    if version > schema.VERSION and owner == APPLICATION_ID:
         raise CatalogError(
             f"{path}: written by a newer geotag (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); use that version, or another --catalog"
+            f"{schema.VERSION}); use that version, or another --catalog"
         )
     if owner != APPLICATION_ID and path is not None and _is_foreign(connection, path):
         raise CatalogError(
@@ -176,16 +138,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN EXCLUSIVE")
     _check(connection, path)
-    if version < SCHEMA_VERSION:
-        script = (
-            _SCHEMA
-            if version == 0
-            else "".join(_MIGRATIONS[at] for at in range(version, SCHEMA_VERSION))
-        )
-        for statement in script.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    schema.migrate(connection, version)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("COMMIT")
 
 

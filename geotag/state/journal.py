@@ -10,33 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
-from geotag.errors import CatalogError
-
-_SCHEMA = (
-    """
-CREATE TABLE IF NOT EXISTS write_runs (
-    id TEXT PRIMARY KEY,
-    started_at TEXT NOT NULL,
-    finished_at TEXT,
-    description TEXT NOT NULL
-) WITHOUT ROWID
-""",
-    """
-CREATE TABLE IF NOT EXISTS writes (
-    id INTEGER PRIMARY KEY,
-    run_id TEXT NOT NULL REFERENCES write_runs (id),
-    path BLOB NOT NULL,
-    temporary BLOB NOT NULL,
-    state TEXT NOT NULL,
-    old_sha256 TEXT NOT NULL,
-    old_mtime_ns INTEGER,
-    new_sha256 TEXT NOT NULL,
-    new_blocks BLOB NOT NULL,
-    old_blocks BLOB NOT NULL
-)
-""",
-    "CREATE INDEX IF NOT EXISTS writes_by_run ON writes (run_id)",
-)
+from geotag.state.database import sqlite_errors
 
 
 class State(str, Enum):
@@ -86,9 +60,6 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        with _catalog_errors(), connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
 
     def begin(self, run_id: str, description: str) -> None:
         """Note the start of a run. Raises CatalogError, as all of these do."""
@@ -132,7 +103,7 @@ class Journal:
 
     @contextmanager
     def _on_disk(self) -> Iterator[None]:
-        with _catalog_errors():
+        with sqlite_errors():
             self._connection.execute("PRAGMA synchronous = FULL")
             try:
                 yield
@@ -149,7 +120,7 @@ class Journal:
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
-        with _catalog_errors():
+        with sqlite_errors():
             rows = self._connection.execute(
                 "SELECT id, started_at, finished_at, description FROM write_runs "
                 "ORDER BY started_at, id"
@@ -172,7 +143,7 @@ class Journal:
 
     def later_run(self, write: Write) -> str | None:
         """The run that last wrote the same file after this write, if any."""
-        with _catalog_errors():
+        with sqlite_errors():
             row = self._connection.execute(
                 "SELECT run_id FROM writes WHERE path = ? AND id > ? AND state = ? "
                 "ORDER BY id DESC LIMIT 1",
@@ -184,12 +155,12 @@ class Journal:
         """One at a time, for a run may hold many and each carries its blocks; writes may be
         marked meanwhile."""
         order = "ORDER BY id DESC"
-        with _catalog_errors():
+        with sqlite_errors():
             numbers = self._connection.execute(
                 f"SELECT id FROM writes WHERE {condition} {order}", arguments
             ).fetchall()
         for number in numbers:
-            with _catalog_errors():
+            with sqlite_errors():
                 row = self._connection.execute(
                     "SELECT path, temporary, old_sha256, old_mtime_ns, new_sha256, new_blocks, "
                     "old_blocks, run_id, state, id FROM writes WHERE id = ?",
@@ -198,7 +169,7 @@ class Journal:
             yield _parse_write(row)
 
     def _execute(self, statement: str, arguments: tuple[Any, ...]) -> int:
-        with _catalog_errors(), self._connection:
+        with sqlite_errors(), self._connection:
             return self._connection.execute(statement, arguments).lastrowid or 0
 
 
@@ -211,13 +182,3 @@ def _parse_write(row: tuple[Any, ...]) -> Write:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-@contextmanager
-def _catalog_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise CatalogError(
-            f"the journal of writes cannot be used ({error}); make room or mend its folder"
-        ) from error

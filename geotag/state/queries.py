@@ -5,58 +5,95 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from geotag.files.paths import format_path
 from geotag.state.database import opened_to_read
+from geotag.state.schema import READING_COLUMNS
 
-# What this run's sources list; gone when the connection closes.
+# What this run's sources list, and what of it must be read; gone when the connection closes.
 LISTED = """
 CREATE TEMP TABLE listed (
     uri BLOB PRIMARY KEY, size INTEGER NOT NULL, version TEXT NOT NULL, sidecars TEXT
 ) WITHOUT ROWID
 """
+PENDING = "CREATE TEMP TABLE pending (id INTEGER PRIMARY KEY, uri BLOB NOT NULL)"
 _STALE = """
     photos.uri IS NULL OR photos.size != listed.size OR photos.version != listed.version
 """
-PENDING = f"""
-FROM listed LEFT JOIN photos USING (uri)
-WHERE ({_STALE}
-   OR (photos.failure_kind = 'transient' AND photos.retry_at <= :now)
-   OR (photos.failure_kind IS NULL AND photos.model IS NOT :model
-       AND (photos.latitude IS NULL OR :classify_all)
-       AND NOT (ifnull(photos.model, '') LIKE :glanced
-                AND photos.landmark_probability < :glance))
-   OR (:rescan AND photos.scan IS NOT :scan))
+# The wait before the next try is over or for an older version of the photo, or is longer than
+# any: the clock was ahead when it was noted.
+_IS_DUE = """
+    retries.retry_at <= :now OR retries.retry_at > :now + :longest_wait
+    OR retries.size != listed.size OR retries.version != listed.version
+"""
+# Those that no run has tried yet come first, then those whose last try is the longest ago.
+FIND_PENDING = f"""
+INSERT INTO pending (uri)
+SELECT listed.uri FROM listed LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
+WHERE :rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS_DUE} ELSE {_STALE}
+    OR (photos.failure_reason IS NULL
+        AND (photos.latitude IS NULL OR :classify_all)
+        AND (photos.model IS NOT :model OR photos.landmark_probability >= :prefilter
+             AND photos.prefilter IS NOT NULL)) END
+ORDER BY max(ifnull(photos.scan, 0), ifnull(retries.scan, 0)), listed.uri
+"""
+# A photo that was tried in this scan is not tried twice.
+PENDING_PAGE = """
+SELECT pending.id, listed.uri, listed.size, listed.version, listed.sidecars
+FROM pending JOIN listed USING (uri) LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
+WHERE pending.id > :last AND photos.scan IS NOT :scan AND retries.scan IS NOT :scan
+ORDER BY pending.id LIMIT :page
 """
 # Photos not known by name of which one of the same size was classified.
-PERHAPS_MOVED = f"""
+MOVED_PAGE = f"""
+SELECT listed.uri, listed.uri, listed.size, listed.version, listed.sidecars
 FROM listed LEFT JOIN photos USING (uri)
-WHERE ({_STALE}) AND EXISTS (
+WHERE listed.uri > :last AND ({_STALE}) AND EXISTS (
     SELECT 1 FROM photos AS other INDEXED BY photos_by_content
     WHERE other.size = listed.size AND other.content_key IS NOT NULL)
+ORDER BY listed.uri LIMIT :page
 """
-# What the user said last of each photo; beside max() SQLite gives the other columns of its row.
-LATEST_ANSWERS = """
-SELECT uri, run_id, picture, is_refusal, is_done, max(id) FROM answers GROUP BY uri
+COUNT_WAITING = f"""
+SELECT count(*) FROM retries JOIN listed USING (uri) WHERE NOT ({_IS_DUE})
 """
-# Photos not known by name and version that have an answer, or the size of one that has.
-PERHAPS_ANSWERED = f"""
+# What is known of the listed photos, and why the last try to read one again failed.
+READINGS = f"""
+SELECT {", ".join(f"photos.{name}" for name in READING_COLUMNS)},
+    listed.size, listed.version, retries.reason
+FROM listed CROSS JOIN photos USING (uri) LEFT JOIN retries USING (uri) ORDER BY listed.uri
+"""
+# The last entry for each photo; beside max() SQLite gives the other columns of its row.
+LATEST_CLEARED = """
+SELECT uri, run_id, picture, is_cleared, is_done, max(id) FROM cleared GROUP BY uri
+"""
+# Photos not known by name and version that have an entry, or the size of one that has.
+PERHAPS_CLEARED = f"""
 SELECT listed.uri, listed.size, listed.version FROM listed LEFT JOIN photos USING (uri)
-WHERE ({_STALE}) AND (listed.uri IN (SELECT uri FROM answers) OR listed.size IN (
-    SELECT other.size FROM answers JOIN photos AS other ON other.uri = answers.uri))
+WHERE ({_STALE}) AND (listed.uri IN (SELECT uri FROM cleared) OR listed.size IN (
+    SELECT other.size FROM cleared JOIN photos AS other ON other.uri = cleared.uri))
 ORDER BY listed.uri
 """
+_DECIDED_WITH = "SELECT DISTINCT model, threshold, out = ? FROM tables"
+# In catalogs of version 2.
+_DECIDED_WITH_2 = "SELECT DISTINCT model, threshold, ? = '' FROM photos WHERE status = 'tagged'"
 
 
-def decided_with(path: Path, model: str) -> tuple[str, float] | None:
+def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | None:
     """The SHA-256 and the threshold behind a table's tags by `model` (its name in the table).
 
     None when there is no such catalog, or it does not tell for sure. Nothing is locked or written.
     """
-    query = "SELECT DISTINCT model, threshold FROM photos WHERE status = 'tagged'"
-    try:
-        with opened_to_read(path) as reader:
-            rows = reader.execute(query).fetchall()
-    except sqlite3.Error:
-        return None
-    found = {(str(sha), float(least)) for sha, least in rows if sha and least is not None}
-    fitting = [pair for pair in found if model.endswith(f"-{pair[0][:12]}")]
-    return fitting[0] if len(fitting) == 1 else None
+    for query in (_DECIDED_WITH, _DECIDED_WITH_2):
+        try:
+            with opened_to_read(path) as reader:
+                rows = reader.execute(query, (format_path(str(table)),)).fetchall()
+        except sqlite3.Error:
+            continue
+        fitting = [
+            (sha256, threshold, is_its_own)
+            for sha256, threshold, is_its_own in rows
+            if isinstance(sha256, str) and isinstance(threshold, float)
+            if model.endswith(f"-{sha256[:12]}")
+        ]
+        own = {pair[:2] for pair in fitting if pair[2]} or {pair[:2] for pair in fitting}
+        return own.pop() if len(own) == 1 else None
+    return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from typing import Any
 
 from geotag.errors import DamagedCatalogError
 from geotag.records import (
+    Capture,
     Failure,
     FailureKind,
     Location,
@@ -18,16 +18,16 @@ from geotag.records import (
     Reading,
     Score,
 )
-
-READ_COLUMNS = (
-    "uri, size, version, content_key, latitude, longitude, altitude, taken_at, orientation, "
-    "camera, model, top, landmark_probability, failure_kind, failure_reason, checksum"
-)
+from geotag.state.schema import checksum
 
 
 def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
-    """The cells of a reading in the order of READ_COLUMNS, with their checksum."""
-    photo, metadata, prediction, failure, content_key, glance = reading
+    """The cells of a reading in the order of READING_COLUMNS, with their checksum.
+
+    `model` (its SHA-256) made the prediction. A passing failure is no part of it.
+    """
+    photo, metadata, prediction, failure, content_key, prefilter, _ = reading
+    is_lasting = failure is not None and failure.kind is FailureKind.PERMANENT
     cells = (
         os.fsencode(photo.uri),
         photo.size,
@@ -37,13 +37,15 @@ def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
         metadata.taken_at,
         metadata.orientation,
         metadata.camera,
-        seen_by(model, glance) if prediction is not None else None,
+        metadata.position_unclear or None,
+        json.dumps(metadata.capture) if metadata.capture != Capture() else None,
+        model if prediction is not None else None,
+        float(prefilter) if prediction is not None and prefilter else None,
         json.dumps(prediction.top) if prediction is not None else None,
         _real(prediction.landmark_probability) if prediction is not None else None,
-        failure.kind.value if failure is not None else None,
-        failure.reason if failure is not None else None,
+        failure.reason if failure is not None and is_lasting else None,
     )
-    return (*cells, _checksum(cells))
+    return (*cells, checksum(cells))
 
 
 def _real(number: float | None) -> float | None:
@@ -51,16 +53,12 @@ def _real(number: float | None) -> float | None:
     return float(number) + 0.0 if number is not None else None
 
 
-def _checksum(cells: tuple[Any, ...]) -> int:
-    return zlib.crc32(repr(cells).encode("utf-8", "backslashreplace"))
-
-
 def parse_row(row: tuple[Any, ...]) -> Reading:
     """The reverse of `format_row`; DamagedCatalogError when a row is not what was written."""
-    if _checksum(row[:-1]) != row[-1]:
-        raise DamagedCatalogError(f"the catalog is damaged (the row of {os.fsdecode(row[0])!r})")
-    uri, size, version, content_key, latitude, longitude, altitude = row[:7]
-    taken_at, orientation, camera, _, top, landmark_probability, kind, reason, _ = row[7:]
+    if checksum(row[:-1]) != row[-1]:
+        raise DamagedCatalogError(f"the catalog is damaged (the row of {row[0]!r})")
+    uri, size, version, content_key, latitude, longitude, altitude, taken_at = row[:8]
+    orientation, camera, unclear, capture, _, prefilter, top, probability, reason, _ = row[8:]
     return Reading(
         Photo(os.fsdecode(uri), size, version),
         Metadata(
@@ -68,21 +66,13 @@ def parse_row(row: tuple[Any, ...]) -> Reading:
             taken_at,
             orientation,
             camera,
+            unclear or "",
+            Capture(*json.loads(capture)) if capture is not None else Capture(),
         ),
-        Prediction(tuple(Score(*pair) for pair in json.loads(top)), landmark_probability)
+        Prediction(tuple(Score(*pair) for pair in json.loads(top)), probability)
         if top is not None
         else None,
-        Failure(FailureKind(kind), reason) if kind is not None else None,
+        Failure(FailureKind.PERMANENT, reason) if reason is not None else None,
         content_key or "",
+        prefilter or 0.0,
     )
-
-
-def seen_by(model: str | None, glance: float) -> str | None:
-    """The name of a look at a photo: the model, and where it was but a glance, its gate."""
-    return f"{model}~{glance:.6f}" if glance else model
-
-
-def model_of(row: tuple[Any, ...]) -> str | None:
-    """The model (its SHA-256) that looked at the photo of a row."""
-    model = row[READ_COLUMNS.split(", ").index("model")]
-    return str(model) if model is not None else None

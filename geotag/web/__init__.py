@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, UsageError
-from geotag.files.paths import format_path
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -61,7 +60,7 @@ def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -
         upload = _upload()
         with looking:
             reading = predictor.read(upload)
-        row = decider.outcome(reading, format_path(upload.name))
+        row = decider.outcome(reading)
         return {**row._asdict(), "top_k": [entry._asdict() for entry in row.top_k]}
 
     @app.post("/api/explain")

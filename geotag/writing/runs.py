@@ -42,7 +42,7 @@ def write_table_tags(
     """
     rows = tuple(read_table(table))
     catalog = catalog or table.with_name(table.name + SUFFIX)
-    options = _with_decision(options, rows, catalog)
+    options = _with_decision(options, rows, table, catalog)
     if options.dry_run:
         yield from write_back(paced(rows), None, options, new_run_id())
         return
@@ -50,17 +50,19 @@ def write_table_tags(
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
         yield from write_run(paced(rows), opened, options, title)
-        if opened.answers.unheard:
-            _log.warning("%s", _unknown_to_scans(opened.answers.unheard, catalog))
+        if opened.cleared.unknown:
+            _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
 
 
-def _with_decision(options: WriteOptions, rows: Sequence[Outcome], catalog: Path) -> WriteOptions:
+def _with_decision(
+    options: WriteOptions, rows: Sequence[Outcome], table: Path, catalog: Path
+) -> WriteOptions:
     """With the model's SHA-256 and the threshold, where the catalog of the scan knows them."""
     models = {row.model for row in rows if row.landmark and row.model}
-    known = decided_with(catalog, models.pop()) if len(models) == 1 else None
-    if options.model_sha256 or known is None:
+    if options.model_sha256 or len(models) != 1:
         return options
-    return options._replace(model_sha256=known[0], threshold=known[1])
+    known = decided_with(catalog, table, models.pop())
+    return options._replace(model_sha256=known[0], threshold=known[1]) if known else options
 
 
 def _unknown_to_scans(count: int, catalog: Path) -> str:
@@ -86,7 +88,7 @@ def _reverted(catalog: Path, run_id: str) -> Iterator[WriteResult]:
     with open_catalog(catalog) as opened:
         journal = Journal(opened.connection)
         settle(journal)
-        opened.answers.undo(run_id)
+        opened.cleared.undo(run_id)
         yield from revert_run(journal, run_id)
 
 

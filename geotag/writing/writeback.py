@@ -19,8 +19,8 @@ from geotag.records import Category, Outcome, Photo, Status
 from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
 from geotag.sources.local import LocalSource
-from geotag.state.answers import Answers
 from geotag.state.catalog import Catalog
+from geotag.state.cleared import ClearedLandmarks
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
 from geotag.writing.claim import Change
@@ -97,18 +97,18 @@ def write_back(
     run_id: str,
     categories: Iterable[Category] | None = None,
     follow: Follow | None = None,
-    answers: Answers | None = None,
+    cleared: ClearedLandmarks | None = None,
 ) -> Iterator[WriteResult]:
     """Write each row's tag into its photo: one result for each row that `only` admits.
 
     `follow` hears of each photo that changed, as its source listed it before and lists it now.
-    `answers` remember the landmarks that the user cleared, and keep those photos clear.
+    `cleared` remember the landmarks that the user cleared, and keep those photos clear.
     The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
     photo at hand is then untouched.
     """
     if journal is None and not options.dry_run:
         raise CatalogError("nothing is written without a journal")
-    writer = _Writer(journal, options, run_id, categories, follow, answers)
+    writer = _Writer(journal, options, run_id, categories, follow, cleared)
     for row in rows:
         path = _absolute(parse_path(row.path))
         if not _is_path(path):
@@ -128,9 +128,9 @@ def write_run(
     journal, run_id = Journal(catalog.connection), new_run_id()
     settle(journal)
     journal.begin(run_id, title)
-    follow, answers = catalog.follow, catalog.answers
+    follow, cleared = catalog.follow, catalog.cleared
     try:
-        yield from write_back(rows, journal, options, run_id, follow=follow, answers=answers)
+        yield from write_back(rows, journal, options, run_id, follow=follow, cleared=cleared)
     finally:
         journal.finish(run_id)
 
@@ -163,10 +163,10 @@ class _Writer:
         run_id: str,
         categories: Iterable[Category] | None,
         follow: Follow | None,
-        answers: Answers | None,
+        cleared: ClearedLandmarks | None,
     ) -> None:
         self.journal = journal
-        self.answers = None if options.dry_run else answers
+        self.cleared = None if options.dry_run else cleared
         self.options = options
         self.run_id = run_id
         self.follow = follow
@@ -182,8 +182,8 @@ class _Writer:
             plan = self.planner.plan(path, intent.claim)
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
-            if self.answers is not None and intent.clear:
-                self.answers.close(path)
+            if self.cleared is not None and intent.clear:
+                self.cleared.note_done(path)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
@@ -218,19 +218,21 @@ class _Writer:
 
     def _heeded(self, intent: Intent, row: Outcome, path: str) -> Intent:
         """Note what the user says in a row; one who said nothing means what was said before."""
-        answers, claim = self.answers, intent.claim
-        if answers is None:
+        cleared, claim = self.cleared, intent.claim
+        if cleared is None:
             return intent
-        if not answers.is_refused(path):
+        if not cleared.is_cleared(path):
             picture = _picture(path) if intent.clear else None
             if picture is not None:
-                answers.refuse(self.run_id, path, picture)
+                cleared.clear(self.run_id, path, picture)
             return intent
         is_models = claim is not None and claim.source == SOURCE_INFERRED
         if claim is not None and not (is_models and self.options.unattended):
-            answers.withdraw(self.run_id, path)
+            cleared.restore(self.run_id, path)
             return intent
-        is_due = is_models or (answers.is_open(path) and row.status is not Status.UNREADABLE)
+        is_due = is_models or (
+            cleared.may_be_in_photo(path) and row.status is not Status.UNREADABLE
+        )
         return Intent(clear=True) if is_due else intent
 
     def _commit_all(self, path: str, plan: Plan) -> None:

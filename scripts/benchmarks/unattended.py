@@ -119,8 +119,8 @@ def _memory(folder: Path, small: int, large: int) -> Iterator[Figure]:
 
 def _recording(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
     """Readings of the network into the catalog, in groups as a scan makes them."""
-    from geotag.records import Metadata, Photo, Prediction, Reading, Score, Status
-    from geotag.state.catalog import Decision, open_catalog
+    from geotag.records import Metadata, Photo, Prediction, Reading, Score
+    from geotag.state.catalog import open_catalog
 
     folder.mkdir(parents=True)
     top = tuple(Score(f"landmark_{n}", 0.5 / (n + 1)) for n in range(10))
@@ -130,13 +130,12 @@ def _recording(folder: Path, count: int, repeats: int) -> Iterator[Figure]:
                 metadata, Prediction(top, 0.9), None, f"etag {n:032x}")
         for n in range(count)
     ]  # fmt: skip
-    decision = Decision(Status.UNCERTAIN, None, 0.9)
     clocks, processors = [], []
     for number in range(repeats):
         with open_catalog(folder / f"{number}.geotag") as catalog:
             clock, processor = time.perf_counter(), time.process_time()
             for at in range(0, count, 512):
-                catalog.record(readings[at : at + 512], "0" * 64, lambda _: decision)
+                catalog.record(readings[at : at + 512], "0" * 64)
             clocks.append(count / (time.perf_counter() - clock))
             processors.append(count / (time.process_time() - processor))
     for how, rates in (("by the clock", clocks), ("by processor time", processors)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geotag.categories import load_categories
-from geotag.decision import Decider, decide, parse_scores
+from geotag.decision import Decider, Evidence, parse_scores
 from geotag.errors import EngineError
 from geotag.records import (
     Failure,
@@ -70,7 +70,8 @@ def test_scores_that_are_no_numbers_are_no_answer(logit: float) -> None:
     ],
 )
 def test_decisions(prediction: Prediction, threshold: float, status: Status) -> None:
-    assert decide(prediction, threshold, TABLE.by_slug).status is status
+    decider = Decider(threshold, 2, "model-1", TABLE.by_slug)
+    assert decider.outcome(Reading(PHOTO, Metadata(), prediction)).status is status
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def decider() -> Decider:
 
 
 def test_a_tag_is_marked_as_inferred(decider: Decider) -> None:
-    row = decider.outcome(Reading(PHOTO, Metadata(taken_at="2008-01-01T00:00:00"), SURE), "/p.jpg")
+    row = decider.outcome(Reading(PHOTO, Metadata(taken_at="2008-01-01T00:00:00"), SURE))
     tower = TABLE.by_slug("eiffel_tower")
     assert (row.status, row.position_source) == (Status.TAGGED, "inferred")
     assert (row.latitude, row.longitude) == (tower.latitude, tower.longitude)
@@ -91,7 +92,7 @@ def test_a_tag_is_marked_as_inferred(decider: Decider) -> None:
 
 def test_a_measured_position_is_never_replaced(decider: Decider) -> None:
     here = Location(1.5, 2.5, 30.0)
-    row = decider.outcome(Reading(PHOTO, Metadata(location=here), SURE), "/p.jpg")
+    row = decider.outcome(Reading(PHOTO, Metadata(location=here), SURE))
     assert (row.status, row.position_source) == (Status.HAS_GPS, "measured")
     assert (row.latitude, row.longitude, row.altitude) == here
     assert row.radius_m is None
@@ -100,7 +101,7 @@ def test_a_measured_position_is_never_replaced(decider: Decider) -> None:
 
 @pytest.mark.parametrize("prediction", [TORN, NOTHING])
 def test_no_tag_no_place(decider: Decider, prediction: Prediction) -> None:
-    row = decider.outcome(Reading(PHOTO, Metadata(), prediction), "/p.jpg")
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction))
     assert row.latitude is row.longitude is row.radius_m is row.category_id is row.confidence
     assert row.latitude is None
     assert row.landmark == row.city == row.country == row.position_source == ""
@@ -109,6 +110,36 @@ def test_no_tag_no_place(decider: Decider, prediction: Prediction) -> None:
 
 def test_a_failure_is_a_row_with_its_reason(decider: Decider) -> None:
     failure = Failure(FailureKind.PERMANENT, "damaged: truncated")
-    row = decider.outcome(Reading(PHOTO, Metadata(camera="X"), failure=failure), "/p.jpg")
+    row = decider.outcome(Reading(PHOTO, Metadata(camera="X"), failure=failure))
     assert (row.status, row.error, row.camera) == (Status.UNREADABLE, "damaged: truncated", "X")
     assert row.model == ""
+
+
+def test_a_landmark_that_was_cleared_is_none(decider: Decider) -> None:
+    cleared = Evidence(is_cleared=True)
+    row = decider.outcome(Reading(PHOTO, Metadata(), SURE), cleared)
+    assert (row.status, row.landmark, row.latitude) == (Status.NO_LANDMARK, "", None)
+    assert row.top_k
+    row = decider.outcome(Reading(PHOTO, Metadata(Location(1.5, 2.5)), SURE), cleared)
+    assert (row.status, row.landmark, row.latitude) == (Status.HAS_GPS, "", 1.5)
+
+
+def test_beside_a_position_that_is_not_understood_none_is_inferred(decider: Decider) -> None:
+    unclear = Metadata(position_unclear="a latitude of 91 degrees")
+    row = decider.outcome(Reading(PHOTO, unclear, SURE))
+    assert (row.status, row.landmark) == (Status.TAGGED, "Eiffel Tower")
+    assert (row.latitude, row.longitude, row.radius_m, row.position_source) == (None,) * 3 + ("",)
+    assert row.error == "a latitude of 91 degrees"
+
+
+def test_a_photo_that_changed_and_cannot_be_read_has_no_tag_but_keeps_its_position(
+    decider: Decider,
+) -> None:
+    failure = Failure(FailureKind.TRANSIENT, "no permission to read it")
+    reading = Reading(PHOTO, Metadata(), SURE, failure, is_outdated=True)
+    row = decider.outcome(reading)
+    assert (row.status, row.landmark, row.error) == (Status.UNREADABLE, "", failure.reason)
+    row = decider.outcome(reading._replace(metadata=Metadata(Location(1.5, 2.5))))
+    assert (row.status, row.latitude, row.error) == (Status.HAS_GPS, 1.5, failure.reason)
+    row = decider.outcome(reading._replace(is_outdated=False))
+    assert (row.status, row.landmark) == (Status.TAGGED, "Eiffel Tower")

@@ -137,10 +137,13 @@ def test_an_unchanged_library_is_not_written_again(
     library: Path, tmp_path: Path, options: ScanOptions
 ) -> None:
     table = tmp_path / "tags.csv"
-    assert scan(library, table, options)[0].exported
+    first, _ = scan(library, table, options)
+    assert first.exported
     before = table.stat()
     summary, rows = scan(library, table, options)
     assert (summary.read, summary.unchanged, summary.exported) == (0, 33, False)
+    assert summary.statuses == first.statuses == {Status.HAS_GPS: 30, Status.UNREADABLE: 3}
+    assert summary.failures == first.failures == {"permanent": 3}
     assert (table.stat().st_mtime_ns, table.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     table.write_text("edited")
     assert scan(library, table, options)[1] == rows

@@ -21,13 +21,13 @@ from geotag.records import (
     Prediction,
     Reading,
     Score,
-    Status,
 )
-from geotag.state.catalog import Catalog, Decision, Need, back_off, open_catalog
-from geotag.state.database import SCHEMA_VERSION
-from geotag.state.journal import Journal, Write
+from geotag.state.catalog import Catalog, Criteria, back_off, open_catalog
+from geotag.state.journal import Journal, State, Write
 from geotag.state.locks import file_lock
+from geotag.state.queries import decided_with
 from geotag.state.rows import format_row, parse_row
+from geotag.state.schema import VERSION
 
 MODEL = "a" * 64
 TOWER = Prediction((Score("eiffel_tower", 0.9), Score("taj_mahal", 0.05)), 0.97)
@@ -46,18 +46,16 @@ def failed(name: str, kind: FailureKind) -> Reading:
     return Reading(photo(name), Metadata(), failure=Failure(kind, "why"))
 
 
-def pending(catalog: Catalog, need: Need | None = None) -> list[str]:
-    need = need or Need(MODEL)
-    names = [found.uri.removeprefix("/photos/") for found in catalog.pending(need)]
-    assert len(names) == catalog.count_pending(need)
+def pending(catalog: Catalog, criteria: Criteria | None = None) -> list[str]:
+    count = catalog.find_pending(criteria or Criteria(MODEL))
+    names = [found.uri.removeprefix("/photos/") for found in catalog.pending()]
+    assert len(names) == count
     return names
 
 
 def later(path: Path, seconds: float) -> Catalog:
     """The catalog as another scan opens it so much later."""
-    catalog = open_catalog(path)
-    catalog._now += seconds
-    return catalog
+    return open_catalog(path, now=1e9 + seconds)
 
 
 @pytest.fixture
@@ -87,23 +85,30 @@ def test_rows_come_back_as_they_were(path: Path, reading: Reading) -> None:
             parse_row(changed)
 
 
-def test_new_and_changed_photos_are_pending_in_byte_order(path: Path) -> None:
+def test_new_and_changed_photos_are_pending_the_new_ones_first(path: Path) -> None:
     with open_catalog(path) as catalog:
         catalog.record([classified("same"), classified("size"), classified("version")], MODEL)
     with open_catalog(path) as catalog:
-        listed = [photo("z"), photo("same"), photo("size", 11), photo("version", version="2")]
-        assert catalog.note_listed(listed) == 4
-        assert pending(catalog) == ["size", "version", "z"]
+        listed = [
+            photo("z"),
+            photo("y"),
+            photo("same"),
+            photo("size", 11),
+            photo("version", version="2"),
+        ]
+        assert catalog.note_listed(listed) == 5
+        assert pending(catalog) == ["y", "z", "size", "version"]
 
 
 def test_another_model_looks_again_at_what_it_would_classify(path: Path) -> None:
     with open_catalog(path) as catalog:
         measured, broken = Reading(photo("gps"), MEASURED), failed("bad", FailureKind.PERMANENT)
-        catalog.note_listed([photo("gps"), photo("bad"), photo("tower")])
         catalog.record([measured, broken, classified("tower")], MODEL)
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("gps"), photo("bad"), photo("tower")])
         assert pending(catalog) == []
-        assert pending(catalog, Need("b" * 64)) == ["tower"]
-        assert pending(catalog, Need(MODEL, classify_all=True)) == ["gps"]
+        assert pending(catalog, Criteria("b" * 64)) == ["tower"]
+        assert pending(catalog, Criteria(MODEL, classify_all=True)) == ["gps"]
 
 
 def test_rescan_reads_all_again_but_each_only_once(path: Path) -> None:
@@ -112,9 +117,9 @@ def test_rescan_reads_all_again_but_each_only_once(path: Path) -> None:
     with open_catalog(path) as catalog:
         catalog.note_listed([photo("a"), photo("b")])
         assert pending(catalog) == []
-        assert pending(catalog, Need(MODEL, rescan=True)) == ["a", "b"]
+        assert pending(catalog, Criteria(MODEL, rescan=True)) == ["a", "b"]
         catalog.record([classified("a")], MODEL)
-        assert pending(catalog, Need(MODEL, rescan=True)) == ["b"]
+        assert [found.uri for found in catalog.pending()] == ["/photos/b"]
 
 
 def test_the_back_off_doubles_up_to_less_than_a_day() -> None:
@@ -135,7 +140,8 @@ def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_not(path: Path) -
             if attempts == 1:
                 readings.append(failed("bad", FailureKind.PERMANENT))
             catalog.record(readings, MODEL)
-            assert catalog.failures() == {"permanent": 1, "transient": 1}
+            kinds = {r.failure.kind for r in catalog.readings() if r.failure is not None}
+            assert kinds == {FailureKind.PERMANENT, FailureKind.TRANSIENT}
         if attempts > 1:
             with later(path, seconds + back_off(attempts) - 10) as catalog:
                 catalog.note_listed(listed)
@@ -157,23 +163,6 @@ def test_content_is_known_under_another_name(path: Path) -> None:
         assert catalog.prediction_of(moved, "key", MODEL) == TOWER
         assert catalog.prediction_of(moved, "another", MODEL) is None
         assert catalog.prediction_of(moved, "key", "b" * 64) is None
-
-
-def test_a_new_threshold_changes_only_decisions_made_at_another(path: Path) -> None:
-    def at(threshold: float) -> Decision:
-        return Decision(Status.TAGGED if threshold < 0.9 else Status.UNCERTAIN, None, threshold)
-
-    with open_catalog(path) as catalog:
-        catalog.note_listed([photo("a"), photo("gps")])
-        catalog.record([classified("a")], MODEL, lambda _: at(0.5))
-        gps = Reading(photo("gps"), MEASURED)
-        catalog.record([gps], MODEL, lambda _: Decision(Status.HAS_GPS))
-        assert catalog.statuses() == {Status.TAGGED: 1, Status.HAS_GPS: 1}
-        assert catalog.decide_again(lambda _: at(0.5), 0.5) == 0
-        before = catalog.revision
-        assert catalog.decide_again(lambda _: at(0.95), 0.95) == 1
-        assert catalog.statuses() == {Status.UNCERTAIN: 1, Status.HAS_GPS: 1}
-        assert catalog.revision > before
 
 
 def test_prune_forgets_what_is_gone_below_the_roots_alone(path: Path) -> None:
@@ -319,7 +308,7 @@ def test_a_file_that_is_no_catalog_is_left_alone(tmp_path: Path) -> None:
 def test_a_catalog_of_a_newer_geotag_is_left_alone(path: Path) -> None:
     open_catalog(path).connection.close()
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     before = path.read_bytes()
     with pytest.raises(CatalogError, match="newer geotag"):
@@ -338,8 +327,11 @@ def test_a_catalog_of_the_first_version_is_migrated(path: Path) -> None:
             landmark_probability REAL, failure_kind TEXT, failure_reason TEXT
         ) WITHOUT ROWID;
         INSERT INTO photos (uri, size, version, orientation) VALUES ('/photos/a', 10, '1', 1);
-        CREATE TABLE write_runs (id TEXT);
-        INSERT INTO write_runs VALUES ('kept');
+        CREATE TABLE write_runs (
+            id TEXT PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT,
+            description TEXT NOT NULL
+        ) WITHOUT ROWID;
+        INSERT INTO write_runs VALUES ('kept', '2020-01-01T00:00:00+00:00', NULL, 'write');
         PRAGMA user_version = 1;
         PRAGMA application_id = 1734700916;
         """
@@ -348,5 +340,124 @@ def test_a_catalog_of_the_first_version_is_migrated(path: Path) -> None:
     with open_catalog(path) as catalog:
         catalog.note_listed([photo("a")])
         assert pending(catalog) == ["a"]
-        assert catalog.connection.execute("SELECT id FROM write_runs").fetchall() == [("kept",)]
+        assert [run.id for run in Journal(catalog.connection).runs()] == ["kept"]
     assert os.listdir(path.parent) == [path.name]
+
+
+OLD_MODEL = "310fdff8679aff277e69c4e90a36f85c40e582d8230f85ca5ee0c24c9525502d"
+
+
+@pytest.fixture
+def catalog_2(path: Path) -> Path:
+    """A catalog that a geotag of schema version 2 made: it scanned eight photos, of which one could
+    not be read for the time being, wrote three tags, and took one back that the user cleared."""
+    connection = sqlite3.connect(path)
+    connection.executescript(Path(__file__).with_name("catalog_2.sql").read_text())
+    connection.close()
+    return path
+
+
+def test_a_catalog_of_the_second_version_is_migrated_and_no_photo_read_again(
+    catalog_2: Path,
+) -> None:
+    stamps = {
+        "bare.jpg": 6950, "busy.jpg": 6867, "caf\udce9.jpg": 10104, "empty.jpg": 0,
+        "measured.jpg": 7013, "thumbnail.jpg": 37275, "tower.jpg": 10179, "wrong.jpg": 10140,
+    }  # fmt: skip
+    listed = [photo(n, s, str(10**18 + at)) for at, (n, s) in enumerate(stamps.items())]
+    retry_at = 1795704240
+    with open_catalog(catalog_2, now=retry_at - 1) as catalog:
+        catalog.note_listed(listed)
+        assert pending(catalog, Criteria(OLD_MODEL, prefilter=0.5)) == []
+        assert catalog.count_waiting() == 1
+        # Without a prefilter, and with a stricter one, some photos need a full look.
+        assert pending(catalog, Criteria(OLD_MODEL, prefilter=0)) == ["bare.jpg", "thumbnail.jpg"]
+        readings = {r.photo.uri.removeprefix("/photos/"): r for r in catalog.readings()}
+        cleared = [r.photo.uri for r in readings.values() if catalog.cleared.is_cleared(r[0].uri)]
+    assert cleared == ["/photos/wrong.jpg"]
+    best = {n: r.prediction.top[0].slug for n, r in readings.items() if r.prediction is not None}
+    assert best == {
+        "bare.jpg": "stonehenge", "caf\udce9.jpg": "stonehenge", "thumbnail.jpg": "stonehenge",
+        "tower.jpg": "eiffel_tower", "wrong.jpg": "taj_mahal",
+    }  # fmt: skip
+    assert [readings[n].prefilter for n in ("bare.jpg", "thumbnail.jpg", "tower.jpg")] == [
+        0.05, 0.5, 0
+    ]  # fmt: skip
+    assert readings["measured.jpg"].metadata == Metadata(
+        Location(-33.8568, 151.2153, 30.0), "2020-05-01T12:00:00", 1, "Canon EOS 5D"
+    )
+    failures = {n: r.failure for n, r in readings.items() if r.failure is not None}
+    assert failures == {
+        "busy.jpg": Failure(FailureKind.TRANSIENT, "cannot be read (Input/output error)"),
+        "empty.jpg": Failure(FailureKind.PERMANENT, "the file is empty"),
+    }
+    with open_catalog(catalog_2, now=retry_at + 1) as catalog:
+        catalog.note_listed(listed)
+        assert pending(catalog, Criteria(OLD_MODEL, prefilter=0.5)) == ["busy.jpg"]
+
+
+def test_the_journal_of_a_catalog_of_the_second_version_is_as_it_was(catalog_2: Path) -> None:
+    table = Path("/photos/tags.csv")
+    made_by = decided_with(catalog_2, table, f"lenet-{OLD_MODEL[:12]}")
+    before = sqlite3.connect(catalog_2).execute("SELECT * FROM writes ORDER BY id").fetchall()
+    with open_catalog(catalog_2) as catalog:
+        journal = Journal(catalog.connection)
+        assert [run.files for run in journal.runs()] == [{State.WRITTEN: 3}, {State.WRITTEN: 1}]
+        writes = [write for run in journal.runs() for write in journal.writes(run.id)]
+        assert {Path(write.path).name for write in writes} == {
+            "caf\udce9.jpg", "tower.jpg", "wrong.jpg"
+        }  # fmt: skip
+        after = catalog.connection.execute("SELECT * FROM writes ORDER BY id").fetchall()
+    assert len(before) == 4 and after == before
+    assert made_by == (OLD_MODEL, 0.9)
+    assert decided_with(catalog_2, table, f"lenet-{OLD_MODEL[:12]}") == made_by
+    assert os.listdir(catalog_2.parent) == [catalog_2.name]
+
+
+def test_a_catalog_of_the_second_version_from_which_nothing_was_written(catalog_2: Path) -> None:
+    connection = sqlite3.connect(catalog_2)
+    connection.executescript("DROP TABLE answers; DROP TABLE writes; DROP TABLE write_runs")
+    connection.close()
+    with open_catalog(catalog_2) as catalog:
+        catalog.note_listed([photo("measured.jpg", 7013, "1000000000000000004")])
+        assert pending(catalog, Criteria(OLD_MODEL)) == []
+        assert Journal(catalog.connection).runs() == []
+        catalog.cleared.clear("run", "/photos/tower.jpg", "key")
+    with open_catalog(catalog_2) as catalog:
+        assert catalog.cleared.is_cleared("/photos/tower.jpg")
+
+
+def test_a_damaged_row_of_the_second_version_is_read_again(catalog_2: Path) -> None:
+    connection = sqlite3.connect(catalog_2)
+    with connection:
+        connection.execute("UPDATE photos SET latitude = 1.5 WHERE latitude IS NOT NULL")
+    connection.close()
+    with open_catalog(catalog_2) as catalog:
+        catalog.note_listed([photo("measured.jpg", 7013, "1000000000000000004")])
+        assert pending(catalog, Criteria(OLD_MODEL)) == ["measured.jpg"]
+
+
+def test_what_cannot_be_read_now_replaces_nothing_that_is_known(path: Path) -> None:
+    measured = Reading(photo("gps"), MEASURED)
+    known = [measured, classified("tower"), failed("bad", FailureKind.PERMANENT)]
+    with later(path, 0) as catalog:
+        catalog.record(known, MODEL)
+    with later(path, 60) as catalog:
+        names = ["gps", "tower", "bad"]
+        catalog.note_listed([photo(name, version="2") for name in names])
+        catalog.record(
+            [failed(name, FailureKind.TRANSIENT)._replace(photo=photo(name, version="2"))
+             for name in names], MODEL,
+        )  # fmt: skip
+        failure = Failure(FailureKind.TRANSIENT, "why")
+        assert list(catalog.readings()) == [
+            Reading(photo("bad", version="2"), Metadata(), failure=failure),
+            measured._replace(failure=failure, is_outdated=True),
+            classified("tower")._replace(failure=failure, is_outdated=True),
+        ]
+    with later(path, 70) as catalog:
+        catalog.note_listed([photo(name) for name in names])
+        assert pending(catalog) == ["bad", "gps", "tower"]
+        again = [measured, classified("tower"), Reading(photo("bad"), MEASURED)]
+        catalog.record(again, MODEL)
+        assert sorted(catalog.readings()) == sorted(again)

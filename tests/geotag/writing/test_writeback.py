@@ -23,7 +23,7 @@ from geotag.records import (
 )
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
-from geotag.state.catalog import Catalog, Need, open_catalog
+from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.journal import Journal
 from geotag.writing.blocks.xmp import XmpPacket, parse_packet
 from geotag.writing.embedded import parse_layout
@@ -504,7 +504,7 @@ def test_catalog_knows_the_photos_that_were_written(
     catalog.record([Reading(listed(), Metadata(), seen)], "the model's hash")
     write(photo, sidecar=sidecar)
     catalog.note_listed([listed()])
-    assert catalog.count_pending(Need("the model's hash")) == 0
+    assert catalog.find_pending(Criteria("the model's hash")) == 0
     (reading,) = catalog.readings()
     assert reading.prediction == seen
 

@@ -139,7 +139,7 @@ def test_cleared_landmark_stays_cleared(cleared: Library, options: tuple[object,
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_any_table_tells_the_answer(library: Library, suffix: str) -> None:
+def test_any_table_may_clear(library: Library, suffix: str) -> None:
     library.table = library.table.with_suffix(f".{suffix}")
     library.scan()
     library.clear("wrong.jpg")
@@ -287,13 +287,16 @@ def test_reverted_runs_take_their_answers_with_them(cleared: Library) -> None:
     check_stays_clear(cleared)
 
 
-def test_another_table_says_that_no_scan_will_hear(library: Library) -> None:
+def test_clearing_in_a_table_that_no_scan_will_read_is_warned_of(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
     library.clear("wrong.jpg")
     other = library.table.with_name("other.csv")
     shutil.copy(library.table, other)
-    assert "other.csv.geotag knows of no scan of 1 photo" in run("write", other).stderr
-    assert "knows of no scan" not in run("write", other, "--quiet").stderr
-    assert "knows of no scan" not in library.write().stderr
+    library.write()
+    assert "has no scan of" not in caplog.text
+    run("write", other)
+    assert "other.csv.geotag has no scan of 1 photo" in caplog.text
 
 
 def test_photo_that_could_not_be_cleared_is_cleared_by_the_next_scan(library: Library) -> None:
@@ -304,15 +307,6 @@ def test_photo_that_could_not_be_cleared_is_cleared_by_the_next_scan(library: Li
     assert library.scan().return_value == 3
     photo.chmod(0o644)
     library.scan()
-    check_stays_clear(library)
-
-
-def test_catalog_of_an_older_geotag_is_taken_over(library: Library) -> None:
-    with closing(sqlite3.connect(f"{library.table}.geotag")) as connection, connection:
-        connection.execute("DROP TABLE answers")
-    library.clear("wrong.jpg")
-    library.write()
-    assert "2 known from before" in library.scan().stderr
     check_stays_clear(library)
 
 
@@ -334,10 +328,10 @@ def test_killed_in_between_the_answer_is_whole_or_not_at_all(library: Library) -
     for step in range(last // 3, last, max(1, last // 14)):
         write_until(step)
         with open_catalog(f"{library.table}.geotag") as catalog:
-            was_heard = catalog.answers.is_refused(str(library.photos / "wrong.jpg"))
+            is_kept = catalog.cleared.is_cleared(str(library.photos / "wrong.jpg"))
         library.scan()
-        assert is_tagged(library) is not was_heard
-        outcomes.add(was_heard)
+        assert is_tagged(library) is not is_kept
+        outcomes.add(is_kept)
     assert outcomes == {True, False}
 
 
