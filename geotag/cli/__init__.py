@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
+import io
+import signal
 import sys
 from typing import Any
 
 import click
 
 from geotag import __version__
+from geotag.cli.streams import close_streams, complain, open_streams, tell
 from geotag.errors import GeotagError
 
 # A command's module is imported only when it runs, so that `geotag --help` is instant.
@@ -33,6 +37,19 @@ class LazyGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         """The commands, in the order of their table."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for one that is mistyped, name the one that may be meant."""
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            if not close:
+                raise
+            meant = f"No such command {args[0]!r}. Did you mean {close[0]!r}?"
+            raise click.UsageError(meant, error.ctx) from None
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import one command."""
@@ -63,40 +80,58 @@ def cli(context: click.Context, debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a fatal error is one line and its exit code."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
-    try:
-        sys.exit(_run(arguments))
-    except GeotagError as error:
-        if debug:
-            raise
-        click.echo(f"geotag: {error}", err=True)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            raise
-        click.echo(
-            f"geotag: a fault in geotag itself ({type(error).__name__}: {error}); "
-            "run it again with `geotag --debug ...` and report what it prints",
-            err=True,
-        )
-        sys.exit(1)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    open_streams()
+    code = _run(arguments)
+    sys.exit(code if close_streams() else code or 1)
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
     try:
         result: Any = cli.main(arguments, "geotag", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
     except click.ClickException as error:
-        error.show()
+        tell(_usage(error))
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("geotag: interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 141
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except BaseException as error:
+        if "--debug" in arguments and not isinstance(error, SystemExit):
             raise
-        what = error.filename or "standard output"
-        raise GeotagError(f"{what}: cannot be written ({error.strerror})") from error
-    return result if isinstance(result, int) else 0
+        code, message = _failure(error)
+        if message:
+            complain(message)
+        return code
+
+
+def _usage(error: click.ClickException) -> str:
+    """What click says of a wrong call: how to get help, and what is wrong."""
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip()
+
+
+def _failure(error: BaseException) -> tuple[int, str]:
+    """The exit code and the line for an error that ends the command."""
+    match error:
+        case GeotagError():
+            return error.exit_code, str(error)
+        case click.Abort(__cause__=EOFError() as cause):
+            error = cause
+        case click.Abort() | KeyboardInterrupt():
+            return 128 + signal.SIGINT, "interrupted"
+        case BrokenPipeError() | SystemExit():  # which click makes of it
+            return 128 + signal.SIGPIPE, ""
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EBADF):
+            what = error.filename or "standard output"
+            return 1, f"{what}: cannot be written ({error.strerror})"
+        case MemoryError():
+            return 1, "out of memory; use fewer --workers or a smaller --batch-size"
+        case RuntimeError() if "can't start new thread" in str(error):
+            return 1, (
+                "no more threads can be started: use fewer --workers, or allow this user more "
+                "processes (ulimit -u, or TasksMax= of the systemd unit)"
+            )
+    return 1, (
+        f"an error in geotag itself ({type(error).__name__}: {error}); run it again with "
+        "`geotag --debug ...` and report what it prints"
+    )

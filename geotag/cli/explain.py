@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.lines import one_line
 from geotag.cli.options import engine_options, model_option, number
+from geotag.cli.streams import complain, one_line
 from geotag.engines.base import EngineOptions
 
 _BATCH_SIZE = 8
@@ -62,16 +62,15 @@ def explain(
     name = explained.landmark
     click.echo(f"{one_line(image)}: {name}, {found.confidence:.1%}")
     if explained.landmark_probability < 0.5:
-        click.echo("geotag: the photo more likely shows no landmark at all", err=True)
+        complain("the photo more likely shows no landmark at all")
     if found.confidence >= _LEAST:
         click.echo(
             f"{int(found.marked.sum())} of {len(found.marked)} parts suffice: confidence "
             f"{found.alone:.1%} with these parts alone, {found.without:.1%} with all others"
         )
         if found.fit < _LEAST_FIT:
-            click.echo(
-                f"geotag: the parts explain the confidence only in part (R squared "
-                f"{found.fit:.2f}): take the drawing as a hint",
-                err=True,
+            complain(
+                f"the parts explain the confidence only in part (R squared "
+                f"{found.fit:.2f}): take the drawing as a hint"
             )
     click.echo(out)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from geotag.categories import ModelCategories
-from geotag.cli.lines import complain, counted
+from geotag.cli.lines import counted
 from geotag.cli.options import json_option, model_option
+from geotag.cli.streams import complain, tell
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 
@@ -74,10 +75,7 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
     )
     if added.resembles:
         other = ModelCategories(added.spec.own_categories).by_slug(added.resembles).name
-        click.echo(
-            f"geotag: the model took most of these photos for {other} before, and may still do so",
-            err=True,
-        )
+        complain(f"the model took most of these photos for {other} before, and may still do so")
     click.echo(f"use it with: geotag scan --model {out} ...")
 
 
@@ -88,7 +86,7 @@ def list_(model: Path | None, as_json: bool) -> None:
     """List the landmarks that were added to a model."""
     added = read_header(model).spec.own_categories
     if not added:
-        click.echo("this model has no added landmarks", err=True)
+        tell("this model has no added landmarks")
     for category in added:
         if as_json:
             click.echo(json.dumps(category._asdict(), ensure_ascii=False))

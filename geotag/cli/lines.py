@@ -1,28 +1,13 @@
-"""What commands print, fit for a terminal: a file's name may hold anything."""
+"""Numbers and summaries in words."""
 
 from __future__ import annotations
 
 import time
 from typing import assert_never
 
-import click
-
 from geotag.records import Status
 from geotag.summary import Summary
 from geotag.tables import STDOUT
-
-
-def one_line(text: str) -> str:
-    """The text with what does not print, such as line ends and terminal codes, as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
-def complain(message: str) -> None:
-    """Print on standard error what is wrong with a photo."""
-    click.echo(f"geotag: {one_line(message)}", err=True)
 
 
 def counted(count: int, thing: str) -> str:

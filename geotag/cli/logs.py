@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from geotag.cli.lines import one_line
+from geotag.cli.streams import one_line
 from geotag.files.credentials import redacted
 
 FORMATS = ("text", "json")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.lines import complain, one_line
 from geotag.cli.options import SOME_FAILED, engine_options, json_option, model_option, number
+from geotag.cli.streams import complain, one_line
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
 from geotag.records import TopCategory

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.lines import complain, counted
+from geotag.cli.lines import counted
 from geotag.cli.options import SOME_FAILED, journal_option
+from geotag.cli.streams import complain, tell
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
 from geotag.writing.runs import revert_writes
@@ -28,12 +29,11 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     run_id, results = revert_writes(run_id, catalog)
     reverted = failed = 0
     for result in results:
+        reverted += result.action is Action.REVERTED
         if result.action is Action.FAILED:
             failed += 1
             complain(f"{format_path(result.path)}: {result.reason}")
-        else:
-            reverted += 1
     left = f", {failed} left alone (see above)" if failed else ""
     were = "it was" if reverted == 1 else "they were"
-    click.echo(f"run {run_id}: {counted(reverted, 'file')} as {were}{left}", err=True)
+    tell(f"run {run_id}: {counted(reverted, 'file')} as {were}{left}")
     return SOME_FAILED if failed else 0

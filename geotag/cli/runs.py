@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from typing import assert_never
 
 import click
 
-from geotag.cli.lines import complain, counted
+from geotag.cli.lines import counted
 from geotag.cli.options import journal_option
+from geotag.cli.streams import complain, tell
 from geotag.state.journal import Run, State
 from geotag.writing.runs import list_runs
 
@@ -23,18 +26,35 @@ def runs(catalog: Path | None) -> None:
     for _, run in listed:
         click.echo(format_run(run))
     if not (listed or unopened):
-        click.echo("no run of `geotag write` yet", err=True)
+        tell("no run of `geotag write` yet")
 
 
 def format_run(run: Run) -> str:
     """One line: id, time, what was written and what of it was reverted, the command."""
-    written, reverted = run.files.get(State.WRITTEN, 0), run.files.get(State.REVERTED, 0)
-    unclear = run.files.get(State.PREPARED, 0) + run.files.get(State.REVERTING, 0)
-    files = f"{counted(written + reverted, 'file')} written"
+    counts = Counter[str]()
+    for state, count in run.files.items():
+        counts[_words(state)] += count
+    reverted, interrupted = counts["reverted"], counts["interrupted"]
+    files = f"{counted(counts['written'] + reverted, 'file')} written"
     files += f", {reverted} of them reverted" if reverted else ""
-    files += f", {unclear} interrupted (the next write or revert finishes them)" if unclear else ""
+    if interrupted:
+        files += f", {interrupted} interrupted (the next write or revert finishes them)"
     files += "" if run.finished_at else ", not finished"
     return f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})"
+
+
+def _words(state: State) -> str:
+    match state:
+        case State.WRITTEN:
+            return "written"
+        case State.REVERTED:
+            return "reverted"
+        case State.PREPARED | State.REVERTING:
+            return "interrupted"
+        case State.ABANDONED:
+            return "not written"
+        case _:
+            assert_never(state)
 
 
 def _minute(timestamp: str) -> str:

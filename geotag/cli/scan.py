@@ -28,6 +28,7 @@ from geotag.cli.options import (
     writing_options,
 )
 from geotag.cli.progress import Bar, Stop, stop_on_signals
+from geotag.cli.streams import tell
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, TableError, UsageError
 from geotag.files.credentials import redacted
@@ -153,7 +154,7 @@ def scan(
         fields = json.loads(format_summary_json(summary, table=out, exit_code=code))
         _log.info("done", extra={"summary": fields})
     elif not quiet:
-        click.echo(format_scan_summary(summary, out, catalog_path(out, options)), err=True)
+        tell(format_scan_summary(summary, out, catalog_path(out, options)))
     return code
 
 

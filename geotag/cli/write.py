@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import click
 
-from geotag.cli.lines import complain, counted, one_line
+from geotag.cli.lines import counted
 from geotag.cli.options import SOME_FAILED, number, quiet_option, writing_options
 from geotag.cli.progress import Stop
+from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
 from geotag.writing.runs import write_table_tags
@@ -100,12 +101,18 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool) -> int:
     for result in results:
         counts[result.action] += 1
         sidecars += result.into_sidecar and result.action is Action.WRITTEN
-        if result.action is Action.LEFT_ALONE:
-            reasons[result.reason] += 1
-        elif result.action is Action.FAILED or (result.reason and not quiet):
-            complain(f"{format_path(result.path)}: {result.reason}")
+        match result.action:
+            case Action.LEFT_ALONE:
+                reasons[result.reason] += 1
+            case Action.FAILED:
+                complain(f"{format_path(result.path)}: {result.reason}")
+            case Action.WRITTEN | Action.UNCHANGED | Action.REVERTED:
+                if result.reason and not quiet:
+                    complain(f"{format_path(result.path)}: {result.reason}")
+            case _:
+                assert_never(result.action)
     if not quiet:
-        click.echo(format_write_summary(counts, reasons, sidecars, dry_run), err=True)
+        tell(format_write_summary(counts, reasons, sidecars, dry_run))
     return SOME_FAILED if counts[Action.FAILED] else 0
 
 

@@ -9,16 +9,22 @@ _URI = "file://"
 
 
 def format_path(path: str) -> str:
-    """An absolute path as text; surrogate escapes become a percent-encoded URI (RFC 8089)."""
+    """An absolute path as text, whatever the locale.
+
+    A name that is not UTF-8 becomes a percent-encoded URI (RFC 8089).
+    """
+    name = os.fsencode(path)
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        return _URI + quote_from_bytes(os.fsencode(path))
-    return path
+        return name.decode()
+    except UnicodeDecodeError:
+        return _URI + quote_from_bytes(name)
 
 
 def parse_path(text: str) -> str:
     """The reverse of `format_path`."""
     if text.startswith(_URI):
         return os.fsdecode(unquote_to_bytes(text[len(_URI) :]))
-    return text
+    try:
+        return os.fsdecode(text.encode())
+    except UnicodeEncodeError:  # no name of any file
+        return text

@@ -36,16 +36,16 @@ def table_format(path: str) -> TableFormat:
 
 
 def write_table(path: str, rows: Iterable[Outcome]) -> None:
-    """Write a table whole or not at all (`-`: to standard output). Raises TableError."""
+    """Write a table whole or not at all. Raises TableError.
+
+    To standard output (`-`) it is streamed: OSError then tells of a reader that went away.
+    """
     layout = table_format(path)
     if path != STDOUT:
         _write_whole(path, lambda file: layout.write(file, rows))
         return
-    try:
-        layout.write(sys.stdout.buffer, rows)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+    layout.write(sys.stdout.buffer, rows)
+    sys.stdout.buffer.flush()
 
 
 def write_text(path: str, text: str) -> None:
@@ -57,11 +57,15 @@ def write_text(path: str, text: str) -> None:
 
 
 def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file (of a link, its target), or an object in a bucket by way of a temporary file."""
+    """Write a file (of a link, its target), or an object in a bucket by way of a temporary file.
+
+    What is no regular file, such as a pipe, is written as it stands: nothing may take its place.
+    """
     try:
         if not is_remote(path):
-            with atomic_file(Path(os.path.realpath(path))) as file:
-                write(file)
+            is_special = os.path.exists(path) and not os.path.isfile(path)
+            with open(path, "wb") if is_special else atomic_file(Path(os.path.realpath(path))) as f:
+                write(f)
             return
         with TemporaryDirectory(prefix="geotag-") as folder:
             local = Path(folder) / "object"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
@@ -78,15 +78,21 @@ def _found(row: Outcome, landmark: Category) -> Claim:
 
 def _without_name(row: Outcome) -> Intent:
     was_tagged = row.category_id is not None or row.confidence is not None
-    if row.status is Status.TAGGED or (row.status is Status.HAS_GPS and was_tagged):
-        return Intent(clear=True)
-    reasons = {
-        Status.HAS_GPS: "it has its position from the camera",
-        Status.UNCERTAIN: "uncertain which landmark it shows",
-        Status.NO_LANDMARK: "no landmark",
-        Status.UNREADABLE: "it could not be read",
-    }
-    return Intent(reason=reasons[row.status])
+    match row.status:
+        case Status.TAGGED:
+            return Intent(clear=True)
+        case Status.HAS_GPS if was_tagged:
+            return Intent(clear=True)
+        case Status.HAS_GPS:
+            return Intent(reason="it has its position from the camera")
+        case Status.UNCERTAIN:
+            return Intent(reason="uncertain which landmark it shows")
+        case Status.NO_LANDMARK:
+            return Intent(reason="no landmark")
+        case Status.UNREADABLE:
+            return Intent(reason="it could not be read")
+        case _:
+            assert_never(row.status)
 
 
 def _check_text(text: str, field: str) -> None:

@@ -1,0 +1,57 @@
+"""Standard streams that are closed, full or of another encoding, and what is printed to them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+import click
+
+
+def open_streams() -> None:
+    """Give a process that was started with closed streams some, and let any character be printed.
+
+    The next file that is opened would take the number of a closed stream, and what a library
+    prints there would end up in it. What is meant for a closed standard output cannot be written.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            access = os.O_WRONLY if name == "stderr" else os.O_RDONLY
+            stream = open(os.open(os.devnull, access), mode)  # noqa: SIM115 (never closed)
+            setattr(sys, name, stream)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # one that a test or a notebook has put there
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def close_streams() -> bool:
+    """Flush standard output; False when it cannot be. Nothing is left to flush at the exit."""
+    is_written = True
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            is_written = is_written and number == 2
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return is_written
+
+
+def tell(message: str) -> None:
+    """Print a message on standard error. Where nobody can read it, the work goes on."""
+    with suppress(OSError):
+        click.echo(message, err=True)
+
+
+def one_line(text: str) -> str:
+    """The text with what does not print, such as line ends and terminal codes, as escapes."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def complain(message: str) -> None:
+    """Print on standard error, on one line, what is wrong."""
+    tell(f"geotag: {one_line(message)}")
