@@ -138,7 +138,7 @@ class Scan:
         no prefilter, where all landmarks are asked for or any photo could be tagged."""
         if not self.options.cascade or self.options.classify_all:
             return 0.0
-        return self.header.spec.glance_for(self.decider.threshold)
+        return self.header.spec.prefilter_for(self.decider.threshold)
 
     def read(self) -> Summary:
         """List the library, and read what the catalog does not know yet."""

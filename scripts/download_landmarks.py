@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import click
 from PIL import Image
@@ -211,11 +211,11 @@ def _extract(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> No
 class _Limited:
     """A stream that refuses to give more than was announced."""
 
-    def __init__(self, stream: Any, limit: int) -> None:
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
         self.stream, self.left = stream, limit
 
-    def read(self, count: int) -> bytes:
-        data: bytes = self.stream.read(count)
+    def read(self, count: int = -1, /) -> bytes:
+        data = self.stream.read(count)
         self.left -= len(data)
         if self.left < 0:
             raise DataError("a file in the archive is larger than announced")

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from geotag.engines.embedding import Embedder
-from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.recognition.landmarks import with_background
 from training.data.dataset import Dataset, Sample, load_dataset
 from training.reports import commands
 from training.reports.inference import read_good
 
+if TYPE_CHECKING:
+    from geotag.model.checkpoint import Tensors
+
+COUNT = 1024
 NEGATIVES = 0.3  # the share of photos without a landmark
 
 
@@ -44,10 +49,21 @@ def _some(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> li
     return [samples[at] for at in rng.permutation(len(samples))[:count]]
 
 
+def embed_background(
+    checkpoint: Checkpoint, dataset: Dataset, count: int, seed: int
+) -> tuple[Tensors, int]:
+    """The model's tensors with a background of about `count` photos, and how many there are."""
+    spec = checkpoint.spec
+    chosen = choose(dataset, spec.categories, count, seed)
+    samples, pixels, _ = read_good(dataset, chosen, spec.input_size, spec.fit)
+    embeddings = Embedder(checkpoint).embed(pixels)
+    return with_background(checkpoint.tensors, embeddings), len(samples)
+
+
 @click.command("training.background")
 @commands.DATA
 @commands.EXCLUDE
-@click.option("--count", default=1024, show_default=True, help="Photos, one byte a number each.")
+@click.option("--count", default=COUNT, show_default=True, help="Photos, one byte a number each.")
 @commands.SEED
 @commands.MODEL
 @click.option(
@@ -58,18 +74,14 @@ def main(
 ) -> None:
     """Store the embeddings of some training photos in a model file.
 
-    They are numbers that the classifier sees, not photos. `geotag landmarks add` needs them; the
-    model recognises with or without them.
+    They are the inputs of the classifier, not photos. `geotag landmarks add` needs them; the model
+    recognises with or without them.
     """
     checkpoint = load_checkpoint(model)
-    spec = checkpoint.spec
     dataset = load_dataset(data, exclude)
-    samples, pixels, _ = read_good(
-        dataset, choose(dataset, spec.categories, count, seed), spec.input_size, spec.fit
-    )
-    tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
-    save_checkpoint(out, spec, tensors)
-    click.echo(f"{out}: {len(samples)} photos as background, {out.stat().st_size / 1e6:.1f} MB")
+    tensors, photos = embed_background(checkpoint, dataset, count, seed)
+    save_checkpoint(out, checkpoint.spec, tensors)
+    click.echo(f"{out}: {photos} photos as background, {out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from geotag.decision import probabilities
 from geotag.errors import DataError
-from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geotag.model.checkpoint import save_checkpoint
 from geotag.model.spec import ModelSpec, Threshold
+from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
 from training.reports import commands, metrics
 from training.reports.inference import score
@@ -24,7 +25,7 @@ from training.reports.inference import score
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
 MARGIN = 1.0  # standard errors that a threshold must hold by
 # The share of photos with a known landmark that the thresholds are for. Validation sets hold mostly
-# landmarks, people's libraries mostly other things, and a threshold must not rely on the former.
+# landmarks, people's libraries mostly other things, and a threshold must hold for the latter.
 LANDMARK_SHARE = 0.5
 _TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 161))
 
@@ -41,7 +42,7 @@ def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Ca
 
     The temperature has the least negative log-likelihood (Guo et al., 2017). For the thresholds,
     photos without a known landmark count so often that landmarks are LANDMARK_SHARE of all. A
-    precision that the photos do not bear out, by Wilson's lower bound, has no threshold.
+    precision that the photos do not prove, by Wilson's lower bound, has no threshold.
     """
     temperature = _fit_temperature(logits, labels)
     rows = _as_in_a_library(labels, logits.shape[1] - 1)
@@ -83,16 +84,16 @@ def _fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> f
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
 
-def calibrate(checkpoint: Checkpoint, dataset: Dataset) -> ModelSpec:
+def calibrate(model: Model, dataset: Dataset) -> ModelSpec:
     """The model's spec, calibrated on the validation photos as its engine scores them.
 
     Photos of landmarks that the model does not know count as none. Raises DataError when there
     are no validation photos.
     """
-    spec = checkpoint.spec
+    spec = model.spec
     if not dataset.of("val"):
         raise DataError(f"{dataset.root}: no validation photos")
-    scored = score(checkpoint, dataset, dataset.of("val"))
+    scored = score(model, dataset, dataset.of("val"))
     fitted = fit_calibration(scored.logits, label_indices(scored.samples, spec.categories))
     return spec._replace(temperature=fitted.temperature, thresholds=fitted.thresholds)
 
@@ -104,23 +105,23 @@ def label_indices(samples: Sequence[Sample], categories: Sequence[str]) -> NDArr
 
 
 @click.command("training.calibrate")
-@commands.data_options
+@commands.takes_dataset()
 @click.option(
-    "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    "--model", "path", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Model file to calibrate; it is replaced.",
 )  # fmt: skip
-def main(model: Path, data: Path, exclude: Path | None, scheme: str, by: str, seed: int) -> None:
+def main(path: Path, dataset: Dataset) -> None:
     """Fit temperature and thresholds of a model file anew."""
-    checkpoint = load_checkpoint(model)
-    spec = calibrate(checkpoint, commands.read_data(data, exclude, scheme, by, seed))
-    save_checkpoint(model, spec, checkpoint.tensors)
+    model = Model.open(path)
+    spec = calibrate(model, dataset)
+    save_checkpoint(path, spec, model.checkpoint.tensors)
     click.echo(f"temperature {spec.temperature:.3f}")
     for precision, confidence in spec.thresholds:
         click.echo(f"precision {precision:g}: confidence {confidence:.3f}")
     if not spec.thresholds:
         click.echo(
-            "no precision is borne out by these photos: the model has no thresholds, and scans "
-            "with it need a --threshold",
+            f"{path}: the validation photos prove no precision, so the model has no thresholds; "
+            "scan with a --threshold, or calibrate on more photos",
             err=True,
         )
 

@@ -5,12 +5,10 @@ python -m training.clean --data DIR --out cleaned
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +21,11 @@ from torch import nn
 from tqdm import tqdm
 
 from geotag.engines.embedding import Embedder
-from geotag.errors import DataError, MissingDependencyError, PhotoError
-from geotag.files.atomic import atomic_file
+from geotag.errors import DataError, MissingDependencyError
 from geotag.model.checkpoint import Checkpoint, load_checkpoint
 from training.data.dataset import SPLITS, Dataset, Sample
 from training.reports import commands, plots
-from training.reports.inference import Pixels, read_all
+from training.reports.inference import Photos, Pixels
 
 FOLDS = 5
 _COMPONENTS = 256
@@ -136,8 +133,8 @@ def find_duplicates(
     return sorted(found)
 
 
-class Looks(NamedTuple):
-    """What the photos look like: the readable samples, their embeddings (N, D), hashes (N,),
+class Features(NamedTuple):
+    """What photos are told apart by: the readable samples, their embeddings (N, D), hashes (N,),
     colours (N, C) and small pictures (N, 64, 64, 3), and why others could not be read."""
 
     samples: list[Sample]
@@ -148,32 +145,24 @@ class Looks(NamedTuple):
     failed: dict[str, str]
 
 
-def look(dataset: Dataset, samples: Sequence[Sample], checkpoint: Checkpoint) -> Looks:
+def extract(dataset: Dataset, samples: Sequence[Sample], checkpoint: Checkpoint) -> Features:
     """Read the photos, a few at a time in memory. Raises DataError when none can be read."""
     embedder, spec = Embedder(checkpoint), checkpoint.spec
-    good: list[Sample] = []
-    failed: dict[str, str] = {}
+    photos = Photos(dataset, samples, spec.input_size, spec.fit)
     parts: list[tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64], Pixels]] = []
-    for start in tqdm(range(0, len(samples), _CHUNK), "looking", disable=None, unit="chunk"):
-        chunk = samples[start : start + _CHUNK]
-        pixels = []
-        for sample, picture in read_all(dataset, chunk, spec.input_size, spec.fit):
-            if isinstance(picture, PhotoError):
-                failed[sample.path] = str(picture)
-            else:
-                good.append(sample)
-                pixels.append(picture)
-        if pixels:
-            read = np.stack(pixels)
+    with tqdm(total=len(samples), desc="reading", disable=None, unit="photo") as progress:
+        pictures = iter(photos)
+        while chunk := list(islice(pictures, _CHUNK)):
+            read = np.stack(chunk)
             colours = thumbnails(read, 4).reshape(len(read), -1).astype(np.float64)
             small = thumbnails(read, _SMALL)
             parts.append((embedder.embed(read), difference_hash(read), colours, small))
-    if not good:
-        raise DataError(f"{dataset.root}: none of the photos can be read")
+            progress.update(len(chunk))
+    photos.check()
     embeddings, hashes, all_colours, all_small = (
         np.concatenate([part[at] for part in parts]) for at in range(4)
     )
-    return Looks(good, embeddings, hashes, all_colours, all_small, failed)
+    return Features(photos.good, embeddings, hashes, all_colours, all_small, photos.failed)
 
 
 class AutoEncoder(nn.Module):
@@ -231,31 +220,21 @@ def find_outliers(errors: NDArray[np.float64], deviations: float) -> list[Suspec
     return [Suspect(at, f"outlier: {heights[at]:.1f} deviations off") for at in worst]
 
 
-def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
-    """The list that --exclude takes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "reason"))
-    writer.writerows(sorted(reasons.items()))
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def _write_sheet(looks: Looks, suspects: Sequence[Suspect], path: Path) -> None:
+def _write_sheet(features: Features, suspects: Sequence[Suspect], path: Path) -> None:
     """The suspects with label, reason and file name; a copy is followed by what it is a copy of."""
     shown: list[tuple[Pixels, str]] = []
     for suspect in suspects[:_SHOWN]:
         if suspect.original is None:
-            shown.append(_cell(looks, suspect.at, suspect.reason.partition(": ")[2]))
+            shown.append(_cell(features, suspect.at, suspect.reason.partition(": ")[2]))
         else:
-            shown.append(_cell(looks, suspect.at, "a copy of the next"))
-            shown.append(_cell(looks, suspect.original, ""))
+            shown.append(_cell(features, suspect.at, "a copy of the next"))
+            shown.append(_cell(features, suspect.original, ""))
     plots.contact_sheet(shown, path)
 
 
-def _cell(looks: Looks, at: int, text: str) -> tuple[Pixels, str]:
-    sample = looks.samples[at]
-    return looks.small[at], f"{sample.label or _NO_LANDMARK}\n{text}\n{Path(sample.path).name}"
+def _cell(features: Features, at: int, text: str) -> tuple[Pixels, str]:
+    sample = features.samples[at]
+    return features.small[at], f"{sample.label or _NO_LANDMARK}\n{text}\n{Path(sample.path).name}"
 
 
 def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
@@ -267,9 +246,9 @@ def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
 
 
 @click.command("training.clean")
-@commands.data_options
+@commands.takes_dataset(seeded=True)
 @commands.MODEL
-@click.option("--limit", type=click.IntRange(1), help="Look at so many photos only, at random.")
+@click.option("--limit", type=click.IntRange(1), help="Check so many photos only, at random.")
 @click.option("--epochs", default=5, show_default=True, help="Of the auto-encoder; 0: no outliers.")
 @click.option(
     "--deviations", default=6.0, show_default=True, help="How far off the median an outlier is."
@@ -280,43 +259,33 @@ def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
 )  # fmt: skip
 @commands.OUT
 def main(
-    data: Path,
-    exclude: Path | None,
-    scheme: str,
-    by: str,
-    seed: int,
-    model: Path | None,
-    limit: int | None,
-    epochs: int,
-    deviations: float,
-    parts: tuple[str, ...],
-    out: Path,
-) -> None:
+    dataset: Dataset, seed: int, model: Path | None, limit: int | None, epochs: int,
+    deviations: float, parts: tuple[str, ...], out: Path,
+) -> None:  # fmt: skip
     """Find mislabelled, duplicate and outlying photos.
 
     Writes OUT/exclusions.csv, for --exclude of training, and contact sheets of what is suspected:
-    mislabelled.png, duplicates.png, outliers.png. Look at them before you use the list.
+    mislabelled.png, duplicates.png, outliers.png. View them before you use the list.
     """
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
     allowed = {sample.path for sample in dataset.samples if sample.split in parts}
     if not allowed:
         raise DataError(f"{dataset.root}: no photos in split {' or '.join(parts)}")
-    looks = look(dataset, _select(dataset, limit, seed), load_checkpoint(model))
-    samples, small, failed = looks.samples, looks.small, looks.failed
+    features = extract(dataset, _select(dataset, limit, seed), load_checkpoint(model))
+    samples, small, failed = features.samples, features.small, features.failed
     errors = reconstruction_errors(small, epochs, seed) if epochs else np.zeros(len(small))
     found = {
-        "mislabelled": find_mislabelled(samples, looks.embeddings, seed),
-        "duplicates": find_duplicates(samples, looks.hashes, looks.colours),
+        "mislabelled": find_mislabelled(samples, features.embeddings, seed),
+        "duplicates": find_duplicates(samples, features.hashes, features.colours),
         "outliers": find_outliers(errors, deviations),
     }
     reasons = {path: f"unreadable: {reason}" for path, reason in failed.items()}
     for name, suspects in reversed(found.items()):
-        _write_sheet(looks, suspects, out / f"{name}.png")
+        _write_sheet(features, suspects, out / f"{name}.png")
         reasons |= {samples[s.at].path: s.reason for s in suspects}
     reasons = {path: reason for path, reason in reasons.items() if path in allowed}
     if len(reasons) == len(allowed):
-        raise DataError("every photo is suspected: is the model one for photos like these?")
-    write_exclusions(out / "exclusions.csv", reasons)
+        raise DataError("every photo is suspected: choose a --model trained on photos like these")
+    commands.write_csv(out / "exclusions.csv", ("file", "reason"), sorted(reasons.items()))
     counts = {name: len(suspects) for name, suspects in found.items()}
     commands.write_json(out / "clean.json", {
         "data": dataset.fingerprint, "photos": len(samples), "unreadable": failed,

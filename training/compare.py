@@ -8,18 +8,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 
-from geotag.decision import probabilities
-from geotag.engines import ENGINES, build_engine
-from geotag.engines.base import Engine, EngineOptions
+from geotag.engines.base import EngineOptions
 from geotag.errors import DataError, UsageError
-from geotag.model.checkpoint import Checkpoint, built_in_path, load_checkpoint
+from geotag.model.checkpoint import built_in_path
+from geotag.model.spec import ModelSpec
+from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
 from training.data.examples import World
 from training.evaluate import figures, judge, select
@@ -55,50 +54,47 @@ class Entry(NamedTuple):
         return len((self.run.folder / "log.csv").read_text("utf-8").splitlines()) - 1
 
 
-def common_samples(checkpoints: Sequence[Checkpoint], samples: Sequence[Sample]) -> list[Sample]:
+def common_samples(specs: Sequence[ModelSpec], samples: Sequence[Sample]) -> list[Sample]:
     """The photos of landmarks that all models know, and the negatives.
 
     Raises DataError when there is no photo of such a landmark.
     """
-    known = set.intersection(*(set(c.spec.categories) for c in checkpoints))
+    known = set.intersection(*(set(spec.categories) for spec in specs))
     common = [sample for sample in samples if not sample.label or sample.label in known]
     if not any(sample.label for sample in common):
         raise DataError("none of the photos shows a landmark that all of the models know")
     return common
 
 
-def measure(
-    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], options: EngineOptions
-) -> dict[str, Any]:
+def measure(model: Model, dataset: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
     """One model's accuracy on the samples."""
-    spec = checkpoint.spec
-    scored = score(checkpoint, dataset, samples, options)
-    judged = judge(scored.samples, probabilities(scored.logits, spec.temperature), spec)
+    scored = score(model, dataset, samples)
+    judged = judge(scored.samples, scored.scores, model.spec.categories)
     report = figures(judged.take(judged.labels < judged.categories), judged)
-    return {"photos": len(scored.samples), "input_size": spec.input_size, **report}
+    return {"photos": len(scored.samples), "input_size": model.spec.input_size, **report}
 
 
-def images_per_second(
-    engines: Sequence[Engine], sizes: Sequence[int], rounds: int = 7
-) -> list[float]:
+def images_per_second(models: Sequence[Model], rounds: int = 7) -> list[float]:
     """How many square pictures of its size each network alone takes a second.
 
     They take turns, a batch each, so that other work on the machine slows all alike; the median
     round counts.
     """
     rng = np.random.default_rng(0)
+    counts = [model.engine.batch_size for model in models]
+    shapes = [(model.spec.input_size, model.spec.input_size, 3) for model in models]
     batches = [
-        rng.integers(0, 256, (engine.batch_size, size, size, 3), dtype=np.uint8)
-        for engine, size in zip(engines, sizes, strict=True)
+        rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+        for count, shape in zip(counts, shapes, strict=True)
     ]
-    seconds = np.empty((1 + rounds, len(engines)))
+    seconds = np.empty((1 + rounds, len(models)))
     for turn in seconds:
-        for number, (engine, pixels) in enumerate(zip(engines, batches, strict=True)):
+        for number, (model, pixels) in enumerate(zip(models, batches, strict=True)):
             started = time.perf_counter()
-            engine.predict(pixels)
+            model.engine.predict(pixels)
             turn[number] = time.perf_counter() - started
     typical = np.median(seconds[1:], axis=0)  # the first warms up
-    return [engine.batch_size / float(each) for engine, each in zip(engines, typical, strict=True)]
+    return [count / float(each) for count, each in zip(counts, typical, strict=True)]
 
 
 def format_table(rows: dict[str, dict[str, Any]]) -> str:
@@ -141,7 +137,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 @click.command("training.compare")
-@commands.data_options
+@commands.takes_dataset(seeded=True)
 @commands.SPLIT
 @click.option(
     "--recipe", "recipes", multiple=True, type=click.Choice(list(RECIPES)),
@@ -149,59 +145,44 @@ def _check_names(names: Sequence[str]) -> None:
 )  # fmt: skip
 @click.option("--model", "models", multiple=True, metavar="NAME=FILE", help="A model file.")
 @click.option("--built-in/--no-built-in", default=True, help="The model that comes with geotag.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only landmark photos that match.")
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipes' own.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", *ENGINES]),
-    default="auto",
-    show_default=True,
-    help="For all models.",
-)
-@click.option(
-    "--weights", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the packages with pretrained weights.",
-)  # fmt: skip
+@commands.INCLUDE
+@commands.EPOCHS
+@commands.ENGINE
+@commands.WEIGHTS
 @commands.OUT
 def main(
-    data: Path, exclude: Path | None, scheme: str, by: str, seed: int, part: str,
-    recipes: tuple[str, ...], models: tuple[str, ...], built_in: bool, include: tuple[str, ...],
-    epochs: int | None, engine: str, weights: Path | None, out: Path,
+    dataset: Dataset, seed: int, part: str, recipes: tuple[str, ...], models: tuple[str, ...],
+    built_in: bool, include: tuple[str, ...], epochs: int | None, engine: str,
+    weights: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Compare models on the same photos: those of landmarks that all know, and negatives.
 
     Writes OUT/compare.json, compare.md and compare.png.
     """
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
     given = [_parse_entry(text) for text in models]
     if built_in:
         given.append(Entry(BUILT_IN, built_in_path()))
     _check_names([*recipes, *(entry.name for entry in given)])
     entries = []
     for name in recipes:
-        recipe = replace(find_recipe(name), seed=seed)
-        if epochs is not None:
-            recipe = replace(recipe, epochs=epochs)
+        recipe = find_recipe(name, seed=seed, epochs=epochs)
         job = Job(recipe, dataset, Run(out / name), weights, out / "cache", World())
         job.run.begin(recipe, dataset, job.classes)  # a model of other settings is not this one
         if not job.run.model.is_file():
             train(job)
         entries.append(Entry(name, job.run.model, job.run))
     entries += given
-    options = EngineOptions(engine=engine)
-    checkpoints = [load_checkpoint(entry.path) for entry in entries]
-    samples = common_samples(checkpoints, select(dataset, part, include))
-    engines = [build_engine(checkpoint, options) for checkpoint in checkpoints]
-    rates = images_per_second(engines, [c.spec.input_size for c in checkpoints])
+    opened = [Model.open(entry.path, EngineOptions(engine=engine)) for entry in entries]
+    samples = common_samples([m.spec for m in opened], select(dataset, part, include))
     rows: dict[str, dict[str, Any]] = {}
-    for entry, checkpoint, built, rate in zip(entries, checkpoints, engines, rates, strict=True):
+    for entry, model, rate in zip(entries, opened, images_per_second(opened), strict=True):
         rows[entry.name] = {
-            **measure(checkpoint, dataset, samples, options),
-            "categories": len(checkpoint.spec.categories),
+            **measure(model, dataset, samples),
+            "categories": len(model.spec.categories),
             "epochs": entry.epochs,
             "megabytes": entry.path.stat().st_size / 1e6,
             "images_per_second": rate,
-            "engine": built.description,
+            "engine": model.engine.description,
         }
     commands.write_json(out / "compare.json", {"data": dataset.fingerprint, "models": rows})
     table = "\n".join([format_table(rows), "", *_notes(rows)])

@@ -15,12 +15,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.decision import probabilities
-from geotag.engines import ENGINES
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
-from geotag.model.checkpoint import load_checkpoint
 from geotag.model.spec import ModelSpec
+from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
 from training.reports import commands, metrics, plots
 from training.reports.inference import score
@@ -31,7 +29,7 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Judged:
-    """Photos beside what the model says: `scores` (N, K + 1), and of its best category the index
+    """Photos and the model's predictions: `scores` (N, K + 1), and of its best category the index
     `predicted`, `confidence` and whether it is right. `labels` are indices; K is no landmark,
     K + 1 a landmark that the model does not know."""
 
@@ -57,9 +55,11 @@ class Judged:
         )
 
 
-def judge(samples: Sequence[Sample], scores: NDArray[np.float64], spec: ModelSpec) -> Judged:
-    """Match labels to the model's categories."""
-    index = {slug: at for at, slug in enumerate((*spec.categories, ""))}
+def judge(
+    samples: Sequence[Sample], scores: NDArray[np.float64], categories: Sequence[str]
+) -> Judged:
+    """Match labels to the model's categories, as the labels name them."""
+    index = {label: at for at, label in enumerate((*categories, ""))}
     labels = np.array([index.get(s.label, len(index)) for s in samples], np.intp)
     predicted = scores[:, :-1].argmax(axis=1)
     confidence = scores[np.arange(len(scores)), predicted]
@@ -215,44 +215,29 @@ def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
 
 
 @click.command("training.evaluate")
-@commands.data_options
+@commands.takes_dataset()
 @commands.MODEL
 @commands.SPLIT
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="GLOB",
-    help="Only landmark photos that match, such as 'landmarks/*'; negatives always.",
-)
-@click.option("--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True)
+@commands.INCLUDE
+@commands.ENGINE
 @click.option("--plots/--no-plots", "diagrams", default=True, help="Diagrams too.")
 @commands.OUT
 def main(
-    data: Path,
-    exclude: Path | None,
-    scheme: str,
-    by: str,
-    seed: int,
-    model: Path | None,
-    part: str,
-    include: tuple[str, ...],
-    engine: str,
-    diagrams: bool,
-    out: Path,
-) -> None:
+    dataset: Dataset, model: Path | None, part: str, include: tuple[str, ...], engine: str,
+    diagrams: bool, out: Path,
+) -> None:  # fmt: skip
     """Judge a model on labelled photos.
 
     Runs the same engine and preprocessing as a scan. Writes OUT/report.json, and diagrams:
     reliability.png, risk_coverage.png, precision_recall.png, confusion.png.
     """
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
-    checkpoint = load_checkpoint(model)
-    spec = checkpoint.spec
+    opened = Model.open(model, EngineOptions(engine=engine))
+    spec = opened.spec
     samples = select(dataset, part, include)
-    scored = score(checkpoint, dataset, samples, EngineOptions(engine=engine))
-    judged = judge(scored.samples, probabilities(scored.logits, spec.temperature), spec)
+    scored = score(opened, dataset, samples)
+    judged = judge(scored.samples, scored.scores, spec.categories)
     report = {
-        "model": checkpoint.header.name,
+        "model": opened.name,
         "data": dataset.fingerprint,
         "split": part,
         "include": list(include),

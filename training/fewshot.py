@@ -6,30 +6,23 @@ python -m training.fewshot --recipe NAME --data DIR --out runs/fewshot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from geotag.decision import probabilities
-from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, DataError
 from geotag.model.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
 from geotag.model.spec import PRECISION, ModelSpec, format_spec
-from geotag.recognition.landmarks import (
-    LEAST_PHOTOS,
-    MOST_PHOTOS,
-    add_landmark,
-    with_background,
-)
-from training import background
+from geotag.recognition.landmarks import LEAST_PHOTOS, MOST_PHOTOS, add_landmark
+from geotag.recognition.model import Model
+from training.background import COUNT, embed_background
 from training.data.dataset import Dataset, Sample, build_dataset
 from training.data.examples import World
-from training.evaluate import Judged, select
-from training.fitting.recipes import RECIPES, find_recipe
-from training.glance import fit_glance, glance_at, with_spec
+from training.evaluate import Judged, judge, select
+from training.fitting.recipes import find_recipe
+from training.prefilter import fit_prefilter, score_stages
 from training.reports import commands
 from training.reports.inference import read_good, score
 from training.reports.runs import Run
@@ -57,10 +50,10 @@ def teach(
 ) -> tuple[Checkpoint, float]:
     """A model with each of the labels added from `shots` random train photos of it.
 
-    Also the mean of the recalls that `landmarks add` foretells.
+    Also the mean of the recalls that `landmarks add` estimates.
     """
     rng = np.random.default_rng(seed)
-    foretold = []
+    estimated = []
     for label in labels:
         samples = [sample for sample in dataset.of("train") if sample.label == label]
         chosen = [samples[at] for at in sorted(rng.permutation(len(samples))[:shots])]
@@ -69,22 +62,16 @@ def teach(
         added = add_landmark(checkpoint, label, pixels)
         sha256 = fingerprint(format_spec(added.spec), added.tensors)
         checkpoint = Checkpoint(ModelHeader(added.spec, sha256), added.tensors)
-        foretold.append(added.recall)
-    return checkpoint, float(np.mean(foretold))
+        estimated.append(added.recall)
+    return checkpoint, float(np.mean(estimated))
 
 
 def judge_own(checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample]) -> Judged:
-    """The model's answers, with each label either a category or an added one."""
-    spec = checkpoint.spec
-    scored = score(checkpoint, dataset, samples)
-    slug_of = {category.name: category.slug for category in spec.own_categories}
-    index = {slug: at for at, slug in enumerate((*spec.categories, ""))}
-    labels = np.array([index.get(slug_of.get(s.label, s.label), len(index))
-                       for s in scored.samples])  # fmt: skip
-    scores = probabilities(scored.logits, spec.temperature)
-    predicted = scores[:, :-1].argmax(axis=1)
-    confidence = scores[np.arange(len(scores)), predicted]
-    return Judged(labels, scores, predicted, confidence, predicted == labels)
+    """The model's predictions, with each label either a category or an added one."""
+    scored = score(Model(checkpoint), dataset, samples)
+    own = {category.slug: category.name for category in checkpoint.spec.own_categories}
+    categories = [own.get(slug, slug) for slug in checkpoint.spec.categories]
+    return judge(scored.samples, scored.scores, categories)
 
 
 def figures(judged: Judged, own: int, threshold: float) -> dict[str, Any]:
@@ -106,22 +93,21 @@ def figures(judged: Judged, own: int, threshold: float) -> dict[str, Any]:
     }
 
 
-def glance_figures(
+def cascade_figures(
     checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], threshold: float
 ) -> dict[str, Any]:
-    """What the cascade does to photos of added landmarks, and to those of none, by thumbnails."""
-    gate = checkpoint.spec.glance_for(threshold)
-    if not gate:
-        return {"tags": None, "lost_at_a_glance": None, "negatives_passing": None}
-    seen = glance_at(checkpoint, dataset, samples)
-    tagged = ~seen.is_negative & (seen.confidences >= threshold)
-    passing = seen.thumbnails >= gate
+    """What the prefilter does to thumbnails of added landmarks, and of no landmark."""
+    least = checkpoint.spec.prefilter_for(threshold)
+    if not least:
+        return {"tags": None, "tags_lost": None, "negatives_passing": None}
+    scores = score_stages(checkpoint, dataset, samples)
+    tagged = ~scores.is_negative & (scores.confidences >= threshold)
+    passing = scores.thumbnails >= least
+    negatives = passing[scores.is_negative]
     return {
         "tags": int(tagged.sum()),
-        "lost_at_a_glance": int((tagged & ~passing).sum()),
-        "negatives_passing": float(passing[seen.is_negative].mean())
-        if seen.is_negative.any()
-        else None,
+        "tags_lost": int((tagged & ~passing).sum()),
+        "negatives_passing": float(negatives.mean()) if len(negatives) else None,
     }
 
 
@@ -136,78 +122,62 @@ def _threshold(spec: ModelSpec) -> float:
         return spec.threshold_for(PRECISION)
     except CheckpointError:
         raise DataError(
-            f"the model that was trained reaches no precision of {PRECISION:g} on the val photos, "
-            "so nothing can be told from its categories: train longer, or another recipe"
+            f"the trained model reaches no precision of {PRECISION:g} on the val photos, so there "
+            "are no tags to measure: train longer, or choose another --recipe"
         ) from None
 
 
 @click.command("training.fewshot")
-@click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
-@commands.data_options
+@commands.RECIPE
+@commands.takes_dataset(seeded=True)
 @commands.SPLIT
 @click.option(
-    "--classes",
-    default=20,
-    show_default=True,
-    type=click.IntRange(1),
+    "--classes", default=20, show_default=True, type=click.IntRange(1),
     help="Random classes to leave out.",
-)
-@click.option(
-    "--shots",
-    multiple=True,
-    type=click.IntRange(LEAST_PHOTOS, MOST_PHOTOS),
-    default=(5, 10, 20),
-    show_default=True,
-    help="How many examples to learn from; repeatable.",
-)
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option(
-    "--weights", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the packages with pretrained weights.",
 )  # fmt: skip
+@click.option(
+    "--shots", multiple=True, type=click.IntRange(LEAST_PHOTOS, MOST_PHOTOS), default=(5, 10, 20),
+    show_default=True, help="How many examples to learn from; repeatable.",
+)  # fmt: skip
+@commands.EPOCHS
+@commands.WEIGHTS
 @commands.OUT
 def main(
-    name: str, data: Path, exclude: Path | None, scheme: str, by: str, seed: int, part: str,
-    classes: int, shots: tuple[int, ...], epochs: int | None, weights: Path | None, out: Path,
+    name: str, dataset: Dataset, seed: int, part: str, classes: int, shots: tuple[int, ...],
+    epochs: int | None, weights: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Measure how well landmarks are learned from a few photos.
 
     Trains the recipe without random classes, adds each of them from a few of its train photos,
     all to one model, and judges the model on the split. Writes OUT/fewshot.json.
     """
-    recipe = replace(find_recipe(name), seed=seed)
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
+    recipe = find_recipe(name, seed=seed, epochs=epochs)
     labels = choose_labels(dataset, classes, max(shots), seed)
     reduced = without(dataset, labels)
     run = Run(out / "run")
     train(Job(recipe, reduced, run, weights, out / "cache", World()))
     checkpoint = load_checkpoint(run.model)
-    spec = checkpoint.spec
-    threshold = _threshold(spec)
-    chosen = background.choose(reduced, spec.categories, 1024, seed)
-    _, pixels, _ = read_good(reduced, chosen, spec.input_size, spec.fit)
-    tensors = with_background(checkpoint.tensors, Embedder(checkpoint).embed(pixels))
-    checkpoint = Checkpoint(checkpoint.header, tensors)
-    spec, _ = fit_glance(checkpoint, reduced, reduced.of("val"))
-    checkpoint = with_spec(checkpoint, spec)
+    threshold = _threshold(checkpoint.spec)
+    tensors, _ = embed_background(checkpoint, reduced, COUNT, seed)
+    checkpoint = checkpoint._replace(tensors=tensors)
+    spec, _ = fit_prefilter(checkpoint, reduced, reduced.of("val"))
+    checkpoint = checkpoint.with_spec(spec)
     samples = select(dataset, part, ())
-    glanced = [sample for sample in samples if sample.label in (*labels, "")]
+    own_or_none = [sample for sample in samples if sample.label in (*labels, "")]
     report: dict[str, Any] = {"labels": labels, "split": part, "threshold": threshold, "shots": {}}
     for count in sorted(shots):
-        taught, foretold = teach(checkpoint, dataset, labels, count, seed)
+        taught, estimated = teach(checkpoint, dataset, labels, count, seed)
         judged = judge_own(taught, dataset, samples)
         result = {
             **figures(judged, len(labels), threshold),
-            "foretold_recall": foretold,
-            **glance_figures(taught, dataset, glanced, threshold),
+            "estimated_recall": estimated,
+            **cascade_figures(taught, dataset, own_or_none, threshold),
         }
         report["shots"][str(count)] = result
         click.echo(
             f"{count:3} photos: top-1 {result['top1']:.3f}, tagged rightly {result['recall']:.3f} "
-            f"(foretold {foretold:.3f}), {result['wrong_own_tags']} wrong tags, "
-            f"{result['lost_at_a_glance']} tags lost at a glance"
+            f"(estimated {estimated:.3f}), {result['wrong_own_tags']} wrong tags, "
+            f"{result['tags_lost']} tags lost by the prefilter"
         )
     commands.write_json(out / "fewshot.json", report)
 

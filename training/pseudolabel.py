@@ -5,8 +5,6 @@ python -m training.pseudolabel --data DIR --photos DIR/unlabelled --out round1
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +13,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.decision import probabilities
 from geotag.errors import CheckpointError, DataError
-from geotag.files.atomic import atomic_file
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
-from geotag.model.checkpoint import load_checkpoint
 from geotag.model.spec import ModelSpec
+from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample, load_dataset
 from training.reports import commands, plots
 from training.reports.inference import read_good, score
@@ -101,16 +97,6 @@ def find_unlabelled(dataset: Dataset, folder: Path) -> list[Sample]:
     return found
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())
-
-
 def _write_sheet(dataset: Dataset, guesses: Sequence[Guess], path: Path) -> None:
     samples = [Sample(guess.path, "", "train") for guess in guesses]
     _, pixels, _ = read_good(dataset, samples, 112)
@@ -126,8 +112,8 @@ def _threshold(spec: ModelSpec, precision: float) -> float:
         return spec.threshold_for(precision)
     except CheckpointError:
         raise DataError(
-            f"this model has no threshold for a precision of {precision:g}: ask for less, or say "
-            "by --confidence from where to take labels"
+            f"this model has no threshold for a precision of {precision:g}: ask for a lower "
+            "--precision, or give the --confidence from which labels are taken"
         ) from None
 
 
@@ -166,22 +152,21 @@ def main(
     training.clean finds those of the new photos that are copies of val or test photos.
     """
     dataset, whole = load_dataset(data, exclude), load_dataset(data)
-    checkpoint = load_checkpoint(model)
-    spec = checkpoint.spec
+    opened = Model.open(model)
+    spec = opened.spec
     least = _threshold(spec, precision) if confidence is None else confidence
     # Of the whole set: a photo that is excluded has been judged, and is not taken up again.
-    scored = score(checkpoint, dataset, find_unlabelled(whole, photos))
-    scores = probabilities(scored.logits, spec.temperature)
-    guesses = rank(scored.samples, scores, spec, doubt)
+    scored = score(opened, dataset, find_unlabelled(whole, photos))
+    guesses = rank(scored.samples, scored.scores, spec, doubt)
     asked = guesses[:count]
-    _write_csv(out / "to_label.csv", Guess._fields, asked)
+    commands.write_csv(out / "to_label.csv", Guess._fields, asked)
     if asked:
         _write_sheet(dataset, asked[:_SHOWN], out / "to_label.png")
     labels = {*dataset.classes, ""}
     taken = take_surest((g for g in guesses[count:] if g.label in labels), least, most)
     new = [Sample(g.path, g.label, "train", SOURCE, g.path) for g in taken]
     rows = ((s.path, s.label, s.split, s.source, s.group) for s in (*dataset.samples, *new))
-    _write_csv(out / "manifest.csv", ("file", "label", "split", "source", "group"), rows)
+    commands.write_csv(out / "manifest.csv", ("file", "label", "split", "source", "group"), rows)
     click.echo(
         f"{len(guesses)} unlabelled photos: {len(asked)} to label, {len(taken)} taken as labelled, "
         f"{len(scored.failed)} unreadable"

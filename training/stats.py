@@ -72,40 +72,23 @@ def _draw_histogram(channels: Mapping[str, NDArray[np.intp]], path: Path) -> Non
 
 
 @click.command("training.stats")
-@commands.data_options
+@commands.takes_dataset(seeded=True)
 @commands.split_option("train")
 @click.option(
-    "--size",
-    default=128,
-    show_default=True,
-    type=click.IntRange(1, 1024),
+    "--size", default=128, show_default=True, type=click.IntRange(1, 1024),
     help="Side that photos are read at.",
-)
+)  # fmt: skip
 @click.option(
-    "--limit",
-    default=4000,
-    show_default=True,
-    type=click.IntRange(1),
+    "--limit", default=4000, show_default=True, type=click.IntRange(1),
     help="Photos to read, at random.",
-)
+)  # fmt: skip
 @commands.OUT
-def main(
-    data: Path,
-    exclude: Path | None,
-    scheme: str,
-    by: str,
-    seed: int,
-    part: str,
-    size: int,
-    limit: int,
-    out: Path,
-) -> None:
+def main(dataset: Dataset, seed: int, part: str, size: int, limit: int, out: Path) -> None:
     """Show what a training set holds.
 
     Writes OUT/stats.json (counts; mean and standard deviation of each channel), histogram.png,
     classes.png and samples.png.
     """
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
     samples = select(dataset, part, ())
     read, pixels, failed = read_good(dataset, choose(samples, limit, seed), size)
     report = {**measure_set(dataset), "split": part, "read": len(read), "unreadable": failed}

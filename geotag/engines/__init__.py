@@ -5,52 +5,36 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 
 from geotag.engines.base import Engine, EngineOptions
 from geotag.errors import EngineError
 from geotag.model.checkpoint import Checkpoint
 
-
-def _pytorch(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
-    from geotag.engines.pytorch import PyTorchEngine
-
-    return PyTorchEngine(checkpoint, options, lanes)
-
-
-def _openvino(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
-    from geotag.engines.openvino import OpenVINOEngine
-
-    return OpenVINOEngine(checkpoint, options, lanes)
-
-
-def _onnx(checkpoint: Checkpoint, options: EngineOptions, lanes: int) -> Engine:
-    from geotag.engines.onnx import OnnxEngine
-
-    return OnnxEngine(checkpoint, options, lanes)
-
-
-ENGINES: dict[str, Callable[[Checkpoint, EngineOptions, int], Engine]] = {
-    "pytorch": _pytorch,
-    "openvino": _openvino,
-    "onnx": _onnx,
+ENGINES = {
+    "pytorch": "PyTorchEngine",
+    "openvino": "OpenVINOEngine",
+    "onnx": "OnnxEngine",
 }
 # Engines for plain processors with what they import, the fastest first.
 _FOR_PROCESSORS = {"openvino": "openvino", "onnx": "onnxruntime"}
 
 
-def build_engine(checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> Engine:
+def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> Engine:
     """The engine by name; `auto` is the fastest that is installed and fits the machine.
 
-    `lanes` is how many threads will call `predict` side by side; the engine divides the
-    processors among them, or offers fewer lanes. Raises EngineError for an unknown name,
+    `streams` is how many threads will call `predict` at once; the engine divides the processors
+    among them, or offers fewer streams. Raises EngineError for an unknown name,
     MissingDependencyError for one that is not installed.
     """
     name = choose_engine(options) if options.engine == "auto" else options.engine
     if name not in ENGINES:
         raise EngineError(f"unknown engine {name!r}; known: auto, {', '.join(sorted(ENGINES))}")
-    return ENGINES[name](checkpoint, options, lanes)
+    # Only the engine's own module imports what it runs on.
+    module = import_module(f"geotag.engines.{name}")
+    engine: Engine = getattr(module, ENGINES[name])(checkpoint, options, streams)
+    return engine
 
 
 def choose_engine(options: EngineOptions) -> str:

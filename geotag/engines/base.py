@@ -22,12 +22,12 @@ class Engine(Protocol):
     """A network ready to run.
 
     `description` names engine, device and number type for people. `predict` takes up to
-    `batch_size` photos, from up to `lanes` threads at once.
+    `batch_size` photos, from up to `streams` threads at once.
     """
 
     description: str
     batch_size: int
-    lanes: int
+    streams: int
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """RGB pictures, uint8 (N, S, S, 3) with N up to the batch size, to logits (N, K + 1).

@@ -22,7 +22,7 @@ _BATCH_SIZE = 8
 class OnnxEngine:
     """A network in an ONNX Runtime session, in float32."""
 
-    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> None:
         if options.device not in ("auto", "cpu"):
             raise EngineError(f"ONNX Runtime runs on the processor here, not on {options.device}")
         if options.dtype not in ("auto", "float32"):
@@ -32,10 +32,10 @@ class OnnxEngine:
         except ImportError:
             raise MissingDependencyError("the ONNX Runtime engine", "onnx") from None
         self.batch_size = options.batch_size or _BATCH_SIZE
-        self.lanes = lanes
+        self.streams = streams
         self.description = f"ONNX Runtime {onnxruntime.__version__} on cpu, float32"
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = max(1, (os.cpu_count() or 1) // self.lanes)
+        settings.intra_op_num_threads = max(1, (os.cpu_count() or 1) // self.streams)
         settings.log_severity_level = 3
         converted = cached_conversion(checkpoint, "onnx 1", _convert)
         self._session = onnxruntime.InferenceSession(

@@ -1,4 +1,4 @@
-"""OpenVINO on plain processors: bfloat16 where the processor has it, one thread to a lane."""
+"""OpenVINO on plain processors: bfloat16 where the processor has it, one thread a stream."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _BATCH_SIZE = 8
 class OpenVINOEngine:
     """A network compiled for this processor."""
 
-    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> None:
         if options.device not in ("auto", "cpu"):
             raise EngineError(f"OpenVINO runs on the processor here, not on {options.device}")
         openvino = _import_openvino()
         core = openvino.Core()
         dtype = _choose_dtype(options.dtype, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         self.batch_size = options.batch_size or _BATCH_SIZE
-        self.lanes = lanes
+        self.streams = streams
         self.description = f"OpenVINO {openvino.__version__.split('-')[0]} on cpu, {dtype}"
-        settings = {"INFERENCE_PRECISION_HINT": _DTYPES[dtype], "NUM_STREAMS": self.lanes}
-        if self.lanes > 1:
+        settings = {"INFERENCE_PRECISION_HINT": _DTYPES[dtype], "NUM_STREAMS": self.streams}
+        if self.streams > 1:
             # Decoding uses the same cores: let the system place the threads.
-            settings |= {"INFERENCE_NUM_THREADS": self.lanes, "ENABLE_CPU_PINNING": False}
+            settings |= {"INFERENCE_NUM_THREADS": self.streams, "ENABLE_CPU_PINNING": False}
         compiled = _compile(core, checkpoint, self.batch_size, settings)
         self._compiled = core.import_model(io.BytesIO(compiled), "CPU", settings)
         # OpenVINO makes its table of types at the first use; two threads at once wait for ever.

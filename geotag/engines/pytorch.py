@@ -31,23 +31,23 @@ _GPU_BATCH_SIZES = (8, 256)
 _ACTIVATIONS = 256
 _FREE_SHARE = 0.25
 # So that one batch is copied while another is computed.
-_GPU_LANES = 2
+_GPU_STREAMS = 2
 
 
 class PyTorchEngine:
     """Eager PyTorch, channels last, in inference mode."""
 
-    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, lanes: int = 1) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> None:
         self.device = choose_device(options.device)
         self.dtype = choose_dtype(options.dtype, self.device)
         on_processor = self.device.type == "cpu"
         size = checkpoint.spec.input_size
         self.batch_size = options.batch_size or choose_batch_size(self.device, self.dtype, size)
         self._fitting = self.batch_size
-        self.lanes = lanes if on_processor else _GPU_LANES
+        self.streams = streams if on_processor else _GPU_STREAMS
         self._local = threading.local()
-        if on_processor and lanes > 1:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.lanes))
+        if on_processor and streams > 1:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.streams))
         name = str(self.dtype).removeprefix("torch.")
         self.description = f"PyTorch {torch.__version__} on {self.device.type}, {name}"
         network = fold_batch_norms(load_network(checkpoint))
@@ -66,7 +66,7 @@ class PyTorchEngine:
             size = self._fitting
             parts = (pixels[at : at + size] for at in range(0, len(pixels), size))
             try:
-                return np.concatenate([self._look(part, size) for part in parts])
+                return np.concatenate([self._run(part, size) for part in parts])
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise EngineError(
@@ -77,9 +77,9 @@ class PyTorchEngine:
                 _log.warning("%s is short of memory: %d photos at once", self.device, size // 2)
             torch.cuda.empty_cache()
 
-    def _look(self, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-        """Batches are filled up to one size, so that a photo's scores do not hang on its
-        neighbours' number, and a device compiles and plans for one shape."""
+    def _run(self, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+        """Batches are filled up to one size, so that a photo's scores do not depend on how many
+        photos are beside it, and a device compiles and plans for one shape."""
         count = len(pixels)
         if count < size:
             filler = np.zeros((size - count, *pixels.shape[1:]), np.uint8)
@@ -111,7 +111,7 @@ def choose_batch_size(device: torch.device, dtype: torch.dtype, input_size: int)
         return most // 2
     free, _ = torch.cuda.mem_get_info(device)
     photo = input_size**2 * _ACTIVATIONS * dtype.itemsize
-    fitting = max(1, int(free * _FREE_SHARE / photo / _GPU_LANES))
+    fitting = max(1, int(free * _FREE_SHARE / photo / _GPU_STREAMS))
     return int(min(most, max(least, 2 ** (fitting.bit_length() - 1))))
 
 

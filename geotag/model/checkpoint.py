@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 512 * 2**20
 _HEADER_LIMIT = 16 * 2**20
 BUILT_IN = "model.safetensors"
-# What begins the names of tensors that are no weights of the network: what an owner's landmarks
-# are told from, and their rows of the classifier of the network that glances.
+# What begins the names of tensors that are no weights of the network: what a user's landmarks
+# are told from, and their rows of the prefilter's classifier.
 BACKGROUND = "background."
-GLANCE = "glance."
+PREFILTER = "glance."
 
 
 class ModelHeader(NamedTuple):
@@ -55,33 +55,37 @@ class Checkpoint(NamedTuple):
         """All of the model but its weights."""
         return self.header.spec
 
-    def glancing(self) -> Checkpoint:
-        """The network that glances.
+    def with_spec(self, spec: ModelSpec) -> Checkpoint:
+        """The same weights under another spec; the hash stays that of the file."""
+        return self._replace(header=self.header._replace(spec=spec))
 
-        Raises CheckpointError when there is none, or none that the weights make up.
+    def prefilter(self) -> Checkpoint:
+        """The small network of the cascade's first stage, as a checkpoint of its own.
+
+        Raises CheckpointError when there is none, or when the weights lack it.
         """
-        glance = self.spec.glance
-        if glance is None:
-            raise CheckpointError("this model has no network to glance with")
+        prefilter = self.spec.prefilter
+        if prefilter is None:
+            raise CheckpointError("this model has no prefilter")
         tensors = self.weights
         try:
-            if glance.architecture:
-                tensors = _backbone_alone(tensors, glance.backbone)
+            if prefilter.architecture:
+                tensors = _backbone_alone(tensors, prefilter.backbone)
             tensors = {**tensors, **_own_rows(self.tensors, tensors)}
         except (KeyError, IndexError, ValueError, AttributeError):
-            raise CheckpointError("this model lacks the backbone that glances") from None
-        architecture = glance.architecture or self.spec.architecture
-        spec = self.spec._replace(architecture=architecture, input_size=glance.input_size)
-        return Checkpoint(self.header._replace(spec=spec), tensors)
+            raise CheckpointError("this model lacks the weights of its prefilter") from None
+        architecture = prefilter.architecture or self.spec.architecture
+        spec = self.spec._replace(architecture=architecture, input_size=prefilter.input_size)
+        return self.with_spec(spec)._replace(tensors=tensors)
 
     @property
     def weights(self) -> Tensors:
-        """The network's tensors, without what is stored for landmarks of an owner's."""
-        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, GLANCE))}
+        """The network's tensors, without what is stored for landmarks that a user added."""
+        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, PREFILTER))}
 
 
 def _backbone_alone(weights: Tensors, number: int) -> Tensors:
-    """One backbone of several below a classifier that takes the others to say the same."""
+    """One backbone of several, with a classifier that counts it as often as there are backbones."""
     import numpy as np
 
     own = f"backbones.{number}."
@@ -98,10 +102,10 @@ def _backbone_alone(weights: Tensors, number: int) -> Tensors:
 
 
 def _own_rows(stored: Tensors, weights: Tensors) -> dict[str, NDArray[np.generic]]:
-    """The classifier that glances with its own rows of what an owner added, the last but one."""
+    """The prefilter's classifier with its own rows of what a user added, before the background."""
     import numpy as np
 
-    rows = {n[len(GLANCE) :]: t for n, t in stored.items() if n.startswith(GLANCE)}
+    rows = {n[len(PREFILTER) :]: t for n, t in stored.items() if n.startswith(PREFILTER)}
     return {
         name: np.concatenate([weights[name][: -1 - len(own)], own, weights[name][-1:]])
         for name, own in rows.items()

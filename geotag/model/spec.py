@@ -16,6 +16,8 @@ INPUT_SIZE_LIMIT = 1024
 CATEGORY_LIMIT = 100_000
 # What a tag is promised to be right at, unless asked otherwise.
 PRECISION = 0.99
+# The file format's names of the prefilter and its threshold for photos, which model files hold.
+_PREFILTER, _PHOTO_KEY = "glance", "surely_none"
 
 
 class Threshold(NamedTuple):
@@ -25,24 +27,27 @@ class Threshold(NamedTuple):
     confidence: float
 
 
-class Glance(NamedTuple):
-    """How a glance at a photo, or at its thumbnail, tells whether it is worth a look.
+class Prefilter(NamedTuple):
+    """The first stage of the cascade: a small network that rejects photos without a landmark.
 
-    `thresholds` are the least probabilities of any landmark at all, seen by the glance at
-    `input_size` pixels, at which a photo may still get a tag of so much precision: those of nearly
-    all that do are above. They are for thumbnails, which save reading the photo. One that is
-    decoded already is turned away below `surely_none` alone, where a full look would hardly ever
-    have named it rightly. The network that glances is the model's own or, with an `architecture`
-    of its own, one of its backbones under that backbone's share of the classifier. It knows the
-    first `own` of the categories that an owner added, at the gate of the usual precision.
+    `thresholds` are for thumbnails, which save reading the photo: for each precision, the
+    probability of any landmark, at `input_size` pixels, that nearly all photos reach that get a
+    tag of that precision. `photo_threshold` is for photos that are decoded already, and is so low
+    that the full network would hardly ever have named a rejected one rightly. The small network is
+    the model's own or, with an `architecture`, one of its backbones under that backbone's share of
+    the classifier. It knows the first `own` of the categories that a user added, at the threshold
+    of the usual precision.
     """
 
     input_size: int
     thresholds: tuple[Threshold, ...]
     architecture: str = ""
     backbone: int = 0
-    surely_none: float = 0.05
+    photo_threshold: float = 0.05
     own: int = 0
+
+
+_PHOTO_THRESHOLD: float = Prefilter._field_defaults["photo_threshold"]
 
 
 class ModelSpec(NamedTuple):
@@ -64,17 +69,17 @@ class ModelSpec(NamedTuple):
     thresholds: tuple[Threshold, ...]
     provenance: Mapping[str, Any]
     own_categories: tuple[OwnCategory, ...] = ()
-    glance: Glance | None = None
+    prefilter: Prefilter | None = None
 
-    def glance_for(self, threshold: float) -> float:
-        """The probability of a landmark below which a glance rules out a tag at `threshold`.
+    def prefilter_for(self, threshold: float) -> float:
+        """The probability of a landmark below which the prefilter rules out a tag at `threshold`.
 
-        That of the highest precision whose own threshold is no higher; 0 rules out none. The gates
-        above the usual precision's are not for categories that an owner added.
+        That of the highest precision whose own threshold is no higher; 0 rules out none. Those
+        above the usual precision's are not for categories that a user added.
         """
-        if self.glance is None or self.glance.own != len(self.own_categories):
+        if self.prefilter is None or self.prefilter.own != len(self.own_categories):
             return 0.0
-        least = dict(self.glance.thresholds)
+        least = dict(self.prefilter.thresholds)
         highest = PRECISION if self.own_categories else 1.0
         fitting = [
             least[precision]
@@ -106,19 +111,21 @@ def format_spec(spec: ModelSpec) -> str:
     fields["own_categories"] = [category._asdict() for category in spec.own_categories]
     if not spec.own_categories:
         del fields["own_categories"]
-    if spec.glance is None:
-        del fields["glance"]
-    else:
-        fields["glance"] = _format_glance(spec.glance)
+    if (prefilter := fields.pop("prefilter")) is not None:
+        fields[_PREFILTER] = _format_prefilter(prefilter)
     return canonical(fields)
 
 
-def _format_glance(glance: Glance) -> dict[str, Any]:
-    """Without what came later and says nothing, so that older models stay the same bytes."""
-    fields = glance._asdict()
-    fields["thresholds"] = [[t.precision, t.confidence] for t in glance.thresholds]
-    later = ("surely_none", "own")
-    return {k: v for k, v in fields.items() if k not in later or v != Glance._field_defaults[k]}
+def _format_prefilter(prefilter: Prefilter) -> dict[str, Any]:
+    """Later fields are left out where they have their defaults: older models stay as they are."""
+    fields = prefilter._asdict()
+    fields["thresholds"] = [[t.precision, t.confidence] for t in prefilter.thresholds]
+    for later, default in (("photo_threshold", _PHOTO_THRESHOLD), ("own", 0)):
+        if fields[later] == default:
+            del fields[later]
+    if "photo_threshold" in fields:
+        fields[_PHOTO_KEY] = fields.pop("photo_threshold")
+    return fields
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -137,7 +144,7 @@ def parse_spec(text: str) -> ModelSpec:
         thresholds=_thresholds(fields["thresholds"]),
         provenance=dict(fields["provenance"]),
         own_categories=tuple(parse_own_category(e) for e in fields.get("own_categories", ())),
-        glance=_glance(fields["glance"]) if "glance" in fields else None,
+        prefilter=_prefilter(fields[_PREFILTER]) if _PREFILTER in fields else None,
     )
     _check(spec)
     return spec
@@ -146,8 +153,8 @@ def parse_spec(text: str) -> ModelSpec:
 def _check(spec: ModelSpec) -> None:
     if not 1 <= spec.input_size <= INPUT_SIZE_LIMIT:
         raise ValueError(f"input_size {spec.input_size} is not within 1 to {INPUT_SIZE_LIMIT}")
-    if spec.glance is not None and not 1 <= spec.glance.input_size <= INPUT_SIZE_LIMIT:
-        raise ValueError(f"input_size {spec.glance.input_size} of a glance")
+    if spec.prefilter is not None and not 1 <= spec.prefilter.input_size <= INPUT_SIZE_LIMIT:
+        raise ValueError(f"input_size {spec.prefilter.input_size} of the prefilter")
     if spec.fit not in ("squash", "crop"):
         raise ValueError(f"unknown fit {spec.fit!r}")
     if spec.temperature <= 0 or min(spec.std) <= 0:
@@ -161,13 +168,13 @@ def _check(spec: ModelSpec) -> None:
         raise ValueError("an own category stands twice or is not among the categories")
 
 
-def _glance(fields: Mapping[str, Any]) -> Glance:
-    return Glance(
+def _prefilter(fields: Mapping[str, Any]) -> Prefilter:
+    return Prefilter(
         int(fields["input_size"]),
         _thresholds(fields["thresholds"]),
         str(fields.get("architecture", "")),
         int(fields.get("backbone", 0)),
-        _finite(fields.get("surely_none", Glance._field_defaults["surely_none"])),
+        _finite(fields.get(_PHOTO_KEY, _PHOTO_THRESHOLD)),
         int(fields.get("own", 0)),
     )
 

@@ -14,7 +14,7 @@ _FIT_SHARE = 0.2  # of the examples in the loss; the background has the rest
 _PRIOR = 0.003  # the share of photos that show the new landmark, as the calibration assumes
 _DECAY = 1e-5  # of the weights, in units of the embeddings' mean square
 _FALSE_ALARMS = 1e-3  # the share of background photos that may pass for the new landmark
-_PASSING = 0.1  # the share of background photos that a glance may take for the new landmark
+_PASSING = 0.1  # the share of background photos that the prefilter may let pass for the landmark
 _STEPS = 30
 
 
@@ -77,7 +77,7 @@ def fit_passing_output(
     background: Floats,
     probability: float,
 ) -> tuple[Floats, float]:
-    """Weight (D,) and bias of an output that lets photos of a new landmark pass a gate.
+    """Weight (D,) and bias of an output that lets photos of a new landmark pass the prefilter.
 
     As `fit_output`, but generous: so that by this output alone one in ten of the background
     would be seen to show any landmark, all but the background's own output, with `probability`.

@@ -15,8 +15,8 @@ from geotag.decoding.thumbnails import CAMERAS, thumbnail
 from geotag.decoding.transforms import preprocess
 from geotag.errors import CheckpointError, PhotoError, UsageError
 from geotag.metadata.header import parse_header
-from geotag.model.checkpoint import BACKGROUND, GLANCE, Checkpoint, round_weights
-from geotag.model.spec import PRECISION, Glance, ModelSpec
+from geotag.model.checkpoint import BACKGROUND, PREFILTER, Checkpoint, round_weights
+from geotag.model.spec import PRECISION, ModelSpec, Prefilter
 from geotag.recognition.few_shot import Floats, Head, fit_output, fit_passing_output
 from geotag.records import Fit, OwnCategory
 from geotag.sources import Library
@@ -90,15 +90,15 @@ def add_landmark(
     )
     scale = checkpoint.tensors[_SCALE]
     tensors[_own_tensor(category.slug)] = _quantise(views[: len(photos)], scale)
-    glance = spec.glance
-    if glance is not None and spec.glance_for(threshold):
+    prefilter = spec.prefilter
+    if prefilter is not None and spec.prefilter_for(threshold):
         tensors |= _with_passing_output(checkpoint, photos, background)
-        glance = glance._replace(own=glance.own + 1)
+        prefilter = prefilter._replace(own=prefilter.own + 1)
     return Added(
         spec._replace(
             categories=(*spec.categories, category.slug),
             own_categories=(*spec.own_categories, category),
-            glance=glance,
+            prefilter=prefilter,
         ),
         tensors,
         category,
@@ -154,22 +154,24 @@ def remove_landmark(checkpoint: Checkpoint, name: str) -> tuple[ModelSpec, Tenso
         spec._replace(
             categories=tuple(s for s in spec.categories if s != slug),
             own_categories=tuple(c for c in spec.own_categories if c.slug != slug),
-            glance=_forget(spec, slug, tensors),
+            prefilter=_forget(spec, slug, tensors),
         ),
         tensors,
     )
 
 
-def _forget(spec: ModelSpec, slug: str, tensors: dict[str, NDArray[np.generic]]) -> Glance | None:
-    """The glance without an owner's landmark, whose row is taken from `tensors`."""
+def _forget(
+    spec: ModelSpec, slug: str, tensors: dict[str, NDArray[np.generic]]
+) -> Prefilter | None:
+    """The prefilter without a user's landmark, whose row is taken from `tensors`."""
     at = [category.slug for category in spec.own_categories].index(slug)
-    if spec.glance is None or at >= spec.glance.own:
-        return spec.glance
-    for name in [name for name in tensors if name.startswith(GLANCE)]:
+    if spec.prefilter is None or at >= spec.prefilter.own:
+        return spec.prefilter
+    for name in [name for name in tensors if name.startswith(PREFILTER)]:
         tensors[name] = np.delete(tensors[name], at, axis=0)
         if not len(tensors[name]):
             del tensors[name]
-    return spec.glance._replace(own=spec.glance.own - 1)
+    return spec.prefilter._replace(own=spec.prefilter.own - 1)
 
 
 def own_category(spec: ModelSpec, name: str, place: Place) -> OwnCategory:
@@ -257,34 +259,34 @@ def _with_output(
 def _with_passing_output(
     checkpoint: Checkpoint, photos: NDArray[np.uint8], background: Floats
 ) -> Tensors:
-    """The rows of owners' landmarks in the classifier that glances, with a new one.
+    """The rows of the user's landmarks in the prefilter's classifier, with a new one.
 
     It is learned from thumbnails, which show less than the photos, and lets rather too many pass.
     """
     from geotag.engines.embedding import Embedder
 
     spec = checkpoint.spec
-    glance = spec.glance
-    assert glance is not None
-    small = checkpoint.glancing()
+    prefilter = spec.prefilter
+    assert prefilter is not None
+    small = checkpoint.prefilter()
     embedder = Embedder(small)
     views = embedder.embed(_thumbnails(photos, small.spec.input_size))
-    if glance.architecture:
+    if prefilter.architecture:
         width = views.shape[1]
-        background = background[:, glance.backbone * width : (glance.backbone + 1) * width]
+        background = background[:, prefilter.backbone * width : (prefilter.backbone + 1) * width]
     weight, bias = fit_passing_output(
         _read_head(small.tensors, embedder.classifier, spec.temperature),
         views,
         np.arange(len(views)) % len(photos),
         background,
-        spec.glance_for(spec.threshold_for(PRECISION)),
+        spec.prefilter_for(spec.threshold_for(PRECISION)),
     )
     rows = {}
     for part, row in ((".weight", weight[None]), (".bias", np.array([bias]))):
         name = embedder.classifier + part
         new = round_weights(row * spec.temperature).astype(small.tensors[name].dtype)
-        known = small.tensors[name][-1 - glance.own : -1]
-        rows[GLANCE + name] = np.concatenate([known, new])
+        known = small.tensors[name][-1 - prefilter.own : -1]
+        rows[PREFILTER + name] = np.concatenate([known, new])
     return rows
 
 

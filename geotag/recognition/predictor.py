@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from geotag.categories import ModelCategories
-from geotag.decision import TOP_K_LIMIT, parse_scores, probabilities
+from geotag.decision import TOP_K_LIMIT
 from geotag.decoding.loader import opened
 from geotag.decoding.transforms import preprocess, seen_size
-from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError, UsageError
 from geotag.metadata.header import parse_header
-from geotag.model.checkpoint import load_checkpoint
 from geotag.recognition.explanation import Explanation, explain
+from geotag.recognition.model import Model
 from geotag.records import Landmark, Photo, Prediction, Reading, TopCategory
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
@@ -54,23 +52,21 @@ class Explained(NamedTuple):
 
 
 class Predictor:
-    """A loaded model that answers for one picture at a time."""
+    """A loaded model that classifies one picture at a time."""
 
     def __init__(self, model: Path | None = None, options: EngineOptions | None = None) -> None:
-        checkpoint = load_checkpoint(model)
-        self.spec = checkpoint.spec
         options = options or EngineOptions()
-        self.engine = build_engine(checkpoint, options._replace(batch_size=options.batch_size or 1))
-        self.categories = ModelCategories(self.spec.own_categories)
+        options = options._replace(batch_size=options.batch_size or 1)
+        self.model = Model.open(model, options)
+        self.spec = self.model.spec
+        self.categories = self.model.categories
 
     def predict(self, picture: Picture, k: int = 5) -> Prediction:
         """The k most likely categories of a path or Pillow image.
 
         Raises PhotoError that names the file when it cannot be read.
         """
-        pixels = self._pixels(picture)
-        logits = self.engine.predict(pixels[None])
-        return parse_scores(logits, self.spec.categories, self.spec.temperature, k)[0]
+        return self.model.predictions([self._pixels(picture)], k)[0]
 
     def top(self, picture: Picture, k: int = 5) -> tuple[TopCategory, ...]:
         """As `predict`, with the names of the landmarks."""
@@ -83,7 +79,7 @@ class Predictor:
         return [(self.categories.by_slug(s.slug), s.confidence) for s in scores]
 
     def read(self, upload: Upload) -> Reading:
-        """What the camera wrote and the network sees, as a scan with `classify_all` reads it.
+        """What the camera wrote and the model recognises, as a scan with `classify_all` reads it.
 
         Raises PhotoError.
         """
@@ -92,32 +88,24 @@ class Predictor:
         return Reading(photo, header.metadata, self.predict(upload, TOP_K_LIMIT))
 
     def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
-        """Which parts of a path or Pillow image speak for a landmark (extra `plot`).
+        """Which parts of a path or Pillow image show a landmark (extra `plot`).
 
         `landmark` is a name or slug; without it, the most likely one. Raises UsageError for one
         that the model does not know, and what `predict` raises.
         """
         column = self._column(landmark) if landmark else None
         pixels, view = self._pixels(picture), self.view(picture)
-        seen = self._confidences(pixels[None])[0]
-        at = int(seen[:-1].argmax()) if column is None else column
-        explanation = explain(lambda views: self._confidences(views)[:, at], pixels, samples)
+        whole = self.model.scores([pixels])[0]
+        at = int(whole[:-1].argmax()) if column is None else column
+        explanation = explain(lambda views: self.model.scores(views)[:, at], pixels, samples)
         name = self.categories.by_slug(self.spec.categories[at]).name
-        return Explained(name, float(1 - seen[-1]), view, explanation)
+        return Explained(name, float(1 - whole[-1]), view, explanation)
 
     def _column(self, landmark: str) -> int:
         for at, slug in enumerate(self.spec.categories):
             if landmark.casefold() in (slug, self.categories.by_slug(slug).name.casefold()):
                 return at
         raise UsageError(f"this model knows no landmark {landmark!r}; see `geotag categories`")
-
-    def _confidences(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        import numpy as np
-
-        size = self.engine.batch_size
-        batches = (pixels[at : at + size] for at in range(0, len(pixels), size))
-        logits = np.concatenate([self.engine.predict(batch) for batch in batches])
-        return probabilities(logits, self.spec.temperature)
 
     def view(self, picture: Picture) -> Image.Image:
         """What the network sees of a path or Pillow image: upright, in its own proportions."""

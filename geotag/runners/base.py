@@ -14,8 +14,8 @@ class Job(NamedTuple):
     """How photos are to be read and classified.
 
     None as `model` is the built-in one; `address` is that of a cluster, where there is one.
-    A photo is not read if the glance at its thumbnail gives any landmark a smaller probability than
-    `glance`; at 0 all photos are read and looked at in full.
+    `prefilter` is the probability of a landmark below which the prefilter rejects a photo; at 0 all
+    photos are read and classified in full.
     """
 
     model: Path | None = None
@@ -23,7 +23,7 @@ class Job(NamedTuple):
     workers: int = 2
     classify_all: bool = False
     address: str | None = None
-    glance: float = 0.0
+    prefilter: float = 0.0
 
 
 class Runner(Protocol):

@@ -16,8 +16,8 @@ from geotag.sources.base import Source
 
 if TYPE_CHECKING:
     from geotag.decoding.loader import Decoded, Item, Loader
-    from geotag.engines.base import Engine
     from geotag.model.checkpoint import Checkpoint
+    from geotag.recognition.model import Model
 
 _log = logging.getLogger(__name__)
 # Photos that are decoded ahead of the network: what keeps all workers busy while it is loaded.
@@ -70,11 +70,11 @@ class Classifier:
     A worker decodes a photo or runs a network on a batch, either on one core: whichever of the
     two is slower gets more of the workers, and they never wait for each other's threads.
 
-    Where the model has a small network to glance with, that one looks first, and a photo in which
-    it sees too little of a landmark goes no further (a cascade: Viola and Jones, "Rapid Object
-    Detection using a Boosted Cascade of Simple Features", 2001). It looks at the thumbnail, so
-    that the photo need not even be read; where there is none, at the decoded photo, which goes no
-    further only if it surely shows nothing.
+    Where the model has a prefilter, it is the first stage of a cascade (Viola and Jones, "Rapid
+    Object Detection using a Boosted Cascade of Simple Features", 2001): a photo in which it sees
+    too little of a landmark is not classified by the full network. It takes the thumbnail, so that
+    the photo need not even be read; where there is none, it takes the decoded photo, which it
+    rejects only where a landmark is very unlikely.
     """
 
     def __init__(self, source: Source, job: Job) -> None:
@@ -86,27 +86,27 @@ class Classifier:
         spec = checkpoint.spec
         self._pool = ThreadPoolExecutor(job.workers, "worker")
         self._photos = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
-        self._network = self._batcher(checkpoint)
-        self._glancer: Glancer | None = None
-        if job.glance and spec.glance is not None:
-            small = checkpoint.glancing()
+        self._full = self._batcher(checkpoint)
+        self._prefilter: Prefilter | None = None
+        if job.prefilter and spec.prefilter is not None:
+            small = checkpoint.prefilter()
             size = small.spec.input_size
-            self._glancer = Glancer(
+            self._prefilter = Prefilter(
                 ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW),
                 self._batcher(small),
-                job.glance,
-                min(job.glance, spec.glance.surely_none),
+                job.prefilter,
+                min(job.prefilter, spec.prefilter.photo_threshold),
             )
 
     def _batcher(self, checkpoint: Checkpoint) -> Batcher:
-        from geotag.engines import build_engine
+        from geotag.recognition.model import Model
 
-        def build() -> Engine:
-            engine = build_engine(checkpoint, self.job.engine_options, self.job.workers)
-            _log.info("engine: %s, %d pixels", engine.description, checkpoint.spec.input_size)
-            return engine
+        def load() -> Model:
+            model = Model(checkpoint, self.job.engine_options, self.job.workers)
+            _log.info("engine: %s, %d pixels", model.engine.description, model.spec.input_size)
+            return model
 
-        return Batcher(checkpoint, self._pool.submit(build), self._pool)
+        return Batcher(self._pool.submit(load), self._pool)
 
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
@@ -114,130 +114,125 @@ class Classifier:
 
     def submit(self, item: Item) -> Iterator[Reading]:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
-        if self._glancer is not None and item.header.thumbnail is not None:
-            for thumbnail in self._glancer.thumbnails.submit(item):
-                yield from self._take_thumbnail(self._glancer, thumbnail)
+        if self._prefilter is not None and item.header.thumbnail is not None:
+            for thumbnail in self._prefilter.thumbnails.submit(item):
+                yield from self._take_thumbnail(self._prefilter, thumbnail)
         else:
             yield from self._read(item)
 
     def drain(self) -> Iterator[Reading]:
         """The readings of all photos that were submitted and have not come back."""
-        if self._glancer is not None:
-            for thumbnail in self._glancer.thumbnails.drain():
-                yield from self._take_thumbnail(self._glancer, thumbnail)
-            yield from self._after_glances(self._glancer, self._glancer.network.drain())
+        if self._prefilter is not None:
+            for thumbnail in self._prefilter.thumbnails.drain():
+                yield from self._take_thumbnail(self._prefilter, thumbnail)
+            yield from self._filter(self._prefilter, self._prefilter.batcher.drain())
         for decoded in self._photos.drain():
             yield from self._take_photo(decoded)
-        if self._glancer is not None:
-            yield from self._after_glances(self._glancer, self._glancer.network.drain())
-        yield from map(_reading, self._network.drain())
+        if self._prefilter is not None:
+            yield from self._filter(self._prefilter, self._prefilter.batcher.drain())
+        yield from map(_reading, self._full.drain())
 
     def _read(self, item: Item) -> Iterator[Reading]:
         for decoded in self._photos.submit(item):
             yield from self._take_photo(decoded)
 
-    def _take_thumbnail(self, glancer: Glancer, thumbnail: Decoded) -> Iterator[Reading]:
+    def _take_thumbnail(self, prefilter: Prefilter, thumbnail: Decoded) -> Iterator[Reading]:
         """A thumbnail that cannot be decoded says nothing about its photo."""
         if thumbnail.pixels is None:
             yield from self._read(thumbnail.item)
         else:
-            yield from self._after_glances(glancer, glancer.network.submit(thumbnail))
+            yield from self._filter(prefilter, prefilter.batcher.submit(thumbnail))
 
     def _take_photo(self, decoded: Decoded) -> Iterator[Reading]:
         if decoded.pixels is None:
-            yield _reading(Seen(decoded))
+            yield _reading(Classified(decoded))
             return
-        self._photos.window = max(_WINDOW, 2 * self._network.batch_size)
-        if self._glancer is None or decoded.item.has_passed:
-            yield from map(_reading, self._network.submit(decoded))
+        self._photos.window = max(_WINDOW, 2 * self._full.batch_size)
+        if self._prefilter is None or decoded.item.has_passed:
+            yield from map(_reading, self._full.submit(decoded))
         else:
-            seen = self._glancer.network.submit(decoded)
-            yield from self._after_glances(self._glancer, seen)
+            yield from self._filter(self._prefilter, self._prefilter.batcher.submit(decoded))
 
-    def _after_glances(self, glancer: Glancer, glances: Iterable[Seen]) -> Iterator[Reading]:
-        for seen in glances:
-            decoded, prediction = seen
+    def _filter(self, prefilter: Prefilter, classified: Iterable[Classified]) -> Iterator[Reading]:
+        """What the prefilter rejects is done; what passes is read in full, and classified."""
+        for decoded, prediction in classified:
             assert prediction is not None
-            gate = glancer.thumbnail_gate if decoded.is_thumbnail else glancer.photo_gate
-            if prediction.landmark_probability < gate:
-                yield _reading(seen)._replace(prefilter=gate)
-            elif decoded.is_thumbnail:
+            is_thumbnail = decoded.is_thumbnail
+            least = prefilter.thumbnail_threshold if is_thumbnail else prefilter.photo_threshold
+            if prediction.landmark_probability < least:
+                yield _reading(Classified(decoded, prediction))._replace(prefilter=least)
+            elif is_thumbnail:
                 yield from self._read(decoded.item._replace(has_passed=True))
             else:
-                yield from map(_reading, self._network.submit(decoded))
+                yield from map(_reading, self._full.submit(decoded))
 
 
-class Seen(NamedTuple):
-    """What a network saw in a picture; nothing where it could not be decoded."""
+class Classified(NamedTuple):
+    """What a network makes of a picture; nothing where it could not be decoded."""
 
     decoded: Decoded
     prediction: Prediction | None = None
 
 
-class Glancer(NamedTuple):
-    """What looks first: the thumbnails that headers hold, the small network, and the least
-    probabilities of a landmark at which it lets pass."""
+class Prefilter(NamedTuple):
+    """The first stage: the thumbnails of headers, the small network, and the probabilities of a
+    landmark from which it lets a thumbnail, and a photo that has none, pass."""
 
     thumbnails: Loader
-    network: Batcher
-    thumbnail_gate: float
-    photo_gate: float
+    batcher: Batcher
+    thumbnail_threshold: float
+    photo_threshold: float
 
 
 class Batcher:
-    """Shows decoded pictures to one network in batches, in the order they were submitted."""
+    """Runs a model on decoded pictures in batches, in the order they were submitted."""
 
-    def __init__(self, checkpoint: Checkpoint, engine: Future[Engine], pool: Executor) -> None:
-        self.spec = checkpoint.spec
-        self._engine = engine
+    def __init__(self, model: Future[Model], pool: Executor) -> None:
+        self._model = model
         self._pool = pool
         self._waiting: list[Decoded] = []
         self._running: deque[tuple[list[Decoded], Future[list[Prediction]]]] = deque()
 
     @property
     def batch_size(self) -> int:
-        """How many pictures go into a batch, once the network is loaded."""
-        return self._engine.result().batch_size
+        """How many pictures go into a batch, once the model is loaded."""
+        return self._model.result().engine.batch_size
 
-    def submit(self, decoded: Decoded) -> Iterator[Seen]:
-        """Begin to look at a picture; what was seen in earlier ones comes back."""
+    def submit(self, decoded: Decoded) -> Iterator[Classified]:
+        """Begin to classify a picture; earlier ones come back."""
         self._waiting.append(decoded)
         if len(self._waiting) == self.batch_size:
             self._start()
-        while len(self._running) > self._engine.result().lanes:
+        while len(self._running) > self._model.result().engine.streams:
             yield from self._finish()
 
-    def drain(self) -> Iterator[Seen]:
-        """What is seen in all pictures that were submitted and have not come back."""
+    def drain(self) -> Iterator[Classified]:
+        """All pictures that were submitted and have not come back."""
         if self._waiting:
             self._start()
         while self._running:
             yield from self._finish()
 
     def _start(self) -> None:
-        """Hand the waiting pictures to the network."""
+        """Hand the waiting pictures to the model."""
         batch, self._waiting = self._waiting, []
-        self._running.append((batch, self._pool.submit(self._look, batch)))
+        self._running.append((batch, self._pool.submit(self._classify, batch)))
 
-    def _look(self, batch: list[Decoded]) -> list[Prediction]:
-        import numpy as np
-
-        from geotag.decision import parse_scores
+    def _classify(self, batch: list[Decoded]) -> list[Prediction]:
         from geotag.decoding.transforms import shrink
 
-        spec = self.spec
-        pixels = [shrink(d.pixels, spec.input_size) for d in batch if d.pixels is not None]
-        logits = self._engine.result().predict(np.stack(pixels))
-        return parse_scores(logits, spec.categories, spec.temperature)
+        model = self._model.result()
+        size = model.spec.input_size
+        return model.predictions(shrink(d.pixels, size) for d in batch if d.pixels is not None)
 
-    def _finish(self) -> Iterator[Seen]:
-        """What was seen in the batch that was started first."""
+    def _finish(self) -> Iterator[Classified]:
+        """The batch that was started first."""
         batch, predictions = self._running.popleft()
-        yield from map(Seen, batch, predictions.result())
+        yield from map(Classified, batch, predictions.result())
 
 
-def _reading(seen: Seen) -> Reading:
-    decoded, prediction = seen
+def _reading(classified: Classified) -> Reading:
+    decoded, prediction = classified
     photo, header, _ = decoded.item
     failure = decoded.failure
     if decoded.pixels is None:

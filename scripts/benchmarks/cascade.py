@@ -6,11 +6,11 @@ a second to make one: each stands there several times under another name and wit
 a scan does not notice. All lie in the page cache, in both runs alike: from a disk or a network the
 bytes that are not read would save more.
 
-What did not pay, and is not in geotag: the whole network on thumbnails (a third of a look at the
-photo, and more of them read in vain); a classifier fitted to thumbnails, for the backbone or both
-(a share of the classifier that is there turns away as many, and knows all landmarks); the backbone
-at 160 pixels (twice as much in vain) or 224 (a third more work for a few photos less); the greatest
-confidence instead of the probability of any landmark (half as many turned away again).
+What did not pay, and is not in geotag: the whole network on thumbnails (a third of the cost of a
+photo, and more photos read in vain); a classifier fitted to thumbnails, for the backbone or both (a
+share of the classifier that is there rejects as many, and knows all landmarks); the backbone at 160
+pixels (twice as much read in vain) or 224 (a third more work for a few photos less); the greatest
+confidence instead of the probability of any landmark (half as many rejected).
 """
 
 from __future__ import annotations

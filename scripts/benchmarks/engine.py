@@ -48,17 +48,17 @@ def pixels_for(checkpoint: Checkpoint, pictures: list[Path], count: int) -> NDAr
     """The network's input: pictures from files, else drawn scenes."""
     size, fit = checkpoint.spec.input_size, checkpoint.spec.fit
     if pictures:
-        images = [Image.open(path) for path in pictures[:count]]
+        images: list[Image.Image] = [Image.open(path) for path in pictures[:count]]
     else:
         images = [draw_scene((400, 300), seed) for seed in range(count)]
     return np.stack([preprocess(image, size, fit) for image in images])
 
 
-def run_on_lanes(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """All photos, from as many threads as the engine has lanes."""
+def run_in_streams(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """All photos, from as many threads as the engine has streams."""
     size = engine.batch_size
     batches = [pixels[at : at + size] for at in range(0, len(pixels), size)]
-    with ThreadPoolExecutor(engine.lanes) as pool:
+    with ThreadPoolExecutor(engine.streams) as pool:
         return np.concatenate(list(pool.map(engine.predict, batches)))
 
 
@@ -75,7 +75,7 @@ def engines(checkpoint: Checkpoint, peers: bool) -> dict[str, Engine]:
     if peers and "openvino bfloat16" in built:
         options = EngineOptions("openvino", "cpu", "bfloat16", 32)
         built["openvino bfloat16, batches of 32"] = build_engine(checkpoint, options, cores)
-        built["openvino bfloat16, one lane of all cores"] = build_engine(checkpoint, options, 1)
+        built["openvino bfloat16, one stream of all cores"] = build_engine(checkpoint, options, 1)
     if peers:
         built["torch.compile bfloat16"] = compiled(checkpoint, cores)
     return built
@@ -83,12 +83,10 @@ def engines(checkpoint: Checkpoint, peers: bool) -> dict[str, Engine]:
 
 def compiled(checkpoint: Checkpoint, cores: int) -> Engine:
     """The PyTorch engine with its network compiled by Inductor."""
-    import torch
-
     from geotag.engines.pytorch import PyTorchEngine
 
     engine = PyTorchEngine(checkpoint, EngineOptions("pytorch", "cpu", "bfloat16"), cores)
-    engine.network = torch.compile(engine.network)
+    engine.network.compile()
     return engine
 
 
@@ -139,12 +137,12 @@ def command(
     expected = None
     built = engines(checkpoint, peers)
     for name, engine in built.items():
-        logits = run_on_lanes(engine, pixels)
+        logits = run_in_streams(engine, pixels)
         expected = logits if expected is None else expected
         notes[f"{name}: same first choice, greatest difference of a score"] = agreement(
             checkpoint, logits, expected
         )
-        runs[name] = lambda engine=engine: run_on_lanes(engine, pixels)  # type: ignore[misc]
+        runs[name] = lambda engine=engine: run_in_streams(engine, pixels)  # type: ignore[misc]
     counts = dict.fromkeys(runs, len(pixels))
     if peers:
         batches = max(1, count // _MOBILENET_BATCH)

@@ -123,8 +123,8 @@ def _picture(kind: Kind, pictures: Sequence[Path], seed: int) -> tuple[bytes, by
     else:
         scene = draw_scene(kind.size, seed)
     noisy = add_noise(np.asarray(scene), generator)
-    image = Image.fromarray(noisy)
-    return _jpeg(image, kind.quality), _jpeg(image.resize((160, 120), reducing_gap=3.0), 80)
+    photo = Image.fromarray(noisy)
+    return _jpeg(photo, kind.quality), _jpeg(photo.resize((160, 120), reducing_gap=3.0), 80)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
@@ -166,7 +166,8 @@ def add_noise(pixels: NDArray[np.uint8], generator: np.random.Generator) -> NDAr
     height, width = pixels.shape[:2]
     rows, columns = -(-height // 512), -(-width // 512)
     noise = np.tile(tile, (rows, columns, 1))
-    return np.clip(pixels + noise[:height, :width], 0, 255).astype(np.uint8)
+    noisy: NDArray[np.int16] = np.clip(pixels + noise[:height, :width], 0, 255)
+    return noisy.astype(np.uint8)
 
 
 def exif_block(rng: random.Random, kind: Kind, thumbnail: bytes) -> bytes:

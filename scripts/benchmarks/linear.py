@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def scan(folder: Path, model: Path | None, scratch: Path) -> Cost:
     return Cost(clock, processor, peak / (2**20 if sys.platform == "darwin" else 1024))
 
 
-def median(costs: tuple[Cost, ...]) -> Cost:
+def median(costs: Sequence[Cost]) -> Cost:
     """The median of each figure."""
     return Cost(*(statistics.median(figures) for figures in zip(*costs, strict=True)))
 

@@ -3,7 +3,7 @@
 geotag runs as a command, from process start to the finished table with a new catalog; the others
 run here, with everything imported and their models loaded, which favours them. On processors
 decoding and network share the cores, so beside the lower of the two ceilings stands what both
-together leave if every photo is decoded and looked at: 1 / (1 / decoder + 1 / network). A scan
+together leave if every photo is decoded and classified: 1 / (1 / decoder + 1 / network). A scan
 beats that where it need not do both for every photo.
 
 What did not pay, and is not in geotag: decoding 12 megapixels to a quarter instead of an eighth
@@ -25,7 +25,7 @@ import click
 import numpy as np
 
 from benchmarks.decode import decode_file, whole
-from benchmarks.engine import run_on_lanes
+from benchmarks.engine import run_in_streams
 from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_mixed_library
 from benchmarks.timing import paired, rate, ratio, report, run_quietly
 from geotag.categories import ModelCategories
@@ -60,7 +60,7 @@ def scan_anew(model: Path | None, folder: Path, *more: str) -> None:
 
 
 def study(paths: list[Path]) -> Callable[[], None]:
-    """Pillow decodes all pixels, VGG16 in float32 looks at one photo after the other."""
+    """Pillow decodes all pixels, VGG16 in float32 classifies one photo after the other."""
     import torch
     from torchvision.models import vgg16
 
@@ -216,7 +216,7 @@ def measure(
             SCAN: partial(scan_anew, model, folder),
             FULL: partial(scan_anew, model, folder, "--no-cascade"),
             DECODER: lambda: list(pool.map(to_scale, paths)),
-            NETWORK: partial(run_on_lanes, engine, decoded),
+            NETWORK: partial(run_in_streams, engine, decoded),
         }
         counts = dict.fromkeys(runs, count)
         if peers:
@@ -244,7 +244,7 @@ def measure(
             checkpoint,
             tags_of(model, folder),
             some,
-            run_on_lanes(engine, decoded[rows]),
+            run_in_streams(engine, decoded[rows]),
             plain_loader(checkpoint, some)(),
         )
     report(f"scan of {count} photos of {title}", timings, counts, SCAN, out, notes)

@@ -98,7 +98,7 @@ def test_figures_by_hand(model_path: Path) -> None:
     scores = np.array([[0.9, 0, 0, 0.1], [0.6, 0.4, 0, 0], [0.2, 0, 0, 0.8], [0, 0, 0.95, 0.05]])[
         :, np.argsort(order)
     ]
-    judged = judge(samples, scores, spec)
+    judged = judge(samples, scores, spec.categories)
     report = measure(judged, spec)
     assert report["top1"] == 0.5 and report["top5"] == 1
     # Without the unknown landmark the one right answer leads the list; with it, it is second.

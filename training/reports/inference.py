@@ -12,12 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geotag.decision import probabilities
 from geotag.decoding.loader import decode
-from geotag.engines import build_engine
-from geotag.engines.base import EngineOptions
 from geotag.errors import DataError, PhotoError
 from geotag.metadata.header import parse_header
-from geotag.model.checkpoint import Checkpoint
+from geotag.recognition.model import Model
 from geotag.records import Fit
 from training.data.dataset import Dataset, Sample
 
@@ -25,10 +24,12 @@ Pixels = NDArray[np.uint8]
 
 
 class Scored(NamedTuple):
-    """The samples that could be read, their logits (N, K + 1), and why the others could not."""
+    """The samples that could be read, their logits and calibrated probabilities (N, K + 1), and
+    why the others could not."""
 
-    samples: tuple[Sample, ...]
+    samples: list[Sample]
     logits: NDArray[np.float32]
+    scores: NDArray[np.float64]
     failed: dict[str, str]
 
 
@@ -67,51 +68,54 @@ def read_all(
             yield first, future.result()
 
 
+class Photos:
+    """The pictures of samples as they are read; the readable samples, and why others were not.
+
+    `good` and `failed` are filled while the pictures are taken.
+    """
+
+    def __init__(
+        self, dataset: Dataset, samples: Iterable[Sample], size: int, fit: Fit = "squash"
+    ) -> None:
+        self.root = dataset.root
+        self.good: list[Sample] = []
+        self.failed: dict[str, str] = {}
+        self._photos = read_all(dataset, samples, size, fit)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        for sample, picture in self._photos:
+            if isinstance(picture, PhotoError):
+                self.failed[sample.path] = str(picture)
+            else:
+                self.good.append(sample)
+                yield picture
+
+    def check(self) -> None:
+        """Raises DataError when no photo could be read."""
+        if not self.good:
+            raise DataError(f"{self.root}: none of the photos can be read")
+
+
 def read_good(
     dataset: Dataset, samples: Iterable[Sample], size: int, fit: Fit = "squash"
 ) -> tuple[list[Sample], Pixels, dict[str, str]]:
-    """The readable samples, their pixels (N, size, size, 3), and why the others are not."""
-    good: list[Sample] = []
-    pixels: list[Pixels] = []
-    failed: dict[str, str] = {}
-    for sample, picture in read_all(dataset, samples, size, fit):
-        if isinstance(picture, PhotoError):
-            failed[sample.path] = str(picture)
-        else:
-            good.append(sample)
-            pixels.append(picture)
-    if not good:
-        raise DataError(f"{dataset.root}: none of the photos can be read")
-    return good, np.stack(pixels), failed
+    """The readable samples, their pixels (N, size, size, 3), and why the others are not.
 
-
-def score(
-    checkpoint: Checkpoint,
-    dataset: Dataset,
-    samples: Iterable[Sample],
-    options: EngineOptions | None = None,
-) -> Scored:
-    """The logits of the samples, by the engine that a scan would take.
-
-    Raises EngineError, MissingDependencyError, and DataError when no photo can be read.
+    Raises DataError when no photo can be read.
     """
-    engine = build_engine(checkpoint, options or EngineOptions())
-    spec = checkpoint.spec
-    good: list[Sample] = []
-    batch: list[Pixels] = []
-    logits: list[NDArray[np.float32]] = []
-    failed: dict[str, str] = {}
-    for sample, picture in read_all(dataset, samples, spec.input_size, spec.fit):
-        if isinstance(picture, PhotoError):
-            failed[sample.path] = str(picture)
-            continue
-        good.append(sample)
-        batch.append(picture)
-        if len(batch) == engine.batch_size:
-            logits.append(engine.predict(np.stack(batch)))
-            batch = []
-    if batch:
-        logits.append(engine.predict(np.stack(batch)))
-    if not good:
-        raise DataError(f"{dataset.root}: none of the photos can be read")
-    return Scored(tuple(good), np.concatenate(logits), failed)
+    photos = Photos(dataset, samples, size, fit)
+    pixels = list(photos)
+    photos.check()
+    return photos.good, np.stack(pixels), photos.failed
+
+
+def score(model: Model, dataset: Dataset, samples: Iterable[Sample]) -> Scored:
+    """Run a model over the samples, a few in memory at a time.
+
+    Raises EngineError, and DataError when no photo can be read.
+    """
+    photos = Photos(dataset, samples, model.spec.input_size, model.spec.fit)
+    logits = model.logits(photos)
+    photos.check()
+    scores = probabilities(logits, model.spec.temperature)
+    return Scored(photos.good, logits, scores, photos.failed)

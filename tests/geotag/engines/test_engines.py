@@ -53,11 +53,11 @@ def expected(checkpoint: Checkpoint, pixels: np.ndarray) -> np.ndarray:
 
 
 def _build(
-    checkpoint: Checkpoint, name: str, dtype: str = "float32", lanes: int = 1, size: int = 4
+    checkpoint: Checkpoint, name: str, dtype: str = "float32", streams: int = 1, size: int = 4
 ) -> Engine:
     for module in _NEEDS.get(name, ()):
         pytest.importorskip(module)
-    return build_engine(checkpoint, EngineOptions(name, "cpu", dtype, size), lanes)
+    return build_engine(checkpoint, EngineOptions(name, "cpu", dtype, size), streams)
 
 
 @pytest.mark.parametrize(("name", "dtype"), _KINDS)
@@ -86,8 +86,8 @@ def test_a_photo_does_not_depend_on_its_neighbours(
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
-def test_lanes_run_side_by_side(checkpoint: Checkpoint, pixels: np.ndarray, name: str) -> None:
-    engine = _build(checkpoint, name, lanes=2)
+def test_streams_run_side_by_side(checkpoint: Checkpoint, pixels: np.ndarray, name: str) -> None:
+    engine = _build(checkpoint, name, streams=2)
     one_by_one = [engine.predict(pixels[at : at + 4]) for at in range(0, 12, 4)] * 8
     with ThreadPoolExecutor(4) as pool:
         side_by_side = list(pool.map(lambda at: engine.predict(pixels[at : at + 4]), [0, 4, 8] * 8))
@@ -247,14 +247,14 @@ def test_openvino_starts_from_what_was_compiled(
 
     monkeypatch.setattr("geotag.engines.openvino._convert", None)
     assert (_build(checkpoint, "openvino").predict(pixels[:4]) == expected).all()
-    # Another batch size or number of lanes is compiled anew, but not converted.
+    # Another batch size or number of streams is compiled anew, but not converted.
     assert np.allclose(_build(checkpoint, "openvino", size=2).predict(pixels[:2]), expected[:2])
-    assert _build(checkpoint, "openvino", lanes=2).lanes == 2
+    assert _build(checkpoint, "openvino", streams=2).streams == 2
     assert len(list(tmp_path.rglob("*.safetensors"))) == 4
 
 
-def test_first_looks_from_several_threads_do_not_wait_for_ever(model_path: Path) -> None:
-    """What hung was OpenVINO's table of types, which each look asks; here all ask it at once."""
+def test_first_pictures_from_several_threads_do_not_wait_for_ever(model_path: Path) -> None:
+    """What hung was OpenVINO's table of types, which each picture needs; all ask at once."""
     pytest.importorskip("openvino")
     code = (
         "import sys, threading, pathlib\n"
@@ -273,7 +273,7 @@ def test_first_looks_from_several_threads_do_not_wait_for_ever(model_path: Path)
         "[thread.start() for thread in threads]\n"
         "[thread.join() for thread in threads]\n"
     )
-    _build(load_checkpoint(model_path), "openvino", lanes=4)  # conversion makes the table, too
+    _build(load_checkpoint(model_path), "openvino", streams=4)  # conversion makes the table, too
     subprocess.run([sys.executable, "-c", code, str(model_path)], check=True, timeout=60)
 
 

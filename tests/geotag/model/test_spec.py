@@ -7,7 +7,7 @@ import json
 import pytest
 
 from geotag.errors import CheckpointError
-from geotag.model.spec import Glance, ModelSpec, Threshold, format_spec, parse_spec
+from geotag.model.spec import ModelSpec, Prefilter, Threshold, format_spec, parse_spec
 from geotag.records import OwnCategory
 
 SPEC = ModelSpec(
@@ -25,13 +25,13 @@ def test_thresholds() -> None:
         SPEC.threshold_for(0.999)
 
 
-def test_the_glance_follows_the_threshold_in_use() -> None:
-    spec = SPEC._replace(glance=Glance(48, (Threshold(0.95, 0.05), Threshold(0.99, 0.2))))
-    assert spec.glance_for(0.8) == 0.2
-    assert spec.glance_for(0.95) == 0.2
-    assert spec.glance_for(0.6) == 0.05
-    assert spec.glance_for(0.49) == 0.0
-    assert SPEC.glance_for(0.8) == 0.0
+def test_the_prefilter_follows_the_threshold_in_use() -> None:
+    spec = SPEC._replace(prefilter=Prefilter(48, (Threshold(0.95, 0.05), Threshold(0.99, 0.2))))
+    assert spec.prefilter_for(0.8) == 0.2
+    assert spec.prefilter_for(0.95) == 0.2
+    assert spec.prefilter_for(0.6) == 0.05
+    assert spec.prefilter_for(0.49) == 0.0
+    assert SPEC.prefilter_for(0.8) == 0.0
     assert parse_spec(format_spec(spec)) == spec
     assert "glance" not in format_spec(SPEC)
 

@@ -20,14 +20,14 @@ from geotag.engines.embedding import Embedder
 from geotag.errors import CheckpointError, GeotagError, UsageError
 from geotag.model.architectures import build_model
 from geotag.model.checkpoint import (
-    GLANCE,
+    PREFILTER,
     Checkpoint,
     ModelHeader,
     load_checkpoint,
     save_checkpoint,
 )
 from geotag.model.networks import EMBEDDING
-from geotag.model.spec import Glance, Threshold
+from geotag.model.spec import Prefilter, Threshold
 from geotag.recognition.few_shot import Head, fit_output, fit_passing_output
 from geotag.recognition.landmarks import (
     Place,
@@ -211,12 +211,14 @@ def test_a_name_stands_once(taught: Path) -> None:
 
 
 @pytest.fixture
-def glancing(ready: Path, tmp_path: Path) -> Path:
-    """`ready` with a glance at 48 pixels for the cascade."""
+def cascading(ready: Path, tmp_path: Path) -> Path:
+    """`ready` with a prefilter of 48 pixels."""
     checkpoint = load_checkpoint(ready)
-    gates = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
-    path = tmp_path / "glancing.safetensors"
-    save_checkpoint(path, checkpoint.spec._replace(glance=Glance(48, gates)), checkpoint.tensors)
+    least = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
+    path = tmp_path / "cascading.safetensors"
+    save_checkpoint(
+        path, checkpoint.spec._replace(prefilter=Prefilter(48, least)), checkpoint.tensors
+    )
     return path
 
 
@@ -228,11 +230,11 @@ def with_thumbnail(path: Path, image: Image.Image) -> None:
 
 
 def test_the_cascade_knows_the_new_landmark(
-    glancing: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cascading: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thumbnail lets it pass; what shows no landmark stays unread as before."""
     model, folder = tmp_path / "m.safetensors", tmp_path / "library"
-    run("add", "Yellow House", examples, "--model", glancing, "--out", model)
+    run("add", "Yellow House", examples, "--model", cascading, "--out", model)
     folder.mkdir()
     with_thumbnail(folder / "yellow.jpg", yellow(99))
     with_thumbnail(folder / "tower.jpg", picture("eiffel_tower", seed=7))
@@ -250,54 +252,56 @@ def test_the_cascade_knows_the_new_landmark(
     assert sorted(read) == ["tower", "yellow"]
 
 
-def test_removing_gives_a_glancing_model_back(
-    glancing: Path, examples: Path, tmp_path: Path
+def test_removing_gives_a_cascade_model_back(
+    cascading: Path, examples: Path, tmp_path: Path
 ) -> None:
-    """Whichever of two is removed first, the glance keeps the other's row."""
+    """Whichever of two is removed first, the prefilter keeps the other's row."""
     two, one, none = (tmp_path / f"{n}.safetensors" for n in ("two", "one", "none"))
-    run("add", "Yellow House", examples, "--model", glancing, "--out", one)
+    run("add", "Yellow House", examples, "--model", cascading, "--out", one)
     run("add", "Blue House", examples, "--model", one, "--out", two)
-    rows = {n: t for n, t in load_checkpoint(two).tensors.items() if n.startswith(GLANCE)}
+    rows = {n: t for n, t in load_checkpoint(two).tensors.items() if n.startswith(PREFILTER)}
     assert {len(array) for array in rows.values()} == {2}
     for first, second in (("Yellow House", "Blue House"), ("Blue House", "Yellow House")):
         run("remove", first, "--model", two, "--out", one)
         left = load_checkpoint(one)
-        assert left.spec.glance is not None and left.spec.glance.own == 1
+        assert left.spec.prefilter is not None and left.spec.prefilter.own == 1
         at = int(first == "Yellow House")
         assert all(np.array_equal(left.tensors[n], t[at : at + 1]) for n, t in rows.items())
         run("remove", second, "--model", one, "--out", none)
-        assert none.read_bytes() == glancing.read_bytes()
+        assert none.read_bytes() == cascading.read_bytes()
 
 
-def test_a_landmark_that_the_glance_does_not_know_turns_the_cascade_off(taught: Path) -> None:
-    """As those that were added before there was a glance, or by an older version."""
+def test_a_landmark_that_the_prefilter_does_not_know_turns_the_cascade_off(taught: Path) -> None:
+    """As those that were added before there was a prefilter, or by an older version."""
     checkpoint = load_checkpoint(taught)
-    gates = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
-    spec = checkpoint.spec._replace(glance=Glance(48, gates))
-    assert spec.glance_for(0.999) == 0
+    least = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
+    spec = checkpoint.spec._replace(prefilter=Prefilter(48, least))
+    assert spec.prefilter_for(0.999) == 0
     photos = np.stack([preprocess(yellow(n), spec.input_size) for n in range(5)])
     before = checkpoint._replace(header=ModelHeader(spec, "x"))
     added = add_landmark(before, "Another", photos)
-    assert added.spec.glance_for(0.999) == 0
-    assert not any(name.startswith(GLANCE) for name in added.tensors)
+    assert added.spec.prefilter_for(0.999) == 0
+    assert not any(name.startswith(PREFILTER) for name in added.tensors)
 
 
 def test_gates_above_the_usual_precision_are_not_for_new_landmarks(taught: Path) -> None:
     spec = load_checkpoint(taught).spec
     thresholds = (Threshold(0.99, 0.8), Threshold(0.995, 0.9))
-    gates = (Threshold(0.99, 0.6), Threshold(0.995, 0.7))
-    spec = spec._replace(thresholds=thresholds, glance=Glance(48, gates, own=1))
-    assert spec.glance_for(0.95) == 0.6
-    assert spec._replace(own_categories=(), glance=Glance(48, gates)).glance_for(0.95) == 0.7
+    least = (Threshold(0.99, 0.6), Threshold(0.995, 0.7))
+    spec = spec._replace(thresholds=thresholds, prefilter=Prefilter(48, least, own=1))
+    assert spec.prefilter_for(0.95) == 0.6
+    assert (
+        spec._replace(own_categories=(), prefilter=Prefilter(48, least)).prefilter_for(0.95) == 0.7
+    )
 
 
-def test_a_backbone_that_glances_learns_the_landmark_from_its_own_share(ready: Path) -> None:
+def test_a_backbone_as_prefilter_learns_the_landmark_from_its_own_share(ready: Path) -> None:
     import torch
 
     spec = load_checkpoint(ready).spec
-    gates = tuple(Threshold(t.precision, 0.5) for t in spec.thresholds)
+    least = tuple(Threshold(t.precision, 0.5) for t in spec.thresholds)
     spec = spec._replace(
-        architecture="lite1_pplcnetv2", glance=Glance(48, gates, "pplcnetv2", backbone=1)
+        architecture="lite1_pplcnetv2", prefilter=Prefilter(48, least, "pplcnetv2", backbone=1)
     )
     torch.manual_seed(0)
     network = build_model(spec.architecture, len(spec.categories) + 1)
@@ -310,17 +314,17 @@ def test_a_backbone_that_glances_learns_the_landmark_from_its_own_share(ready: P
     tensors = with_background(plain.tensors, background)
     added = add_landmark(plain._replace(tensors=tensors), "Yellow House", photos)
     taught = Checkpoint(ModelHeader(added.spec, "y"), added.tensors)
-    weight = taught.glancing().tensors["classifier.weight"]
-    row = added.tensors[GLANCE + "classifier.weight"]
+    weight = taught.prefilter().tensors["classifier.weight"]
+    row = added.tensors[PREFILTER + "classifier.weight"]
     assert np.array_equal(weight[-2:-1], row)
-    assert np.array_equal(np.delete(weight, -2, 0), plain.glancing().tensors["classifier.weight"])
+    assert np.array_equal(np.delete(weight, -2, 0), plain.prefilter().tensors["classifier.weight"])
     background[:, :EMBEDDING] = 0.5  # what the other backbone says has no part in it
     tensors = with_background(plain.tensors, background)
     same = add_landmark(plain._replace(tensors=tensors), "Yellow House", photos)
-    assert np.array_equal(same.tensors[GLANCE + "classifier.weight"], row)
-    wrong = {**added.tensors, GLANCE + "nonsense": np.zeros((1, 3))}
-    with pytest.raises(CheckpointError, match="glances"):
-        taught._replace(tensors=wrong).glancing()
+    assert np.array_equal(same.tensors[PREFILTER + "classifier.weight"], row)
+    wrong = {**added.tensors, PREFILTER + "nonsense": np.zeros((1, 3))}
+    with pytest.raises(CheckpointError, match="prefilter"):
+        taught._replace(tensors=wrong).prefilter()
 
 
 def test_the_passing_output_lets_new_examples_pass_and_little_without_a_landmark() -> None:

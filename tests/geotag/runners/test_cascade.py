@@ -1,4 +1,4 @@
-"""The cascade: what a thumbnail rules out stays unread, what a glance rules out goes no further."""
+"""The cascade: what the prefilter rejects by its thumbnail stays unread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import piexif
 import pytest
 
 from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from geotag.model.spec import Glance, Threshold
+from geotag.model.spec import Prefilter, Threshold
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.records import Status
@@ -20,11 +20,11 @@ from tests.conftest import picture
 
 
 @pytest.fixture(scope="module")
-def glancing_model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cascade_model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = load_checkpoint(model_path)
     thresholds = tuple(Threshold(t.precision, 0.5) for t in checkpoint.spec.thresholds)
-    spec = checkpoint.spec._replace(glance=Glance(48, thresholds))
-    path = tmp_path_factory.mktemp("glance") / "glance.safetensors"
+    spec = checkpoint.spec._replace(prefilter=Prefilter(48, thresholds))
+    path = tmp_path_factory.mktemp("cascade") / "cascade.safetensors"
     save_checkpoint(path, spec, checkpoint.tensors)
     return path
 
@@ -72,34 +72,34 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_the_thumbnail_rules_out_stays_unread(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    rows = _scan(folder, glancing_model)
+    rows = _scan(folder, cascade_model)
     assert sorted(read_wholly) == ["bare.jpg", "tower.jpg"]
     assert rows["tower.jpg"] == (Status.TAGGED, "Eiffel Tower")
     assert rows["grey.jpg"][0] is rows["bare.jpg"][0] is Status.NO_LANDMARK
     assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
 
 
-def test_where_a_glance_sees_nothing_no_look_follows(
-    folder: Path, glancing_model: Path, read_wholly: list[str], monkeypatch: pytest.MonkeyPatch
+def test_what_the_prefilter_rejects_is_not_classified(
+    folder: Path, cascade_model: Path, read_wholly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither at a photo that has a thumbnail nor at one that has none."""
-    checkpoint = load_checkpoint(glancing_model)
+    checkpoint = load_checkpoint(cascade_model)
     blind = dict(checkpoint.tensors)
     blind["classifier.weight"] = np.zeros_like(blind["classifier.weight"])
     blind["classifier.bias"] = np.zeros_like(blind["classifier.bias"])
     blind["classifier.bias"][-1] = 20
-    header = checkpoint.glancing().header._replace(sha256="blind")  # not what the cache holds
-    monkeypatch.setattr(Checkpoint, "glancing", lambda self: Checkpoint(header, blind))
+    header = checkpoint.prefilter().header._replace(sha256="blind")  # not what the cache holds
+    monkeypatch.setattr(Checkpoint, "prefilter", lambda self: Checkpoint(header, blind))
     _photo(folder / "bare_tower.jpg", "eiffel_tower", None)
-    rows = _scan(folder, glancing_model)
+    rows = _scan(folder, cascade_model)
     assert sorted(read_wholly) == ["bare.jpg", "bare_tower.jpg"]
     assert rows["tower.jpg"] == rows["bare_tower.jpg"] == (Status.NO_LANDMARK, "")
 
 
 def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
-    folder: Path, glancing_model: Path
+    folder: Path, cascade_model: Path
 ) -> None:
     _photo(folder / "bare_tower.jpg", "eiffel_tower", None)
     _photo(folder / "broken.jpg", "eiffel_tower", "eiffel_tower")
@@ -107,29 +107,29 @@ def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     start = data.index(b"\xff\xd8", 2)
     (folder / "broken.jpg").write_bytes(data[: start + 2] + bytes(200) + data[start + 202 :])
     (folder / "damaged.jpg").write_bytes(data[:5000])
-    rows = _scan(folder, glancing_model)
+    rows = _scan(folder, cascade_model)
     assert rows["bare_tower.jpg"] == rows["broken.jpg"] == (Status.TAGGED, "Eiffel Tower")
     assert rows["damaged.jpg"][0] is Status.UNREADABLE
     assert len(rows) == 7
 
 
-def test_a_decoded_photo_is_turned_away_only_if_it_surely_shows_nothing(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+def test_a_decoded_photo_is_rejected_only_below_its_own_threshold(
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    """The gate of thumbnails is no reason to leave a photo half seen that is in memory already."""
-    checkpoint = load_checkpoint(glancing_model)
-    glance = checkpoint.spec.glance._replace(surely_none=0.0)
+    """The threshold of thumbnails is higher: reading those photos would cost more."""
+    checkpoint = load_checkpoint(cascade_model)
+    prefilter = checkpoint.spec.prefilter._replace(photo_threshold=0.0)
     model = folder.parent / "sure.safetensors"
-    save_checkpoint(model, checkpoint.spec._replace(glance=glance), checkpoint.tensors)
-    assert load_checkpoint(model).spec.glance == glance
+    save_checkpoint(model, checkpoint.spec._replace(prefilter=prefilter), checkpoint.tensors)
+    assert load_checkpoint(model).spec.prefilter == prefilter
     _scan(folder, model)
     assert sorted(read_wholly) == ["bare.jpg", "tower.jpg"]
     read_wholly.clear()
-    _scan(folder, model, cascade=False)  # bare.jpg had its look
+    _scan(folder, model, cascade=False)  # bare.jpg was classified in full
     assert sorted(read_wholly) == ["grey.jpg", "hidden.jpg"]
 
 
-def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, glancing_model: Path) -> None:
+def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, cascade_model: Path) -> None:
     """More than are in flight at once, so that they wait in every stage."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -140,19 +140,19 @@ def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, glancing_mod
         seen = "eiffel_tower" if colour else ""
         _photo(folder / name, seen, seen if thumbnail else None)
         expected[name] = Status.TAGGED if colour else Status.NO_LANDMARK
-    rows = _scan(folder, glancing_model)
+    rows = _scan(folder, cascade_model)
     assert {name: status for name, (status, _) in rows.items()} == expected
 
 
 def test_without_the_cascade_all_are_read(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    rows = _scan(folder, glancing_model, cascade=False)
+    rows = _scan(folder, cascade_model, cascade=False)
     assert sorted(read_wholly) == ["bare.jpg", "grey.jpg", "hidden.jpg", "tower.jpg"]
     assert rows["hidden.jpg"] == (Status.TAGGED, "Eiffel Tower")
 
 
-def test_a_model_without_a_glance_reads_all(
+def test_a_model_without_a_prefilter_reads_all(
     folder: Path, model_path: Path, read_wholly: list[str]
 ) -> None:
     _scan(folder, model_path)
@@ -160,36 +160,36 @@ def test_a_model_without_a_glance_reads_all(
 
 
 def test_a_second_scan_reads_nothing(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    first = _scan(folder, glancing_model)
+    first = _scan(folder, cascade_model)
     read_wholly.clear()
-    assert _scan(folder, glancing_model) == first
+    assert _scan(folder, cascade_model) == first
     assert read_wholly == []
 
 
-def test_turning_the_cascade_off_reads_what_was_only_glanced_at(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+def test_turning_the_cascade_off_reads_what_was_rejected(
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    _scan(folder, glancing_model)
+    _scan(folder, cascade_model)
     read_wholly.clear()
-    rows = _scan(folder, glancing_model, cascade=False)
+    rows = _scan(folder, cascade_model, cascade=False)
     assert sorted(read_wholly) == ["bare.jpg", "grey.jpg", "hidden.jpg"]
     assert rows["hidden.jpg"] == (Status.TAGGED, "Eiffel Tower")
     read_wholly.clear()
-    assert _scan(folder, glancing_model) == rows
+    assert _scan(folder, cascade_model) == rows
     assert read_wholly == []
 
 
 @pytest.mark.parametrize("precisions", [(0.99, 0.95), (0.95, 0.99)])
-def test_another_threshold_reads_only_what_its_gate_lets_through(
+def test_another_threshold_reads_only_what_passes_its_own(
     folder: Path, model_path: Path, read_wholly: list[str], precisions: tuple[float, float]
 ) -> None:
-    """The grey thumbnails fall short of either gate."""
+    """The grey thumbnails fall short of either threshold."""
     checkpoint = load_checkpoint(model_path)
-    gates = (Threshold(0.95, 0.3), Threshold(0.99, 0.5))
-    model = folder.parent / "gates.safetensors"
-    spec = checkpoint.spec._replace(glance=Glance(48, gates))
+    thresholds = (Threshold(0.95, 0.3), Threshold(0.99, 0.5))
+    model = folder.parent / "thresholds.safetensors"
+    spec = checkpoint.spec._replace(prefilter=Prefilter(48, thresholds))
     save_checkpoint(model, spec, checkpoint.tensors)
     _scan(folder, model, min_precision=precisions[0])
     read_wholly.clear()
@@ -198,7 +198,7 @@ def test_another_threshold_reads_only_what_its_gate_lets_through(
 
 
 def test_a_low_threshold_reads_all(
-    folder: Path, glancing_model: Path, read_wholly: list[str]
+    folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
-    _scan(folder, glancing_model, threshold=0.3)
+    _scan(folder, cascade_model, threshold=0.3)
     assert len(read_wholly) == 4
