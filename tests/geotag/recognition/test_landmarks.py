@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from geotag import scan
+from geotag import scan_rows
 from geotag.cli import cli
 from geotag.decoding.transforms import preprocess
 from geotag.engines.embedding import Embedder
@@ -90,7 +90,7 @@ def test_a_scan_finds_the_new_landmark_and_the_old_ones(
     for colour in COLOURS:
         write_photo(f"{colour or 'grey'}.jpg", colour, seed=7)
     (tmp_path / "photos/yellow.jpg").write_bytes(jpeg_bytes(yellow(99)))
-    rows = {Path(row.path).stem: row for row in scan(tmp_path / "photos", model=taught)}
+    rows = {Path(row.path).stem: row for row in scan_rows(tmp_path / "photos", model=taught)}
     found = rows["yellow"]
     assert (found.status, found.landmark, found.city) == (Status.TAGGED, "Yellow House", "Dorf")
     assert (found.latitude, found.longitude, found.radius_m) == (47.5, 8.25, 200)
@@ -106,7 +106,7 @@ def test_a_landmark_without_a_place_has_no_position(
 ) -> None:
     out = tmp_path / "m.safetensors"
     run("add", "Yellow House", examples, "--model", ready, "--out", out)
-    (row,) = scan(examples / "0.jpg", model=out)
+    (row,) = scan_rows(examples / "0.jpg", model=out)
     assert (row.status, row.landmark) == (Status.TAGGED, "Yellow House")
     assert (row.latitude, row.longitude, row.position_source) == (None, None, "")
 
@@ -247,7 +247,7 @@ def test_the_cascade_knows_the_new_landmark(
         return original(self, uri)
 
     monkeypatch.setattr(LocalSource, "read", note)
-    found = {Path(row.path).stem: row.landmark for row in scan(folder, model=model)}
+    found = {Path(row.path).stem: row.landmark for row in scan_rows(folder, model=model)}
     assert found == {"yellow": "Yellow House", "tower": "Eiffel Tower", "grey": ""}
     assert sorted(read) == ["tower", "yellow"]
 
