@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,12 @@ import click
 import pytest
 
 from geotag.cli import cli
+from geotag.engines import ENGINES
+from geotag.records import Status
+from geotag.runners import RUNNERS
+from geotag.stores import SCHEMES
+from geotag.tables import TABLES
+from geotag.tables.base import COLUMNS
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = {path: path.read_text("utf-8") for path in (TOP / "README.md", *TOP.glob("docs/*.md"))}
@@ -152,6 +158,29 @@ def test_every_documented_command_and_option_exists(page: Path, commands: list[C
             option = OPTION.match(code)
             assert option is not None, code
             assert option[0] in options | FOREIGN or f'"{option[0]}"' in scripts, code
+
+
+def _undescribed(names: Iterable[str], page: str) -> list[str]:
+    text = PAGES[TOP / "docs" / page]
+    return [name for name in names if f"`{name}`" not in text]
+
+
+def test_every_column_status_and_table_format_is_described() -> None:
+    assert not _undescribed(COLUMNS, "table.md")
+    assert not _undescribed((status.value for status in Status), "table.md")
+    assert not _undescribed(TABLES, "table.md")
+
+
+def test_every_kind_of_address_is_described_with_its_extra() -> None:
+    buckets = PAGES[TOP / "docs" / "buckets.md"]
+    for name, scheme in SCHEMES.items():
+        if scheme.store is not None and name not in ("memory", "http"):
+            assert f"`{name}://" in buckets
+            assert f".[{scheme.extra}]" in buckets
+
+
+def test_every_engine_and_runner_is_described() -> None:
+    assert not _undescribed((*ENGINES, *RUNNERS), "table.md")
 
 
 def _anchors(text: str) -> set[str]:
