@@ -9,19 +9,28 @@ prints medians with ratios; figures of one machine are no figures of another, ra
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 
-FOLDER = Path(__file__).parent / "benchmarks"
+import click
+
+NAMES = ("cascade", "decode", "engine", "linear", "metadata", "scan", "unattended")
 
 
-def main(arguments: list[str]) -> None:
-    """Run one benchmark by name with its own arguments."""
-    names = sorted(p.stem for p in FOLDER.glob("[a-z]*.py") if "def main(" in p.read_text())
-    if not arguments or arguments[0] not in names:
-        sys.exit(f"{__doc__}\nbenchmarks: {', '.join(names)}")
-    importlib.import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])
+class Benchmarks(click.Group):
+    """One module a benchmark, imported when it is run."""
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All of them, by name."""
+        return list(NAMES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in NAMES:
+            return None
+        command: click.Command = importlib.import_module(f"benchmarks.{name}").command
+        return command
+
+
+main = Benchmarks("benchmark", help=__doc__)
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -131,7 +131,9 @@ def _wrong_words(line: str, commands: list[Command]) -> list[str]:
         script, *rest = line.removeprefix("python ").split()
         source = (TOP / script).read_text("utf-8")
         if script.endswith("benchmark.py") and rest:
-            source = (TOP / "scripts" / "benchmarks" / f"{rest[0]}.py").read_text("utf-8")
+            names = (f"{rest[0]}.py", "options.py")
+            folder = TOP / "scripts" / "benchmarks"
+            source = "".join((folder / name).read_text("utf-8") for name in names)
         return [option for option in OPTION.findall(line) if f'"{option}' not in source]
     known = {"--help", "--version", "--debug"}
     line = line.replace("geotag --debug", "geotag")

@@ -15,17 +15,16 @@ confidence instead of the probability of any landmark (half as many rejected).
 
 from __future__ import annotations
 
-import csv
 import json
-import tempfile
 from functools import partial
 from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.library import MEGAPIXELS_12, Kind, make_library, make_mixed_library
-from benchmarks.scan import command_line
-from benchmarks.timing import paired, report, run_quietly
+from benchmarks.scan import tags_of
+from benchmarks.timing import paired, report
 
 WITH, WITHOUT = "with the cascade", "without"
 
@@ -37,40 +36,24 @@ def bytes_read() -> int:
 
 def scan_once(model: Path | None, folder: Path, *more: str) -> tuple[int, dict[str, str]]:
     """Bytes that a scan reads, and the landmark or nothing for each photo."""
-    with tempfile.TemporaryDirectory() as scratch:
-        table = Path(scratch, "tags.csv")
-        before = bytes_read()
-        run_quietly(command_line(model, folder, table, *more))
-        taken = bytes_read() - before
-        with table.open(newline="") as file:
-            return taken, {row["path"]: row["landmark"] for row in csv.DictReader(file)}
+    before = bytes_read()
+    tags = tags_of(model, folder, *more)
+    return bytes_read() - before, tags
 
 
 @click.command("cascade")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
-@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
-@click.option("--count", default=2000, show_default=True, help="Photos: 2 MB each.")
-@click.option("--distinct", default=150, show_default=True, help="How many differ in their pixels.")
-@click.option("--repeats", default=3, show_default=True)
-@click.option("--landmarks", type=click.Path(path_type=Path), help="Pictures of landmarks: 5 %.")
-@click.option("--others", type=click.Path(path_type=Path), help="Pictures of anything else.")
-@click.option("--quick", is_flag=True, help="A quarter of the photos, one repeat.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+@options.MODEL
+@options.LIBRARY
+@options.sized(2000, 3, share=4, few=1)
+@options.distinct(150)
+@options.LANDMARKS
+@options.OTHERS
+@options.JSON
 def command(
-    model: Path | None,
-    library: Path | None,
-    count: int,
-    distinct: int,
-    repeats: int,
-    landmarks: Path | None,
-    others: Path | None,
-    quick: bool,
-    out: Path | None,
-) -> None:
+    model: Path | None, library: Path, count: int, repeats: int, distinct: int,
+    landmarks: Path | None, others: Path | None, out: Path | None,
+) -> None:  # fmt: skip
     """12 megapixels with thumbnails, 5 % landmarks; without pictures all scenes are drawn."""
-    if quick:
-        count, repeats = count // 4, 1
-    library = library or Path(tempfile.gettempdir(), "geotag-benchmark")
     folder = library / f"cascade-{count}{'-pictures' if landmarks else ''}"
     make_mixed_library(folder, count, Kind(MEGAPIXELS_12), landmarks, others, distinct)
     one = library / "cascade-one"
@@ -98,8 +81,3 @@ def command(
     }
     report(f"cascade over {count} photos", timings, dict.fromkeys(runs, count), WITHOUT, out, notes)
     click.echo(json.dumps(notes))
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +20,7 @@ import click
 import numpy as np
 from PIL import Image
 
+from benchmarks import options
 from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_library, pictures_in
 from benchmarks.timing import paired, report
 from geotag.decoding.loader import decode
@@ -70,26 +70,15 @@ def _in_processes(cores: int, paths: list[Path]) -> None:
 
 
 @click.command("decode")
-@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
-@click.option("--count", default=96, show_default=True, help="Photos of each size.")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of scenes to use.")
-@click.option("--peers/--no-peers", default=True, help="Run what geotag does not use, too.")
-@click.option("--quick", is_flag=True, help="A quarter of the photos, three repeats.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+@options.LIBRARY
+@options.sized(96, 5, share=4, few=3)
+@options.PICTURES
+@options.PEERS
+@options.JSON
 def command(
-    library: Path | None,
-    count: int,
-    repeats: int,
-    pictures: Path | None,
-    peers: bool,
-    quick: bool,
-    out: Path | None,
+    library: Path, count: int, repeats: int, pictures: Path | None, peers: bool, out: Path | None
 ) -> None:
     """Files in the page cache, pixels thrown away."""
-    if quick:
-        count, repeats = count // 4, 3
-    library = library or Path(tempfile.gettempdir(), "geotag-benchmark")
     cores = os.cpu_count() or 1
     for name, size in (("12 megapixels", MEGAPIXELS_12), ("800 pixels", PIXELS_800)):
         folder = library / f"decode-{count}-{size[0]}"
@@ -120,8 +109,3 @@ def command(
             out and out.with_stem(f"{out.stem}-{size[0]}"),
             {"greatest mean difference of a photo's pixels from whole decoding": difference},
         )
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

@@ -20,6 +20,7 @@ import click
 import numpy as np
 from PIL import Image
 
+from benchmarks import options
 from benchmarks.library import draw_scene
 from benchmarks.timing import paired, ratio, report
 from geotag.decision import parse_scores
@@ -110,25 +111,16 @@ def mobilenet(batches: int) -> Callable[[], None]:
 
 
 @click.command("engine")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
-@click.option("--count", default=512, show_default=True, help="Photos.")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of scenes to use.")
-@click.option("--peers/--no-peers", default=True, help="Run what geotag does not use, too.")
-@click.option("--quick", is_flag=True, help="A quarter of the photos, three repeats.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+@options.MODEL
+@options.sized(512, 5, share=4, few=3)
+@options.PICTURES
+@options.PEERS
+@options.JSON
 def command(
-    model: Path | None,
-    count: int,
-    repeats: int,
-    pictures: Path | None,
-    peers: bool,
-    quick: bool,
+    model: Path | None, count: int, repeats: int, pictures: Path | None, peers: bool,
     out: Path | None,
-) -> None:
+) -> None:  # fmt: skip
     """Pixels in memory, engines loaded; agreement is with eager PyTorch in float32."""
-    if quick:
-        count, repeats = count // 4, 3
     checkpoint = load_checkpoint(model)
     files = sorted(pictures.rglob("*.jpg")) if pictures else []
     pixels = pixels_for(checkpoint, files[:: max(1, len(files) // count)], count)
@@ -173,8 +165,3 @@ def agreement(
     same = sum(a.top[0].slug == b.top[0].slug for a, b in pairs) / len(pairs)
     difference = max(abs(a.top[0].confidence - b.top[0].confidence) for a, b in pairs)
     return f"{same:.2%}, {difference:.4f}"
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

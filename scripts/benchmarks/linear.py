@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import click
 
+from benchmarks import options
 from benchmarks.library import LOCATED, Kind, link_library
 from benchmarks.scan import command_line
 
@@ -66,20 +67,16 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 @click.command("linear")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
+@options.MODEL
 @click.option("--most", default=100_000, show_default=True, help="Photos with positions, at most.")
 @click.option("--most-recognised", default=10_000, show_default=True, help="Other photos, at most.")
 @click.option("--repeats", default=3, show_default=True)
 @click.option("--quick", is_flag=True, help="A tenth of the photos, one repeat.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+@options.JSON
 def command(
-    model: Path | None,
-    most: int,
-    most_recognised: int,
-    repeats: int,
-    quick: bool,
+    model: Path | None, most: int, most_recognised: int, repeats: int, quick: bool,
     out: Path | None,
-) -> None:
+) -> None:  # fmt: skip
     """Sizes grow tenfold from a thousand; all in turn, again and again."""
     if quick:
         most, most_recognised, repeats = most // 10, most_recognised // 10, 1
@@ -114,8 +111,3 @@ def _show(name: str, costs: dict[int, Cost]) -> None:
 def _rate(photos: int, seconds: float) -> str:
     """Photos a second; nothing where the start took as long as all of it."""
     return f"{photos / seconds:.0f}" if seconds > 0 else "-"
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import options
 from benchmarks.library import Kind, make_library
 from benchmarks.timing import paired, ratio, report, run_quietly
 
@@ -28,19 +29,13 @@ with open(sys.argv[2], "w", newline="") as file:
 
 
 @click.command("metadata")
-@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
-@click.option("--count", default=10_000, show_default=True, help="Photos of the library.")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--peers/--no-peers", default=True, help="Run exiftool and piexif, too.")
-@click.option("--quick", is_flag=True, help="A tenth of the photos, three repeats.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
-def command(
-    library: Path | None, count: int, repeats: int, peers: bool, quick: bool, out: Path | None
-) -> None:
+@options.LIBRARY
+@options.sized(10_000, 5, share=10, few=3)
+@options.PEERS
+@options.JSON
+def command(library: Path, count: int, repeats: int, peers: bool, out: Path | None) -> None:
     """From process start to the finished CSV, a new catalog each time, files in the page cache."""
-    if quick:
-        count, repeats = count // 10, 3
-    library = library or Path(tempfile.gettempdir(), "geotag-benchmark", f"metadata-{count}")
+    library = library / f"metadata-{count}"
     make_library(library, count, Kind(size=(640, 480), located=True))
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, "tags.csv")
@@ -75,8 +70,3 @@ def command(
         if name != "geotag scan"
     }
     report(f"metadata of {count} photos", seconds, counts, list(runs)[-1], out, notes)
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

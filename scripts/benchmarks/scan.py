@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import numpy as np
 
+from benchmarks import options
 from benchmarks.decode import decode_file, whole
 from benchmarks.engine import run_in_streams
 from benchmarks.library import MEGAPIXELS_12, PIXELS_800, Kind, make_mixed_library
@@ -108,11 +109,11 @@ def plain_loader(checkpoint: Checkpoint, paths: list[Path]) -> Callable[[], NDAr
     return run
 
 
-def tags_of(model: Path | None, folder: Path) -> dict[str, str]:
+def tags_of(model: Path | None, folder: Path, *more: str) -> dict[str, str]:
     """What a scan makes of each photo: a landmark or nothing."""
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, "tags.csv")
-        run_quietly(command_line(model, folder, table))
+        run_quietly(command_line(model, folder, table, *more))
         with table.open(newline="") as file:
             return {row["path"]: row["landmark"] for row in csv.DictReader(file)}
 
@@ -155,32 +156,19 @@ class Photos(NamedTuple):
 
 
 @click.command("scan")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file [built-in].")
-@click.option("--library", type=click.Path(path_type=Path), help="Where to keep the photos.")
-@click.option("--count", default=1000, show_default=True, help="Photos of each library.")
-@click.option("--distinct", default=40, show_default=True, help="How many differ in their pixels.")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--landmarks", type=click.Path(path_type=Path), help="Pictures of landmarks: 5 %.")
-@click.option("--others", type=click.Path(path_type=Path), help="Pictures of anything else.")
-@click.option("--peers/--no-peers", default=True, help="Run the study's way and DataLoader, too.")
-@click.option("--quick", is_flag=True, help="A quarter of the photos, two repeats.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
+@options.MODEL
+@options.LIBRARY
+@options.sized(1000, 5, share=4, few=2)
+@options.distinct(40)
+@options.LANDMARKS
+@options.OTHERS
+@options.PEERS
+@options.JSON
 def command(
-    model: Path | None,
-    library: Path | None,
-    count: int,
-    distinct: int,
-    repeats: int,
-    landmarks: Path | None,
-    others: Path | None,
-    peers: bool,
-    quick: bool,
-    out: Path | None,
-) -> None:
+    model: Path | None, library: Path, count: int, repeats: int, distinct: int,
+    landmarks: Path | None, others: Path | None, peers: bool, out: Path | None,
+) -> None:  # fmt: skip
     """Cameras' photos with and without thumbnails, and an upload bucket's; files in the cache."""
-    if quick:
-        count, repeats = count // 4, 2
-    library = library or Path(tempfile.gettempdir(), "geotag-benchmark")
     checkpoint = load_checkpoint(model)
     engine = build_engine(checkpoint, EngineOptions(), available_cores())
     for title, kind in (
@@ -197,12 +185,7 @@ def command(
 
 
 def measure(
-    photos: Photos,
-    model: Path | None,
-    engine: Engine,
-    repeats: int,
-    peers: bool,
-    out: Path | None,
+    photos: Photos, model: Path | None, engine: Engine, repeats: int, peers: bool, out: Path | None
 ) -> None:
     """One library: a scan beside its ceilings and peers."""
     checkpoint = load_checkpoint(model)
@@ -248,8 +231,3 @@ def measure(
             plain_loader(checkpoint, some)(),
         )
     report(f"scan of {count} photos of {title}", timings, counts, SCAN, out, notes)
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

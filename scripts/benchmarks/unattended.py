@@ -216,8 +216,3 @@ def _probe(what: str, source: str | Path, table: Path, runner: str = "local") ->
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def main(arguments: list[str]) -> None:
-    """Run the benchmark."""
-    command(arguments)

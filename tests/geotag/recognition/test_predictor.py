@@ -107,5 +107,5 @@ def test_without_the_extra_it_is_named(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skimage.segmentation", None)
-    with pytest.raises(MissingDependencyError, match=r"geotag\[plot\]"):
+    with pytest.raises(MissingDependencyError, match=r"\[plot\]"):
         predictor.explain(picture("taj_mahal"))
