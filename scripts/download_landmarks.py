@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 from PIL import Image
@@ -204,22 +204,7 @@ def _extract(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> No
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipped.open(member) as source, atomic_file(path) as file:
-        # The size was only announced: stop where the announcement ends.
-        shutil.copyfileobj(_Limited(source, member.file_size), file)
-
-
-class _Limited:
-    """A stream that refuses to give more than was announced."""
-
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self.stream, self.left = stream, limit
-
-    def read(self, count: int = -1, /) -> bytes:
-        data = self.stream.read(count)
-        self.left -= len(data)
-        if self.left < 0:
-            raise DataError("a file in the archive is larger than announced")
-        return data
+        shutil.copyfileobj(source, file)  # zipfile gives no more than the size that was announced
 
 
 def find_damaged(out: Path) -> dict[str, str]:

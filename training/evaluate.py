@@ -14,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
@@ -43,6 +44,11 @@ class Judged:
     def categories(self) -> int:
         """K, how many there are."""
         return int(self.scores.shape[1]) - 1
+
+    @property
+    def with_background(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Labels and what scored highest; K for the background, and any other landmark."""
+        return np.minimum(self.labels, self.categories), self.scores.argmax(axis=1)
 
     def take(self, chosen: NDArray[np.bool_]) -> Judged:
         """The photos of a mask."""
@@ -139,16 +145,15 @@ def measure_classes(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
     """Precision, recall, F1 and number of photos of each category and the background.
 
     A photo is taken for the background when that scores highest; one of an unknown landmark
-    counts as background.
+    counts as background. NaN where a figure is undefined.
     """
-    labels = np.minimum(judged.labels, judged.categories)
-    confusion = metrics.confusion_matrix(
-        labels, judged.scores.argmax(axis=1), judged.categories + 1
+    columns = precision_recall_fscore_support(
+        *judged.with_background, labels=range(judged.categories + 1), zero_division=np.nan
     )
-    rows = metrics.class_figures(confusion)
+    names = (*spec.categories, "(no landmark)")
     return {
-        name: {field: values[at] for field, values in zip(rows._fields, rows, strict=True)}
-        for at, name in enumerate((*spec.categories, "(no landmark)"))
+        name: dict(zip(("precision", "recall", "f1", "support"), row, strict=True))
+        for name, row in zip(names, zip(*columns, strict=True), strict=True)
     }
 
 
@@ -207,10 +212,7 @@ def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
         ("recall", "precision"),
         out / "precision_recall.png",
     )
-    labels = np.minimum(judged.labels, judged.categories)
-    confusion = metrics.confusion_matrix(
-        labels, judged.scores.argmax(axis=1), judged.categories + 1
-    )
+    confusion = confusion_matrix(*judged.with_background, labels=range(judged.categories + 1))
     plots.plot_confusion(confusion, (*spec.categories, "(no landmark)"), out / "confusion.png")
 
 

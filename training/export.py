@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from geotag.engines import onnx
 from geotag.engines.pytorch import load_network
 from geotag.errors import EngineError, MissingDependencyError
 from geotag.files.atomic import atomic_file
@@ -52,24 +53,11 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> Run:
     """An ONNX graph of any batch size: input `pixels`, output `logits`."""
     try:
         import onnxruntime
-        import onnxscript  # noqa: F401  what torch.onnx needs, and says less plainly
     except ImportError:
         raise MissingDependencyError("exporting to ONNX", "onnx") from None
-    size = checkpoint.spec.input_size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    buffer: Any = io.BytesIO()  # which ONNXProgram.save takes, if not by its annotation
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            load_network(checkpoint), (example,), dynamo=True, verbose=False,
-            input_names=["pixels"], output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("photos")},),
-        )  # fmt: skip
-    if program is None:
-        raise EngineError("torch could not convert this model to ONNX")
-    program.save(buffer)
+    graph = onnx.convert(checkpoint).graph
     with atomic_file(path) as file:
-        file.write(buffer.getvalue())
+        file.write(graph)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def run(pixels: NDArray[np.uint8]) -> Logits:

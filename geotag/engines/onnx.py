@@ -37,7 +37,7 @@ class OnnxEngine:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = max(1, (os.cpu_count() or 1) // self.streams)
         settings.log_severity_level = 3
-        converted = cached_conversion(checkpoint, "onnx 1", _convert)
+        converted = cached_conversion(checkpoint, "onnx 1", convert)
         self._session = onnxruntime.InferenceSession(
             converted.graph, settings, providers=["CPUExecutionProvider"]
         )
@@ -48,7 +48,8 @@ class OnnxEngine:
         return logits
 
 
-def _convert(checkpoint: Checkpoint) -> Converted:
+def convert(checkpoint: Checkpoint) -> Converted:
+    """An ONNX graph of any batch size: input `pixels`, output `logits`."""
     try:
         import onnxscript  # noqa: F401  what torch.onnx needs, and says less plainly
     except ImportError:

@@ -8,7 +8,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -53,18 +52,9 @@ class Dataset(NamedTuple):
         """The samples of one split."""
         return tuple(sample for sample in self.samples if sample.split == split)
 
-    def target(self, sample: Sample) -> int:
-        """The index of a sample's class; negatives have len(classes), the background."""
-        return _indices(self.classes)[sample.label]
-
     def file(self, sample: Sample) -> Path:
         """Where a sample's photo lies."""
         return self.root / sample.path
-
-
-@lru_cache(maxsize=8)
-def _indices(classes: tuple[str, ...]) -> Mapping[str, int]:
-    return {label: index for index, label in enumerate((*classes, ""))}
 
 
 def load_dataset(

@@ -12,7 +12,6 @@ import math
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 State = dict[str, Tensor]
+_Known = Mapping[tuple[str, str], object]
 MEMBER_LIMIT = 2**30  # bytes; VGG19 is 548 MiB
 _FLOAT = 4
 
@@ -32,55 +32,40 @@ def torch_state(data: bytes) -> State:
     return state
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Dicts, lists, strings and numbers; any class is refused."""
+class _Unpickler(pickle.Unpickler):
+    """Plain values and what is `known`, under another name or (None) its own; no other class."""
+
+    def __init__(self, data: bytes, known: _Known | None = None) -> None:
+        super().__init__(io.BytesIO(data))
+        self.known = known or {}
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+        if (module, name) not in self.known:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        replacement = self.known[module, name]
+        return super().find_class(module, name) if replacement is None else replacement
 
 
 def pickled_values(data: bytes) -> Any:
     """A pickle of dicts, lists, strings and numbers."""
-    return _PlainUnpickler(io.BytesIO(data)).load()
-
-
-class _TensorUnpickler(pickle.Unpickler):
-    """Tensors as plain pickle writes them: their storages are torch files inside."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return lambda data: torch.load(io.BytesIO(data), weights_only=True)
-        if (module, name) in (
-            ("collections", "OrderedDict"),
-            ("torch._utils", "_rebuild_tensor_v2"),
-        ):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+    return _Unpickler(data).load()
 
 
 def pickled_tensors(data: bytes) -> State:
-    """A pickle of a dict of tensors."""
-    return dict(_TensorUnpickler(io.BytesIO(data)).load())
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Numpy arrays and plain values; any other class is refused."""
-
-    _known = frozenset(
-        (module, name)
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
-        for name in ("_reconstruct", "ndarray", "dtype", "scalar")
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
+    """A pickle of a dict of tensors, whose storages are torch files inside."""
+    known = {
+        ("torch.storage", "_load_from_bytes"): torch_state,
+        ("collections", "OrderedDict"): None,
+        ("torch._utils", "_rebuild_tensor_v2"): None,
+    }
+    return dict(_Unpickler(data, known).load())
 
 
 def pickled_arrays(data: bytes) -> Any:
     """A pickle of dicts of numpy's arrays."""
-    return _ArrayUnpickler(io.BytesIO(data)).load()
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
+    names = ("_reconstruct", "ndarray", "dtype", "scalar")
+    return _Unpickler(data, {(m, n): None for m in modules for n in names}).load()
 
 
 def paddle_tensors(data: bytes) -> list[Tensor]:
@@ -143,25 +128,22 @@ class _Node:
     """A module of a TorchScript file, whatever its class: its attributes and nothing else."""
 
 
-class _ScriptUnpickler(pickle.Unpickler):
-    """The tree of modules in a TorchScript file; its code is not looked at."""
+class _ScriptUnpickler(_Unpickler):
+    """The tree of modules in a TorchScript file; its code is not read."""
 
     def __init__(self, data: bytes, storage: Callable[[str], NDArray[np.float32]]) -> None:
-        super().__init__(io.BytesIO(data))
-        self.storage = storage
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "__torch__":
-            return _Node
         known = {
             ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
             ("torch.jit._pickle", "build_intlist"): list,
-            ("collections", "OrderedDict"): OrderedDict,
+            ("collections", "OrderedDict"): None,
             ("torch", "FloatStorage"): "float32",
         }
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return known[module, name]
+        super().__init__(data, known)
+        self.storage = storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_module = module.split(".")[0] == "__torch__"
+        return _Node if is_module else super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> NDArray[np.float32]:
         kind, dtype, key, _, _ = pid

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import roc_auc_score
 
 Floats = NDArray[np.float64]
 
@@ -22,30 +23,6 @@ def top_k_accuracy(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> float:
         return float("nan")
     best = np.argsort(-values, axis=1, kind="stable")[:, :k]
     return float((best == truth[:, None]).any(axis=1).mean())
-
-
-def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, count: int) -> NDArray[np.int64]:
-    """How often each label (row) was taken for each class (column): (count, count)."""
-    flat = np.asarray(labels, np.int64) * count + np.asarray(predicted, np.int64)
-    return np.bincount(flat, minlength=count * count).reshape(count, count).astype(np.int64)
-
-
-class ClassFigures(NamedTuple):
-    """Precision, recall and F1 of each class, NaN where undefined, and its number of photos."""
-
-    precision: Floats
-    recall: Floats
-    f1: Floats
-    support: NDArray[np.int64]
-
-
-def class_figures(confusion: NDArray[np.int64]) -> ClassFigures:
-    """Figures of each class of a confusion matrix (van Rijsbergen, Information Retrieval, 1979)."""
-    hits = np.diag(confusion).astype(np.float64)
-    taken, support = confusion.sum(axis=0), confusion.sum(axis=1)
-    return ClassFigures(
-        _divided(hits, taken), _divided(hits, support), _divided(2 * hits, taken + support), support
-    )
 
 
 def _divided(above: ArrayLike, below: ArrayLike) -> Floats:
@@ -76,16 +53,12 @@ def _descending(confidence: ArrayLike) -> NDArray[np.intp]:
 
 
 def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
-    """The chance that a positive's score is above a negative's, ties half.
-
-    The area under the ROC curve as the Mann-Whitney statistic (Fawcett, "An introduction to ROC
-    analysis", 2006).
-    """
-    above, below = np.asarray(positive, np.float64), np.sort(np.asarray(negative, np.float64))
-    if not len(above) or not len(below):
+    """The chance that a positive's score is above a negative's, ties half; NaN without either."""
+    scores = [np.asarray(values, np.float64) for values in (positive, negative)]
+    counts = [len(values) for values in scores]
+    if not all(counts):
         return float("nan")
-    wins = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
-    return float(wins.sum() / (2 * len(above) * len(below)))
+    return float(roc_auc_score(np.repeat([1, 0], counts), np.concatenate(scores)))
 
 
 def fpr_at_tpr(positive: ArrayLike, negative: ArrayLike, tpr: float = 0.95) -> float:

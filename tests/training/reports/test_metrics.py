@@ -23,21 +23,6 @@ def test_top_k_accuracy() -> None:
     assert np.isnan(metrics.top_k_accuracy(np.empty((0, 3)), []))
 
 
-def test_class_figures_are_scikit_learns() -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    confusion = metrics.confusion_matrix(LABELS, PREDICTED, 5)
-    np.testing.assert_array_equal(confusion, sklearn.confusion_matrix(LABELS, PREDICTED))
-    expected = sklearn.precision_recall_fscore_support(LABELS, PREDICTED)
-    for ours, theirs in zip(metrics.class_figures(confusion), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs)
-
-
-def test_a_class_without_photos_has_no_figures() -> None:
-    figures = metrics.class_figures(metrics.confusion_matrix([0, 0], [0, 0], 2))
-    assert figures.precision[0] == figures.recall[0] == 1
-    assert np.isnan(figures.precision[1]) and np.isnan(figures.recall[1])
-
-
 def test_gap_counts_distractors_and_what_is_missed() -> None:
     # By confidence: right, distractor, right. Precisions at the right ones: 1 and 2/3.
     assert metrics.global_average_precision([0.9, 0.8, 0.7], [1, 0, 1], 2) == pytest.approx(5 / 6)
