@@ -74,6 +74,8 @@ def scan_rows(
     max_time: float | None = None,
     rescan: bool = False,
     prune: bool = False,
+    allow_empty: bool = False,
+    replace: bool = False,
     workers: int | None = None,
     engine: str = "auto",
     device: str = "auto",
@@ -105,6 +107,8 @@ def scan_rows(
         max_time=max_time,
         rescan=rescan,
         prune=prune,
+        allow_empty=allow_empty,
+        replace=replace,
         address=address,
         cascade=cascade,
     )
@@ -158,6 +162,9 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.
         prune: Forget photos that are no longer there.
+        allow_empty: Go on where a source has no photos any more, or the table would lose most of
+            its rows.
+        replace: Write over the table of another library.
         workers: Decoding threads, 1 to 256; by default one for each core.
         engine: "auto", "openvino", "onnx" or "pytorch".
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".

@@ -58,6 +58,10 @@ class CatalogError(GeotagError):
     """The catalog cannot be opened, read or written."""
 
 
+class AbsenceError(GeotagError):
+    """Photos are not there that were: they may be gone, or out of sight for the time being."""
+
+
 class DamagedCatalogError(CatalogError):
     """The catalog's contents are not what was written; it must be set aside."""
 

@@ -64,6 +64,8 @@ class ScanOptions(NamedTuple):
     max_time: float | None = None
     rescan: bool = False
     prune: bool = False
+    allow_empty: bool = False
+    replace: bool = False
     address: str | None = None
     cascade: bool = True
 

@@ -32,6 +32,15 @@ from geotag.runners import RUNNERS
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.content import picture_key
+from geotag.state.absence import (
+    Before,
+    check_rows,
+    check_same_library,
+    check_sources,
+    gone_photos,
+    root_of,
+    table_before,
+)
 from geotag.state.catalog import Catalog, Criteria, Export, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.stores import is_remote
@@ -84,9 +93,9 @@ def _scan_library(
 ) -> Summary:
     started = time.monotonic()
     with open_catalog(place) as catalog:
-        scan = Scan(texts, catalog, options, progress)
+        scan = Scan(texts, catalog, options, progress, out)
         summary = scan.read()
-        counts, exported = scan.export(out)
+        counts, exported = scan.export()
         summary = summary._replace(
             statuses=counts.statuses,
             failures=counts.failures,
@@ -105,11 +114,17 @@ def catalog_path(out: str, options: ScanOptions) -> str | None:
 
 
 class Scan:
-    """One scan of a library with an open catalog."""
+    """One scan of a library with an open catalog, for the table `out`."""
 
     def __init__(
-        self, sources: tuple[str, ...], catalog: Catalog, options: ScanOptions, progress: Progress
+        self,
+        sources: tuple[str, ...],
+        catalog: Catalog,
+        options: ScanOptions,
+        progress: Progress,
+        out: str = STDOUT,
     ) -> None:
+        self.out = out
         self.catalog = catalog
         self.options = options
         self.progress = progress
@@ -117,6 +132,8 @@ class Scan:
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
         self.counts = Counts(Counter(), Counter())
+        self.listed: dict[str, int] = {}
+        self._before = Before(0, {})
         prefilter = self._prefilter()
         self.criteria = Criteria(
             self.header.sha256, options.classify_all, options.rescan, prefilter
@@ -145,8 +162,9 @@ class Scan:
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
         listed = catalog.note_listed(self._listing())
+        self._check_listing(listed)
         self._follow_pictures()
-        forgotten = self._prune(listed) if self.options.prune else 0
+        forgotten = self._prune() if self.options.prune else 0
         pending = catalog.find_pending(self.criteria)
         _log.info("%d photos listed, %d to read", listed, pending)
         limit = pending if self.options.limit is None else min(pending, self.options.limit)
@@ -184,25 +202,25 @@ class Scan:
                 self.counts.failures[reading.failure.kind.value] += 1
             yield outcome
 
-    def export(self, out: str) -> tuple[Counts, bool]:
+    def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
         whether it was written."""
-        signature = self._signature()
-        if out != STDOUT:
-            last = self.catalog.exported(out)
-            if last is not None and (last.signature, last.state) == (signature, table_state(out)):
-                return last.counts, False
-        if out != STDOUT and not is_remote(out):
+        out, signature = self.out, self._signature()
+        if out == STDOUT:
+            write_table(out, self.outcomes())
+            return self.counts, True
+        last = self.catalog.exported(out)
+        if last is not None and (last.signature, last.state) == (signature, table_state(out)):
+            return last.counts, False
+        self._check_rows(self.catalog.count_rows())
+        if not is_remote(out):
             # Under a lock of our own nobody else can be writing this table, unless it is a link.
             own = self.options.catalog is None and not os.path.islink(out)
             target = Path(os.path.realpath(out))
             remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes())
-        if out != STDOUT:
-            made_by = self.header.sha256, self.decider.threshold
-            self.catalog.note_exported(
-                out, Export(signature, table_state(out), self.counts, *made_by)
-            )
+        made = self.counts, self.listed, self.header.sha256, self.decider.threshold
+        self.catalog.note_exported(out, Export(signature, table_state(out), *made))
         return self.counts, True
 
     def _signature(self) -> str:
@@ -214,10 +232,27 @@ class Scan:
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""
-        for photo in self.library.photos():
-            if self.progress.stop_requested():
-                raise StoppedError("stopped while listing; nothing was changed")
-            yield photo
+        for source in self.library.sources:
+            count = 0
+            for photo in source.photos():
+                if self.progress.stop_requested():
+                    raise StoppedError("stopped while listing; nothing was changed")
+                count += 1
+                yield photo
+            self.listed[root_of(source)] = count
+
+    def _check_listing(self, listed: int) -> None:
+        """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
+        self._before = table_before(self.catalog, self.out, self.listed)
+        if not self.options.replace:
+            check_same_library(self.out, self._before, self.listed)
+        if not self.options.allow_empty:
+            check_sources(self.catalog, self._before, self.listed)
+            self._check_rows(listed)
+
+    def _check_rows(self, rows: int) -> None:
+        if not self.options.allow_empty and not self.options.replace:
+            check_rows(self.out, self._before, rows)
 
     def _follow_pictures(self) -> None:
         """A landmark stays cleared for the picture for which it was."""
@@ -226,12 +261,10 @@ class Scan:
             with suppress(PhotoError):  # one that cannot be read gets no tag either
                 cleared.follow(photo.uri, picture_key(self.library, photo))
 
-    def _prune(self, listed: int) -> int:
-        """An unmounted or unreadable folder is no reason to forget what was in it."""
-        if not listed or self.library.incomplete:
-            _log.warning("not everything could be listed: nothing is pruned from the catalog")
-            return 0
-        return self.catalog.prune(self.library.roots)
+    def _prune(self) -> int:
+        seen = {root for root, n in self.listed.items() if n or self.options.allow_empty}
+        is_gone = gone_photos(self.catalog, self.out, self.library, seen)
+        return self.catalog.prune(is_gone)
 
     def _moved(self, limit: int) -> Iterator[Reading]:
         """Photos whose content the model has seen under another name: only headers are read."""

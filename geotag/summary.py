@@ -86,16 +86,20 @@ def _format_time(seconds: float) -> str:
 
 def format_counts(counts: Counts) -> str:
     """A table's counts as JSON."""
-    return json.dumps(counts)
+    return json.dumps(counts.statuses | counts.failures)
 
 
 def parse_counts(text: str | None) -> Counts:
     """The reverse of `format_counts`. Raises ValueError."""
-    try:
-        statuses, failures = json.loads(text or "")
-        return Counts(
-            Counter({Status(name): int(number) for name, number in statuses.items()}),
-            Counter({FailureKind(name).value: int(number) for name, number in failures.items()}),
-        )
-    except (TypeError, AttributeError) as error:
-        raise ValueError("no counts of a table") from error
+    numbers = parse_numbers(text)
+    statuses = Counter({status: numbers.get(status.value, 0) for status in Status})
+    failures = Counter({kind.value: numbers.get(kind.value, 0) for kind in FailureKind})
+    return Counts(+statuses, +failures)
+
+
+def parse_numbers(text: str | None) -> dict[str, int]:
+    """A JSON object of whole numbers. Raises ValueError."""
+    numbers = json.loads(text or "")
+    if not isinstance(numbers, dict) or not all(isinstance(n, int) for n in numbers.values()):
+        raise ValueError("not an object of whole numbers")
+    return numbers

@@ -85,6 +85,12 @@ _reading_options = bundle(
     ),
     click.option("--rescan", is_flag=True, help="Read all photos again."),
     click.option("--prune", is_flag=True, help="Forget photos that are no longer there."),
+    click.option(
+        "--allow-empty",
+        is_flag=True,
+        help="Go on where a source has no photos any more, or the table would lose most rows.",
+    ),
+    click.option("--replace", is_flag=True, help="Write over the table of another library."),
     number("--workers", help="Decoding threads [default: one for each core]."),
     choice(
         "--runner",

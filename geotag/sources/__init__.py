@@ -62,11 +62,6 @@ class Library:
         return sum((source.skipped for source in self.sources), Counter())
 
     @property
-    def incomplete(self) -> bool:
-        """Whether the listing left out what it could not read."""
-        return any(reason.startswith("unreadable") for reason in self.skipped)
-
-    @property
     def roots(self) -> list[bytes]:
         """Folders or files, one of which the URI of each photo is or lies below."""
         return [root for source in self.sources for root in source.roots]

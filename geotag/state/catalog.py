@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -33,7 +34,7 @@ from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.rows import format_row, parse_row
 from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
-from geotag.summary import Counts, format_counts, parse_counts
+from geotag.summary import Counts, format_counts, parse_counts, parse_numbers
 
 _BATCH = 1000
 # A photo that failed for the time being: the next scan tries again at once, later ones only when
@@ -71,12 +72,14 @@ class Criteria(NamedTuple):
 class Export(NamedTuple):
     """How a table was written: from what (in short), how the file was left, and what it holds.
 
-    Its tags are by `model` (its SHA-256) at `threshold`.
+    `sources` says how many photos each source had. The tags are by `model` (its SHA-256) at
+    `threshold`. Of a table that an older version wrote, `signature` and `sources` are empty.
     """
 
     signature: str
     state: str
     counts: Counts
+    sources: dict[str, int]
     model: str
     threshold: float
 
@@ -100,9 +103,7 @@ class Catalog:
         with sqlite_errors(), connection:
             connection.execute(LISTED)
             connection.execute(PENDING)
-            self._scan = connection.execute(
-                "INSERT INTO scans (started) VALUES (?)", (self._now,)
-            ).lastrowid
+        self._scan: int | None = None  # its number, once it is known what it has to do
         self.cleared = ClearedLandmarks(connection)
 
     def __enter__(self) -> Catalog:
@@ -133,9 +134,12 @@ class Catalog:
 
     def find_pending(self, criteria: Criteria) -> int:
         """Find the listed photos that are new, changed, due for another try or whose reading does
-        not meet the criteria; returns how many there are."""
+        not meet the criteria; returns how many there are. A new scan begins with it."""
         arguments = {**criteria._asdict(), **self._clock()}
         with sqlite_errors(), self.connection:
+            self._scan = self.connection.execute(
+                "INSERT INTO scans (started) VALUES (?)", (self._now,)
+            ).lastrowid
             self.connection.execute("DELETE FROM pending")
             self.connection.execute(FIND_PENDING, arguments)
         return self._count("SELECT count(*) FROM pending")
@@ -211,19 +215,30 @@ class Catalog:
                 reading = parse_row(tuple(row))
                 yield reading if reason is None else _unread(reading, size, version, reason)
 
-    def prune(self, roots: Iterable[bytes]) -> int:
-        """Forget the photos below these roots that are not listed; returns how many."""
-        forgotten = 0
-        with sqlite_errors(), self.connection:
-            for root in roots:
-                below = root.rstrip(b"/")
-                forgotten += self.connection.execute(
-                    "DELETE FROM photos WHERE (uri = ? OR (uri >= ? AND uri < ?)) "
-                    "AND uri NOT IN (SELECT uri FROM listed)",
-                    (root, below + b"/", below + b"0"),  # "0" is what follows "/"
-                ).rowcount
-        self.changed = self.changed or forgotten > 0
-        return forgotten
+    def prune(self, is_gone: Callable[[str], bool]) -> int:
+        """Forget the photos that are not listed and by `is_gone` are gone; returns how many."""
+        with sqlite_errors(), self.connection as connection:
+            unlisted = connection.execute(
+                "SELECT uri FROM photos WHERE uri NOT IN (SELECT uri FROM listed)"
+            ).fetchall()
+            gone = [(uri,) for (uri,) in unlisted if is_gone(os.fsdecode(uri))]
+            for table in ("photos", "retries"):
+                connection.executemany(f"DELETE FROM {table} WHERE uri = ?", gone)
+        self.changed = self.changed or bool(gone)
+        return len(gone)
+
+    def count_below(self, root: str) -> int:
+        """How many photos below a root are known."""
+        below = os.fsencode(root.rstrip("/"))
+        # "0" is what follows "/".
+        return self._count(
+            "SELECT count(*) FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)",
+            (os.fsencode(root), below + b"/", below + b"0"),
+        )
+
+    def count_rows(self) -> int:
+        """How many rows a table of the listed photos would have."""
+        return self._count("SELECT count(*) FROM listed CROSS JOIN photos USING (uri)")
 
     @property
     def revision(self) -> int:
@@ -234,32 +249,34 @@ class Catalog:
         """How a table was written last; None for one never written."""
         with sqlite_errors():
             row = self.connection.execute(
-                "SELECT signature, state, counts, model, threshold FROM tables WHERE out = ?",
+                "SELECT signature, state, counts, sources, model, threshold FROM tables "
+                "WHERE out = ?",
                 (format_path(out),),
             ).fetchone()
         if row is None:
             return None
-        signature, state, counts, model, threshold = row
+        signature, state, counts, sources, model, threshold = row
         try:
-            return Export(signature, state, parse_counts(counts), model, threshold)
-        except ValueError:  # of an older version: it is written anew
-            return None
+            known = parse_counts(counts), parse_numbers(sources)
+            return Export(signature, state, *known, model, threshold)
+        except ValueError:
+            return Export("", state, Counts(Counter(), Counter()), {}, model, threshold)
 
     def note_exported(self, out: str, export: Export) -> None:
         """Remember how a table was written."""
+        signature, state, counts, sources, model, threshold = export
         self._write(
-            "INSERT OR REPLACE INTO tables (out, signature, state, counts, model, threshold) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                format_path(out),
-                export.signature,
-                export.state,
-                format_counts(export.counts),
-                export.model,
-                export.threshold,
+                format_path(out), signature, state, format_counts(counts), json.dumps(sources),
+                model, threshold,
             ),
-        )
+        )  # fmt: skip
         self.changed = True
+
+    def has_other_tables(self, out: str) -> bool:
+        """Whether other tables than this one were written from this catalog."""
+        return self._count("SELECT count(*) FROM tables WHERE out != ?", (format_path(out),)) > 0
 
     def note_finished(self, summary: str) -> None:
         """Keep the summary (JSON) of this scan."""
@@ -281,9 +298,9 @@ class Catalog:
     def _clock(self) -> dict[str, Any]:
         return {"now": self._now, "longest_wait": _LONGEST_WAIT}
 
-    def _count(self, query: str, arguments: dict[str, Any] | None = None) -> int:
+    def _count(self, query: str, arguments: dict[str, Any] | tuple[Any, ...] = ()) -> int:
         with sqlite_errors():
-            (count,) = self.connection.execute(query, arguments or {}).fetchone()
+            (count,) = self.connection.execute(query, arguments).fetchone()
         return int(count)
 
     def _pages(self, query: str, last: int | bytes) -> Iterator[Photo]:

@@ -139,7 +139,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("BEGIN EXCLUSIVE")
     _check(connection, path)
     schema.migrate(connection, version)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    if owner != APPLICATION_ID:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("COMMIT")
 
 

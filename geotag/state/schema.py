@@ -43,7 +43,7 @@ CREATE TABLE tables (
     signature TEXT NOT NULL,
     state TEXT NOT NULL,
     counts TEXT,
-    roots TEXT,
+    sources TEXT,
     model TEXT,
     threshold REAL
 );
@@ -158,7 +158,7 @@ def _from_2(connection: sqlite3.Connection) -> None:
         INSERT INTO retries SELECT uri, size, version, failure_reason, attempts, retry_at, scan
         FROM photos_2 WHERE failure_kind = 'transient' AND retry_at IS NOT NULL;
         INSERT INTO tables (out, signature, state, model, threshold)
-        SELECT out, signature, state, model, threshold FROM tables_2 LEFT JOIN (
+        SELECT out, '', state, model, threshold FROM tables_2 LEFT JOIN (
             SELECT max(model) AS model, max(threshold) AS threshold FROM photos_2
             WHERE status = 'tagged' HAVING count(DISTINCT model || ' ' || threshold) = 1);
         DROP TABLE photos_2; DROP TABLE tables_2;

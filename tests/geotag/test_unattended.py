@@ -15,7 +15,7 @@ import pytest
 
 from geotag.cli import main
 from geotag.cli.options import parse_duration
-from geotag.errors import StoppedError
+from geotag.errors import AbsenceError, StoppedError
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
@@ -205,7 +205,8 @@ def test_prune_forgets_vanished_photos_but_never_for_want_of_a_disk(
     assert summary.forgotten == 1
     library.rename(tmp_path / "elsewhere")
     library.mkdir()
-    assert scan(library, table, options._replace(prune=True))[0].forgotten == 0
+    with pytest.raises(AbsenceError):
+        scan(library, table, options._replace(prune=True))
     library.rmdir()
     (tmp_path / "elsewhere").rename(library)
     assert scan(library, table, options)[0].unchanged == 32

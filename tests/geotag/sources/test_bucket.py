@@ -20,7 +20,7 @@ from geotag.pipeline import scan_library
 from geotag.records import Outcome, Photo, Status
 from geotag.sources import Library
 from geotag.sources.base import Filters
-from geotag.state.catalog import Need, open_catalog
+from geotag.state.catalog import Criteria, open_catalog
 from geotag.state.remote import Lease
 from geotag.stores import open_store, store_of
 from geotag.summary import Summary
@@ -231,7 +231,7 @@ def test_a_catalog_that_another_run_wrote_is_not_overwritten(bucket: Path) -> No
 def test_a_damaged_catalog_in_the_bucket_is_set_aside_there(bucket: Path) -> None:
     (bucket / "c.geotag").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     with open_catalog("s3://photos/c.geotag") as catalog:
-        assert catalog.count_pending(Need(None)) == 0
+        assert catalog.find_pending(Criteria("")) == 0
         catalog.record([], None)
     assert (bucket / "c.geotag").read_bytes()[:15] == b"SQLite format 3"
     (aside,) = bucket.glob("c.geotag.damaged-*")

@@ -87,15 +87,11 @@ def test_rows_come_back_as_they_were(path: Path, reading: Reading) -> None:
 
 def test_new_and_changed_photos_are_pending_the_new_ones_first(path: Path) -> None:
     with open_catalog(path) as catalog:
+        assert pending(catalog) == []
         catalog.record([classified("same"), classified("size"), classified("version")], MODEL)
     with open_catalog(path) as catalog:
-        listed = [
-            photo("z"),
-            photo("y"),
-            photo("same"),
-            photo("size", 11),
-            photo("version", version="2"),
-        ]
+        listed = [photo("z"), photo("y"), photo("same"), photo("size", 11)]
+        listed += [photo("version", version="2")]
         assert catalog.note_listed(listed) == 5
         assert pending(catalog) == ["y", "z", "size", "version"]
 
@@ -165,14 +161,17 @@ def test_content_is_known_under_another_name(path: Path) -> None:
         assert catalog.prediction_of(moved, "key", "b" * 64) is None
 
 
-def test_prune_forgets_what_is_gone_below_the_roots_alone(path: Path) -> None:
+def test_prune_forgets_what_is_not_listed_and_gone(path: Path) -> None:
     with open_catalog(path) as catalog:
-        names = ["a/1", "a/2", "a0", "b/1", "a"]
+        names = ["a/1", "a/2", "b/1"]
         catalog.record([classified(name) for name in names], MODEL)
+        catalog.record([failed("a/3", FailureKind.TRANSIENT)], MODEL)
         catalog.note_listed([photo("a/1")])
-        assert catalog.prune([b"/photos/a"]) == 2
-        catalog.note_listed([photo(name) for name in names])
-        assert pending(catalog) == ["a", "a/2"]
+        assert catalog.prune(lambda uri: uri.startswith("/photos/a/")) == 2
+        catalog.note_listed([photo(name) for name in [*names, "a/3"]])
+        kept = [reading.photo.uri for reading in catalog.readings()]
+        assert kept == ["/photos/a/1", "/photos/b/1"]
+        assert pending(catalog) == ["a/2", "a/3"]
 
 
 def test_the_same_listing_has_the_same_fingerprint(path: Path) -> None:

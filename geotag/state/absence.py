@@ -1,0 +1,136 @@
+"""Tells photos that are gone from photos that cannot be seen now, so that no table loses its rows
+to a disk that is not mounted or a mistyped name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from geotag.errors import AbsenceError, TableError
+from geotag.files.paths import parse_path
+from geotag.sources import Library
+from geotag.sources.base import Source
+from geotag.state.catalog import Catalog
+from geotag.tables import STDOUT, read_table, table_state
+
+_log = logging.getLogger(__name__)
+# A table that would keep a smaller share of its rows is left as it is.
+LEAST_KEPT = 0.5
+
+
+class Before(NamedTuple):
+    """What a table holds before it is written again: its rows, and how many photos each source
+    had."""
+
+    rows: int
+    sources: Mapping[str, int]
+
+
+def root_of(source: Source) -> str:
+    """The folder or file that a source lists, as text."""
+    (root,) = source.roots
+    return os.fsdecode(root)
+
+
+def is_below(uri: str, root: str) -> bool:
+    """Whether a photo or folder is this root or lies below it."""
+    return uri == root or uri.startswith(root.rstrip("/") + "/")
+
+
+def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Before:
+    """What the table `out` holds: as the catalog knows, or else by its own rows.
+
+    Raises AbsenceError for a file that is no table.
+    """
+    last = catalog.exported(out)
+    if last is not None and last.sources:
+        return Before(last.counts.statuses.total(), last.sources)
+    if out == STDOUT or not table_state(out) or table_state(out).startswith("0-"):
+        return Before(0, {})
+    rows, sources = 0, dict.fromkeys(listed, 0)
+    try:
+        for row in read_table(out):
+            path, rows = parse_path(row.path), rows + 1
+            root = next((root for root in listed if _may_be_of(path, root)), path)
+            if root in sources or len(sources) == len(listed):
+                sources[root] = sources.get(root, 0) + 1
+    except TableError as error:
+        if last is None:
+            raise AbsenceError(
+                f"{out} is there, and is no table that geotag wrote ({error}): give another --out, "
+                "or --replace to lose what it holds"
+            ) from error
+    return Before(rows, {root: count for root, count in sources.items() if count})
+
+
+def _may_be_of(path: str, root: str) -> bool:
+    """A list on a web server may name photos of any."""
+    return is_below(path, root) or (path.startswith("http") and root.startswith("http"))
+
+
+def check_same_library(out: str, before: Before, listed: Mapping[str, int]) -> None:
+    """Raise AbsenceError when a table holds another library than the one that was listed."""
+    pairs = ((b, now) for b in before.sources for now in listed)
+    if before.sources and not any(is_below(b, now) or is_below(now, b) for b, now in pairs):
+        raise AbsenceError(
+            f"{out} holds another library ({_short(before.sources)}), and nothing of "
+            f"{_short(listed)}: give another --out, or --replace to lose what it holds"
+        )
+
+
+def check_sources(catalog: Catalog, before: Before, listed: Mapping[str, int]) -> None:
+    """Raise AbsenceError when a source that had photos has none."""
+    for root, count in listed.items():
+        had = 0 if count else before.sources.get(root, catalog.count_below(root))
+        if had:
+            raise AbsenceError(
+                f"{root}: no photo was found here, where {had:,} were: is it mounted, is the name "
+                "right, do --include and --exclude fit? Table and catalog are as they were; if "
+                "the photos are gone for good, run the same command once with --allow-empty"
+            )
+
+
+def check_rows(out: str, before: Before, rows: int) -> None:
+    """Raise AbsenceError when a table would lose most of its rows."""
+    if rows < before.rows * LEAST_KEPT:
+        raise AbsenceError(
+            f"{out} has {before.rows:,} rows and would keep {rows:,}, so it was left as it is: is "
+            "everything mounted, do the names, --include and --exclude fit? If it is right, run "
+            "the same command once with --allow-empty"
+        )
+
+
+def _short(roots: Mapping[str, int]) -> str:
+    return ", ".join(list(roots)[:3]) + (" ..." if len(roots) > 3 else "")
+
+
+def gone_photos(
+    catalog: Catalog, out: str, library: Library, seen: Collection[str]
+) -> Callable[[str], bool]:
+    """Tells of a photo that was not listed whether it is gone.
+
+    Each source speaks for itself: one whose root is not in `seen`, or that could not be listed
+    whole, for none. What --include and --exclude leave out is still there. Where only this table
+    was written from the catalog, what lies in no source is of one that was given up.
+    """
+    only_table = out != STDOUT and not catalog.has_other_tables(out)
+    whole = {root_of(source): _is_whole(source) for source in library.sources}
+
+    def is_gone(uri: str) -> bool:
+        over = [root for root in whole if is_below(uri, root)]
+        if not all(root in seen and whole[root] for root in over):
+            return False
+        relative = [uri[len(root) :].lstrip("/") or os.path.basename(uri) for root in over]
+        return any(map(library.filters.admit, relative)) if over else only_table
+
+    return is_gone
+
+
+def _is_whole(source: Source) -> bool:
+    """Whether a listing left nothing out that it could not look at."""
+    whole = not any(reason.startswith("unreadable") for reason in source.skipped)
+    if not whole:
+        _log.warning("%s: could not be listed whole, so nothing is pruned of it", root_of(source))
+    return whole
