@@ -34,6 +34,10 @@ class Edit(NamedTuple):
         return Edit(self.start + by, self.stop + by, self.new)
 
 
+# A new block's contents, or the edits of the contents of the one that is there.
+BlockChange = bytes | tuple[Edit, ...]
+
+
 def apply_edits(data: bytes, edits: Iterable[Edit]) -> bytes:
     """The data with all edits made; offsets are those of the data as given.
 

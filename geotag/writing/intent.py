@@ -9,7 +9,7 @@ from typing import NamedTuple, assert_never
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
 from geotag.records import Category, Outcome, Status
-from geotag.writing.claim import Claim
+from geotag.writing.tags import LandmarkTags
 
 _TEXT_LIMIT = 200
 _SAME_DEGREES = 1e-6
@@ -21,9 +21,9 @@ class IntentError(PhotoError):
 
 
 class Intent(NamedTuple):
-    """A claim to write, or an earlier one to take back, or neither, and why."""
+    """Tags to write, or (`clear`) those of an earlier run to take out, or neither, and why."""
 
-    claim: Claim | None = None
+    tags: LandmarkTags | None = None
     clear: bool = False
     reason: str = ""
 
@@ -68,12 +68,16 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     landmark = _moved(row, chosen, landmarks)
     if is_scanned and chosen.name == name and landmark == chosen:
         return Intent(_found(row, landmark))
-    return Intent(Claim(landmark, SOURCE_USER, confidence=1.0))
+    return Intent(_named_by_user(landmark))
 
 
-def _found(row: Outcome, landmark: Category) -> Claim:
+def _named_by_user(landmark: Category) -> LandmarkTags:
+    return LandmarkTags(landmark, SOURCE_USER, confidence=1.0)
+
+
+def _found(row: Outcome, landmark: Category) -> LandmarkTags:
     _check_text(row.model, "model")
-    return Claim(landmark, SOURCE_INFERRED, row.confidence, row.model)
+    return LandmarkTags(landmark, SOURCE_INFERRED, row.confidence, row.model)
 
 
 def _without_name(row: Outcome) -> Intent:
@@ -124,7 +128,7 @@ def _chosen(row: Outcome, name: str, landmarks: Landmarks, is_scanned: bool) -> 
     return landmarks.by_name(name)
 
 
-def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> Claim:
+def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> LandmarkTags:
     """A landmark of the user's, or one of the model's own, which may have no position."""
     position = _position(row)
     if position is None and not is_scanned:
@@ -132,8 +136,8 @@ def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> Claim:
     latitude, longitude = position or (0.0, 0.0)
     radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else _RADIUS_M
     landmark = Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")
-    claim = _found(row, landmark) if is_scanned else Claim(landmark, SOURCE_USER, confidence=1.0)
-    return claim._replace(located=position is not None)
+    tags = _found(row, landmark) if is_scanned else _named_by_user(landmark)
+    return tags._replace(located=position is not None)
 
 
 def _position(row: Outcome) -> tuple[float, float] | None:

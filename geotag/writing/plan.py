@@ -1,4 +1,4 @@
-"""Works out which files a claim changes, and how; writes nothing itself."""
+"""Works out which files a row's tags change, and how; writes nothing itself."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ from typing import NamedTuple
 
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.header import read_header
-from geotag.writing.claim import Change, Claim, Surroundings
-from geotag.writing.edits import CannotEmbedError, Edit, apply_edits
-from geotag.writing.embedded import EMBEDDABLE, NAMED_BY_USER, draft_embedded
+from geotag.writing.container import CONTAINERS, Container, XmpFile
+from geotag.writing.draft import NAMED_BY_USER, draft_edits
+from geotag.writing.edits import CannotEmbedError, Edit
 from geotag.writing.files import Files, files_of
 from geotag.writing.replace import CannotWriteError, Original
-from geotag.writing.sidecar import (
-    draft_sidecar,
-    find_sidecar,
-    has_claim,
-    read_surroundings,
-    sidecars_of,
-)
+from geotag.writing.sidecar import find_sidecar, has_tags, read_surroundings, sidecars_of
+from geotag.writing.tags import NO_SURROUNDINGS, Change, LandmarkTags, Surroundings
 from geotag.writing.verify import verified
 
 
@@ -38,8 +33,8 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
 
     @property
-    def is_outweighed(self) -> bool:
-        """Whether nothing is written because the photo's owner knows better."""
+    def is_users(self) -> bool:
+        """Whether nothing is written because the user named the photo's landmark."""
         return not self.files and NAMED_BY_USER in self.notes
 
 
@@ -55,42 +50,36 @@ class Planner:
         self.sidecar = sidecar
         self.force = force
 
-    def plan(self, path: str, claim: Claim | None) -> Plan:
-        """What a claim changes, or (None) what takes an earlier one back.
+    def plan(self, path: str, tags: LandmarkTags | None) -> Plan:
+        """What tags change, or (None) what takes those of an earlier run out.
 
         A sidecar that an earlier run wrote follows its photo. Raises PhotoError for what cannot
         or must not be written.
         """
         files = files_of(path)
         measured = self.position and _is_measured(path, files)
-        if _format(path, files) not in EMBEDDABLE or self.sidecar or files.is_remote:
-            return self._in_sidecar(path, claim, measured)
+        kind = CONTAINERS.get(_format(path, files))
+        if kind is None or self.sidecar or files.is_remote:
+            return self._in_sidecar(path, tags, measured)
         try:
-            inside = self._inside(path, claim, measured)
+            original = files.read(path, self.force)
+            inside = _planned(original, kind, tags, NO_SURROUNDINGS, measured)
         except CannotEmbedError as error:
-            beside = self._in_sidecar(path, claim, measured)
+            beside = self._in_sidecar(path, tags, measured)
             note = f"into a sidecar: {error}"
-            return beside._replace(notes=(note, *beside.notes)) if claim else beside
-        if inside.is_outweighed or not _is_tagged_before(path):
+            return beside._replace(notes=(note, *beside.notes)) if tags else beside
+        if inside.is_users or not _is_tagged_before(path):
             return inside
-        beside = self._in_sidecar(path, claim, measured)
+        beside = self._in_sidecar(path, tags, measured)
         return Plan(inside.files + beside.files, inside.notes + beside.notes)
 
-    def _inside(self, path: str, claim: Claim | None, measured: bool) -> Plan:
-        original = files_of(path).read(path, self.force)
-        draft = draft_embedded(original.data, claim, measured)
-        if not draft.edits:
-            return Plan(notes=draft.notes)
-        new = verified(original.data, draft.edits)
-        return Plan((FilePlan(original, draft.edits, new, draft.changes, False),), draft.notes)
-
-    def _in_sidecar(self, path: str, claim: Claim | None, measured: bool) -> Plan:
+    def _in_sidecar(self, path: str, tags: LandmarkTags | None, measured: bool) -> Plan:
         files = files_of(path)
         sidecar = find_sidecar(path, files)
-        if not sidecar.exists and claim is None:
+        if not sidecar.exists and tags is None:
             return Plan()
-        around = Surroundings()
-        if claim is not None:
+        around = NO_SURROUNDINGS
+        if tags is not None:
             with files.source.open(files.photo(path)) as read:
                 around = read_surroundings(read)
         if sidecar.exists:
@@ -99,12 +88,26 @@ class Planner:
             around = around._replace(keywords=())
         else:
             original = Original(sidecar.path, b"")
-        data = original.data if sidecar.exists else None
-        draft = draft_sidecar(data, claim, around, measured)
-        if not draft.edits:
-            return Plan(notes=draft.notes)
-        new = apply_edits(original.data, draft.edits)
-        return Plan((FilePlan(original, draft.edits, new, draft.changes, True),), draft.notes)
+        try:
+            return _planned(original, XmpFile, tags, around, measured)
+        except CannotEmbedError as error:
+            raise CannotWriteError(f"its sidecar cannot be edited: {error}") from error
+
+
+def _planned(
+    original: Original,
+    kind: type[Container],
+    tags: LandmarkTags | None,
+    around: Surroundings,
+    measured: bool,
+) -> Plan:
+    container = kind.parse(original.data)
+    draft = draft_edits(container, tags, around, measured)
+    if not draft.edits:
+        return Plan(notes=draft.notes)
+    new = verified(container, draft.edits)
+    file = FilePlan(original, draft.edits, new, draft.changes, not container.is_photo)
+    return Plan((file,), draft.notes)
 
 
 def _format(path: str, files: Files) -> str:
@@ -125,6 +128,6 @@ def _is_tagged_before(photo: str) -> bool:
     files = files_of(photo)
     try:
         sidecar = find_sidecar(photo, files)
-        return sidecar.exists and has_claim(files.read(sidecar.path).data)
+        return sidecar.exists and has_tags(files.read(sidecar.path).data)
     except CannotWriteError:
         return False

@@ -1,4 +1,4 @@
-"""Proves of a draft that it loses nothing, by reading old and new bytes independently."""
+"""Proves that an edit loses nothing, by reading the old and the new bytes independently."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import piexif
 from PIL import Image, UnidentifiedImageError
 
-from geotag.writing import jpeg, webp
-from geotag.writing.blocks import exif_claim, xmp_claim
+from geotag.writing.blocks import exif_tags, xmp_tags
 from geotag.writing.blocks.iim import DataSet, Iim
 from geotag.writing.blocks.tiff import EXIF_POINTER, GPS_POINTER, MAKER_NOTE, Tiff
-from geotag.writing.blocks.xmp import XmpPacket, expand
+from geotag.writing.blocks.xmp import XmpPacket, expand, new_packet
+from geotag.writing.container import Container
+from geotag.writing.draft import Blocks, parse_blocks
 from geotag.writing.edits import CannotEmbedError, Edit, apply_edits, invert_edits
-from geotag.writing.embedded import Blocks, Layout, parse_blocks, parse_layout
 
+_Block = TypeVar("_Block")
 _POINTERS = {("ifd0", GPS_POINTER), ("ifd0", EXIF_POINTER)}
-_XMP_TARGETS = {expand(name) for name in xmp_claim.TARGETS}
+_XMP_TARGETS = {expand(name) for name in xmp_tags.TARGETS}
 # What Pillow raises for pictures that are damaged or too large.
 _DECODE_ERRORS = (
     OSError,
@@ -33,18 +34,20 @@ _DECODE_ERRORS = (
 _ARRAYS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
 
 
-def verified(data: bytes, edits: tuple[Edit, ...]) -> bytes:
-    """The edited photo, once it is proved that only targeted fields differ.
+def verified(before: Container, edits: tuple[Edit, ...]) -> bytes:
+    """The edited file, once it is proved that only targeted fields differ.
 
-    Raises CannotEmbedError, naming what would not have stayed the same.
+    Raises CannotEmbedError, naming what else would change.
     """
+    data = before.data
     try:
         new = apply_edits(data, edits)
     except ValueError as error:
         raise CannotEmbedError(f"the edits contradict each other ({error})") from error
-    _require(apply_edits(new, invert_edits(data, edits)) == data, "the way back")
-    before, after = parse_layout(data), parse_layout(new)
-    _require(_other_parts(data, before) == _other_parts(new, after), "what is no metadata")
+    if apply_edits(new, invert_edits(data, edits)) != data:
+        raise CannotEmbedError("it could not be reverted to the same bytes")
+    after = type(before).parse(new)
+    _require(before.other_parts() == after.other_parts(), "what is no metadata")
     _check_blocks(parse_blocks(before), parse_blocks(after))
     _check_piexif(before.block("exif"), after.block("exif"))
     _require(_is_same_picture(data, new), "the decoded picture")
@@ -53,34 +56,28 @@ def verified(data: bytes, edits: tuple[Edit, ...]) -> bytes:
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
-        raise CannotEmbedError(f"{what} would not stay as it is")
-
-
-def _other_parts(data: bytes, layout: Layout) -> tuple[bytes, ...]:
-    if isinstance(layout, jpeg.Layout):
-        return jpeg.other_parts(data)
-    return webp.other_parts(data)
+        raise CannotEmbedError(f"a write would change {what}")
 
 
 def _check_blocks(before: Blocks, after: Blocks) -> None:
     if before.tiff is not None:
-        _require(after.tiff is not None, "the Exif block")
-        assert after.tiff is not None
-        _check_tiff(before.tiff, after.tiff)
-    if before.xmp is not None:
-        _require(after.xmp is not None, "the XMP packet")
-        assert after.xmp is not None
-        check_packet(before.xmp, after.xmp)
+        _check_tiff(before.tiff, _kept(after.tiff, "the Exif block"))
+    if before.xmp or after.xmp:
+        _check_packet(before.xmp or new_packet(), _kept(after.xmp, "the XMP packet"))
     if before.iim is not None:
-        _require(after.iim is not None, "the IPTC block")
-        assert after.iim is not None
-        _check_iim(before.iim, after.iim)
+        _check_iim(before.iim, _kept(after.iim, "the IPTC block"))
+
+
+def _kept(block: _Block | None, what: str) -> _Block:
+    if block is None:
+        raise CannotEmbedError(f"a write would lose {what}")
+    return block
 
 
 def _check_tiff(before: Tiff, after: Tiff) -> None:
     _require(before.order == after.order, "the byte order")
     old, new = _tags(before), _tags(after)
-    kept = (old.keys() | new.keys()) - exif_claim.TARGETS - _POINTERS
+    kept = (old.keys() | new.keys()) - exif_tags.TARGETS - _POINTERS
     for tag in sorted(kept):
         _require(old.get(tag) == new.get(tag), f"Exif tag 0x{tag[1]:04X} of {tag[0]}")
     note, moved = before.get(("exif", MAKER_NOTE)), after.get(("exif", MAKER_NOTE))
@@ -106,12 +103,12 @@ def _thumbnail(tiff: Tiff) -> bytes:
     return tiff.block[starts[0] : starts[0] + sizes[0]]
 
 
-def check_packet(before: XmpPacket, after: XmpPacket) -> None:
-    """Every property that is not targeted says the same. Raises CannotEmbedError."""
+def _check_packet(before: XmpPacket, after: XmpPacket) -> None:
+    """Every property that is not targeted says the same."""
     for tag in sorted((before.names() | after.names()) - _XMP_TARGETS):
         _require(before.canonical(tag) == after.canonical(tag), f"the XMP property {tag}")
-    previous = xmp_claim.read_previous(before)
-    own = previous.landmark if previous else ""
+    earlier = xmp_tags.read_earlier(before)
+    own = earlier.landmark if earlier else ""
     for name, separator in _ARRAYS.items():
         lost = set(before.items(name)) - set(after.items(name))
         leaf = own.replace(separator, "-")
@@ -120,12 +117,12 @@ def check_packet(before: XmpPacket, after: XmpPacket) -> None:
 
 
 def _check_iim(before: Iim, after: Iim) -> None:
-    _require(_kept(before) == _kept(after), "the IPTC block")
+    _require(_other_datasets(before) == _other_datasets(after), "the IPTC block")
     old, new = before.other_resources(), after.other_resources()
     _require(old == new, "the Photoshop resources")
 
 
-def _kept(iim: Iim) -> list[tuple[tuple[int, int], bytes]]:
+def _other_datasets(iim: Iim) -> list[tuple[tuple[int, int], bytes]]:
     def is_targeted(dataset: DataSet) -> bool:
         return dataset.key in ((1, 90), (2, 25))
 
@@ -141,7 +138,7 @@ def _check_piexif(before: bytes | None, after: bytes | None) -> None:
     _require(new is not None, "the Exif block as piexif reads it")
     assert new is not None
     targets = {(name.replace("ifd0", "0th").replace("gps", "GPS"), tag)
-               for name, tag in exif_claim.TARGETS | _POINTERS}  # fmt: skip
+               for name, tag in exif_tags.TARGETS | _POINTERS}  # fmt: skip
     for directory in ("0th", "Exif", "GPS", "Interop", "1st"):
         for tag in sorted(old[directory].keys() | new[directory].keys()):
             if (directory, tag) not in targets:

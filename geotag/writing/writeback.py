@@ -1,4 +1,4 @@
-"""Writes a table's tags into the photos, verified and journaled, and takes them back."""
+"""Writes a table's tags into the photos, verified and journaled, and takes them out again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from geotag.state.catalog import Catalog
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
-from geotag.writing.claim import Change
 from geotag.writing.edits import (
     apply_edits,
     format_edits,
@@ -40,6 +39,7 @@ from geotag.writing.replace import (
     sha256_of,
     temporary_beside,
 )
+from geotag.writing.tags import Change
 
 Follow = Callable[[Photo, Photo], None]
 
@@ -177,9 +177,9 @@ class _Writer:
         """What came of a row."""
         try:
             intent = self._heeded(self._intent(row, path), row, path)
-            if intent.claim is None and not intent.clear:
+            if intent.tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-            plan = self.planner.plan(path, intent.claim)
+            plan = self.planner.plan(path, intent.tags)
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
             if self.cleared is not None and intent.clear:
@@ -188,7 +188,7 @@ class _Writer:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
             return WriteResult(path, Action.FAILED, error.strerror or str(error))
-        if plan.is_outweighed:
+        if plan.is_users:
             return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
         return WriteResult(
             path,
@@ -201,16 +201,16 @@ class _Writer:
 
     def _intent(self, row: Outcome, path: str) -> Intent:
         intent = read_intent(row, self.landmarks)
-        claim = intent.claim
-        if claim is None:
+        tags = intent.tags
+        if tags is None:
             return intent
         least = self.options.min_confidence
-        if claim.confidence is not None and claim.confidence < least:
+        if tags.confidence is not None and tags.confidence < least:
             return Intent(reason=f"its confidence is below {least:g}")
         return Intent(
-            claim._replace(
-                model_sha256=self.options.model_sha256 if claim.model else "",
-                threshold=self.options.threshold if claim.model else None,
+            tags._replace(
+                model_sha256=self.options.model_sha256 if tags.model else "",
+                threshold=self.options.threshold if tags.model else None,
                 run_id=self.run_id,
                 position=self.options.position,
             )
@@ -218,7 +218,7 @@ class _Writer:
 
     def _heeded(self, intent: Intent, row: Outcome, path: str) -> Intent:
         """Note what the user says in a row; one who said nothing means what was said before."""
-        cleared, claim = self.cleared, intent.claim
+        cleared, tags = self.cleared, intent.tags
         if cleared is None:
             return intent
         if not cleared.is_cleared(path):
@@ -226,8 +226,8 @@ class _Writer:
             if picture is not None:
                 cleared.clear(self.run_id, path, picture)
             return intent
-        is_models = claim is not None and claim.source == SOURCE_INFERRED
-        if claim is not None and not (is_models and self.options.unattended):
+        is_models = tags is not None and tags.source == SOURCE_INFERRED
+        if tags is not None and not (is_models and self.options.unattended):
             cleared.restore(self.run_id, path)
             return intent
         is_due = is_models or (

@@ -12,6 +12,7 @@ from typing import Any
 
 from lxml import etree
 
+from geotag import __version__
 from geotag.metadata.marks import XMP_NAMESPACE, XMP_PREFIX
 
 NAMESPACES = {
@@ -290,10 +291,10 @@ def _newline(data: bytes) -> bytes:
     return b"\r\n" if windows and windows == data.count(b"\n") else b"\n"
 
 
-def new_packet(tool: str) -> XmpPacket:
+def new_packet() -> XmpPacket:
     """An empty packet that says which tool made it."""
     root = etree.Element(expand("x:xmpmeta"), nsmap=_nsmap("x"))
-    root.set(expand("x:xmptk"), tool)
+    root.set(expand("x:xmptk"), f"geotag {__version__}")
     etree.SubElement(root, expand("rdf:RDF"), nsmap=_nsmap("rdf"))
     etree.indent(root, " ")
     body = etree.tostring(root, encoding="utf-8")

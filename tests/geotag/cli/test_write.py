@@ -15,10 +15,9 @@ from geotag.records import Outcome, Status, TopCategory
 from geotag.state.locks import file_lock
 from geotag.tables import write_table
 from geotag.writing.blocks.xmp import parse_packet
-from geotag.writing.embedded import parse_layout
 from tests.conftest import WritePhoto
 from tests.geotag.writing.kinds import made
-from tests.geotag.writing.samples import picture, save
+from tests.geotag.writing.samples import container_of, picture, save
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
 
@@ -198,7 +197,7 @@ def test_scan_writes_what_it_found_when_told_to(
     result = run(*scan, "--write", "--gps")
     assert result.return_value == 0
     assert "1 photo written" in result.stderr
-    packet = parse_packet(parse_layout(photo.read_bytes()).block("xmp") or b"")
+    packet = parse_packet(container_of(photo.read_bytes()).block("xmp") or b"")
     assert packet.items("dc:subject") == ("Eiffel Tower",)
     assert len(packet.text("geotag:ModelSHA256")) == 64
     assert packet.text("geotag:Threshold") == "0.9000"

@@ -197,7 +197,7 @@ def refused() -> Iterator[tuple[str, Callable[[], bytes], str]]:
     yield (
         "exif_twice.jpg",
         lambda: with_segments(jpeg(), *[exif_segment(tiff_block())] * 2),
-        "several",
+        "more than one",
     )
     yield (
         "xmp_broken.jpg",

@@ -9,8 +9,11 @@ import struct
 import numpy as np
 from PIL import Image
 
+from geotag.metadata.containers import sniff_format
 from geotag.records import Category
-from geotag.writing.claim import Claim
+from geotag.writing.container import CONTAINERS, Container
+from geotag.writing.edits import CannotEmbedError
+from geotag.writing.tags import LandmarkTags
 
 EIFFEL = Category(
     3, "eiffel_tower", "Eiffel Tower", 48.85837, 2.294481, 330.0,
@@ -21,7 +24,7 @@ RIO = Category(
     "Rio de Janeiro", "Rio de Janeiro", "Brazil", "BR",
 )  # fmt: skip
 PAGODA = EIFFEL._replace(name="雷峰塔 / Leifeng; Ünï|code", city="杭州", country="中国", region="")
-CLAIM = Claim(EIFFEL, confidence=0.9712, model="efficientnet-0123456789ab", run_id="run-1")
+TAGS = LandmarkTags(EIFFEL, confidence=0.9712, model="efficientnet-0123456789ab", run_id="run-1")
 USER_COMMENT = b"ASCII\0\0\0as the owner wrote"
 
 
@@ -54,6 +57,14 @@ def with_segments(data: bytes, *segments: bytes, front: bool = False) -> bytes:
     """A JPEG with segments put behind its JFIF header, or in front of it."""
     at = 2 if front or data[3] != 0xE0 else 4 + (data[4] << 8 | data[5])
     return data[:at] + b"".join(segments) + data[at:]
+
+
+def container_of(data: bytes) -> Container:
+    """A JPEG or WebP with its blocks found."""
+    kind = CONTAINERS.get(sniff_format(data) or "")
+    if kind is None:
+        raise CannotEmbedError("tags are not embedded in such files")
+    return kind.parse(data)
 
 
 def exif_segment(block: bytes) -> bytes:

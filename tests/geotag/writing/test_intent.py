@@ -20,30 +20,30 @@ SCANNED = Outcome(
 )  # fmt: skip
 
 
-def claim_of(row: Outcome) -> object:
-    claim = read_intent(row, LANDMARKS).claim
-    assert claim is not None
-    return claim
+def tags_of(row: Outcome) -> object:
+    tags = read_intent(row, LANDMARKS).tags
+    assert tags is not None
+    return tags
 
 
-def test_scanned_row_is_a_claim_of_the_model() -> None:
-    assert claim_of(SCANNED)[:4] == (EIFFEL, "inferred", 0.93, "net-1")  # type: ignore[index]
+def test_scanned_row_is_a_tags_of_the_model() -> None:
+    assert tags_of(SCANNED)[:4] == (EIFFEL, "inferred", 0.93, "net-1")  # type: ignore[index]
 
 
 def test_changed_landmark_is_the_users_word() -> None:
     for name in ("Christ the Redeemer", "christ the redeemer", " Christ the Redeemer "):
-        claim = claim_of(SCANNED._replace(landmark=name))
-        assert claim[:4] == (RIO, "user", 1.0, "")  # type: ignore[index]
+        tags = tags_of(SCANNED._replace(landmark=name))
+        assert tags[:4] == (RIO, "user", 1.0, "")  # type: ignore[index]
 
 
 def test_changed_number_alone_is_the_users_word() -> None:
-    claim = claim_of(SCANNED._replace(category_id=RIO.id))
-    assert claim[:2] == (RIO, "user")  # type: ignore[index]
+    tags = tags_of(SCANNED._replace(category_id=RIO.id))
+    assert tags[:2] == (RIO, "user")  # type: ignore[index]
 
 
 def test_moved_position_is_taken_with_the_known_name() -> None:
-    claim = claim_of(SCANNED._replace(latitude=48.9, longitude=2.3))
-    landmark = claim[0]  # type: ignore[index]
+    tags = tags_of(SCANNED._replace(latitude=48.9, longitude=2.3))
+    landmark = tags[0]  # type: ignore[index]
     assert (landmark.latitude, landmark.longitude, landmark.name) == (48.9, 2.3, EIFFEL.name)
 
 
@@ -51,7 +51,7 @@ def test_unknown_name_with_a_position_is_a_landmark_of_the_users() -> None:
     row = SCANNED._replace(
         landmark="Our house", latitude=52.0, longitude=13.0, city="Berlin", country="Germany"
     )
-    landmark, source = claim_of(row)[:2]  # type: ignore[index]
+    landmark, source = tags_of(row)[:2]  # type: ignore[index]
     assert source == "user"
     assert (landmark.name, landmark.latitude, landmark.city) == ("Our house", 52.0, "Berlin")
 
@@ -61,7 +61,7 @@ def test_model_whose_table_is_another_is_believed() -> None:
         landmark="Elsewhere", category_id=99, latitude=1.0, longitude=2.0,
         top_k=(TopCategory(99, "elsewhere", "Elsewhere", 0.93),),
     )  # fmt: skip
-    assert claim_of(row)[1] == "inferred"  # type: ignore[index]
+    assert tags_of(row)[1] == "inferred"  # type: ignore[index]
 
 
 def test_landmark_of_the_models_own_may_have_no_position() -> None:
@@ -69,9 +69,9 @@ def test_landmark_of_the_models_own_may_have_no_position() -> None:
         landmark="Our house", category_id=99, latitude=None, longitude=None, radius_m=None,
         city="", country="", top_k=(TopCategory(99, "own_house", "Our house", 0.93),),
     )  # fmt: skip
-    claim = read_intent(row, LANDMARKS).claim
-    assert claim is not None and not claim.located
-    assert (claim.landmark.name, claim.source, claim.confidence) == ("Our house", "inferred", 0.93)
+    tags = read_intent(row, LANDMARKS).tags
+    assert tags is not None and not tags.located
+    assert (tags.landmark.name, tags.source, tags.confidence) == ("Our house", "inferred", 0.93)
 
 
 def test_landmark_of_the_models_own_may_bear_a_known_name() -> None:
@@ -79,15 +79,15 @@ def test_landmark_of_the_models_own_may_bear_a_known_name() -> None:
         category_id=99, latitude=36.1, longitude=-115.2,
         top_k=(TopCategory(99, "own_tower", EIFFEL.name, 0.93),),
     )  # fmt: skip
-    claim = read_intent(row, LANDMARKS).claim
-    assert claim is not None and claim.source == "inferred"
-    assert (claim.landmark.latitude, claim.landmark.longitude) == (36.1, -115.2)
+    tags = read_intent(row, LANDMARKS).tags
+    assert tags is not None and tags.source == "inferred"
+    assert (tags.landmark.latitude, tags.landmark.longitude) == (36.1, -115.2)
 
 
 def test_table_without_the_list_of_scores_is_enough() -> None:
-    assert claim_of(SCANNED._replace(top_k=()))[1] == "inferred"  # type: ignore[index]
+    assert tags_of(SCANNED._replace(top_k=()))[1] == "inferred"  # type: ignore[index]
     changed = SCANNED._replace(top_k=(), landmark=RIO.name)
-    assert claim_of(changed)[1] == "user"  # type: ignore[index]
+    assert tags_of(changed)[1] == "user"  # type: ignore[index]
 
 
 def test_cleared_landmark_takes_the_tags_back() -> None:
@@ -99,19 +99,19 @@ def test_cleared_landmark_takes_the_tags_back() -> None:
 )
 def test_rows_without_a_landmark_ask_for_nothing_and_say_why(status: Status) -> None:
     intent = read_intent(Outcome("/p/a.jpg", status), LANDMARKS)
-    assert intent.claim is None and not intent.clear and intent.reason
+    assert intent.tags is None and not intent.clear and intent.reason
 
 
 def test_landmark_filled_in_by_hand_counts() -> None:
     row = Outcome("/p/a.jpg", Status.NO_LANDMARK, landmark=EIFFEL.name)
-    assert claim_of(row)[:2] == (EIFFEL, "user")  # type: ignore[index]
+    assert tags_of(row)[:2] == (EIFFEL, "user")  # type: ignore[index]
 
 
 def test_measured_position_is_not_taken_for_the_landmarks() -> None:
     row = SCANNED._replace(
         status=Status.HAS_GPS, position_source="measured", latitude=48.8, longitude=2.2
     )
-    assert claim_of(row)[:2] == (EIFFEL, "inferred")  # type: ignore[index]
+    assert tags_of(row)[:2] == (EIFFEL, "inferred")  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

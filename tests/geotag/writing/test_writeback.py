@@ -26,7 +26,6 @@ from geotag.sources.local import LocalSource
 from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.journal import Journal
 from geotag.writing.blocks.xmp import XmpPacket, parse_packet
-from geotag.writing.embedded import parse_layout
 from geotag.writing.files import files_of
 from geotag.writing.replace import Original
 from geotag.writing.writeback import (
@@ -38,7 +37,7 @@ from geotag.writing.writeback import (
     write_run,
 )
 from tests.geotag.writing.kinds import made
-from tests.geotag.writing.samples import SUBJECTS, picture, save, xmp_packet
+from tests.geotag.writing.samples import SUBJECTS, container_of, picture, save, xmp_packet
 
 EXIF = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
@@ -179,7 +178,7 @@ def test_sidecar_written_before_follows_when_the_photo_is_tagged_anew(
     write(photo, sidecar=True)
     write(photo, landmark="Taj Mahal")
     assert sidecar_of(photo).items("dc:subject") == ("Taj Mahal",)
-    packet = parse_packet(parse_layout(photo.read_bytes()).block("xmp") or b"")
+    packet = parse_packet(container_of(photo.read_bytes()).block("xmp") or b"")
     assert packet.items("dc:subject") == ("Taj Mahal",)
 
 
@@ -212,7 +211,7 @@ def test_measured_position_in_a_sidecar_keeps_ours_out_of_the_photo(
         xmp_packet(attributes=f"{EXIF} exif:GPSLatitude='33,51.5S' exif:GPSLongitude='151,12.6E'"),
     )
     write(photo, position=True)
-    tiff = parse_layout(photo.read_bytes()).block("exif") or b""
+    tiff = container_of(photo.read_bytes()).block("exif") or b""
     assert b"geotag inferred" not in tiff and parse_metadata(tiff).location is None
 
 

@@ -9,15 +9,15 @@ from lxml import etree
 
 from geotag.metadata.xmp import parse_coordinate
 from geotag.writing.blocks.xmp import XmpError, XmpPacket, new_packet, parse_packet
-from geotag.writing.blocks.xmp_claim import (
+from geotag.writing.blocks.xmp_tags import (
     TARGETS,
-    add_claim,
-    read_previous,
-    remove_claim,
+    add_tags,
+    read_earlier,
+    remove_tags,
     snapshot,
 )
-from geotag.writing.claim import Claim, Surroundings, format_coordinate
-from tests.geotag.writing.samples import CLAIM, EIFFEL, RIO, SUBJECTS, xmp_packet
+from geotag.writing.tags import LandmarkTags, Surroundings, format_coordinate
+from tests.geotag.writing.samples import EIFFEL, RIO, SUBJECTS, TAGS, xmp_packet
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=("Cs", "Cc", "Cn")), max_size=20)
@@ -50,9 +50,9 @@ def _text(text: str) -> etree._Element:
     return element
 
 
-def claimed(data: bytes, claim: Claim = CLAIM, positions: bool = True) -> XmpPacket:
+def tagged(data: bytes, tags: LandmarkTags = TAGS, positions: bool = True) -> XmpPacket:
     packet = parse_packet(data)
-    add_claim(packet, claim, Surroundings(), positions=positions, measured=False)
+    add_tags(packet, tags, Surroundings(), positions=positions, measured=False)
     return parse_packet(packet.serialize(len(data)))
 
 
@@ -60,7 +60,7 @@ def claimed(data: bytes, claim: Claim = CLAIM, positions: bool = True) -> XmpPac
 @given(foreign_properties())
 def test_merge_keeps_foreign_properties(properties: str) -> None:
     data = xmp_packet(properties)
-    before, after = parse_packet(data), claimed(data)
+    before, after = parse_packet(data), tagged(data)
     foreign = {tag for tag in before.names() if "purl.org" not in tag}
     assert foreign <= after.names()
     for tag in foreign:
@@ -69,12 +69,12 @@ def test_merge_keeps_foreign_properties(properties: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(foreign_properties())
-def test_claim_and_its_removal_leave_what_was_there(properties: str) -> None:
+def test_tags_and_their_removal_leave_what_was_there(properties: str) -> None:
     data = xmp_packet(properties + SUBJECTS)
-    packet = claimed(data, CLAIM._replace(position=True))
-    previous = read_previous(packet)
-    assert previous is not None
-    remove_claim(packet, previous)
+    packet = tagged(data, TAGS._replace(position=True))
+    earlier = read_earlier(packet)
+    assert earlier is not None
+    remove_tags(packet, earlier)
     before = parse_packet(data)
     after = parse_packet(packet.serialize())
     assert {tag: before.canonical(tag) for tag in before.names() if "purl" not in tag} == {
@@ -85,12 +85,12 @@ def test_claim_and_its_removal_leave_what_was_there(properties: str) -> None:
     assert after.items("dc:subject") == before.items("dc:subject")
 
 
-def test_gps_version_that_is_there_stays_and_outlives_the_claim() -> None:
+def test_gps_version_that_is_there_stays_and_outlives_the_tags() -> None:
     version = "xmlns:exif='http://ns.adobe.com/exif/1.0/' exif:GPSVersionID='2.2.0.0'"
-    packet = claimed(xmp_packet(attributes=version), CLAIM._replace(position=True))
-    previous = read_previous(packet)
-    assert previous is not None and packet.has("exif:GPSLatitude")
-    remove_claim(packet, previous)
+    packet = tagged(xmp_packet(attributes=version), TAGS._replace(position=True))
+    earlier = read_earlier(packet)
+    assert earlier is not None and packet.has("exif:GPSLatitude")
+    remove_tags(packet, earlier)
     assert not packet.has("exif:GPSLatitude")
     assert packet.text("exif:GPSVersionID") == "2.2.0.0"
 
@@ -110,7 +110,7 @@ def test_longitudes_survive_in_both_hemispheres(longitude: float) -> None:
 
 
 def test_prefixes_comments_and_header_stay() -> None:
-    new = claimed(xmp_packet(SUBJECTS)).serialize()
+    new = tagged(xmp_packet(SUBJECTS)).serialize()
     for text in (b"a comment", b"xmlns:my=", b"my:note=", b'id="W5M0MpCehiHzreSzNTczkc9d"'):
         assert new.count(text) == 1
     assert new.rstrip().endswith(b'<?xpacket end="w"?>')
@@ -119,26 +119,26 @@ def test_prefixes_comments_and_header_stay() -> None:
 def test_padding_is_used_so_that_the_packet_keeps_its_size() -> None:
     data = xmp_packet(SUBJECTS, padding=8000)
     packet = parse_packet(data)
-    add_claim(packet, CLAIM, Surroundings(), positions=True, measured=False)
+    add_tags(packet, TAGS, Surroundings(), positions=True, measured=False)
     assert len(packet.serialize(len(data))) == len(data)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_sidecar_in_utf16_is_read_and_becomes_utf8(encoding: str) -> None:
-    new = claimed(f"\ufeff{xmp_packet(SUBJECTS).decode()}".encode(encoding))
+    new = tagged(f"\ufeff{xmp_packet(SUBJECTS).decode()}".encode(encoding))
     assert new.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
 
 
 def test_ends_of_lines_stay_those_of_windows() -> None:
     data = xmp_packet("<dc:rights>\n a\n </dc:rights>").replace(b"\n", b"\r\n")
-    new = claimed(data).serialize()
+    new = tagged(data).serialize()
     assert b"<dc:rights>\r\n a\r\n </dc:rights>" in new
     assert new.count(b"\n") == new.count(b"\r\n")
 
 
 def test_declaration_of_a_sidecar_stays() -> None:
     data = b'<?xml version="1.0" encoding="UTF-8"?>\n' + xmp_packet().split(b"?>", 1)[1]
-    assert claimed(data.rsplit(b"<?xpacket", 1)[0]).serialize().startswith(b"<?xml ")
+    assert tagged(data.rsplit(b"<?xpacket", 1)[0]).serialize().startswith(b"<?xml ")
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,14 @@ def test_packets_that_cannot_be_read_are_refused(packet: bytes) -> None:
 
 
 def test_subject_spelled_as_one_text_is_made_an_array() -> None:
-    packet = claimed(xmp_packet("<dc:subject>beach</dc:subject>"))
+    packet = tagged(xmp_packet("<dc:subject>beach</dc:subject>"))
     assert packet.items("dc:subject") == ("beach", "Eiffel Tower")
 
 
 def test_location_shown_of_others_is_kept_beside_ours() -> None:
     other = """<e:LocationShown xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"><rdf:Bag>
       <rdf:li><rdf:Description e:City="Lyon"/></rdf:li></rdf:Bag></e:LocationShown>"""
-    shown = claimed(xmp_packet(other)).structs("Iptc4xmpExt:LocationShown")
+    shown = tagged(xmp_packet(other)).structs("Iptc4xmpExt:LocationShown")
     assert [struct["Iptc4xmpExt:City"] for struct in shown] == ["Lyon", "Paris"]
     assert shown[1]["Iptc4xmpExt:LocationName"] == "Eiffel Tower"
     assert shown[1]["exif:GPSLatitude"] == "48,51.502200N"
@@ -174,14 +174,14 @@ def test_location_shown_of_others_is_kept_beside_ours() -> None:
 def test_measured_position_in_a_sidecar_is_never_overwritten() -> None:
     position = "exif:GPSLatitude='33,51.5S' exif:GPSLongitude='151,12.6E'"
     space = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
-    packet = claimed(xmp_packet(attributes=f"{space} {position}"), CLAIM._replace(position=True))
+    packet = tagged(xmp_packet(attributes=f"{space} {position}"), TAGS._replace(position=True))
     assert packet.text("exif:GPSLatitude") == "33,51.5S"
     assert not packet.text("exif:GPSProcessingMethod")
 
 
 def test_another_landmark_replaces_all_of_the_first() -> None:
-    once = claimed(xmp_packet(), CLAIM._replace(position=True))
-    twice = claimed(once.serialize(), CLAIM._replace(landmark=RIO, position=True))
+    once = tagged(xmp_packet(), TAGS._replace(position=True))
+    twice = tagged(once.serialize(), TAGS._replace(landmark=RIO, position=True))
     fields = snapshot(twice)
     assert "Eiffel" not in str(fields) and "France" not in str(fields)
     assert fields["XMP exif:GPSLatitude"] == "22,57.114960S"
@@ -189,16 +189,16 @@ def test_another_landmark_replaces_all_of_the_first() -> None:
 
 
 def test_city_that_someone_changed_after_us_is_theirs() -> None:
-    once = claimed(xmp_packet())
+    once = tagged(xmp_packet())
     once.set_text("photoshop:City", "Paris 7e")
-    twice = claimed(once.serialize(), CLAIM._replace(landmark=RIO))
+    twice = tagged(once.serialize(), TAGS._replace(landmark=RIO))
     assert twice.text("photoshop:City") == "Paris 7e"
 
 
 def test_all_written_fields_are_targets() -> None:
-    packet = new_packet("test")
-    claim = CLAIM._replace(position=True, threshold=0.5, model_sha256="ab" * 32)
-    add_claim(packet, claim, Surroundings(), positions=True, measured=False)
+    packet = new_packet()
+    tags = TAGS._replace(position=True, threshold=0.5, model_sha256="ab" * 32)
+    add_tags(packet, tags, Surroundings(), positions=True, measured=False)
     known = {f"XMP {name}" for name in TARGETS}
     assert set(snapshot(packet)) == known
     assert packet.text("geotag:Source") == "inferred"

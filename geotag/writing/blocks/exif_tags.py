@@ -1,4 +1,4 @@
-"""Puts a claim into an Exif block, and takes an earlier one out again. Pure."""
+"""Puts geotag's tags into an Exif block, and takes those of an earlier run out. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from geotag.writing.blocks.tiff import (
     encode_value,
     parse_tiff,
 )
-from geotag.writing.blocks.xmp_claim import Previous
-from geotag.writing.claim import MAP_DATUM, Claim, union
+from geotag.writing.blocks.xmp_tags import EarlierTags
 from geotag.writing.edits import apply_edits
+from geotag.writing.tags import MAP_DATUM, LandmarkTags, union
 
 Content = bytes | tuple[tuple[int, int], ...]
 
@@ -82,21 +82,21 @@ def keywords(tiff: Tiff | None) -> tuple[str, ...]:
 
 def plan_exif(
     tiff: Tiff | None,
-    claim: Claim | None,
-    previous: Previous | None,
+    tags: LandmarkTags | None,
+    earlier: EarlierTags | None,
     others: tuple[str, ...],
     measured: bool,
 ) -> dict[Tag, Value | None]:
-    """The tags to set or remove (None) for a claim, or for taking the previous one back.
+    """The Exif tags to set or remove (None), so that the block holds these of geotag's or none.
 
     `others` are keywords of the photo's other blocks, for an XPKeywords made anew; `measured` says
     that the photo's position is known, so that none is inferred.
     """
     order: ByteOrder = tiff.order if tiff else "big"
-    removed = _removals(tiff, claim, previous)
-    wanted = _wanted(tiff, claim, previous, measured) if claim and claim.located else {}
+    removed = _removals(tiff, tags, earlier)
+    wanted = _wanted(tiff, tags, earlier, measured) if tags and tags.located else {}
     changes: dict[Tag, Value | None] = dict.fromkeys(removed)
-    words = _keywords_wanted(tiff, claim, previous, others)
+    words = _keywords_wanted(tiff, tags, earlier, others)
     if words != keywords(tiff):
         wanted[XP_KEYWORDS] = format_keywords(words)
         if not words:
@@ -117,15 +117,18 @@ def format_keywords(words: tuple[str, ...]) -> bytes:
 
 
 def _keywords_wanted(
-    tiff: Tiff | None, claim: Claim | None, previous: Previous | None, others: tuple[str, ...]
+    tiff: Tiff | None,
+    tags: LandmarkTags | None,
+    earlier: EarlierTags | None,
+    others: tuple[str, ...],
 ) -> tuple[str, ...]:
     words = keywords(tiff)
-    if previous and WROTE_KEYWORDS in previous.wrote and not _is_same(claim, previous):
-        words = tuple(word for word in words if word != format_word(previous.landmark))
-    if claim is None:
+    if earlier and WROTE_KEYWORDS in earlier.wrote and not _is_same(tags, earlier):
+        words = tuple(word for word in words if word != format_word(earlier.landmark))
+    if tags is None:
         return words
     present = words or (format_word(other) for other in others)
-    return union(present, format_word(claim.landmark.name))
+    return union(present, format_word(tags.landmark.name))
 
 
 def format_word(text: str) -> str:
@@ -133,28 +136,30 @@ def format_word(text: str) -> str:
     return text.replace(";", ",")
 
 
-def _is_same(claim: Claim | None, previous: Previous) -> bool:
-    return claim is not None and claim.landmark.name == previous.landmark
+def _is_same(tags: LandmarkTags | None, earlier: EarlierTags) -> bool:
+    return tags is not None and tags.landmark.name == earlier.landmark
 
 
-def _removals(tiff: Tiff | None, claim: Claim | None, previous: Previous | None) -> list[Tag]:
-    if tiff is None or previous is None or _is_same(claim, previous):
+def _removals(
+    tiff: Tiff | None, tags: LandmarkTags | None, earlier: EarlierTags | None
+) -> list[Tag]:
+    if tiff is None or earlier is None or _is_same(tags, earlier):
         return []
-    tags: list[Tag] = []
-    if WROTE_DESTINATION in previous.wrote and _is_ours(tiff, _DESTINATION, previous):
-        tags += _DESTINATION
-    if WROTE_POSITION in previous.wrote and _is_ours(tiff, _POSITION, previous):
-        tags += (*_POSITION, DATUM, METHOD, ERROR)
-    return [tag for tag in tags if tiff.get(tag) is not None]
+    removed: list[Tag] = []
+    if WROTE_DESTINATION in earlier.wrote and _is_ours(tiff, _DESTINATION, earlier):
+        removed += _DESTINATION
+    if WROTE_POSITION in earlier.wrote and _is_ours(tiff, _POSITION, earlier):
+        removed += (*_POSITION, DATUM, METHOD, ERROR)
+    return [tag for tag in removed if tiff.get(tag) is not None]
 
 
 def _wanted(
     tiff: Tiff | None,
-    claim: Claim,
-    previous: Previous | None,
+    tags: LandmarkTags,
+    earlier: EarlierTags | None,
     measured: bool,
 ) -> dict[Tag, Content]:
-    landmark = claim.landmark
+    landmark = tags.landmark
     values = (
         b"N\0" if landmark.latitude >= 0 else b"S\0",
         degrees_to_rationals(landmark.latitude),
@@ -162,9 +167,9 @@ def _wanted(
         degrees_to_rationals(landmark.longitude),
     )
     wanted: dict[Tag, Content] = {}
-    if _may_set(tiff, _DESTINATION, previous):
+    if _may_set(tiff, _DESTINATION, earlier):
         wanted |= dict(zip(_DESTINATION, values, strict=True))
-    if claim.position and not measured and _may_set(tiff, _POSITION, previous):
+    if tags.position and not measured and _may_set(tiff, _POSITION, earlier):
         wanted |= dict(zip(_POSITION, values, strict=True))
         wanted[DATUM] = MAP_DATUM.encode() + b"\0"
         wanted[METHOD] = GPS_PROCESSING_METHOD_EXIF
@@ -174,22 +179,25 @@ def _wanted(
     return wanted
 
 
-def _may_set(tiff: Tiff | None, tags: tuple[Tag, ...], previous: Previous | None) -> bool:
+def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
-    if tiff is None or not (tiff.data(tags[1]) or tiff.data(tags[3])):
+    if tiff is None or not (tiff.data(position[1]) or tiff.data(position[3])):
         return True
-    numerators = (*tiff.longs(tags[1])[::2], *tiff.longs(tags[3])[::2])
+    numerators = (*tiff.longs(position[1])[::2], *tiff.longs(position[3])[::2])
     if not any(numerators):
         return True
-    wrote = WROTE_DESTINATION if tags is _DESTINATION else WROTE_POSITION
-    return previous is not None and wrote in previous.wrote and _is_ours(tiff, tags, previous)
+    wrote = WROTE_DESTINATION if position is _DESTINATION else WROTE_POSITION
+    return earlier is not None and wrote in earlier.wrote and _is_ours(tiff, position, earlier)
 
 
-def _is_ours(tiff: Tiff, tags: tuple[Tag, ...], previous: Previous) -> bool:
-    if tags is _POSITION and tiff.data(METHOD) != GPS_PROCESSING_METHOD_EXIF:
+def _is_ours(tiff: Tiff, position: tuple[Tag, ...], earlier: EarlierTags) -> bool:
+    if position is _POSITION and tiff.data(METHOD) != GPS_PROCESSING_METHOD_EXIF:
         return False
-    latitude, longitude = _degrees(tiff, tags[0], tags[1]), _degrees(tiff, tags[2], tags[3])
-    return previous.is_at(latitude, longitude)
+    latitude, longitude = (
+        _degrees(tiff, position[0], position[1]),
+        _degrees(tiff, position[2], position[3]),
+    )
+    return earlier.is_at(latitude, longitude)
 
 
 def _degrees(tiff: Tiff, ref: Tag, tag: Tag) -> float:

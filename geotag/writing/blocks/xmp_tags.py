@@ -1,4 +1,4 @@
-"""Puts a claim into an XMP packet, and takes an earlier one out again. Pure."""
+"""Puts geotag's tags into an XMP packet, and takes those of an earlier run out. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from geotag.metadata.marks import GPS_PROCESSING_METHOD, SOURCE_INFERRED, SOURCE
 from geotag.metadata.xmp import parse_coordinate
 from geotag.records import Location
 from geotag.writing.blocks.xmp import Struct, XmpPacket
-from geotag.writing.claim import (
+from geotag.writing.tags import (
     MAP_DATUM,
     METHOD,
     METHOD_USER,
-    Claim,
+    LandmarkTags,
     Surroundings,
     format_coordinate,
     hierarchy,
@@ -51,7 +51,7 @@ TARGETS = (*_KEYWORDS, _SHOWN, *PLACES, *_DESTINATION, *_POSITION, *_BLOCK, _WRO
 VOLATILE = frozenset(("XMP geotag:RunId", "XMP geotag:ToolVersion"))
 
 
-class Previous(NamedTuple):
+class EarlierTags(NamedTuple):
     """What an earlier run said of the photo, and which fields it added something to."""
 
     landmark: str
@@ -59,9 +59,9 @@ class Previous(NamedTuple):
     shown: Struct
     source: str = SOURCE_INFERRED
 
-    def outweighs(self, claim: Claim) -> bool:
-        """Whether the photo's owner named the landmark, which no model may overrule."""
-        return self.source == SOURCE_USER and claim.source == SOURCE_INFERRED
+    def outranks(self, tags: LandmarkTags) -> bool:
+        """Whether the user named the landmark, which no model may change."""
+        return self.source == SOURCE_USER and tags.source == SOURCE_INFERRED
 
     @property
     def position(self) -> Location | None:
@@ -80,14 +80,14 @@ class Previous(NamedTuple):
         return abs(own.latitude - latitude) < 1e-4 and abs(own.longitude - longitude) < 1e-4
 
 
-def read_previous(packet: XmpPacket) -> Previous | None:
-    """The earlier claim, or None when geotag never wrote into this packet."""
+def read_earlier(packet: XmpPacket) -> EarlierTags | None:
+    """The earlier tags, or None when geotag never wrote into this packet."""
     if not packet.text("geotag:Source"):
         return None
     landmark = packet.text("geotag:Landmark")
     shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
     wrote = frozenset(packet.items(_WROTE))
-    return Previous(landmark, wrote, shown, packet.text("geotag:Source"))
+    return EarlierTags(landmark, wrote, shown, packet.text("geotag:Source"))
 
 
 def _is_named(struct: Struct, landmark: str) -> bool:
@@ -107,18 +107,18 @@ def snapshot(packet: XmpPacket) -> dict[str, str]:
     return fields
 
 
-def remove_claim(packet: XmpPacket, previous: Previous) -> None:
+def remove_tags(packet: XmpPacket, earlier: EarlierTags) -> None:
     """Take out what an earlier run added, and nothing that anyone changed since."""
     for name in _KEYWORDS:
-        if name in previous.wrote:
-            _remove_keyword(packet, name, previous.landmark)
+        if name in earlier.wrote:
+            _remove_keyword(packet, name, earlier.landmark)
     for at, struct in reversed(list(enumerate(packet.structs(_SHOWN)))):
-        if _SHOWN in previous.wrote and _is_named(struct, previous.landmark):
+        if _SHOWN in earlier.wrote and _is_named(struct, earlier.landmark):
             packet.remove_item(_SHOWN, at)
-    for name, text in _recorded_places(previous).items():
-        if name in previous.wrote and packet.text(name) == text:
+    for name, text in _recorded_places(earlier).items():
+        if name in earlier.wrote and packet.text(name) == text:
             packet.remove(name)
-    _remove_positions(packet, previous)
+    _remove_positions(packet, earlier)
     for name in (*_BLOCK, _WROTE):
         packet.remove(name)
 
@@ -137,10 +137,10 @@ def _is_ours(text: str, landmark: str, separator: str | None) -> bool:
     return levels[0] == "Places" and levels[-1] == landmark.replace(separator, "-")
 
 
-def _recorded_places(previous: Previous) -> dict[str, str]:
-    shown = previous.shown
+def _recorded_places(earlier: EarlierTags) -> dict[str, str]:
+    shown = earlier.shown
     return {
-        "Iptc4xmpCore:Location": previous.landmark,
+        "Iptc4xmpCore:Location": earlier.landmark,
         "photoshop:City": shown.get("Iptc4xmpExt:City", ""),
         "photoshop:State": shown.get("Iptc4xmpExt:ProvinceState", ""),
         "photoshop:Country": shown.get("Iptc4xmpExt:CountryName", ""),
@@ -148,60 +148,60 @@ def _recorded_places(previous: Previous) -> dict[str, str]:
     }
 
 
-def _remove_positions(packet: XmpPacket, previous: Previous) -> None:
+def _remove_positions(packet: XmpPacket, earlier: EarlierTags) -> None:
     for names in (_DESTINATION, _POSITION):
         latitude = parse_coordinate(packet.text(names[0]), "NS")
         longitude = parse_coordinate(packet.text(names[1]), "EW")
-        if latitude is None or longitude is None or not previous.is_at(latitude, longitude):
+        if latitude is None or longitude is None or not earlier.is_at(latitude, longitude):
             continue
         for name in names:
-            if name in previous.wrote:
+            if name in earlier.wrote:
                 packet.remove(name)
 
 
-def add_claim(
-    packet: XmpPacket, claim: Claim, around: Surroundings, *, positions: bool, measured: bool
+def add_tags(
+    packet: XmpPacket, tags: LandmarkTags, around: Surroundings, *, positions: bool, measured: bool
 ) -> None:
-    """Say in the packet what the claim says.
+    """Put the tags into the packet.
 
     `positions` puts the coordinates into the packet too (a sidecar's: embedded ones stand in the
     Exif block); `measured` says that the photo's position is known, so that none is inferred.
     """
-    previous = read_previous(packet)
-    if previous is not None and previous.landmark != claim.landmark.name:
-        remove_claim(packet, previous)
-        previous = None
+    earlier = read_earlier(packet)
+    if earlier is not None and earlier.landmark != tags.landmark.name:
+        remove_tags(packet, earlier)
+        earlier = None
     before = snapshot(packet)
-    _add_keywords(packet, claim, around)
-    _add_shown(packet, claim)
-    _add_places(packet, claim, around)
-    if positions and claim.located:
-        _add_positions(packet, claim, previous, measured)
+    _add_keywords(packet, tags, around)
+    _add_shown(packet, tags)
+    _add_places(packet, tags, around)
+    if positions and tags.located:
+        _add_positions(packet, tags, earlier, measured)
     after = snapshot(packet)
     wrote = {name.removeprefix("XMP ") for name in after if after[name] != before.get(name)}
-    _add_block(packet, claim, wrote | (previous.wrote if previous else frozenset()))
+    _add_block(packet, tags, wrote | (earlier.wrote if earlier else frozenset()))
 
 
-def _add_keywords(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
+def _add_keywords(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> None:
     """Into all three fields: some readers take only the first that exists, so a field made anew
     holds the keywords of the others too."""
-    name = claim.landmark.name
+    name = tags.landmark.name
     flat = packet.items("dc:subject") or around.keywords
     paths = packet.items("lr:hierarchicalSubject")
-    tags = packet.items("digiKam:TagsList")
-    leaves = {path.replace("|", "/").rpartition("/")[2] for path in (*paths, *tags)}
+    listed = packet.items("digiKam:TagsList")
+    leaves = {path.replace("|", "/").rpartition("/")[2] for path in (*paths, *listed)}
     loose = tuple(word for word in flat if word not in leaves and word != name)
     wanted = {
         "dc:subject": flat,
         "lr:hierarchicalSubject": paths
-        or union((*(tag.replace("/", "|") for tag in tags), *(_flat(w, "|") for w in loose))),
-        "digiKam:TagsList": tags
+        or union((*(tag.replace("/", "|") for tag in listed), *(_flat(w, "|") for w in loose))),
+        "digiKam:TagsList": listed
         or union((*(path.replace("|", "/") for path in paths), *(_flat(w, "/") for w in loose))),
     }
     own = {
         "dc:subject": name,
-        "lr:hierarchicalSubject": hierarchy(claim.landmark, "|"),
-        "digiKam:TagsList": hierarchy(claim.landmark, "/"),
+        "lr:hierarchicalSubject": hierarchy(tags.landmark, "|"),
+        "digiKam:TagsList": hierarchy(tags.landmark, "/"),
     }
     for field in _KEYWORDS:
         present = packet.items(field)
@@ -214,8 +214,8 @@ def _flat(word: str, separator: str) -> str:
     return word.replace(separator, "-")
 
 
-def _add_shown(packet: XmpPacket, claim: Claim) -> None:
-    landmark = claim.landmark
+def _add_shown(packet: XmpPacket, tags: LandmarkTags) -> None:
+    landmark = tags.landmark
     if any(_is_named(struct, landmark.name) for struct in packet.structs(_SHOWN)):
         return
     fields = {
@@ -224,16 +224,16 @@ def _add_shown(packet: XmpPacket, claim: Claim) -> None:
         "Iptc4xmpExt:CountryName": landmark.country,
         "Iptc4xmpExt:CountryCode": landmark.country_code,
     }
-    if claim.located:
+    if tags.located:
         fields["exif:GPSLatitude"] = format_coordinate(landmark.latitude, "NS")
         fields["exif:GPSLongitude"] = format_coordinate(landmark.longitude, "EW")
     present = {name: text for name, text in fields.items() if text}
     packet.add_struct(_SHOWN, present, {"Iptc4xmpExt:LocationName": landmark.name})
 
 
-def _add_places(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
+def _add_places(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> None:
     """Only where empty, and only when what stands there speaks of the same place."""
-    wanted = place_fields(claim.landmark)
+    wanted = place_fields(tags.landmark)
     present = {name: packet.text(name) or around.places.get(name, "") for name in PLACES}
     if any(text and text.casefold() != wanted.get(name, "").casefold()
            for name, text in present.items()):  # fmt: skip
@@ -244,15 +244,15 @@ def _add_places(packet: XmpPacket, claim: Claim, around: Surroundings) -> None:
 
 
 def _add_positions(
-    packet: XmpPacket, claim: Claim, previous: Previous | None, measured: bool
+    packet: XmpPacket, tags: LandmarkTags, earlier: EarlierTags | None, measured: bool
 ) -> None:
-    latitude = format_coordinate(claim.landmark.latitude, "NS")
-    longitude = format_coordinate(claim.landmark.longitude, "EW")
-    if _may_set(packet, _DESTINATION, previous):
+    latitude = format_coordinate(tags.landmark.latitude, "NS")
+    longitude = format_coordinate(tags.landmark.longitude, "EW")
+    if _may_set(packet, _DESTINATION, earlier):
         _set_all(packet, dict(zip(_DESTINATION, (latitude, longitude), strict=True)))
-    if not claim.position or measured or not _may_set(packet, _POSITION, previous):
+    if not tags.position or measured or not _may_set(packet, _POSITION, earlier):
         return
-    radius = f"{max(1, round(claim.landmark.radius_m))}/1"
+    radius = f"{max(1, round(tags.landmark.radius_m))}/1"
     texts = (latitude, longitude, "2.3.0.0", MAP_DATUM, radius, GPS_PROCESSING_METHOD)
     wanted = dict(zip(_POSITION, texts, strict=True))
     if packet.has(_VERSION):
@@ -260,7 +260,7 @@ def _add_positions(
     _set_all(packet, wanted)
 
 
-def _may_set(packet: XmpPacket, names: tuple[str, ...], previous: Previous | None) -> bool:
+def _may_set(packet: XmpPacket, names: tuple[str, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
     latitude = parse_coordinate(packet.text(names[0]), "NS")
     longitude = parse_coordinate(packet.text(names[1]), "EW")
@@ -268,9 +268,9 @@ def _may_set(packet: XmpPacket, names: tuple[str, ...], previous: Previous | Non
         return not any(packet.has(name) for name in names[:2])
     if latitude == longitude == 0:
         return True
-    if previous is None or names[0] not in previous.wrote:
+    if earlier is None or names[0] not in earlier.wrote:
         return False
-    return previous.is_at(latitude, longitude)
+    return earlier.is_at(latitude, longitude)
 
 
 def _set_all(packet: XmpPacket, texts: dict[str, str]) -> None:
@@ -279,16 +279,16 @@ def _set_all(packet: XmpPacket, texts: dict[str, str]) -> None:
             packet.set_text(name, text)
 
 
-def _add_block(packet: XmpPacket, claim: Claim, wrote: set[str] | frozenset[str]) -> None:
+def _add_block(packet: XmpPacket, tags: LandmarkTags, wrote: set[str] | frozenset[str]) -> None:
     texts = {
-        "geotag:Source": claim.source,
-        "geotag:Method": METHOD_USER if claim.source == SOURCE_USER else METHOD,
-        "geotag:Landmark": claim.landmark.name,
-        "geotag:Model": claim.model,
-        "geotag:ModelSHA256": claim.model_sha256,
-        "geotag:Confidence": "" if claim.confidence is None else f"{claim.confidence:.4f}",
-        "geotag:Threshold": "" if claim.threshold is None else f"{claim.threshold:.4f}",
-        "geotag:RunId": claim.run_id,
+        "geotag:Source": tags.source,
+        "geotag:Method": METHOD_USER if tags.source == SOURCE_USER else METHOD,
+        "geotag:Landmark": tags.landmark.name,
+        "geotag:Model": tags.model,
+        "geotag:ModelSHA256": tags.model_sha256,
+        "geotag:Confidence": "" if tags.confidence is None else f"{tags.confidence:.4f}",
+        "geotag:Threshold": "" if tags.threshold is None else f"{tags.threshold:.4f}",
+        "geotag:RunId": tags.run_id,
         "geotag:ToolVersion": __version__,
     }
     for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""What geotag says of one photo, in the words of the metadata standards. Pure."""
+"""What geotag writes into a photo, in the terms of the metadata standards. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAP_DATUM = "WGS-84"
 _CONTROLS = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]+")
 
 
-class Claim(NamedTuple):
-    """The landmark that a photo shows, on what grounds, and whether to give it as the position.
+class LandmarkTags(NamedTuple):
+    """The landmark that a photo shows, who or what recognised it, and whether to give its position.
 
     `located` says whether anyone knows where it is: a model's own landmarks may be names alone.
     `position` is the user's wish for map pins (`--gps`): the camera is said to stand at the
@@ -44,13 +44,20 @@ class Change(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What a photo says of itself in blocks other than the XMP packet that is being edited.
+    """What a photo says of itself elsewhere than in the XMP packet that is being edited.
 
     `places` maps XMP names ("photoshop:City") to the texts of their IPTC twins.
     """
 
     keywords: tuple[str, ...] = ()
     places: Mapping[str, str] = {}
+
+    def beside(self, other: Surroundings) -> Surroundings:
+        """Both together."""
+        return Surroundings(union(self.keywords, *other.keywords), {**self.places, **other.places})
+
+
+NO_SURROUNDINGS = Surroundings()
 
 
 def hierarchy(landmark: Category, separator: str) -> str:

@@ -15,18 +15,19 @@ from geotag.metadata.exif import parse_metadata
 from geotag.metadata.marks import GPS_PROCESSING_METHOD_EXIF
 from geotag.records import Category
 from geotag.writing.blocks.xmp import parse_packet
-from geotag.writing.claim import Claim
+from geotag.writing.draft import Draft, draft_edits, parse_blocks
 from geotag.writing.edits import CannotEmbedError, apply_edits, invert_edits
-from geotag.writing.embedded import draft_embedded, parse_blocks, parse_layout
+from geotag.writing.tags import LandmarkTags
 from geotag.writing.verify import verified
 from tests.geotag.writing.kinds import embeddable, made, refused
 from tests.geotag.writing.samples import (
-    CLAIM,
     EIFFEL,
     PAGODA,
     RIO,
+    TAGS,
     USER_COMMENT,
     VIDEO,
+    container_of,
     exif_segment,
     iim_block,
     jpeg,
@@ -41,9 +42,14 @@ NAMES = [name for name, _ in embeddable()]
 REFUSED = [(name, word) for name, _, word in refused()]
 
 
-def write(data: bytes, claim: Claim | None = CLAIM) -> bytes:
-    draft = draft_embedded(data, claim)
-    return verified(data, draft.edits) if draft.edits else data
+def drafted(data: bytes, tags: LandmarkTags | None, measured: bool = False) -> Draft:
+    """What a write would do to a photo."""
+    return draft_edits(container_of(data), tags, measured=measured)
+
+
+def write(data: bytes, tags: LandmarkTags | None = TAGS) -> bytes:
+    draft = drafted(data, tags)
+    return verified(container_of(data), draft.edits) if draft.edits else data
 
 
 def frames(data: bytes) -> list[bytes]:
@@ -75,8 +81,8 @@ def test_pixels_of_all_frames_stay_identical(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_second_write_changes_nothing(name: str) -> None:
-    once = write(made(name), CLAIM._replace(position=True))
-    again = draft_embedded(once, CLAIM._replace(position=True, run_id="run-2"))
+    once = write(made(name), TAGS._replace(position=True))
+    again = drafted(once, TAGS._replace(position=True, run_id="run-2"))
     assert once != made(name)
     assert not again.edits
 
@@ -84,14 +90,14 @@ def test_second_write_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_edits_lead_back_to_the_same_bytes(name: str) -> None:
     data = made(name)
-    edits = draft_embedded(data, CLAIM._replace(position=True)).edits
+    edits = drafted(data, TAGS._replace(position=True)).edits
     assert apply_edits(apply_edits(data, edits), invert_edits(data, edits)) == data
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_in_any_script_are_right_in_every_field(name: str) -> None:
-    new = write(made(name), CLAIM._replace(landmark=PAGODA))
-    blocks = parse_blocks(parse_layout(new))
+    new = write(made(name), TAGS._replace(landmark=PAGODA))
+    blocks = parse_blocks(container_of(new))
     assert blocks.xmp is not None and blocks.tiff is not None
     assert PAGODA.name in blocks.xmp.items("dc:subject")
     assert "Places|中国|杭州|雷峰塔 / Leifeng; Ünï-code" in blocks.xmp.items(
@@ -104,9 +110,9 @@ def test_names_in_any_script_are_right_in_every_field(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_landmark_takes_the_place_of_the_first(name: str) -> None:
-    once = write(made(name), CLAIM._replace(position=True))
-    twice = write(once, CLAIM._replace(landmark=RIO, position=True))
-    blocks = parse_blocks(parse_layout(twice))
+    once = write(made(name), TAGS._replace(position=True))
+    twice = write(once, TAGS._replace(landmark=RIO, position=True))
+    blocks = parse_blocks(container_of(twice))
     assert blocks.xmp is not None and blocks.tiff is not None
     for field in ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList"):
         words = " ".join(blocks.xmp.items(field))
@@ -120,8 +126,8 @@ def test_another_landmark_takes_the_place_of_the_first(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_clearing_takes_back_what_was_written(name: str) -> None:
-    cleared = write(write(made(name), CLAIM._replace(position=True)), None)
-    before, after = (parse_blocks(parse_layout(data)) for data in (made(name), cleared))
+    cleared = write(write(made(name), TAGS._replace(position=True)), None)
+    before, after = (parse_blocks(container_of(data)) for data in (made(name), cleared))
     assert after.xmp is not None and after.tiff is not None
     assert not any(tag.startswith("{urn:geotag") for tag in after.xmp.names())
     assert not after.xmp.has("Iptc4xmpExt:LocationShown")
@@ -144,7 +150,7 @@ def test_clearing_leaves_each_keyword_field_as_it_was(landmark: Category, field:
     )
     array = f"<{field}><rdf:Bag><rdf:li>Eiffel Tower</rdf:li></rdf:Bag></{field}>"
     data = with_segments(jpeg(), xmp_segment(xmp_packet(array, spaces)))
-    cleared = parse_packet(packet_of(write(write(data, CLAIM._replace(landmark=landmark)), None)))
+    cleared = parse_packet(packet_of(write(write(data, TAGS._replace(landmark=landmark)), None)))
     assert cleared.items(field) == ("Eiffel Tower",)
     assert landmark.name not in cleared.items("dc:subject")
 
@@ -178,47 +184,47 @@ def test_multi_picture_index_is_right_about_the_size_of_the_first_picture() -> N
         for data in (made(name), write(made(name))):
             with Image.open(io.BytesIO(data)) as image:
                 index = image.mpinfo  # type: ignore[attr-defined]
-            layout = parse_layout(data)
-            assert index[0xB002][0]["Size"] == layout.trailer  # type: ignore[union-attr]
+            layout = container_of(data)
+            assert index[0xB002][0]["Size"] == layout.trailer_at  # type: ignore[attr-defined]
 
 
 def test_measured_position_is_never_overwritten() -> None:
     for name in ("measured_little.jpg", "measured_big.jpg"):
-        new = write(made(name), CLAIM._replace(position=True))
-        location = parse_metadata(parse_layout(new).block("exif") or b"").location
+        new = write(made(name), TAGS._replace(position=True))
+        location = parse_metadata(container_of(new).block("exif") or b"").location
         assert location is not None and location[:2] == (-33, 151)
 
 
 def test_zero_position_of_a_cold_receiver_gives_way() -> None:
-    new = write(made("cold_receiver_big.jpg"), CLAIM._replace(position=True))
+    new = write(made("cold_receiver_big.jpg"), TAGS._replace(position=True))
     gps = piexif.load(new)["GPS"]
     assert gps[piexif.GPSIFD.GPSLatitude][0] == (48, 1)
     assert gps[piexif.GPSIFD.GPSProcessingMethod] == GPS_PROCESSING_METHOD_EXIF
 
 
 def test_position_known_from_elsewhere_is_not_inferred() -> None:
-    draft = draft_embedded(made("plain.jpg"), CLAIM._replace(position=True), measured=True)
+    draft = drafted(made("plain.jpg"), TAGS._replace(position=True), measured=True)
     gps = piexif.load(apply_edits(made("plain.jpg"), draft.edits))["GPS"]
     assert piexif.GPSIFD.GPSLatitude not in gps
     assert piexif.GPSIFD.GPSDestLatitude in gps
 
 
-def test_position_is_claimed_only_when_asked_and_under_our_mark() -> None:
+def test_position_is_given_only_when_asked_and_under_our_mark() -> None:
     plain = piexif.load(write(made("plain.jpg")))["GPS"]
     assert piexif.GPSIFD.GPSLatitude not in plain
-    pinned = write(made("plain.jpg"), CLAIM._replace(position=True))
+    pinned = write(made("plain.jpg"), TAGS._replace(position=True))
     gps = piexif.load(pinned)["GPS"]
     assert gps[piexif.GPSIFD.GPSHPositioningError] == (330, 1)
     assert gps[piexif.GPSIFD.GPSMapDatum] == b"WGS-84"
-    assert parse_metadata(parse_layout(pinned).block("exif") or b"").location is None
+    assert parse_metadata(container_of(pinned).block("exif") or b"").location is None
 
 
 def test_position_that_someone_moved_after_us_is_theirs() -> None:
-    pinned = write(made("exif_big_1.jpg"), CLAIM._replace(position=True))
-    block = parse_layout(pinned).block("exif") or b""
+    pinned = write(made("exif_big_1.jpg"), TAGS._replace(position=True))
+    block = container_of(pinned).block("exif") or b""
     moved = pinned.replace(block, block.replace(b"\0\0\0\x30\0\0\0\1", b"\0\0\0\x2f\0\0\0\1"))
     assert moved != pinned
-    retagged = write(moved, CLAIM._replace(landmark=RIO, position=True))
+    retagged = write(moved, TAGS._replace(landmark=RIO, position=True))
     assert piexif.load(retagged)["GPS"][piexif.GPSIFD.GPSLatitude][0] == (47, 1)
 
 
@@ -244,7 +250,7 @@ def test_keywords_with_letters_that_xml_cannot_hold_are_carried_without_them(wor
         subjects = parse_packet(packet_of(written)).items("dc:subject")
         assert subjects[0] in ("a b", "a") and subjects[-1] == "Eiffel Tower"
         assert "" not in subjects
-        assert not draft_embedded(written, CLAIM).edits
+        assert not drafted(written, TAGS).edits
 
 
 def test_place_fields_that_speak_of_another_place_are_left_alone() -> None:
@@ -256,19 +262,19 @@ def test_place_fields_that_speak_of_another_place_are_left_alone() -> None:
 def test_extended_xmp_is_not_touched() -> None:
     data = made("extended.jpg")
     new = write(data)
-    layout, old = parse_layout(new), parse_layout(data)
-    assert layout.extended_xmp == old.extended_xmp  # type: ignore[union-attr]
+    layout, old = container_of(new), container_of(data)
+    assert layout.block("extended xmp") == old.block("extended xmp") != b""
     assert b"HasExtendedXMP" in (layout.block("xmp") or b"")
 
 
 def test_latin_keywords_do_not_get_a_name_they_cannot_hold() -> None:
-    draft = draft_embedded(made("iptc_latin.jpg"), CLAIM._replace(landmark=PAGODA))
+    draft = drafted(made("iptc_latin.jpg"), TAGS._replace(landmark=PAGODA))
     assert "IPTC" in draft.notes[0]
     assert not any(change.field == "IPTC Keywords" for change in draft.changes)
 
 
 def test_diff_names_each_field_with_old_and_new_text() -> None:
-    changes = {c.field: c for c in draft_embedded(made("everything.jpg"), CLAIM).changes}
+    changes = {c.field: c for c in drafted(made("everything.jpg"), TAGS).changes}
     assert changes["XMP dc:subject"].old == "holiday; été"
     assert changes["XMP dc:subject"].new == "holiday; été; Eiffel Tower"
     assert changes["IPTC Keywords"].new == "holiday; été; Eiffel Tower"
@@ -277,7 +283,7 @@ def test_diff_names_each_field_with_old_and_new_text() -> None:
 
 
 def test_clearing_a_photo_that_was_never_written_does_nothing() -> None:
-    assert not draft_embedded(made("everything.jpg"), None).edits
+    assert not drafted(made("everything.jpg"), None).edits
 
 
 def test_a_name_that_was_there_before_is_not_taken_away() -> None:
@@ -297,30 +303,30 @@ def test_unknown_segment_order_is_kept() -> None:
 
 def test_verifier_refuses_an_edit_of_anything_else() -> None:
     data = made("everything.jpg")
-    edits = draft_embedded(data, CLAIM).edits
+    edits = drafted(data, TAGS).edits
     at = data.index(b"unknown application data")
     spoiled = (*edits, edits[0]._replace(start=at, stop=at + 1, new=b"U"))
-    with pytest.raises(CannotEmbedError, match="would not stay"):
-        verified(data, spoiled)
+    with pytest.raises(CannotEmbedError, match="would change"):
+        verified(container_of(data), spoiled)
 
 
 @pytest.mark.parametrize("treasure", [b"found by its offset", b"private\0\1", b"serial 0815"])
 def test_verifier_refuses_a_change_inside_the_exif_block(treasure: bytes) -> None:
     data = made("exif_big_1.jpg")
-    edits = draft_embedded(data, CLAIM).edits
+    edits = drafted(data, TAGS).edits
     at = data.index(treasure)
-    with pytest.raises(CannotEmbedError, match="would not stay"):
-        verified(data, (*edits, edits[0]._replace(start=at, stop=at + 1, new=b"X")))
+    with pytest.raises(CannotEmbedError, match="would change"):
+        verified(container_of(data), (*edits, edits[0]._replace(start=at, stop=at + 1, new=b"X")))
 
 
 def test_verifier_refuses_a_lost_xmp_property() -> None:
     data = made("xmp.jpg")
-    edits = draft_embedded(data, CLAIM).edits
+    edits = drafted(data, TAGS).edits
     spoiled = tuple(e._replace(new=e.new.replace(b"Ausflug", b"Ausflog")) for e in edits)
     at = data.index(b"Ausflug")
     spoiled = (*edits, edits[0]._replace(start=at, stop=at + 1, new=b"B"))
     with pytest.raises(CannotEmbedError):
-        verified(data, spoiled)
+        verified(container_of(data), spoiled)
 
 
 def test_eiffel_is_where_it_stands() -> None:
@@ -343,7 +349,7 @@ def test_damaged_files_are_written_rightly_or_refused(
     for at, new, cut in damage:
         data = data[:at] + new + data[at + cut :]
     try:
-        once = write(data, CLAIM._replace(position=True))
+        once = write(data, TAGS._replace(position=True))
     except CannotEmbedError:
         return
-    assert not draft_embedded(once, CLAIM._replace(position=True, run_id="run-2")).edits
+    assert not drafted(once, TAGS._replace(position=True, run_id="run-2")).edits
