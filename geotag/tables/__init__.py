@@ -29,7 +29,9 @@ STDOUT = "-"
 
 def table_format(path: str) -> TableFormat:
     """The format by suffix; standard output is CSV. Raises UsageError for another suffix."""
-    suffix = ".csv" if path == STDOUT else Path(path).suffix.lower()
+    if path == STDOUT:
+        return CsvFormat(with_mark=False)
+    suffix = Path(path).suffix.lower()
     if suffix not in TABLES:
         raise UsageError(f"{path}: the suffix must be one of {', '.join(TABLES)}")
     return TABLES[suffix]()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from geotag.categories import MAX_RADIUS_M
+from geotag.decision import TOP_K_LIMIT
 from geotag.errors import TableError
 from geotag.records import Outcome, Status, TopCategory
 
@@ -15,9 +19,16 @@ SCHEMA_VERSION = 1
 COLUMNS = (*Outcome._fields, "schema_version")
 FLOATS = frozenset(("latitude", "longitude", "altitude", "radius_m", "confidence"))
 INTEGERS = frozenset(("category_id", "schema_version"))
-# What makes a spreadsheet run a cell (OWASP, "CSV Injection"), and the sign that we put before it.
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
-_GUARD = "'"
+CELL_LIMIT = 2**24
+_WHOLE_LIMIT = 2**53  # up to here floats hold whole numbers exactly
+_SHOWN = 60
+# What makes a spreadsheet run a cell (OWASP, "CSV Injection"): a sign at the start of the cell,
+# also behind blanks and quotes, or a tab or an end of a line there. Where a spreadsheet splits
+# lines at semicolons or tabs, each of these, and each end of a line, begins a cell.
+_SIGNS = "=+\\-@＝＋－＠'"
+_BLANKS = r'[\s"\x00-\x1f\x7f\u200b-\u200f\ufeff]*'
+_RUNS = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})(?=[{_SIGNS}])|^(?=[\t\r\n])")
+_GUARDED = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})'(?=[{_SIGNS}])|^'(?=[\t\r\n])")
 
 
 class TableFormat(Protocol):
@@ -38,13 +49,20 @@ def format_top_k(top_k: tuple[TopCategory, ...]) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: a leading apostrophe where one would."""
-    return _GUARD + text if text.startswith(_RUNS) else text
+    """Text in which no spreadsheet finds a formula: an apostrophe before each that may be one."""
+    return _RUNS.sub(r"\1'", text)
 
 
 def unguard_cell(text: str) -> str:
     """The reverse of `guard_cell`."""
-    return text[1:] if text.startswith(_GUARD) and text[1:].startswith(_RUNS) else text
+    return _GUARDED.sub(r"\1", text)
+
+
+def shown(value: object) -> str:
+    """A value from a table as a message quotes it: short, on one line."""
+    text = value if isinstance(value, str) else str(value) if _is_number(value) else ""
+    short = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
+    return f'"{short}"' if short else f"a {type(value).__name__}"
 
 
 def parse_row(cells: Mapping[str, Any], place: str) -> Outcome:
@@ -55,10 +73,10 @@ def parse_row(cells: Mapping[str, Any], place: str) -> Outcome:
     path = cells.get("path")
     if not path or not isinstance(path, str):
         raise TableError(f"{place}: no path; is this a table that geotag wrote?")
-    known = {name: cells[name] for name in Outcome._fields if name in cells}
     try:
+        known = {name: cells[name] for name in Outcome._fields if name in cells}
         values = {name: _parse_cell(name, value) for name, value in known.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise TableError(f"{place}: {error}") from error
     values.setdefault("status", Status.UNCERTAIN)
     return Outcome(**values)
@@ -69,38 +87,72 @@ def _parse_cell(name: str, value: Any) -> Any:
     if name == "top_k":
         return () if empty else _parse_top_k(value)
     if name == "status":
-        if value not in {status.value for status in Status}:
-            raise ValueError(f"unknown status {value!r}")
-        return Status(value)
+        return _parse_status(value)
     if name in FLOATS or name in INTEGERS:
         return None if empty else _parse_number(name, value)
-    return "" if empty else str(value)
+    return "" if empty else _parse_text(name, value)
+
+
+def _parse_status(value: Any) -> Status:
+    if isinstance(value, str) and value in {status.value for status in Status}:
+        return Status(value)
+    raise ValueError(f"{shown(value)} is not a status")
+
+
+def _parse_text(name: str, value: Any) -> str:
+    """Text, or what a spreadsheet or pandas made of text that looks like a number or a time."""
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat()
+    if not isinstance(value, str) and not _is_number(value):
+        raise ValueError(f"{name} is not text but {shown(value)}")
+    text = str(value)
+    if len(text) > CELL_LIMIT or _has_surrogates(text):
+        raise ValueError(f"{name} is not valid text")
+    return text
+
+
+def _has_surrogates(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _parse_number(name: str, value: Any) -> float | int:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is not a number: {value!r}") from None
+        number = float(value) if isinstance(value, str) or _is_number(value) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} is not a finite number: {value!r}")
+        raise ValueError(f"{name} is not a number: {shown(value)}")
     if name in INTEGERS:
-        if not number.is_integer():
-            raise ValueError(f"{name} is not a whole number: {value!r}")
+        if not number.is_integer() or abs(number) > _WHOLE_LIMIT:
+            raise ValueError(f"{name} is not a whole number: {shown(value)}")
         return int(number)
     if name == "confidence" and not 0 <= number <= 1:
-        raise ValueError(f"confidence is not between 0 and 1: {value!r}")
+        raise ValueError(f"confidence is not between 0 and 1: {shown(value)}")
+    if name == "radius_m" and not 0 <= number <= MAX_RADIUS_M:
+        raise ValueError(f"radius_m is not between 0 and {MAX_RADIUS_M}: {shown(value)}")
     return number
 
 
 def _parse_top_k(value: Any) -> tuple[TopCategory, ...]:
-    entries = json.loads(value) if isinstance(value, str) else value
-    return tuple(
-        TopCategory(
-            int(entry["category_id"]),
-            str(entry["slug"]),
-            str(entry["landmark"]),
-            float(entry["confidence"]),
-        )
-        for entry in entries
+    try:
+        entries = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        raise ValueError(f"top_k is not JSON: {shown(value)}") from None
+    if not isinstance(entries, list) or len(entries) > TOP_K_LIMIT:
+        raise ValueError(f"top_k is not a list of up to {TOP_K_LIMIT} landmarks")
+    return tuple(map(_parse_entry, entries))
+
+
+def _parse_entry(entry: Any) -> TopCategory:
+    if not isinstance(entry, dict) or not entry.keys() >= set(TopCategory._fields):
+        raise ValueError(f"an entry of top_k lacks one of {', '.join(TopCategory._fields)}")
+    return TopCategory(
+        int(_parse_number("category_id", entry["category_id"])),
+        _parse_text("slug", entry["slug"]),
+        _parse_text("landmark", entry["landmark"]),
+        _parse_number("confidence", entry["confidence"]),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,24 +11,36 @@ from typing import Any, BinaryIO
 from geotag.errors import TableError
 from geotag.records import Outcome
 from geotag.tables.base import (
+    CELL_LIMIT,
     COLUMNS,
     FLOATS,
     SCHEMA_VERSION,
     format_top_k,
     guard_cell,
+    shown,
     unguard_cell,
 )
 
 _DELIMITERS = ",;\t"  # what spreadsheets put between cells, by the country
-_CELL_LIMIT = min(sys.maxsize, 2**24)
+_REMEDY = (
+    "save it as UTF-8: in Excel as “CSV UTF-8”, in LibreOffice with the character set Unicode "
+    "(UTF-8)"
+)
+# Cells that a photo's file cannot be told by; a name of a file may look like anything.
+_WORDS = ("landmark", "city", "country")
+# What spreadsheets take UTF-8 for when nobody tells them.
+_OTHERS = ("cp1252", "mac_roman")
 
 
 class CsvFormat:
-    """UTF-8, comma, quotes where needed; text that a spreadsheet would run gets an apostrophe."""
+    """Comma, quotes where needed, UTF-8; with the mark by which Excel knows UTF-8 in a file."""
+
+    def __init__(self, with_mark: bool = True) -> None:
+        self.encoding = "utf-8-sig" if with_mark else "utf-8"
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
         """Write a header line and one line for each row."""
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=False)
+        text = io.TextIOWrapper(file, self.encoding, newline="", write_through=False)
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(COLUMNS)
         writer.writerows(map(_cells, rows))
@@ -38,39 +49,57 @@ class CsvFormat:
 
     def read(self, path: Path) -> Iterator[Mapping[str, Any]]:
         """The rows of a table, also one that a spreadsheet saved again."""
-        csv.field_size_limit(_CELL_LIMIT)
+        csv.field_size_limit(CELL_LIMIT)
+        number = 0
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                head = file.readline(_CELL_LIMIT)
+                head = file.readline(CELL_LIMIT)
                 if not head:
                     raise TableError(f"{path}: empty; is this a table that geotag wrote?")
                 file.seek(0)
                 delimiter = max(_DELIMITERS, key=head.count)
-                for row in csv.DictReader(file, delimiter=delimiter):
+                for number, row in enumerate(csv.DictReader(file, delimiter=delimiter), 1):
                     cells = {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
                     if delimiter != ",":  # as where the comma stands before decimals
                         cells |= {k: cells[k].replace(",", ".") for k in FLOATS & cells.keys()}
+                    _check_words(cells, f"{path}, row {number}")
                     yield cells
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise TableError(f"{path}: cannot be read as CSV ({error})") from error
+        except UnicodeDecodeError:
+            raise TableError(f"{path}: not UTF-8 from row {number + 1} on; {_REMEDY}") from None
+        except csv.Error as error:
+            raise TableError(f"{path}, row {number + 1}: not CSV ({error})") from error
+        except OSError as error:
+            raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _check_words(cells: Mapping[str, str], place: str) -> None:
+    """Raise TableError for text that was UTF-8 and went through another encoding."""
+    for name in _WORDS:
+        text = cells.get(name, "")
+        meant = text if text.isascii() else _unmangled(text)
+        if meant != text:
+            raise TableError(
+                f"{place}: the {name} {shown(text)} is {shown(meant)} opened in the wrong "
+                f"encoding; scan again for a new table, open it as UTF-8, and {_REMEDY}"
+            )
+
+
+def _unmangled(text: str) -> str:
+    """The text that a spreadsheet made this of by taking UTF-8 for something else; or the same."""
+    for encoding in _OTHERS:
+        try:
+            return b"".join(_encoded(letter, encoding) for letter in text).decode()
+        except UnicodeError:
+            continue
+    return text
+
+
+def _encoded(letter: str, encoding: str) -> bytes:
+    """Windows keeps the bytes to which it gives no letter."""
+    return bytes([ord(letter)]) if "\x80" <= letter <= "\x9f" else letter.encode(encoding)
 
 
 def _cells(row: Outcome) -> tuple[object, ...]:
-    return (
-        guard_cell(row.path),
-        row.status.value,
-        *row[2:5],
-        row.position_source,
-        row.radius_m,
-        guard_cell(row.landmark),
-        row.category_id,
-        row.confidence,
-        guard_cell(row.city),
-        guard_cell(row.country),
-        row.taken_at,
-        guard_cell(row.camera),
-        format_top_k(row.top_k),
-        guard_cell(row.model),
-        guard_cell(row.error),
-        SCHEMA_VERSION,
-    )
+    cells = row._replace(status=row.status.value, top_k=format_top_k(row.top_k))  # type: ignore[arg-type]
+    guarded = (guard_cell(cell) if isinstance(cell, str) else cell for cell in cells)
+    return (*guarded, SCHEMA_VERSION)

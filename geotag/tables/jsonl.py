@@ -9,9 +9,7 @@ from typing import Any, BinaryIO
 
 from geotag.errors import TableError
 from geotag.records import Outcome
-from geotag.tables.base import SCHEMA_VERSION
-
-_LINE_LIMIT = 2**24
+from geotag.tables.base import CELL_LIMIT, SCHEMA_VERSION
 
 
 class JsonlFormat:
@@ -30,7 +28,7 @@ class JsonlFormat:
         try:
             with path.open("rb") as file:
                 number = 0
-                while line := file.readline(_LINE_LIMIT):
+                while line := file.readline(CELL_LIMIT):
                     number += 1
                     if line.strip():
                         yield _parse_line(line, f"{path}, line {number}")
@@ -41,8 +39,9 @@ class JsonlFormat:
 def _parse_line(line: bytes, place: str) -> Mapping[str, Any]:
     try:
         cells = json.loads(line)
-    except ValueError as error:
-        raise TableError(f"{place}: not JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        reason = error if isinstance(error, json.JSONDecodeError) else "nested too deep or no text"
+        raise TableError(f"{place}: not JSON ({reason})") from error
     if not isinstance(cells, dict):
         raise TableError(f"{place}: not a JSON object")
     return cells

@@ -12,6 +12,8 @@ from geotag.records import Outcome
 from geotag.tables.base import COLUMNS, FLOATS, INTEGERS, SCHEMA_VERSION, format_top_k
 
 _ROW_GROUP = 10_000
+_READ_AT_ONCE = 1000
+_BATCH_LIMIT = 2**28  # bytes of text
 
 
 class ParquetFormat:
@@ -29,16 +31,50 @@ class ParquetFormat:
                 writer.write_table(pa.Table.from_pylist(group, schema))
 
     def read(self, path: Path) -> Iterator[Mapping[str, Any]]:
-        """The rows of a table, a row group at a time."""
+        """The rows of a table, a batch at a time; columns of others are passed over."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        number = 0
         try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_ROW_GROUP):
-                    yield from batch.to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
+            texts, columns = _columns(path)
+            # Text that repeats stays short in memory until it is known how long it would be.
+            with pq.ParquetFile(path, read_dictionary=texts) as file:
+                for batch in file.iter_batches(_READ_AT_ONCE, columns=columns):
+                    _check_size(batch)
+                    for row in batch.to_pylist():
+                        yield row
+                        number += 1
+        except (OSError, ValueError, pa.ArrowException, OverflowError) as error:
+            reason = "text that is not UTF-8" if isinstance(error, UnicodeError) else error
+            place = f"{path}, from row {number + 1} on" if number else str(path)
+            raise TableError(f"{place}: cannot be read as Parquet ({reason})") from error
+
+
+def _columns(path: Path) -> tuple[list[str], list[str]]:
+    """The columns that hold text, and all that a table has. Raises ValueError for nested ones."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    known = [field for field in schema if field.name in COLUMNS]
+    if nested := [field.name for field in known if pa.types.is_nested(field.type)]:
+        raise ValueError(f"the column {nested[0]} is nested")
+    names = [field.name for field in known]
+    return [field.name for field in known if field.type in (pa.string(), pa.large_string())], names
+
+
+def _check_size(batch: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            lengths = pc.binary_length(column.dictionary)
+            total += pc.sum(lengths.take(column.indices)).as_py() or 0
+    if total > _BATCH_LIMIT:
+        raise ValueError(f"{total >> 20} MiB of text in {len(batch)} rows")
 
 
 def _type(name: str) -> Any:

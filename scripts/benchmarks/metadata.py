@@ -59,7 +59,7 @@ def command(library: Path, count: int, repeats: int, peers: bool, out: Path | No
             )
             runs["exiftool"] = lambda: run_quietly([*fast, str(library)])
         geotag()
-        with table.open(newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == count and all(row["status"] == "has_gps" for row in rows)
         seconds = paired(runs, repeats)

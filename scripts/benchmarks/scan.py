@@ -114,7 +114,7 @@ def tags_of(model: Path | None, folder: Path, *more: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, "tags.csv")
         run_quietly(command_line(model, folder, table, *more))
-        with table.open(newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             return {row["path"]: row["landmark"] for row in csv.DictReader(file)}
 
 

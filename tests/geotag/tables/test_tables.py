@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 import os
+import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geotag.errors import TableError, UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.tables import TABLES, read_table, write_table
 from geotag.tables.base import COLUMNS, guard_cell, unguard_cell
+from geotag.tables.csv import CsvFormat
 
 ROWS = [
     Outcome(
@@ -98,7 +105,9 @@ def test_csv_golden(tmp_path: Path) -> None:
     """What the README promises to those who parse the table."""
     path = tmp_path / "tags.csv"
     write_table(str(path), ROWS[:3])
-    assert path.read_bytes().decode().split("\r\n") == [
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf")  # by which Excel knows UTF-8
+    assert data.decode("utf-8-sig").split("\r\n") == [
         "path,status,latitude,longitude,altitude,position_source,radius_m,landmark,category_id,"
         "confidence,city,country,taken_at,camera,top_k,model,error,schema_version",
         "/photos/a.jpg,tagged,48.8584,2.2945,,inferred,1500.0,Eiffel Tower,16,0.98765,Paris,France,"
@@ -171,9 +180,9 @@ def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
     ("cells", "problem"),
     [
         ({"status": "tagged"}, "no path"),
-        ({"path": "/a", "status": "sure"}, "unknown status"),
+        ({"path": "/a", "status": "sure"}, '"sure" is not a status'),
         ({"path": "/a", "latitude": "north"}, "latitude is not a number"),
-        ({"path": "/a", "latitude": "nan"}, "finite"),
+        ({"path": "/a", "latitude": "nan"}, "not a number"),
         ({"path": "/a", "category_id": "1.5"}, "whole"),
         ({"path": "/a", "confidence": "95"}, "between 0 and 1"),
         ({"path": "/a", "top_k": "[{}]"}, "category_id"),
@@ -197,6 +206,203 @@ def test_cells_that_a_spreadsheet_would_run(start: str) -> None:
     assert unguard_cell(guarded) == start + "cmd"
 
 
-@given(st.text())
+SIGNS = "=+-@＝＋－＠"
+NASTY = st.text(st.sampled_from(SIGNS + ";,\t\r\n \"'\xa0\ufeffA1()|!"), max_size=12)
+
+
+@given(st.text() | NASTY)
 def test_guarding_is_reversible(text: str) -> None:
     assert unguard_cell(guard_cell(text)) == text
+
+
+@settings(max_examples=500)
+@given(text=NASTY, delimiter=st.sampled_from([";", "\t", ";\t"]))
+def test_no_cell_is_a_formula_wherever_a_spreadsheet_splits(text: str, delimiter: str) -> None:
+    """Excel splits at its country's list separator, whatever the file was written with."""
+    row = ROWS[0]._replace(
+        path="/p/" + text, camera=text, error=text, city="x" + text, landmark=text + ";" + text
+    )
+    file = io.BytesIO()
+    CsvFormat().write(file, [row])
+    text = file.getvalue().decode("utf-8-sig")
+    (_, cells) = csv.reader(io.StringIO(text, newline=""))
+    cells += re.split(f"[\r\n{delimiter}]", text)
+    for cell in cells:
+        assert not cell.strip('"\xa0\ufeff \t\r\n').startswith(tuple(SIGNS)), cell
+
+
+def test_what_is_guarded_is_read_again(tmp_path: Path) -> None:
+    text = 'Canon;=HYPERLINK("http://x")\n-1\t\'@a'
+    row = ROWS[0]._replace(path="/p/" + text, camera=text, landmark=text, error=text)
+    table = tmp_path / "tags.csv"
+    write_table(str(table), [row])
+    assert list(read_table(table)) == [row]
+    assert ";=" not in table.read_text("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "mac_roman"])
+def test_a_table_saved_in_another_encoding_names_the_remedy(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "tags.csv"
+    text = "path,landmark\n/a.jpg,Eiffel Tower\n/b.jpg,Château d'If\n"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(TableError, match=r"not UTF-8.*CSV UTF-8"):
+        list(read_table(path))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "mac_roman"])
+@pytest.mark.parametrize("name", ["Château d'If", "Hội An Ancient Town", "Anıtkabir", "Sacré-Cœur"])
+def test_text_that_went_through_another_encoding_is_noticed(
+    tmp_path: Path, encoding: str, name: str
+) -> None:
+    mangled = "".join(
+        bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in name.encode()
+    )
+    path = tmp_path / "tags.csv"
+    path.write_text(f"path,landmark\n/a.jpg,Eiffel Tower\n/b.jpg,{mangled}\n", "utf-8")
+    with pytest.raises(TableError, match=rf'row 2: the landmark .* is "{name}" opened in'):
+        list(read_table(path))
+
+
+def test_a_file_may_be_named_like_anything(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("path,landmark,city\n/FranÃ§ois.jpg,Sacré-Cœur,Zürich ÄÖÜ ¿\n", "utf-8")
+    (row,) = read_table(path)
+    assert row[0] == "/FranÃ§ois.jpg"
+
+
+# Whatever a field may hold, a table is read or refused by one error that names the file.
+NUMBERS = (
+    st.floats()
+    | st.integers()
+    | st.sampled_from([2**63, -(2**64), 10**400, 1e300, -1e300, 1e308, True])
+)
+TEXTS = st.text() | st.sampled_from(
+    ["1e999", "-0", "0x10", "1_0", "١", "\x00", "a\x00b", "\ud800", "nan", "Infinity", "9" * 5000]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+ENTRIES = st.lists(
+    st.fixed_dictionaries(dict.fromkeys(TopCategory._fields, VALUES)) | VALUES, max_size=3
+)
+CELLS = st.fixed_dictionaries(
+    {"path": st.just("/a.jpg") | VALUES},
+    optional={name: ENTRIES if name == "top_k" else VALUES for name in COLUMNS[1:]},
+)
+
+
+def _is_read_or_refused(path: Path) -> None:
+    try:
+        rows = list(read_table(path))
+    except TableError as error:
+        message = str(error)
+        assert message.startswith(str(path)), message
+        assert "\n" not in message and len(message) < len(str(path)) + 400, message
+        return
+    for row in rows:
+        for name in ("latitude", "longitude", "altitude", "radius_m", "confidence"):
+            number = getattr(row, name)
+            assert number is None or math.isfinite(number)
+        assert abs(row.category_id or 0) < 2**63
+        assert isinstance(row.status, Status)
+        for cell in row:
+            assert not isinstance(cell, str) or cell.encode() is not None
+    for suffix in TABLES:
+        again = path.with_name(f"again{suffix}")
+        write_table(str(again), rows)
+        assert [row._replace(path="") for row in rows] == [
+            row._replace(path="") for row in read_table(again)
+        ] or any("\0" in str(cell) or "\r" in str(cell) for row in rows for cell in row)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(CELLS, max_size=2))
+def test_any_value_in_any_field_of_jsonl(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
+    path = tmp_path / "tags.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in cells))
+    _is_read_or_refused(path)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=CELLS, delimiter=st.sampled_from(",;\t"))
+def test_any_value_in_any_field_of_csv(
+    tmp_path: Path, cells: dict[str, Any], delimiter: str
+) -> None:
+    path = tmp_path / "tags.csv"
+    with path.open("w", newline="", encoding="utf-8", errors="surrogatepass") as file:
+        writer = csv.DictWriter(file, list(cells), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerow({k: json.dumps(v) if k == "top_k" else v for k, v in cells.items()})
+    _is_read_or_refused(path)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(COLUMNS), value=VALUES | st.binary() | st.datetimes() | st.decimals())
+def test_any_value_in_any_field_of_parquet(tmp_path: Path, name: str, value: Any) -> None:
+    path = tmp_path / "tags.parquet"
+    cells = {"path": "/a.jpg", name: value}
+    try:
+        pq.write_table(pa.Table.from_pylist([cells, {"path": "/b.jpg"}]), path)
+    except (pa.ArrowException, ValueError, OverflowError, TypeError):
+        return  # nothing that Parquet holds
+    _is_read_or_refused(path)
+
+
+@given(data=st.binary(max_size=200))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("suffix", sorted(TABLES))
+def test_any_bytes_are_read_or_refused(tmp_path: Path, suffix: str, data: bytes) -> None:
+    path = tmp_path / f"tags{suffix}"
+    path.write_bytes(data)
+    _is_read_or_refused(path)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_deep_nesting_is_refused(tmp_path: Path, opening: str) -> None:
+    deep = opening * 10_000
+    path = tmp_path / "tags.jsonl"
+    for text in (deep, '{"path": "/a", "top_k": ' + deep, '{"path": "/a", "x": ' + deep):
+        path.write_text(text)
+        with pytest.raises(TableError, match="line 1: not JSON"):
+            list(read_table(path))
+    for text in (deep, deep + "1" + ("]" * 10_000 if opening == "[" else "}" * 10_000)):
+        for suffix in (".csv", ".jsonl"):
+            path = tmp_path / f"tags{suffix}"
+            if suffix == ".csv":
+                with path.open("w", newline="") as file:
+                    csv.writer(file).writerows([["path", "top_k"], ["/a", text]])
+            else:
+                path.write_text(json.dumps({"path": "/a", "top_k": text}))
+            with pytest.raises(TableError, match="row 1: top_k is not JSON"):
+                list(read_table(path))
+
+
+def test_parquet_that_is_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "tags.parquet"
+    broken = pa.array([b"/a.jpg", b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"path": ["/a.jpg", "/b.jpg"], "landmark": broken}), path)
+    with pytest.raises(TableError, match="not UTF-8"):
+        list(read_table(path))
+
+
+def test_a_small_parquet_with_gigabytes_of_text(tmp_path: Path) -> None:
+    path = tmp_path / "tags.parquet"
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 2000), pa.array(["x" * 2**20]))
+    pq.write_table(pa.table({"path": ["/a.jpg"] * 2000, "landmark": names}), path)
+    assert path.stat().st_size < 2**20
+    tracemalloc.start()
+    with pytest.raises(TableError, match="MiB of text"):
+        list(read_table(path))
+    assert tracemalloc.get_traced_memory()[1] < 2**27
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_huge_cell_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"tags{suffix}"
+    huge = "x" * (2**24 + 1)
+    path.write_text(f'{{"path": "{huge}"}}' if suffix == ".jsonl" else f"path\n/a\n{huge}\n")
+    with pytest.raises(TableError, match=rf"{path}, (line|row) \d"):
+        list(read_table(path))
