@@ -37,7 +37,7 @@ _SPLITS = ("train", "val", "test")
 
 
 class Remote(NamedTuple):
-    """What the server says of a file: a part of another version must not be continued."""
+    """What the server sends of a file: a part of another version must not be continued."""
 
     size: int
     version: str
@@ -73,7 +73,9 @@ def download(
             break
         except (_BrokenOffError, OSError, HTTPException) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-                raise DownloadError(f"{url}: the server answers {error.code}") from error
+                raise DownloadError(
+                    f"{url}: the server responds with status {error.code}"
+                ) from error
             failures = 0 if _size(part) > before else failures + 1
             if failures >= tries:
                 raise DownloadError(
@@ -114,7 +116,7 @@ def _fetch(url: str, part: Path) -> None:
 
 
 def _parse_response(url: str, response: HTTPResponse) -> tuple[Remote, int]:
-    """The whole file's size and version, and where this answer begins."""
+    """The whole file's size and version, and where this response begins."""
     version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
     start, size = 0, int(response.headers.get("Content-Length") or -1)
     if response.status == 206:

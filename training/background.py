@@ -1,4 +1,4 @@
-"""Stores in a model file what `geotag landmarks add` tells new landmarks from.
+"""Stores in a model file the background photos that `geotag landmarks add` needs.
 
 python -m training.background --model IN.safetensors --data DIR --out OUT.safetensors
 """

@@ -52,7 +52,7 @@ def find_mislabelled(
 
     The probabilities are held-out ones of a logistic regression on the embeddings, with
     near-duplicates in one fold. Classes of a single group are passed over, and sets where too
-    little is left: of what is held out, nothing else could tell.
+    little is left to learn from.
     """
     try:
         from cleanlab.filter import find_label_issues

@@ -128,7 +128,7 @@ def main(model: Path | None, formats: tuple[str, ...], seed: int, out: Path) -> 
 
     Each takes RGB pictures as uint8 (N, S, S, 3), normalises them itself and gives logits, the
     background last. Each is loaded again and must give the original's logits to 0.001.
-    OUT/export.json says how to read them: the input's size and fit, the categories in the order
+    OUT/export.json holds what a reader needs: the input's size and fit, the categories in the order
     of the logits, the temperature that divides them, the thresholds.
     """
     checkpoint = load_checkpoint(model)

@@ -107,7 +107,7 @@ def _write_sheet(dataset: Dataset, guesses: Sequence[Guess], path: Path) -> None
 
 
 def _threshold(spec: ModelSpec, precision: float) -> float:
-    """Where labels are right so often. Raises DataError where the model cannot say."""
+    """From where labels are right so often. Raises DataError where the model was not calibrated."""
     try:
         return spec.threshold_for(precision)
     except CheckpointError:

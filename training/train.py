@@ -1,4 +1,4 @@
-"""Trains a model as a recipe says; killed, it goes on where it was.
+"""Trains a model by a recipe; a run that was killed is continued.
 
 python -m training.train --recipe NAME --data DIR --out runs/NAME
 """
@@ -91,7 +91,7 @@ def train(job: Job, part: str | None = None) -> Path:
     on_first_rank(job.world, lambda: job.run.begin(job.recipe, job.dataset, job.classes))
     cache = _pixels(job)
     if job.world.rank == 0:
-        _tell_what_lacks(job, cache)
+        _report_missing(job, cache)
     if job.recipe.parts:
         lesson = _lesson(job, cache)
         for name in [part] if part else job.recipe.parts:
@@ -134,7 +134,7 @@ def _pixels(job: Job) -> PixelCache:
     return cache
 
 
-def _tell_what_lacks(job: Job, cache: PixelCache) -> None:
+def _report_missing(job: Job, cache: PixelCache) -> None:
     """Photos and classes that training goes without, on standard error."""
     if cache.failed:
         reason = next(iter(cache.failed.values()))

@@ -49,7 +49,7 @@ def suggest(recipe: Recipe, trial: BaseTrial) -> Recipe:
 
 
 def own_settings(recipe: Recipe) -> dict[str, Any]:
-    """What the recipe itself says, as far as the search can say it."""
+    """The recipe's own settings, as far as they are within the search."""
     own: dict[str, Any] = {"learning_rate": recipe.learning_rate, "optimiser": recipe.optimiser}
     if recipe.batch_size in BATCH_SIZES:
         own["batch_size"] = recipe.batch_size

@@ -51,7 +51,7 @@ class OnnxEngine:
 def convert(checkpoint: Checkpoint) -> Converted:
     """An ONNX graph of any batch size: input `pixels`, output `logits`."""
     try:
-        import onnxscript  # noqa: F401  what torch.onnx needs, and says less plainly
+        import onnxscript  # noqa: F401  needed by torch.onnx, whose message is less plain
     except ImportError:
         raise MissingDependencyError("converting a model for ONNX Runtime", "onnx") from None
     import torch

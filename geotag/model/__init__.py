@@ -1,1 +1,1 @@
-"""What a model is: its networks, its weights, and what it says of itself."""
+"""What a model is: its networks, its weights, and its description."""

@@ -1,4 +1,4 @@
-"""A model as one safetensors file: its weights, and what it says of itself."""
+"""A model as one safetensors file: its weights and its description."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE_LIMIT = 512 * 2**20
 _HEADER_LIMIT = 16 * 2**20
 BUILT_IN = "model.safetensors"
 # What begins the names of tensors that are no weights of the network: what a user's landmarks
-# are told from, and their rows of the prefilter's classifier.
+# are distinguished from, and their rows of the prefilter's classifier.
 BACKGROUND = "background."
 PREFILTER = "glance."
 
@@ -131,7 +131,7 @@ def built_in_path() -> Path:
 
 
 def read_header(path: Path | None = None) -> ModelHeader:
-    """Read what a model file says of itself (None: the built-in one), without its weights.
+    """Read the description in a model file (None: the built-in one), without its weights.
 
     Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
     """

@@ -1,4 +1,4 @@
-"""What a model says of itself: input, categories, calibration, provenance; as JSON and back."""
+"""A model's description: input, categories, calibration, provenance; as JSON and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parts of a picture speak for a landmark: LIME, by hiding some at a time."""
+"""Which parts of a picture show a landmark: LIME, by hiding some at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHUNK = 64
 class Explanation(NamedTuple):
     """Why a network sees a landmark in a picture.
 
-    `parts` (S, S) numbers the part that each pixel belongs to, `weights` (P,) says by how much a
+    `parts` (S, S) numbers the part that each pixel belongs to, `weights` (P,) are by how much a
     part raises the landmark's confidence where it is seen. The `marked` parts (P,) are the fewest,
     those of the greatest weights, that suffice for nine tenths of the `confidence` in the whole
     picture; `alone` is the confidence when nothing but them is shown, `without` when nothing but

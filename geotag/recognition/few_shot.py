@@ -38,7 +38,7 @@ class Fitted(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """What is to be told apart: centred embeddings and a column of ones (N, D + 1), which are
+    """The points to classify: centred embeddings and a column of ones (N, D + 1), which are
     examples, the log-sum-exp of the known outputs (N,), and the fold of each."""
 
     points: Floats
@@ -52,8 +52,8 @@ def fit_output(
 ) -> Fitted:
     """Fit an output that joins the softmax of `head`, whose own outputs stay as they are.
 
-    `examples` (N, D) are embeddings of views of the landmark, `photos` (N,) tells which views are
-    of one photo; `background` (M, D) are embeddings of anything else. Against fixed outputs, the
+    `examples` (N, D) are embeddings of views of the landmark, `photos` (N,) the photo of
+    each; `background` (M, D) are embeddings of anything else. Against fixed outputs, the
     new one's probability is a logistic regression with their log-sum-exp as offset; it is
     regularised by weight decay and solved by Newton's method. Its scale and bias are then fitted
     on held-out scores (Platt, "Probabilistic outputs for support vector machines", 1999), and

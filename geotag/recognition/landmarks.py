@@ -33,7 +33,7 @@ _CROP = 0.85
 
 
 class Place(NamedTuple):
-    """Where a landmark stands, as far as its user says; see Category for the units."""
+    """Where a landmark stands, as far as it is given; see Category for the units."""
 
     latitude: float | None = None
     longitude: float | None = None
@@ -62,7 +62,7 @@ def add_landmark(
     """Teach a model one more landmark: `photos` are uint8 (N, S, S, 3) at its input size.
 
     Raises UsageError for a name or place that will not do, too few photos or too many, and
-    CheckpointError when the model has no stored background to tell the landmark from.
+    CheckpointError when the model has no stored background photos to compare with.
     """
     if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
         raise UsageError(
@@ -190,7 +190,7 @@ def own_category(spec: ModelSpec, name: str, place: Place) -> OwnCategory:
 
 
 def with_background(tensors: Tensors, embeddings: Floats) -> Tensors:
-    """A model's tensors with stored embeddings (N, D) of photos to tell new landmarks from.
+    """A model's tensors with stored embeddings (N, D) of photos to compare new landmarks with.
 
     One byte a number: the error is far below what differs between photos.
     """
@@ -206,8 +206,8 @@ def load_background(tensors: Tensors) -> Floats:
     """
     if _EMBEDDINGS not in tensors or _SCALE not in tensors:
         raise CheckpointError(
-            "this model has no stored background to tell new landmarks from: add one by "
-            "python -m training.background"
+            "this model has no stored background photos to compare a new landmark with; add them "
+            "with python -m training.background"
         )
     scale = tensors[_SCALE].astype(np.float64)
     names = sorted(n for n in tensors if n.startswith(BACKGROUND) and n != _SCALE)

@@ -29,7 +29,7 @@ _LONGEST = 800  # pixels of a picture that is shown
 
 
 class Upload(NamedTuple):
-    """A photo in memory; the ending of its name tells raw files apart."""
+    """A photo in memory; raw formats are known by the ending of its name."""
 
     name: str
     data: bytes

@@ -137,7 +137,7 @@ class Classifier:
             yield from self._take_photo(decoded)
 
     def _take_thumbnail(self, prefilter: Prefilter, thumbnail: Decoded) -> Iterator[Reading]:
-        """A thumbnail that cannot be decoded says nothing about its photo."""
+        """A thumbnail that cannot be decoded is no reason to reject its photo."""
         if thumbnail.pixels is None:
             yield from self._read(thumbnail.item)
         else:

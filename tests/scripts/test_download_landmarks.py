@@ -133,7 +133,7 @@ def test_a_server_without_ranges_serves_as_well(server: Server, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("faults", "message"),
     [
-        (["404"], "answers 404"),
+        (["404"], "status 404"),
         (["no length"], "announces 0 bytes"),
         (["break off", "wrong range"], "another range"),
     ],

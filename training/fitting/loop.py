@@ -61,7 +61,7 @@ class Progress:
 
 
 class Trainer:
-    """Fits a module to examples as a recipe says, an epoch at a time."""
+    """Fits a module to examples by a recipe, an epoch at a time."""
 
     def __init__(
         self, module: nn.Module, examples: Examples, recipe: Recipe, run: Run, world: World,

@@ -1,9 +1,10 @@
-"""Keeps a classifier from looking at what resolution does to an embedding.
+"""Keeps a classifier from using what resolution does to an embedding.
 
-Landmarks that are known from small photos alone would else be told by their blur. The directions
-in which embeddings move when pictures lose their detail are found, and the classifier is kept from
-using them (nuisance attribute projection: Solomonoff et al., "Advances in channel compensation for
-SVM speaker recognition", ICASSP 2005). As both are linear, that costs nothing afterwards.
+Landmarks that are known from small photos alone would otherwise be recognised by their blur. The
+directions in which embeddings move when pictures lose their detail are found, and the classifier is
+kept from using them (nuisance attribute projection: Solomonoff et al., "Advances in channel
+compensation for SVM speaker recognition", ICASSP 2005). As both are linear, that costs nothing
+afterwards.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ DETAIL = 113  # pixels: more than degraded pictures have that stand for small ph
 class Recipe:
     """One way to train. Defaults are those of plain transfer of a frozen backbone.
 
-    `source` says where the settings come from. `pretrained` names the backbone's ImageNet weights,
+    `source` is where the settings come from. `pretrained` names the backbone's ImageNet weights,
     of several backbones joined by "+" ("" starts from scratch). `frozen` trains the classifier
     alone on features that are computed once, for `views` variants of each photo; `frozen_blocks`
     keeps so many entries of the network's `blocks`, and its stem, as they are. Pictures are
@@ -31,7 +31,7 @@ class Recipe:
     `detail` pixels and more teach only classes that have been seen so sharp. `blend` is the share
     of a fitted classifier's weights, the rest staying as it began (Wortsman et al., "Robust
     fine-tuning of zero-shot models", CVPR 2022). `teacher` is the share of out-of-fold soft
-    targets in the loss. `keep` says of which epoch the weights are kept: the best by validation
+    targets in the loss. `keep` is the epoch whose weights are kept: the best by validation
     loss, or the last.
     """
 

@@ -1,7 +1,7 @@
-"""What pretrained features say of each training photo when it was not trained on.
+"""Out-of-fold predictions for each training photo from pretrained features.
 
 Linear classifiers on frozen features, fitted on all folds but the photo's own, give soft targets
-to learn from (Hinton et al., "Distilling the knowledge in a neural network", 2015), and tell
+to learn from (Hinton et al., "Distilling the knowledge in a neural network", 2015), and show
 which labels are likely wrong (Northcutt et al., "Confident learning", 2021).
 """
 

@@ -140,7 +140,7 @@ def _compiled(module: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
         return torch.inference_mode()(module)
     example = torch.zeros(1, recipe.input_size, recipe.input_size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer, which OpenVINO has no say in
+        warnings.simplefilter("ignore")  # the tracer's, not OpenVINO's
         model = openvino.convert_model(module, example_input=example)
     compiled = openvino.Core().compile_model(model, "CPU")
     return lambda inputs: torch.from_numpy(np.array(compiled(inputs.numpy())[0]))

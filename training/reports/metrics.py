@@ -109,7 +109,7 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Re
 
 
 class RiskCoverage(NamedTuple):
-    """The share of wrong answers (risk) if only the surest share of photos (coverage) is answered.
+    """The share of wrong predictions (risk) among the surest share of photos (coverage).
 
     `area` is the mean risk over all coverages, AURC.
     """

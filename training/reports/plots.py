@@ -52,7 +52,7 @@ def plot_reliability(table: Reliability, path: Path) -> None:
 
 
 def plot_risk_coverage(curve: RiskCoverage, path: Path) -> None:
-    """Share of wrong answers by share of photos answered."""
+    """Share of wrong predictions by share of photos predicted."""
     figure, axes = new_figure(f"Risk and coverage (area {curve.area:.4f})")
     axes.plot(curve.coverage, curve.risk, "o" if len(curve.risk) == 1 else "-")
     axes.set(xlabel="coverage", ylabel="risk", xlim=(0, 1), ylim=(0, None))
