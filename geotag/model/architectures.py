@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -41,42 +42,22 @@ class LeNet(nn.Module):
         return logits
 
 
-def _lite1(num_classes: int) -> nn.Module:
-    return Recogniser([EfficientNetLite()], num_classes)
-
-
-def _pplcnetv2(num_classes: int) -> nn.Module:
-    return Recogniser([PPLCNetV2()], num_classes)
-
-
-def _lite1_pplcnetv2(num_classes: int) -> nn.Module:
-    return Recogniser([EfficientNetLite(), PPLCNetV2()], num_classes)
-
-
-def _scratch_bn(num_classes: int) -> nn.Module:
-    return Scratch(num_classes, size=128, norms=True)
-
-
-def _vgg19(num_classes: int) -> nn.Module:
-    return VGGTransfer(num_classes, depth=19)
-
-
 GREY = "_grey"
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_b0": build_torchvision("efficientnet_b0"),
-    "efficientnet_lite1": _lite1,
+    "efficientnet_lite1": lambda classes: Recogniser([EfficientNetLite()], classes),
     "inception_v3": build_torchvision("inception_v3"),
     "lenet": LeNet,
-    "lite1_pplcnetv2": _lite1_pplcnetv2,
+    "lite1_pplcnetv2": lambda classes: Recogniser([EfficientNetLite(), PPLCNetV2()], classes),
     "mobilenet_v2": build_torchvision("mobilenet_v2"),
-    "pplcnetv2": _pplcnetv2,
+    "pplcnetv2": lambda classes: Recogniser([PPLCNetV2()], classes),
     "resnet18": build_torchvision("resnet18"),
     "resnet50": build_torchvision("resnet50"),
     "scratch": Scratch,
-    "scratch_bn": _scratch_bn,
+    "scratch_bn": partial(Scratch, size=128, norms=True),
     "vgg16": VGGTransfer,
-    "vgg19": _vgg19,
+    "vgg19": partial(VGGTransfer, depth=19),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -29,25 +30,33 @@ def build_optimiser(
         }
         for (is_new, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(settings, recipe.learning_rate, momentum=0.9)
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam(settings, recipe.learning_rate)
-    return torch.optim.AdamW(settings, recipe.learning_rate, betas=(0.9, 0.99))
+    match recipe.optimiser:
+        case "sgd":
+            return torch.optim.SGD(settings, recipe.learning_rate, momentum=0.9)
+        case "adam":
+            return torch.optim.Adam(settings, recipe.learning_rate)
+        case "adamw":
+            return torch.optim.AdamW(settings, recipe.learning_rate, betas=(0.9, 0.99))
+        case never:
+            assert_never(never)
 
 
 def learning_rate_factor(recipe: Recipe, step: int, steps: int) -> float:
     """The share of the full learning rate at a step: warm-up, then the recipe's schedule."""
     warmup = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
     progress = step / max(1, steps)
-    if recipe.schedule == "cosine":
-        return warmup * (0.01 + 0.99 * _half_cosine(progress))
-    if recipe.schedule == "onecycle":
-        # Smith, "Super-convergence" (2018): up for three tenths, down to nothing for the rest.
-        if progress < 0.3:
-            return 0.04 + 0.96 * (1 - _half_cosine(progress / 0.3))
-        return _half_cosine((progress - 0.3) / 0.7)
-    return warmup
+    match recipe.schedule:
+        case "constant":
+            return warmup
+        case "cosine":
+            return warmup * (0.01 + 0.99 * _half_cosine(progress))
+        case "onecycle":
+            # Smith, "Super-convergence" (2018): up for three tenths, down to nothing for the rest.
+            if progress < 0.3:
+                return 0.04 + 0.96 * (1 - _half_cosine(progress / 0.3))
+            return _half_cosine((progress - 0.3) / 0.7)
+        case never:
+            assert_never(never)
 
 
 def _half_cosine(progress: float) -> float:
