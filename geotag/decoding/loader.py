@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from geotag.decoding.transforms import preprocess
-from geotag.errors import MissingDependencyError, PhotoError
+from geotag.decoding.memory import FILES, PICTURES, decoding_bytes
+from geotag.decoding.transforms import decode_drafted, draft, preprocess
+from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.containers import jpeg_segments
 from geotag.metadata.header import Header, failure_of
 from geotag.records import Failure, FailureKind, Fit, Photo
@@ -29,12 +34,20 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112
 _SCAN = re.compile(rb"\xff\xda\0")  # found in half the time that bytes.count takes
 _MOST_SCANS = 100  # of a JPEG, as in libtiff; encoders write a dozen
-_LEAST_THUMBNAIL = 96
+_LEAST_THUMBNAIL, _LARGEST_THUMBNAIL = 96, 2048
 _DARK = 24
-# Pillow warns of damaged Exif and very large photos; here such a photo is a row or is read.
+# Pillow warns of damaged Exif; here such a photo is a row or is read.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-# What Pillow's decoders raise on hostile or damaged files, beside OSError.
-_DECODE_ERRORS = (ValueError, SyntaxError, IndexError, KeyError, TypeError, struct.error)
+# By the format that a photo's content tells, so that nothing else of Pillow ever meets its bytes.
+# `Image.open` would refuse large photos by their pixels; here their memory counts.
+_DECODERS: dict[str, Callable[[io.BytesIO, str], Image.Image]] = {
+    "jpeg": jpeg_factory,
+    "png": PngImageFile,
+    "webp": WebPImageFile,
+    "gif": GifImageFile,
+    "tiff": TiffImageFile,
+    "avif": AvifImageFile,
+}
 
 
 class Item(NamedTuple):
@@ -92,9 +105,10 @@ class Loader:
     def load(self, item: Item) -> Decoded:
         """Read and decode one photo; never raises for a bad one."""
         try:
-            data = self.source.read_photo(item.photo)
-            pixels = decode(data, item.header, self.input_size, self.fit)
-            content_key = self.source.content_key(item.photo, data)
+            with FILES.hold(min(item.photo.size, FILES.limit)):
+                data = self.source.read_photo(item.photo)
+                pixels = decode(data, item.header, self.input_size, self.fit)
+                content_key = self.source.content_key(item.photo, data)
         except MissingDependencyError as error:
             return Decoded(item, None, Failure(FailureKind.TRANSIENT, str(error)))
         except PhotoError as error:
@@ -111,13 +125,13 @@ class ThumbnailLoader(Loader):
     def load(self, item: Item) -> Decoded:
         """Decode one thumbnail, if it shows the whole photo."""
         thumbnail = item.header.thumbnail
+        header = item.header._replace(format="jpeg")
         try:
-            with open_image(thumbnail.jpeg if thumbnail else b"", "jpeg") as image:
+            with opened(thumbnail.jpeg if thumbnail else b"", header) as (image, orientation):
                 shown = without_bars(image, thumbnail.photo_size if thumbnail else image.size)
-                orientation = item.header.metadata.orientation
                 pixels = preprocess(shown, self.input_size, self.fit, orientation)
-        except (OSError, PhotoError, Image.DecompressionBombError, *_DECODE_ERRORS) as error:
-            return Decoded(item, None, Failure(FailureKind.PERMANENT, _plain(error)))
+        except PhotoError as error:
+            return Decoded(item, None, failure_of(error))
         return Decoded(item, pixels, is_thumbnail=True)
 
 
@@ -128,8 +142,8 @@ def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.I
     photo often leave its old thumbnail.
     """
     width, height = thumbnail.size
-    if min(width, height) < _LEAST_THUMBNAIL:
-        raise ValueError("the thumbnail is too small")
+    if min(width, height) < _LEAST_THUMBNAIL or max(width, height) > _LARGEST_THUMBNAIL:
+        raise ValueError("the thumbnail is too small, or is none")
     scale = min(width / photo_size[0], height / photo_size[1])
     across, down = photo_size[0] * scale, photo_size[1] * scale
     left, top = round((width - across) / 2), round((height - down) / 2)
@@ -144,28 +158,38 @@ def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.I
 
 
 def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
-    """A photo's bytes to the network's input. Raises PhotoError, or MissingDependencyError."""
+    """A photo's bytes to the network's input, once there is memory for it.
+
+    Raises PhotoError, or MissingDependencyError.
+    """
     with opened(data, header) as (image, orientation):
-        return preprocess(image, input_size, fit, orientation)
+        whole = image.size
+        drafted = draft(image, input_size, fit, orientation)
+        with PICTURES.hold(decoding_bytes(image, whole)):
+            pixels = decode_drafted(drafted, input_size, fit)
+            image.close()  # its pixels are gone when their memory is given to others
+    return pixels
 
 
 @contextmanager
 def opened(data: bytes, header: Header) -> Iterator[tuple[Image.Image, int]]:
     """A photo that is not decoded yet, and its Exif orientation.
 
-    What goes wrong with it, then or in the block, is a PhotoError or a MissingDependencyError.
+    What goes wrong with it, then or in the block, is a PhotoError or a MissingDependencyError:
+    decoders raise what they like, and some (those in Rust) no Exception.
     """
     try:
         with open_image(data, header.format) as image:
             yield image, _orientation(image, header)
-    except UnidentifiedImageError:
-        raise PhotoError(f"damaged: cannot be decoded as {header.format.upper()}") from None
-    except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise PhotoError(f"too large: more than {limit} megapixels") from None
+    except (GeotagError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"too large: {_plain(error)}") from None
     except MemoryError:
-        raise PhotoError("too large to decode in the memory there is") from None
-    except (OSError, *_DECODE_ERRORS) as error:
+        raise TransientPhotoError("there was not enough memory to decode it") from None
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's own
+            raise TransientPhotoError(f"cannot be decoded now: {error.strerror}") from None
         raise PhotoError(f"damaged: {_plain(error)}") from None
 
 
@@ -174,26 +198,29 @@ def open_image(data: bytes, format: str) -> Image.Image:
 
     Raises what Pillow raises, PhotoError, and MissingDependencyError.
     """
-    if format == "heif":
-        _register_heif()
-    elif format == "raw":
-        data = _raw_preview(data)
-    image = Image.open(io.BytesIO(data))
-    if isinstance(image, JpegImageFile) and _is_endless(image, data):
-        raise PhotoError(f"too many scans: more than {_MOST_SCANS}")
+    if format == "raw":
+        data, format = _raw_preview(data), "jpeg"
+    decoder = _heif_decoder() if format == "heif" else _DECODERS[format]
+    try:
+        image = decoder(io.BytesIO(data), "")
+    except SyntaxError:
+        raise PhotoError(f"damaged: cannot be decoded as {format.upper()}") from None
+    if isinstance(image, JpegImageFile) and not _is_in_one_scan(image, data):
+        if len(_SCAN.findall(data)) > _MOST_SCANS:
+            raise PhotoError(f"too many scans: more than {_MOST_SCANS}")
+        image.info["progressive"] = 1  # what the decoder keeps of it is the same
     return image
 
 
-def _is_endless(image: JpegImageFile, data: bytes) -> bool:
-    """Whether a JPEG's picture is gone over again and again: ten bytes ask for each time.
+def _is_in_one_scan(image: JpegImageFile, data: bytes) -> bool:
+    """Whether a JPEG's picture is gone over once, as most are.
 
-    Most pictures are in one scan with all their components; only others are searched for more.
+    Of others ten bytes ask for each time, again and again.
     """
-    is_whole = "progressive" not in image.info and any(
+    return "progressive" not in image.info and any(
         segment.marker == 0xDA and segment.payload[:1] == bytes([image.layers])
         for segment in jpeg_segments(data)
     )
-    return not is_whole and len(_SCAN.findall(data)) > _MOST_SCANS
 
 
 def _orientation(image: Image.Image, header: Header) -> int:
@@ -205,12 +232,13 @@ def _orientation(image: Image.Image, header: Header) -> int:
     return header.metadata.orientation
 
 
-def _register_heif() -> None:
+def _heif_decoder() -> Callable[[io.BytesIO, str], Image.Image]:
     try:
-        from pillow_heif import register_heif_opener
+        from pillow_heif import HeifImageFile
     except ImportError:
         raise MissingDependencyError("a HEIC or HEIF photo", "heif") from None
-    register_heif_opener()
+    decoder: Callable[[io.BytesIO, str], Image.Image] = HeifImageFile
+    return decoder
 
 
 def _raw_preview(data: bytes) -> bytes:
@@ -229,7 +257,7 @@ def _raw_preview(data: bytes) -> bytes:
     return bytes(preview.data)
 
 
-def _plain(error: Exception) -> str:
+def _plain(error: BaseException) -> str:
     """A decoder's words, less what changes from run to run."""
     text = str(error.args[-1] if error.args else "") or type(error).__name__
     return " ".join(text.split())[:200] if " at 0x" not in text else type(error).__name__

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,9 +25,22 @@ _UPRIGHT = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 _BACKGROUND = (255, 255, 255)
+_AVERAGEABLE = ("RGB", "L", "CMYK", "YCbCr", "RGBA", "LA", "RGBa", "La")
+_BAND = 2**20  # pixels
 # The longest part of a picture that is seen, in widths of its shorter side: a panorama that is
 # squashed more than twofold looks like nothing that a network was trained on.
 _LONGEST: dict[Fit, float] = {"squash": 2.0, "crop": 1.0}
+
+
+class Drafted(NamedTuple):
+    """A picture that will be decoded to a scale, and its size then; `orientation` is Exif's.
+
+    The last rows and columns of a scaled JPEG may stand for less than a whole pixel.
+    """
+
+    image: Image.Image
+    size: tuple[float, float]
+    orientation: int
 
 
 def preprocess(
@@ -38,17 +52,25 @@ def preprocess(
     takes the central square first. Resizing comes before colour conversion and turning because
     both are then a few pixels' work; a square result makes that order exact.
     """
+    return decode_drafted(draft(image, input_size, fit, orientation), input_size, fit)
+
+
+def draft(image: Image.Image, input_size: int, fit: Fit, orientation: int = 1) -> Drafted:
+    """Choose the scale at which a picture is decoded, where its format has scales."""
     drafted = image.draft("RGB", _draft_size(image, input_size, fit))
-    # The last rows and columns of a scaled JPEG may stand for less than a whole pixel.
     _, (*_, width, height) = drafted or ("", (0, 0, *image.size))
-    resizable = image if image.mode in ("RGB", "L", "CMYK", "YCbCr") else _to_rgb(image)
-    resized = resizable.resize(
+    return Drafted(image, (width, height), orientation)
+
+
+def decode_drafted(drafted: Drafted, input_size: int, fit: Fit) -> NDArray[np.uint8]:
+    """The second half of `preprocess`, in which the picture is decoded."""
+    resized = _averageable(drafted.image).resize(
         (input_size, input_size),
         Image.Resampling.BILINEAR,
-        box=_central_part((width, height), _LONGEST[fit]),
+        box=_central_part(drafted.size, _LONGEST[fit]),
         reducing_gap=2.0,
     )
-    turned = _UPRIGHT.get(orientation)
+    turned = _UPRIGHT.get(drafted.orientation)
     upright = resized.transpose(turned) if turned is not None else resized
     return np.array(_to_rgb(upright))
 
@@ -84,12 +106,21 @@ def _central_part(size: tuple[float, float], longest: float) -> tuple[float, flo
     return left, top, left + width, top + height
 
 
+def _averageable(image: Image.Image) -> Image.Image:
+    """The picture in a mode whose pixels have averages, in little memory."""
+    if image.mode in _AVERAGEABLE:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _scaled_grey(image)
+    if image.mode == "PA" or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith(("I", "F")):
-        return _scaled_grey(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (*_BACKGROUND, 255))
         return Image.alpha_composite(canvas, layer).convert("RGB")
@@ -98,6 +129,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _scaled_grey(image: Image.Image) -> Image.Image:
     """16-bit and float greys to 8 bits; Pillow's own conversion clips instead of scaling."""
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if image.mode.startswith("I") else float(values.max(initial=0.0)) or 1.0
-    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), "L")
+    top = 65535.0
+    if image.mode == "F":
+        top = max(float(band.max(initial=0.0)) for _, band in _bands(image)) or 1.0
+    grey = Image.new("L", image.size)
+    for row, band in _bands(image):
+        scaled = np.clip(band * (255.0 / top), 0, 255).astype(np.uint8)
+        grey.paste(Image.fromarray(scaled), (0, row))
+    return grey
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """A few rows at a time, as numbers that take more memory than the picture's."""
+    width, height = image.size
+    rows = max(1, _BAND // width)
+    for row in range(0, height, rows):
+        band = image.crop((0, row, width, min(height, row + rows)))
+        numbers = np.asarray(band).astype(np.float64)
+        yield row, np.nan_to_num(numbers, copy=False, posinf=0.0, neginf=0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.decision import TOP_K_LIMIT
-from geotag.decoding.loader import opened
+from geotag.decoding.loader import decode, opened
 from geotag.decoding.transforms import preprocess, seen_size
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError, UsageError
@@ -111,31 +111,39 @@ class Predictor:
         """What the network sees of a path or Pillow image: upright, in its own proportions."""
         from PIL import Image
 
-        with _opened(picture) as (image, orientation):
-            width, height = seen_size(image.size, self.spec.fit, orientation)
-            longest = min(_LONGEST, max(image.size))
-            pixels = preprocess(image, longest, self.spec.fit, orientation)
+        with _loaded(picture) as loaded:
+            whole, orientation = _shape(loaded)
+            longest = min(_LONGEST, max(whole))
+            pixels = self._pixels(loaded, longest)
+        width, height = seen_size(whole, self.spec.fit, orientation)
         scale = longest / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         return Image.fromarray(pixels).resize(size)
 
-    def _pixels(self, picture: Picture) -> NDArray[np.uint8]:
-        with _opened(picture) as (image, orientation):
-            return preprocess(image, self.spec.input_size, self.spec.fit, orientation)
+    def _pixels(self, picture: Picture, size: int = 0) -> NDArray[np.uint8]:
+        size, fit = size or self.spec.input_size, self.spec.fit
+        with _loaded(picture) as loaded:
+            if isinstance(loaded, Upload):
+                return decode(loaded.data, parse_header(loaded.data, loaded.name), size, fit)
+            return preprocess(loaded, size, fit, _shape(loaded)[1])
 
 
 @contextmanager
-def _opened(picture: Picture) -> Iterator[tuple[Image.Image, int]]:
-    """A picture and its Exif orientation. Raises PhotoError that names the file."""
-    if isinstance(picture, Upload):
-        with opened(picture.data, parse_header(picture.data, picture.name)) as found:
-            yield found
-    elif isinstance(picture, (str, os.PathLike)):
-        path = os.fspath(picture)
-        try:
-            with _opened(Upload(path, LocalSource(path, Filters()).read(path))) as found:
-                yield found
-        except PhotoError as error:
-            raise PhotoError(f"{path}: {error}") from error
-    else:
-        yield picture, int(picture.getexif().get(0x0112, 1))
+def _loaded(picture: Picture) -> Iterator[Image.Image | Upload]:
+    """A path's bytes, other pictures as they are. Raises PhotoError that names the file."""
+    if not isinstance(picture, (str, os.PathLike)):
+        yield picture
+        return
+    path = os.fspath(picture)
+    try:
+        yield Upload(path, LocalSource(path, Filters()).read(path))
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from error
+
+
+def _shape(picture: Image.Image | Upload) -> tuple[tuple[int, int], int]:
+    """The stored size, and the Exif orientation."""
+    if not isinstance(picture, Upload):
+        return picture.size, int(picture.getexif().get(0x0112, 1))
+    with opened(picture.data, parse_header(picture.data, picture.name)) as (image, orientation):
+        return image.size, orientation

@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 
-READ_LIMIT = 2**30
+# The largest photo that is read, and what all workers hold of photos' files at once.
+READ_LIMIT = 320 * 2**20
 
 
 class Source(Protocol):

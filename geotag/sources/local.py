@@ -160,10 +160,10 @@ class LocalSource:
         try:
             with open(uri, "rb", opener=_opener) as file:
                 size = os.fstat(file.fileno()).st_size
-                data = file.read(min(size, READ_LIMIT) + 1)
+                data = file.read(size + 1) if size <= READ_LIMIT else None
         except OSError as error:
             raise TransientPhotoError(_because(error)) from error
-        if len(data) > READ_LIMIT:
+        if data is None:
             raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
         return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from geotag.decoding.loader import Item, Loader, ThumbnailLoader, decode, without_bars
 from geotag.errors import PhotoError
@@ -76,10 +78,62 @@ def test_a_truncated_photo_is_damaged(keep: float) -> None:
         decode(data[: int(keep * len(data))], JPEG, SIZE, "squash")
 
 
-def test_a_photo_of_too_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(PhotoError, match="too large"):
-        decode(jpeg_bytes(picture(size=(100, 90))), JPEG, SIZE, "squash")
+class _Panic(BaseException):
+    """As decoders in Rust raise."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("bad state"), FailureKind.PERMANENT),
+        (ZeroDivisionError(), FailureKind.PERMANENT),
+        (EOFError("the end"), FailureKind.PERMANENT),
+        (RecursionError("deep"), FailureKind.PERMANENT),
+        (SystemExit(3), FailureKind.PERMANENT),
+        (_Panic("panicked"), FailureKind.PERMANENT),
+        (OSError("broken data stream"), FailureKind.PERMANENT),
+        (OSError(errno.EMFILE, "Too many open files"), FailureKind.TRANSIENT),
+        (MemoryError(), FailureKind.TRANSIENT),
+    ],
+    ids=repr,
+)
+def test_whatever_a_decoder_raises_is_the_photos_failure(
+    error: BaseException,
+    kind: FailureKind,
+    tmp_path: Path,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(image: Image.Image) -> None:
+        raise error
+
+    path = tmp_path / "a.png"
+    picture().save(path)
+    monkeypatch.setattr(PngImageFile, "load", load)
+    loader = _loader(tmp_path, pool)
+    list(loader.submit(_item(path, JPEG._replace(format="png"))))
+    (decoded,) = loader.drain()
+    assert decoded.failure is not None and decoded.failure.kind is kind
+    assert decoded.failure.reason.startswith("damaged: ") is (kind is FailureKind.PERMANENT)
+
+
+def test_ctrl_c_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise KeyboardInterrupt
+
+    file = io.BytesIO()
+    picture().save(file, "PNG")
+    monkeypatch.setattr(PngImageFile, "load", load)
+    with pytest.raises(KeyboardInterrupt):
+        decode(file.getvalue(), JPEG._replace(format="png"), SIZE, "squash")
+
+
+def test_only_the_format_that_the_content_tells_is_decoded() -> None:
+    """Pillow knows formats that run other programs, and many that no camera writes."""
+    file = io.BytesIO()
+    picture().save(file, "BMP")
+    with pytest.raises(PhotoError, match="cannot be decoded as PNG"):
+        decode(file.getvalue(), JPEG._replace(format="png"), SIZE, "squash")
 
 
 def _with_scans(count: int, progressive: bool) -> bytes:
@@ -148,6 +202,10 @@ def test_bars_beside_a_tall_photo() -> None:
 def test_a_thumbnail_of_another_shape_is_an_old_one(pool: ThreadPoolExecutor) -> None:
     assert _look(_thumbnail((3000, 3000)), pool) is None
     assert _look(_thumbnail((6000, 4000), bar=7, bars=200), pool) is None
+
+
+def test_a_large_picture_is_no_thumbnail(pool: ThreadPoolExecutor) -> None:
+    assert _look(Thumbnail(jpeg_bytes(picture(size=(2400, 1800))), (4000, 3000)), pool) is None
 
 
 @pytest.mark.parametrize("jpeg", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0" + bytes(40)])
