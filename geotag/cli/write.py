@@ -11,14 +11,18 @@ from typing import Any, assert_never
 
 import click
 
+from geotag.categories import load_categories
 from geotag.cli.lines import counted
 from geotag.cli.options import SOME_FAILED, number, quiet_option, writing_options
 from geotag.cli.progress import Stop
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
+from geotag.writing.intent import Landmarks, named_by_user
 from geotag.writing.runs import write_table_tags
-from geotag.writing.writeback import Action, WriteOptions, WriteResult
+from geotag.writing.writeback import Action, WriteOptions, WriteResult, is_wanted, photo_path
+
+_EDITS_SHOWN = 20
 
 
 @click.command()
@@ -59,10 +63,24 @@ def write_tags(
     """
 
     def paced(rows: Sequence[Outcome]) -> Iterable[Outcome]:
+        if not (quiet or options.unattended):
+            _tell_edits([row for row in rows if is_wanted(photo_path(row), options.only)])
         return takewhile(lambda row: stop.signal is None, _with_bar(rows, quiet))
 
     results = write_table_tags(table, Path(catalog) if catalog else None, options, paced)
     return _report(_shown(results) if options.dry_run else results, quiet, options.dry_run)
+
+
+def _tell_edits(rows: Iterable[Outcome]) -> None:
+    """List what is taken as the user's word, before it is written."""
+    edits = list(named_by_user(rows, Landmarks(load_categories())))
+    if edits:
+        landmarks = counted(len(edits), "landmark")
+        tell(f"{landmarks} that the scan did not find, to be written as named by you:")
+        for path, name in edits[:_EDITS_SHOWN]:
+            tell(f"  {one_line(path)}: {one_line(name)}")
+        if len(edits) > _EDITS_SHOWN:
+            tell(f"  and {len(edits) - _EDITS_SHOWN} more")
 
 
 def _with_bar(rows: Sequence[Outcome], quiet: bool) -> Iterable[Outcome]:

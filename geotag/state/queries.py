@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from geotag.files.paths import format_path
@@ -72,6 +75,7 @@ WHERE ({_STALE}) AND (listed.uri IN (SELECT uri FROM cleared) OR listed.size IN 
     SELECT other.size FROM cleared JOIN photos AS other ON other.uri = cleared.uri))
 ORDER BY listed.uri
 """
+_GUESSED = "SELECT top, model FROM photos WHERE uri = ? AND top IS NOT NULL"
 _DECIDED_WITH = "SELECT DISTINCT model, threshold, out = ? FROM tables"
 # In catalogs of version 2.
 _DECIDED_WITH_2 = "SELECT DISTINCT model, threshold, ? = '' FROM photos WHERE status = 'tagged'"
@@ -97,3 +101,30 @@ def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | Non
         own = {pair[:2] for pair in fitting if pair[2]} or {pair[:2] for pair in fitting}
         return own.pop() if len(own) == 1 else None
     return None
+
+
+def tagged_with(path: Path, photos: Iterable[bytes]) -> dict[bytes, tuple[str, float, str]]:
+    """The slug, confidence and model (its name in tables) that scans tagged these photos with.
+
+    Photos that none did, or that a catalog which cannot be read may hold, are left out. Nothing is
+    locked or written.
+    """
+    found: dict[bytes, tuple[str, float, str]] = {}
+    with suppress(sqlite3.Error), opened_to_read(path) as reader:
+        least = dict(reader.execute("SELECT model, min(threshold) FROM tables GROUP BY model"))
+        names = _model_names(reader)
+        for uri in photos:
+            for top, model in reader.execute(_GUESSED, (uri,)):
+                with suppress(TypeError, ValueError, KeyError, RecursionError):
+                    slug, confidence = json.loads(top)[0]
+                    if confidence >= least[model]:
+                        name = names.get(model[:12], f"model-{model[:12]}")
+                        found[uri] = str(slug), float(confidence), name
+    return found
+
+
+def _model_names(reader: sqlite3.Connection) -> dict[str, str]:
+    """The names of models in tables by the start of their SHA-256, as the last scans used them."""
+    query = "SELECT json_extract(summary, '$.model') FROM scans WHERE json_valid(summary)"
+    names = [str(name) for (name,) in reader.execute(f"{query} ORDER BY id")]
+    return {name.rpartition("-")[2]: name for name in names}

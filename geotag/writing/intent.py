@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple, assert_never
 
+from geotag.categories import OWN_ID, OWN_PREFIX, slugify
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
-from geotag.records import Category, Outcome, Status
+from geotag.records import Category, Outcome, Status, TopCategory
 from geotag.writing.tags import LandmarkTags
 
 _TEXT_LIMIT = 200
@@ -64,11 +66,54 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     is_scanned = is_found and _scanned(row, landmarks) == name
     chosen = _chosen(row, name, landmarks, is_scanned)
     if chosen is None:
-        return Intent(_of_unknown(row, name, is_scanned))
+        return Intent(_of_model(row, name) if is_scanned else _of_user(row, name, landmarks))
     landmark = _moved(row, chosen, landmarks)
     if is_scanned and chosen.name == name and landmark == chosen:
         return Intent(_found(row, landmark))
     return Intent(_named_by_user(landmark))
+
+
+class Guess(NamedTuple):
+    """The landmark that a scan tagged a photo with: its slug, by which model, how surely."""
+
+    slug: str
+    confidence: float
+    model: str
+
+
+def lacks_scan(row: Outcome) -> bool:
+    """Whether a row has a landmark, but none of the columns that tell whose it is."""
+    return bool(row.landmark.strip()) and row.category_id is None and not row.top_k
+
+
+def with_guess(row: Outcome, guess: Guess, landmarks: Landmarks) -> Outcome:
+    """A row that lacks what the scan found, completed where its landmark is what the scan found.
+
+    A table of paths and landmarks alone must not make a model's guesses the user's word.
+    """
+    category = landmarks.by_name(row.landmark)
+    own_slug = OWN_PREFIX + slugify(row.landmark)
+    if guess.slug != (category.slug if category else own_slug):
+        return row
+    number = category.id if category else OWN_ID
+    found = TopCategory(number, guess.slug, row.landmark.strip(), guess.confidence)
+    return row._replace(
+        status=row.status if row.status is Status.HAS_GPS else Status.TAGGED,
+        landmark=category.name if category else row.landmark,
+        category_id=number,
+        confidence=guess.confidence,
+        top_k=(found._replace(landmark=category.name) if category else found,),
+        model=guess.model,
+    )
+
+
+def named_by_user(rows: Iterable[Outcome], landmarks: Landmarks) -> Iterator[tuple[str, str]]:
+    """The paths and landmarks of the rows that are taken as the user's word."""
+    for row in rows:
+        with suppress(IntentError):  # which the write reports
+            tags = read_intent(row, landmarks).tags
+            if tags is not None and tags.source == SOURCE_USER:
+                yield row.path, tags.landmark.name
 
 
 def _named_by_user(landmark: Category) -> LandmarkTags:
@@ -128,16 +173,33 @@ def _chosen(row: Outcome, name: str, landmarks: Landmarks, is_scanned: bool) -> 
     return landmarks.by_name(name)
 
 
-def _of_unknown(row: Outcome, name: str, is_scanned: bool) -> LandmarkTags:
-    """A landmark of the user's, or one of the model's own, which may have no position."""
+def _of_model(row: Outcome, name: str) -> LandmarkTags:
+    """A landmark that was added to the model; it may have no position."""
     position = _position(row)
-    if position is None and not is_scanned:
-        raise IntentError(f"{name!r} is not in the landmark table: give its latitude and longitude")
-    latitude, longitude = position or (0.0, 0.0)
-    radius = row.radius_m if row.radius_m is not None and row.radius_m > 0 else _RADIUS_M
-    landmark = Category(-1, "", name, latitude, longitude, radius, row.city, "", row.country, "")
-    tags = _found(row, landmark) if is_scanned else _named_by_user(landmark)
-    return tags._replace(located=position is not None)
+    landmark = _new_category(row, name, position or (0.0, 0.0))
+    return _found(row, landmark)._replace(located=position is not None)
+
+
+def _of_user(row: Outcome, name: str, landmarks: Landmarks) -> LandmarkTags:
+    """A landmark that only the user knows. What the row still has of the scan's is another's."""
+    position = _given_position(row, landmarks)
+    if position is None:
+        raise IntentError(
+            f"“{name}” is not in the landmark table: give its own latitude and longitude"
+        )
+    old = landmarks.by_id(row.category_id)
+    if old is not None:
+        if (row.city, row.country) == (old.city, old.country):
+            row = row._replace(city="", country="")
+        if row.radius_m == old.radius_m:
+            row = row._replace(radius_m=None)
+    return _named_by_user(_new_category(row, name, position))
+
+
+def _new_category(row: Outcome, name: str, position: tuple[float, float]) -> Category:
+    return Category(
+        -1, "", name, *position, row.radius_m or _RADIUS_M, row.city, "", row.country, ""
+    )
 
 
 def _position(row: Outcome) -> tuple[float, float] | None:
@@ -149,12 +211,25 @@ def _position(row: Outcome) -> tuple[float, float] | None:
     return row.latitude, row.longitude
 
 
+def _given_position(row: Outcome, landmarks: Landmarks) -> tuple[float, float] | None:
+    """The position that the user gave: not the one that the scan wrote with its landmark.
+
+    That of a landmark that was added to the model is not known here: it stands where the row still
+    calls it inferred.
+    """
+    position = _position(row)
+    scanned = [landmarks.by_id(row.category_id), landmarks.by_name(_scanned(row, landmarks))]
+    is_models = row.category_id is not None and scanned[0] is None
+    if position is None or (is_models and row.position_source == "inferred"):
+        return None
+    is_scans = any(c is not None and _is_at(c, *position) for c in scanned)
+    return None if is_scans else position
+
+
 def _moved(row: Outcome, chosen: Category, landmarks: Landmarks) -> Category:
     """The landmark, at another place where the user gave it one."""
-    position = _position(row)
-    scanned = landmarks.by_name(_scanned(row, landmarks))
-    known = [chosen, landmarks.by_id(row.category_id), scanned]
-    if position is None or any(c is not None and _is_at(c, *position) for c in known):
+    position = _given_position(row, landmarks)
+    if position is None or _is_at(chosen, *position):
         return chosen
     return chosen._replace(latitude=position[0], longitude=position[1])
 

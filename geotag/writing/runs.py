@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.files.paths import format_path
 from geotag.records import Outcome
@@ -13,12 +15,15 @@ from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
-from geotag.state.queries import decided_with
+from geotag.state.queries import decided_with, tagged_with
 from geotag.tables import read_table
+from geotag.writing.intent import Guess, Landmarks, lacks_scan, with_guess
 from geotag.writing.writeback import (
     WriteOptions,
     WriteResult,
+    is_path,
     new_run_id,
+    photo_path,
     revert_run,
     settle,
     write_back,
@@ -40,8 +45,8 @@ def write_table_tags(
     rows and yields them as the caller wants them written: it may count them, or stop early.
     Raises TableError, CatalogError and LockedError.
     """
-    rows = tuple(read_table(table))
     catalog = catalog or table.with_name(table.name + SUFFIX)
+    rows = _with_guesses(tuple(read_table(table)), catalog)
     options = _with_decision(options, rows, table, catalog)
     if options.dry_run:
         yield from write_back(paced(rows), None, options, new_run_id())
@@ -52,6 +57,18 @@ def write_table_tags(
         yield from write_run(paced(rows), opened, options, title)
         if opened.cleared.unknown:
             _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
+
+
+def _with_guesses(rows: tuple[Outcome, ...], catalog: Path) -> tuple[Outcome, ...]:
+    """The rows, those that lack what the scan found with what the catalog knows of it."""
+    paths = {row.path: photo_path(row) for row in rows if lacks_scan(row)}
+    lacking = {name: os.fsencode(path) for name, path in paths.items() if is_path(path)}
+    known = tagged_with(catalog, lacking.values())
+    landmarks = Landmarks(load_categories())
+    found = {name: Guess(*known[uri]) for name, uri in lacking.items() if uri in known}
+    return tuple(
+        with_guess(row, found[row.path], landmarks) if row.path in found else row for row in rows
+    )
 
 
 def _with_decision(

@@ -110,11 +110,11 @@ def write_back(
         raise CatalogError("nothing is written without a journal")
     writer = _Writer(journal, options, run_id, categories, follow, cleared)
     for row in rows:
-        path = _absolute(parse_path(row.path))
-        if not _is_path(path):
+        path = photo_path(row)
+        if not is_path(path):
             shown = path.encode("utf-8", "backslashreplace").decode()
-            yield WriteResult(shown, Action.FAILED, "its path can be no file's")
-        elif _admits(options.only, path):
+            yield WriteResult(shown, Action.FAILED, "no file can have this path")
+        elif is_wanted(path, options.only):
             yield writer.result(row, path)
 
 
@@ -135,12 +135,13 @@ def write_run(
         journal.finish(run_id)
 
 
-def _absolute(path: str) -> str:
-    """The journal must find the file from any folder."""
+def photo_path(row: Outcome) -> str:
+    """A row's photo, absolute: the journal must find it from any folder."""
+    path = parse_path(row.path)
     return path if scheme_of(path) else os.path.abspath(path)
 
 
-def _is_path(path: str) -> bool:
+def is_path(path: str) -> bool:
     """Whether the system can take the path; a table may hold any text."""
     try:
         return b"\0" not in os.fsencode(path)
@@ -148,7 +149,8 @@ def _is_path(path: str) -> bool:
         return False
 
 
-def _admits(globs: tuple[str, ...], path: str) -> bool:
+def is_wanted(path: str, globs: tuple[str, ...]) -> bool:
+    """Whether a path or its name matches one of the globs, where there are any."""
     name = os.path.basename(path)
     return not globs or any(fnmatchcase(path, g) or fnmatchcase(name, g) for g in globs)
 

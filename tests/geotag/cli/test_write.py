@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.state.locks import file_lock
 from geotag.tables import write_table
+from geotag.tables.base import COLUMNS
 from geotag.writing.blocks.xmp import parse_packet
 from tests.conftest import WritePhoto
 from tests.geotag.writing.kinds import made
@@ -109,7 +112,7 @@ def test_a_name_can_forge_no_line_and_no_terminal_code(tmp_path: Path) -> None:
     write_table(str(tmp_path / "tags.csv"), rows)
     result = run("write", tmp_path / "tags.csv")
     assert "geotag: /gone\\ngeotag: \\x1b[2J.jpg: no such file" in result.stderr
-    assert len(result.stderr.splitlines()) == 2
+    assert len(result.stderr.splitlines()) == 4
 
 
 def test_only_and_min_confidence_choose(table: Path) -> None:
@@ -228,3 +231,81 @@ def test_the_model_and_threshold_of_the_scan_are_named(
     assert {path.name for path in tmp_path.glob("tags.*")} == {"tags.csv", "tags.csv.geotag"}
     os.unlink(f"{table}.geotag")
     assert "ModelSHA256" not in run("write", table, "--dry-run").output
+
+
+@pytest.fixture
+def scanned(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> Path:
+    """The table of a tower, a Taj Mahal and a photo of nothing, with its catalog beside it."""
+    for name, colour in (("none.jpg", ""), ("taj.jpg", "taj_mahal"), ("tower.jpg", "eiffel_tower")):
+        write_photo(name, colour)
+    table = tmp_path / "tags.csv"
+    run("scan", tmp_path / "photos", "--out", table, "--model", model_path)
+    return table
+
+
+def _edit(table: Path, change: Callable[[dict[str, str]], None], columns: list[str]) -> None:
+    """Save a table as a person would, with some columns and changes."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.parametrize(
+    "columns", [["path", "landmark"], ["landmark", "path", "status", "confidence"]]
+)
+def test_a_table_of_paths_and_landmarks_makes_no_guess_the_users_word(
+    scanned: Path, columns: list[str]
+) -> None:
+    def rename(row: dict[str, str]) -> None:
+        if row["path"].endswith("taj.jpg"):
+            row["landmark"] = "Stonehenge"
+
+    _edit(scanned, rename, columns)
+    shown = run("write", scanned, "--dry-run").stderr
+    assert "1 landmark that the scan did not find, to be written as named by you:\n" in shown
+    assert "taj.jpg: Stonehenge\n" in shown and "tower.jpg" not in shown
+    run("write", scanned)
+    found = {}
+    for name in ("tower", "taj"):
+        data = (scanned.parent / "photos" / f"{name}.jpg").read_bytes()
+        packet = parse_packet(container_of(data).block("xmp") or b"")
+        found[name] = (packet.text("geotag:Source"), packet.items("dc:subject"))
+        assert (packet.text("geotag:Model") != "") == (name == "tower")
+    assert found == {"tower": ("inferred", ("Eiffel Tower",)), "taj": ("user", ("Stonehenge",))}
+
+
+def test_without_a_catalog_a_table_of_ones_own_is_ones_word(tmp_path: Path, photos: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"path,landmark\n{photos / 'c.jpg'},Eiffel Tower\n", "utf-8")
+    result = run("write", table)
+    assert "1 landmark that the scan did not find" in result.stderr
+    assert "1 photo written" in result.stderr
+
+
+def test_a_row_renamed_to_an_unknown_landmark_needs_a_position_of_its_own(scanned: Path) -> None:
+    def rename(row: dict[str, str]) -> None:
+        if row["path"].endswith("tower.jpg"):
+            row["landmark"] = "Our house"
+
+    _edit(scanned, rename, list(COLUMNS))
+    result = run("write", scanned)
+    assert result.return_value == 3
+    assert "tower.jpg: “Our house” is not in the landmark table: give its own" in result.stderr
+
+
+def test_the_list_of_ones_own_landmarks_has_an_end(tmp_path: Path) -> None:
+    rows = [
+        Outcome(f"/gone/{number}.jpg", Status.UNCERTAIN, landmark="Eiffel Tower")
+        for number in range(25)
+    ]
+    write_table(str(tmp_path / "tags.csv"), rows)
+    result = run("write", tmp_path / "tags.csv", "--include", "2*.jpg")
+    assert "6 landmarks that" in result.stderr
+    result = run("write", tmp_path / "tags.csv")
+    assert "25 landmarks that" in result.stderr and "  and 5 more\n" in result.stderr
+    assert "named by you" not in run("write", tmp_path / "tags.csv", "--quiet").stderr

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from geotag.records import Outcome, Status, TopCategory
-from geotag.writing.intent import IntentError, Landmarks, read_intent
+from geotag.writing.intent import (
+    Guess,
+    IntentError,
+    Landmarks,
+    lacks_scan,
+    named_by_user,
+    read_intent,
+    with_guess,
+)
 from tests.geotag.writing.samples import EIFFEL, RIO
 
 LANDMARKS = Landmarks([EIFFEL, RIO])
@@ -54,6 +62,60 @@ def test_unknown_name_with_a_position_is_a_landmark_of_the_users() -> None:
     landmark, source = tags_of(row)[:2]  # type: ignore[index]
     assert source == "user"
     assert (landmark.name, landmark.latitude, landmark.city) == ("Our house", 52.0, "Berlin")
+
+
+def test_renamed_to_an_unknown_landmark_the_old_place_does_not_stay() -> None:
+    row = SCANNED._replace(landmark="Our house")
+    with pytest.raises(IntentError, match="own latitude and longitude"):
+        read_intent(row, LANDMARKS)
+    with pytest.raises(IntentError, match="own latitude and longitude"):
+        read_intent(row._replace(top_k=()), LANDMARKS)
+    landmark = tags_of(row._replace(latitude=48.9, longitude=2.4))[0]  # type: ignore[index]
+    assert (landmark.latitude, landmark.longitude) == (48.9, 2.4)
+    assert (landmark.city, landmark.country, landmark.radius_m) == ("", "", 100.0)
+    moved = row._replace(latitude=45.76, longitude=4.83, city="Lyon", radius_m=50.0)
+    landmark = tags_of(moved)[0]  # type: ignore[index]
+    assert (landmark.city, landmark.country, landmark.radius_m) == ("Lyon", EIFFEL.country, 50.0)
+
+
+def test_the_place_of_an_added_landmark_does_not_stay_either() -> None:
+    row = SCANNED._replace(
+        landmark="Elsewhere", category_id=1_000_000, latitude=36.1, longitude=-115.2,
+        top_k=(TopCategory(1_000_000, "own_house", "Our house", 0.93),),
+    )  # fmt: skip
+    with pytest.raises(IntentError, match="own latitude and longitude"):
+        read_intent(row, LANDMARKS)
+    assert tags_of(row._replace(landmark=RIO.name))[0] == RIO  # type: ignore[index]
+    given = row._replace(latitude=52.0, position_source="")
+    assert tags_of(given)[0].latitude == 52.0  # type: ignore[index]
+
+
+BARE = Outcome("/p/a.jpg", Status.UNCERTAIN, landmark=EIFFEL.name)
+GUESS = Guess(EIFFEL.slug, 0.93, "net-1")
+
+
+def test_what_a_row_lacks_is_taken_from_the_scan() -> None:
+    assert lacks_scan(BARE) and not lacks_scan(SCANNED)
+    assert tags_of(BARE)[:2] == (EIFFEL, "user")  # type: ignore[index]
+    for name in (EIFFEL.name, " eiffel tower"):
+        row = with_guess(BARE._replace(landmark=name), GUESS, LANDMARKS)
+        assert tags_of(row)[:4] == (EIFFEL, "inferred", 0.93, "net-1")  # type: ignore[index]
+    for name in (RIO.name, "Nowhere"):
+        row = BARE._replace(landmark=name)
+        assert with_guess(row, GUESS, LANDMARKS) == row
+
+
+def test_what_a_row_lacks_of_an_added_landmark() -> None:
+    guess = Guess("own_our_house", 0.93, "net-1")
+    row = with_guess(BARE._replace(landmark="Our house"), guess, LANDMARKS)
+    tags = read_intent(row, LANDMARKS).tags
+    assert tags is not None and not tags.located
+    assert (tags.landmark.name, tags.source) == ("Our house", "inferred")
+
+
+def test_the_users_word_is_listed() -> None:
+    rows = [SCANNED, SCANNED._replace(landmark=RIO.name), SCANNED._replace(landmark="Nowhere")]
+    assert list(named_by_user(rows, LANDMARKS)) == [("/p/a.jpg", RIO.name)]
 
 
 def test_model_whose_table_is_another_is_believed() -> None:
