@@ -15,6 +15,7 @@ from pathlib import Path
 
 from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.decision import Decider, Evidence
+from geotag.engines import check_installed
 from geotag.errors import (
     CategoryTableError,
     CheckpointError,
@@ -28,7 +29,7 @@ from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
 from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
-from geotag.runners import RUNNERS
+from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job
 from geotag.sources import Library
 from geotag.sources.content import picture_key
@@ -45,7 +46,7 @@ from geotag.state.catalog import Catalog, Criteria, Export, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
-from geotag.tables import STDOUT, table_format, table_state, write_table
+from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def scan_library(
     if not texts:
         raise UsageError("nothing to scan: name at least one folder or file")
     check_options(options)
-    table_format(out)
+    check_table(out)
     place = catalog_path(out, options)
     try:
         return _scan_library(texts, out, place, options, progress)
@@ -128,6 +129,8 @@ class Scan:
         self.catalog = catalog
         self.options = options
         self.progress = progress
+        check_runner(options.runner)
+        check_installed(options.engine_options)
         self.library = Library(sources, options.filters)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)

@@ -124,6 +124,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EBADF):
             what = error.filename or "standard output"
             return 1, f"{what}: cannot be written ({error.strerror})"
+        case FileNotFoundError() if "temporary directory" in str(error):
+            return 1, "no folder for temporary files can be written: set TMPDIR to one that can"
         case MemoryError():
             return 1, "out of memory; use fewer --workers or a smaller --batch-size"
         case RuntimeError() if "can't start new thread" in str(error):

@@ -46,11 +46,13 @@ def explain(
     from geotag.files.atomic import atomic_file
     from geotag.recognition.drawing import draw_explanation
     from geotag.recognition.predictor import Predictor
+    from geotag.tables import check_writable
 
     if out.suffix.lower() != ".png":  # most photos cannot be meant by mistake
         raise click.UsageError(f"--out must name a PNG file: {out} does not end in .png")
     if out.exists() and os.path.exists(image) and out.samefile(image):
         raise click.UsageError(f"--out is the photo itself: {out}")
+    check_writable(str(out))
     predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
     explained = predictor.explain(image, landmark, samples)
     found = explained.explanation

@@ -14,6 +14,7 @@ from geotag.cli.options import json_option, model_option
 from geotag.cli.streams import complain, tell
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
+from geotag.tables import check_writable
 
 
 def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
@@ -23,6 +24,7 @@ def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path)
             read_header(out)
         except CheckpointError:
             raise click.BadParameter(f"{out} exists and is not a model") from None
+    check_writable(str(out))
     return out
 
 

@@ -39,7 +39,7 @@ from geotag.records import Status
 from geotag.sources.base import Filters
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
-from geotag.tables import STDOUT, write_text
+from geotag.tables import STDOUT, check_writable, write_text
 
 if TYPE_CHECKING:
     from geotag.writing.writeback import WriteOptions
@@ -148,6 +148,8 @@ def scan(
     writing = _writing_options(out, options, gps, sidecar) if write_too else None
     if (gps or sidecar) and not write_too:
         raise UsageError("--gps and --sidecar say how to write: give --write as well")
+    if summary_path is not None:
+        check_writable(summary_path)
     as_json = log_format == "json"
     with stop_on_signals() as stop, _reported(summary_path, out) as report:
         with Bar(stop, visible=sys.stderr.isatty() and not quiet and not as_json) as progress:

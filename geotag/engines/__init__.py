@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from geotag.engines.base import Engine, EngineOptions
-from geotag.errors import EngineError
+from geotag.errors import EngineError, MissingDependencyError
 from geotag.model.checkpoint import Checkpoint
 
 ENGINES = {
@@ -35,6 +35,13 @@ def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 
     module = import_module(f"geotag.engines.{name}")
     engine: Engine = getattr(module, ENGINES[name])(checkpoint, options, streams)
     return engine
+
+
+def check_installed(options: EngineOptions) -> None:
+    """Raise MissingDependencyError where an engine is asked for whose package is not there."""
+    module = _FOR_PROCESSORS.get(options.engine)
+    if module is not None and find_spec(module) is None:
+        raise MissingDependencyError(f"--engine {options.engine}", options.engine)
 
 
 def choose_engine(options: EngineOptions) -> str:

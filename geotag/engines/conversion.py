@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geotag.files.atomic import atomic_file
+from geotag.files.places import cache_folder
 from geotag.model.checkpoint import SIZE_LIMIT, Checkpoint, fingerprint
 
 if TYPE_CHECKING:
@@ -45,31 +46,23 @@ def cached_conversion(
     # One model file may hold a network for photos and another for thumbnails.
     name = f"{engine}\0{sha256}\0{spec.architecture}\0{spec.input_size}"
     key = hashlib.sha256(name.encode()).hexdigest()
-    path = cache_folder() / "models" / (key + _SUFFIX)
     try:
-        found = _load(path, key)
+        found = _load(_path(key), key)
     except Exception as error:  # whatever a hostile file makes a parser raise
-        _log.debug("%s: not taken from the cache (%s)", path, error)
+        _log.debug("%s: not taken from the cache (%s)", key, error)
         found = None
     if found is None:
         with _CONVERTING:
             found = convert(checkpoint)
         try:
-            _save(path, key, found)
+            _save(_path(key), key, found)
         except OSError as error:
-            _log.debug("%s: not kept in the cache (%s)", path, error)
+            _log.debug("%s: not kept in the cache (%s)", key, error)
     return found
 
 
-def cache_folder() -> Path:
-    """Where the system wants caches of this user."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "geotag"
+def _path(key: str) -> Path:
+    return cache_folder() / "models" / (key + _SUFFIX)
 
 
 def _load(path: Path, key: str) -> Converted | None:

@@ -7,16 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from geotag.files.atomic import atomic_file
+from geotag.files.places import state_folder
 
 _LIMIT = 1000
 
 
 def list_path() -> Path:
-    """The list, in the user's folder for state (XDG Base Directory specification)."""
-    state = os.environ.get("XDG_STATE_HOME") or os.path.join(
-        os.path.expanduser("~"), ".local", "state"
-    )
-    return Path(state) / "geotag" / "catalogs"
+    """The list, in the user's folder for state. Raises OSError for a user without a home."""
+    return state_folder() / "catalogs"
 
 
 def known_catalogs() -> list[Path]:

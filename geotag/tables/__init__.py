@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -37,6 +38,37 @@ def table_format(path: str) -> TableFormat:
     return TABLES[suffix]()
 
 
+def check_table(path: str) -> None:
+    """Raise an error where a table surely cannot be written; touches nothing."""
+    table_format(path)
+    if path != STDOUT:
+        check_writable(path)
+
+
+def check_writable(path: str) -> None:
+    """Raise TableError where a file surely cannot be written; a bucket may still refuse it."""
+    if is_remote(path):
+        with _write_errors(path):
+            store_of(path)
+        return
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        reason = "it is a folder"
+    elif _is_special(path):
+        reason = "" if os.access(path, os.W_OK) else "no permission"
+    elif not os.path.isdir(folder):
+        reason = "there is no such folder"
+    else:
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission to write its folder"
+    if reason:
+        raise TableError(f"{path}: cannot be written ({reason})")
+
+
+def _is_special(path: str) -> bool:
+    """Whether a path is that of a pipe or a device."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 def write_table(path: str, rows: Iterable[Outcome]) -> None:
     """Write a table whole or not at all. Raises TableError.
 
@@ -63,17 +95,24 @@ def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
 
     What is no regular file, such as a pipe, is written as it stands: nothing may take its place.
     """
-    try:
+    with _write_errors(path):
         if not is_remote(path):
-            is_special = os.path.exists(path) and not os.path.isfile(path)
-            with open(path, "wb") if is_special else atomic_file(Path(os.path.realpath(path))) as f:
-                write(f)
+            target = Path(os.path.realpath(path))
+            with open(path, "wb") if _is_special(path) else atomic_file(target) as file:
+                write(file)
             return
         with TemporaryDirectory(prefix="geotag-") as folder:
             local = Path(folder) / "object"
             with local.open("wb") as file:
                 write(file)
             store_of(path).put(path, local)
+
+
+@contextmanager
+def _write_errors(path: str) -> Iterator[None]:
+    """Turn errors of files and stores into TableError."""
+    try:
+        yield
     except StoreError as error:
         raise TableError(f"{path}: cannot be written ({error})") from error
     except OSError as error:
@@ -89,7 +128,7 @@ def table_state(path: str) -> str:
         try:
             found = store_of(path).stat(path)
         except StoreError as error:
-            raise TableError(f"{path}: cannot be looked at ({error})") from error
+            raise TableError(f"{path}: cannot be asked for ({error})") from error
         return f"{found.size}-{found.version}" if found is not None else ""
     try:
         status = os.stat(path)

@@ -22,7 +22,9 @@ import pytest
 from click.testing import CliRunner
 
 from geotag.cli import COMMANDS, cli
+from geotag.errors import GeotagError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.stores import open_store
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
 
@@ -134,11 +136,53 @@ def test_the_summary_names_a_folder_that_is_not_utf8(tmp_path: Path, model_path:
     assert json.loads(summary.read_text("utf-8"))["table"] == f"{folder}/t.csv"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_summary_that_cannot_be_written_hides_no_other_error(tmp_path: Path) -> None:
-    result = run("scan", "/missing", "--out", tmp_path / "t.csv", "--summary", "/no/run.json")
+    result = run("scan", "/missing", "--out", tmp_path / "t.csv", "--summary", "/dev/full")
     assert result.returncode == 1
-    assert "/no/run.json: cannot be written" in result.stderr
+    assert "/dev/full: cannot be written" in result.stderr
     assert "/missing: no such file or folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--out", "{tmp}/photos"], "photos: the suffix must be one of"),
+        (["--out", "{tmp}/folder.csv"], "folder.csv: cannot be written (it is a folder)"),
+        (["--out", "{tmp}/no/t.csv"], "no/t.csv: cannot be written (there is no such folder)"),
+        (["--summary", "{tmp}/no/run.json"], "run.json: cannot be written (there is no such"),
+        (["--summary", "{tmp}/folder.csv"], "folder.csv: cannot be written (it is a folder)"),
+        (["--catalog", "{tmp}/no/t.geotag"], "no/t.geotag"),
+        (["--catalog", "{tmp}/folder.csv"], "folder.csv"),
+        (["--catalog", "{tmp}/t.txt"], "t.txt: not a geotag catalog"),
+        (["--runner", "ray"], "--runner ray needs an optional package: pip install '.[ray]'"),
+        (["--engine", "onnx"], "--engine onnx needs an optional package: pip install '.[onnx]'"),
+        (["--out", "s3://b/t.csv"], "s3:// needs an optional package: pip install '.[s3]'"),
+        (["s3://photos"], "s3:// needs an optional package: pip install '.[s3]'"),
+        (["--model", "{tmp}/t.txt"], "t.txt"),
+    ],
+)
+def test_errors_are_told_before_the_first_photo_is_read(
+    tmp_path: Path,
+    write_photo: WritePhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    """The only photo would make the scan fail with another code."""
+    write_photo("a.jpg").write_bytes(b"broken")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "t.txt").write_text("no catalog, no model")
+    for package in ("ray", "onnxruntime", "s3fs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    open_store.cache_clear()
+    filled = [option.format(tmp=tmp_path) for option in options]
+    arguments = ["scan", str(tmp_path / "photos"), "--out", str(tmp_path / "t.csv"), *filled]
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert isinstance(result.exception, GeotagError)
+    assert message in str(result.exception)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert [name for name in left if name != "t.csv.geotag"] == ["folder.csv", "photos", "t.txt"]
 
 
 def test_exit_code_3_when_a_photo_failed(
@@ -161,7 +205,7 @@ def test_exit_code_3_when_a_photo_failed(
         (["scan", "{tmp}", "--out", "{tmp}/t.csv", "--threshold", "2"], 2, "--threshold"),
         (["scan", "{tmp}", "--out", "{tmp}/no/t.csv"], 1, "no/t.csv"),
         (["scan", "{tmp}", "--out", "{tmp}/t.csv", "--model", "/no"], 1, "no such model file"),
-        (["scan", "gopher://x", "--out", "{tmp}/t.csv"], 1, "no source for gopher://"),
+        (["scan", "gopher://x", "--out", "{tmp}/t.csv"], 1, "gopher:// is not supported"),
         (["nonsense"], 2, "No such command"),
         (["predict"], 2, "Missing argument"),
         (["explain", "/no.jpg", "--out", "{tmp}/why.png"], 1, "/no.jpg: no such file"),

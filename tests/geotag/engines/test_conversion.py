@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from geotag.engines.conversion import Converted, cache_folder, cached_conversion
+from geotag.engines.conversion import Converted, cached_conversion
+from geotag.files.places import cache_folder
 from geotag.model.checkpoint import Checkpoint, load_checkpoint
 
 RESULT = Converted(b"a graph", b"and its weights")
