@@ -108,6 +108,13 @@ def test_every_training_command_is_documented_with_its_options(commands: list[Co
         assert not _undocumented(command), command.words
 
 
+def test_every_option_of_a_script_is_documented() -> None:
+    pages = "\n".join(PAGES.values())
+    for path in (TOP / "scripts").rglob("*.py"):
+        for option in re.findall(r'click\.option\(\s*"(--[\w-]+)', path.read_text("utf-8")):
+            assert re.search(rf"{option}(?![\w-])", pages), f"{path.name}: {option}"
+
+
 def _code(text: str) -> Iterator[str]:
     """The lines of code blocks, and the code inside lines of text."""
     for number, part in enumerate(re.split(r"^```.*$", text, flags=re.MULTILINE)):
@@ -183,6 +190,18 @@ def test_every_kind_of_address_is_described_with_its_extra() -> None:
 
 def test_every_engine_and_runner_is_described() -> None:
     assert not _undescribed((*ENGINES, *RUNNERS), "table.md")
+
+
+def test_the_architecture_page_lists_the_rooms_that_are_there() -> None:
+    tree = PAGES[TOP / "docs" / "architecture.md"].split("```")[1]
+    listed = set(re.findall(r"^ *([a-z_]+(?:/|\.py))(?: |$)", tree, flags=re.MULTILINE))
+    packages = {path.parent for top in ("geotag", "training") for path in _modules(top)}
+    modules = {path.name for path in (TOP / "geotag").glob("[a-z]*.py")}
+    assert listed == {f"{path.name}/" for path in packages} | modules | {"scripts/", "tests/"}
+
+
+def _modules(top: str) -> Iterator[Path]:
+    return (TOP / top).rglob("*.py")
 
 
 def _anchors(text: str) -> set[str]:
