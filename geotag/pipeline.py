@@ -52,6 +52,8 @@ from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
+# More than are ever read and not recorded yet.
+_IN_FLIGHT = 1024
 _LEFTOVER_SECONDS = 86_400
 
 
@@ -148,6 +150,7 @@ class Scan:
             options.classify_all,
             options.address,
             prefilter,
+            _IN_FLIGHT if catalog.is_after_a_crash() else 0,
         )
         self._deadline = time.monotonic() + (
             float("inf") if options.max_time is None else options.max_time

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from geotag.decoding.memory import FILES, PICTURES, decoding_bytes
+from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
 from geotag.decoding.transforms import decode_drafted, draft, preprocess
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.containers import jpeg_segments
@@ -30,6 +30,9 @@ from geotag.sources.base import Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    # A photo's bytes and header, the side of the result, and how the photo is fitted to it.
+    Decoder = Callable[[bytes, Header, int, Fit], NDArray[np.uint8]]
 
 _ORIENTATION = 0x0112
 _SCAN = re.compile(rb"\xff\xda\0")  # found in half the time that bytes.count takes
@@ -78,9 +81,11 @@ class Loader:
     """
 
     def __init__(
-        self, source: Source, input_size: int, fit: Fit, pool: Executor, window: int
-    ) -> None:
+        self, source: Source, input_size: int, fit: Fit, pool: Executor, window: int,
+        decoder: Decoder | None = None,
+    ) -> None:  # fmt: skip
         self.source = source
+        self.decoder = decoder or decode
         self.input_size = input_size
         self.fit = fit
         self.pool = pool
@@ -107,7 +112,7 @@ class Loader:
         try:
             with FILES.hold(min(item.photo.size, FILES.limit)):
                 data = self.source.read_photo(item.photo)
-                pixels = decode(data, item.header, self.input_size, self.fit)
+                pixels = self.decoder(data, item.header, self.input_size, self.fit)
                 content_key = self.source.content_key(item.photo, data)
         except MissingDependencyError as error:
             return Decoded(item, None, Failure(FailureKind.TRANSIENT, str(error)))
@@ -157,7 +162,9 @@ def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.I
     return thumbnail.crop((left, top, width - left, height - top))
 
 
-def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, header: Header, input_size: int, fit: Fit, budget: MemoryBudget = PICTURES
+) -> NDArray[np.uint8]:
     """A photo's bytes to the network's input, once there is memory for it.
 
     Raises PhotoError, or MissingDependencyError.
@@ -165,7 +172,7 @@ def decode(data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np
     with opened(data, header) as (image, orientation):
         whole = image.size
         drafted = draft(image, input_size, fit, orientation)
-        with PICTURES.hold(decoding_bytes(image, whole)):
+        with budget.hold(decoding_bytes(image, whole)):
             pixels = decode_drafted(drafted, input_size, fit)
             image.close()  # its pixels are gone when their memory is given to others
     return pixels

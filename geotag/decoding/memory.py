@@ -36,14 +36,18 @@ class MemoryBudget:
         self._held = 0
         self._changed = threading.Condition()
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Hold so many bytes in the block. Raises PhotoError for more than there are at all."""
+    def check(self, size: int) -> None:
+        """Raises PhotoError for more bytes than there are at all."""
         if size > self.limit:
             raise PhotoError(
                 f"too large: decoding it takes {size >> 20} MiB of memory, and "
                 f"{self.limit >> 20} MiB are the limit"
             )
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Hold so many bytes in the block. Raises PhotoError for more than there are at all."""
+        self.check(size)
         with self._changed:
             self._changed.wait_for(lambda: self._held + size <= self.limit)
             self._held += size

@@ -68,7 +68,9 @@ class Classifier:
     """Decodes and classifies photos in one pool of workers.
 
     A worker decodes a photo or runs a network on a batch, either on one core: whichever of the
-    two is slower gets more of the workers, and they never wait for each other's threads.
+    two is slower gets more of the workers, and they never wait for each other's threads. Formats
+    whose decoders may crash or hang are decoded in processes of their own, and so are the first
+    photos after a scan that did not end.
 
     Where the model has a prefilter, it is the first stage of a cascade (Viola and Jones, "Rapid
     Object Detection using a Boosted Cascade of Simple Features", 2001): a photo in which it sees
@@ -78,6 +80,7 @@ class Classifier:
     """
 
     def __init__(self, source: Source, job: Job) -> None:
+        from geotag.decoding.isolated import IsolatedDecoder
         from geotag.decoding.loader import Loader, ThumbnailLoader
         from geotag.model.checkpoint import load_checkpoint
 
@@ -85,7 +88,11 @@ class Classifier:
         checkpoint = load_checkpoint(job.model)
         spec = checkpoint.spec
         self._pool = ThreadPoolExecutor(job.workers, "worker")
-        self._photos = Loader(source, spec.input_size, spec.fit, self._pool, _WINDOW)
+        self._decoder = IsolatedDecoder()
+        self._submitted = 0
+        self._photos = Loader(
+            source, spec.input_size, spec.fit, self._pool, _WINDOW, self._decoder.decode
+        )
         self._full = self._batcher(checkpoint)
         self._prefilter: Prefilter | None = None
         if job.prefilter and spec.prefilter is not None:
@@ -111,10 +118,14 @@ class Classifier:
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._decoder.close()
 
     def submit(self, item: Item) -> Iterator[Reading]:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
-        if self._prefilter is not None and item.header.thumbnail is not None:
+        self._decoder.everything = self._submitted < self.job.isolated
+        self._submitted += 1
+        has_thumbnail = item.header.thumbnail is not None and not self._decoder.everything
+        if self._prefilter is not None and has_thumbnail:
             for thumbnail in self._prefilter.thumbnails.submit(item):
                 yield from self._take_thumbnail(self._prefilter, thumbnail)
         else:

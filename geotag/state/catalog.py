@@ -144,6 +144,11 @@ class Catalog:
             self.connection.execute(FIND_PENDING, arguments)
         return self._count("SELECT count(*) FROM pending")
 
+    def is_after_a_crash(self) -> bool:
+        """Whether the last scan was killed, or crashed, before it could end."""
+        last = "SELECT finished IS NULL FROM scans ORDER BY id DESC LIMIT 1"
+        return bool(self._count(f"SELECT ifnull(({last}), 0)"))
+
     def pending(self) -> Iterator[Photo]:
         """The photos that `find_pending` found, less those recorded since: those never tried in
         byte order, then those whose last try is the longest ago. `record` may be called meanwhile.

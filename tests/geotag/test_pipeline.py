@@ -227,7 +227,9 @@ def test_an_extra_that_is_missing_is_named(
     pillow_heif = pytest.importorskip("pillow_heif")
     (tmp_path / "photos").mkdir()
     pillow_heif.from_pillow(picture("taj_mahal")).save(tmp_path / "photos" / "taj.heic")
-    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "pillow_heif.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path / "path")
     (row,) = scan(tmp_path / "photos", tmp_path / "tags.csv", options).values()
     assert row.status is Status.UNREADABLE
     assert "pip install '.[heif]'" in row.error

@@ -1,0 +1,220 @@
+"""Decodes photos in processes of their own: a decoder that crashes or hangs costs its photo alone.
+
+A process reads requests from its standard input and replies on its standard output: a line of JSON
+each, followed by the photo's bytes, or by its pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.decoding.loader import decode
+from geotag.decoding.memory import PICTURES, MemoryBudget
+from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
+from geotag.metadata.header import Header
+from geotag.records import Fit, Metadata
+
+# Large libraries in C and C++, which now and then do not survive a damaged file.
+FORMATS = frozenset(("heif", "avif", "raw", "tiff"))
+SECONDS = 60
+_START = "import sys; sys.path[:] = sys.argv[1:]; import geotag.decoding.isolated as i; i.serve()"
+# Signals by which something else ends a process; any other one is the decoder's own fault.
+_FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")
+_log = logging.getLogger(__name__)
+
+
+class IsolatedDecoder:
+    """Decodes in processes that are kept for the next photo, as many as there are callers at once.
+
+    What is not in FORMATS is decoded in the caller's thread, as all is where no process can be
+    started; with `everything` nothing else is.
+    """
+
+    def __init__(self, everything: bool = False, seconds: int = SECONDS) -> None:
+        self.everything = everything
+        self._seconds = seconds
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
+        self._can_start = bool(sys.executable)
+
+    def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
+        """As `loader.decode`, from any thread. Raises PhotoError also for a crash, and
+        TransientPhotoError where it takes too long."""
+        is_isolated = self.everything or header.format in FORMATS
+        process = self._take() if is_isolated else None
+        if process is None:
+            return decode(data, header, input_size, fit)
+        try:
+            return process.decode(data, header, input_size, fit)
+        finally:
+            if process.is_running():
+                self._idle.put(process)
+
+    def close(self) -> None:
+        """End the processes."""
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().end()
+
+    def _take(self) -> _Process | None:
+        """A process that waits for work, or a new one."""
+        with suppress(Empty):
+            while True:
+                process = self._idle.get_nowait()
+                if process.is_running():
+                    return process
+        try:
+            return _Process(self._seconds) if self._can_start else None
+        except OSError as error:
+            self._can_start = False
+            _log.warning("photos are decoded without a process of their own: %s", error)
+            return None
+
+
+class _Process:
+    """A process that decodes one photo after the other. Raises OSError where it does not start."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", _START, *map(os.path.abspath, sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the libraries' noise: the reply tells what is wrong
+            start_new_session=True,  # Ctrl-C is for this process, which finishes what it began
+        )
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._requests, self._replies = self._child.stdin, self._child.stdout
+        if not self._replies.readline():
+            raise OSError(f"it ended with {self.end()}")
+
+    def is_running(self) -> bool:
+        """Whether it is still there."""
+        return self._child.poll() is None
+
+    def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
+        """Raises what `loader.decode` raises, and PhotoError where the process does not survive."""
+        request = {
+            "format": header.format,
+            "orientation": header.metadata.orientation,
+            "input_size": input_size,
+            "fit": fit,
+            "seconds": self._seconds,
+        }
+        try:
+            reply = self._ask(request, data)
+            if "memory" in reply:
+                with PICTURES.hold(reply["memory"]):
+                    reply = self._ask({})
+            if "error" not in reply:
+                pixels = np.frombuffer(self._replies.read(reply["bytes"]), np.uint8)
+                return pixels.reshape(input_size, input_size, 3)
+        except (OSError, ValueError):  # it is gone, perhaps in the middle of a reply
+            raise _failure(self.end(), self._seconds) from None
+        raise _ERRORS[reply["error"]](*reply["arguments"])
+
+    def _ask(self, request: Mapping[str, object], data: bytes = b"") -> dict[str, Any]:
+        _send(self._requests, request, data)
+        reply: dict[str, Any] = json.loads(self._replies.readline())
+        return reply
+
+    def end(self) -> str:
+        """Kill it, if it runs; returns the name of the signal that ended it, or its exit code."""
+        with suppress(OSError):
+            self._requests.close()  # what waits for a request ends by itself
+        self._child.kill()
+        code = self._child.wait()
+        self._replies.close()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+_ERRORS: dict[str, type[GeotagError]] = {
+    error.__name__: error for error in (PhotoError, TransientPhotoError, MissingDependencyError)
+}
+
+
+def _failure(end: str, seconds: int) -> PhotoError:
+    if end == "SIGALRM":
+        return TransientPhotoError(f"not decoded within {seconds} seconds")
+    if end in _FROM_OUTSIDE:
+        return TransientPhotoError(f"its decoder was ended from outside ({end})")
+    return PhotoError(f"damaged: its decoder crashed ({end})")
+
+
+def _send(file: IO[bytes], fields: Mapping[str, object], data: bytes = b"") -> None:
+    file.write(json.dumps({**fields, "bytes": len(data)}).encode() + b"\n")
+    file.write(data)
+    file.flush()
+
+
+def serve() -> None:
+    """Decode what comes on standard input, until it ends. The main function of a process."""
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no reply
+    for number in (signal.SIGINT, signal.SIGTERM):  # the photo that is begun is finished
+        signal.signal(number, signal.SIG_IGN)
+    _forbid_core_dumps()
+    _send(replies, {})
+    budget = _ParentsBudget(requests, replies)
+    while line := requests.readline():
+        request = json.loads(line)
+        data = requests.read(request["bytes"])
+        header = Header(request["format"], Metadata(orientation=request["orientation"]))
+        budget.seconds = request["seconds"]
+        _set_alarm(budget.seconds)
+        try:
+            pixels = decode(data, header, request["input_size"], request["fit"], budget)
+        except MissingDependencyError as error:
+            _send_error(replies, error, error.purpose, error.extra)
+        except PhotoError as error:
+            _send_error(replies, error, str(error))
+        else:
+            _send(replies, {}, pixels.tobytes())
+        _set_alarm(0)
+
+
+def _send_error(replies: IO[bytes], error: GeotagError, *arguments: str) -> None:
+    _send(replies, {"error": type(error).__name__, "arguments": arguments})
+
+
+class _ParentsBudget(MemoryBudget):
+    """The budget of all workers is kept by the process that asks for photos."""
+
+    def __init__(self, requests: IO[bytes], replies: IO[bytes]) -> None:
+        super().__init__(PICTURES.limit)
+        self.requests, self.replies = requests, replies
+        self.seconds = 0
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Wait until the parent grants it; it is given back with the reply."""
+        self.check(size)
+        _set_alarm(0)
+        _send(self.replies, {"memory": size})
+        self.requests.readline()
+        _set_alarm(self.seconds)
+        yield
+
+
+def _set_alarm(seconds: int) -> None:
+    """End this process by SIGALRM unless it is told otherwise in time."""
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.alarm(seconds)
+
+
+def _forbid_core_dumps() -> None:
+    with suppress(ImportError, OSError, ValueError):  # not on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
