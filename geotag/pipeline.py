@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 
 from geotag.categories import ModelCategories, format_categories, load_categories
@@ -303,10 +303,9 @@ class Scan:
 
     def _pending(self, limit: int) -> Iterator[Reading]:
         photos = islice(self.catalog.pending(), limit)
-        stoppable = takewhile(lambda photo: not self._must_stop(), photos)
         runner = RUNNERS[self.options.runner](self.library, self.job)
         with closing(runner):
-            yield from runner.run(stoppable)
+            yield from runner.run(photos, self._must_stop)
 
     def _record(self, readings: Iterator[Reading]) -> int:
         count = 0

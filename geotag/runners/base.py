@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,6 +28,14 @@ class Job(NamedTuple):
     isolated: int = 0
 
 
+MustStop = Callable[[], bool]
+
+
+def never() -> bool:
+    """A run that reads all photos."""
+    return False
+
+
 class Runner(Protocol):
     """Reads photos, here or elsewhere."""
 
@@ -35,6 +43,9 @@ class Runner(Protocol):
         """End what `run` began, also when it was not run to its end."""
         ...
 
-    def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
-        """Exactly one reading for each photo, in any order."""
+    def run(self, photos: Iterable[Photo], must_stop: MustStop = never) -> Iterator[Reading]:
+        """Exactly one reading for each photo, in any order.
+
+        Once the run must stop, nothing more is begun, and what is being read is finished.
+        """
         ...

@@ -6,12 +6,13 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import PhotoError
 from geotag.metadata.header import failure_of, read_header
 from geotag.records import Failure, FailureKind, Metadata, Photo, Prediction, Reading
-from geotag.runners.base import Job
+from geotag.runners.base import Job, MustStop, never
 from geotag.sources.base import Source
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ class LocalRunner:
             self._classifier.close()
             self._classifier = None
 
-    def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
+    def run(self, photos: Iterable[Photo], must_stop: MustStop = never) -> Iterator[Reading]:
         """One reading for each photo; those that need the network come in batches.
 
         May be called again: the network stays loaded until the runner is closed.
         """
-        for photo in self.source.ahead(photos):
+        for photo in self.source.ahead(takewhile(lambda _: not must_stop(), photos)):
             try:
                 header = read_header(self.source, photo)
             except PhotoError as error:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from geotag.errors import EngineError, GeotagError, MissingDependencyError
 from geotag.records import Failure, FailureKind, Metadata, Photo, Reading
-from geotag.runners.base import Job
+from geotag.runners.base import Job, MustStop, never
 from geotag.runners.local import LocalRunner
 from geotag.sources import Library
 from geotag.sources.base import Filters
@@ -27,7 +27,10 @@ _QUEUED = 2
 # A shard that so many workers did not survive is halved, until the photo that kills is alone.
 _LIVES = 3
 _CPUS = 4
-_LOOK_SECONDS = 5.0
+_CHECK_SECONDS = 5.0
+# How long after the loss of a worker the cluster is asked for another one: whatever ended the
+# worker may end the cluster as well, which then does not respond, or this run.
+_PAUSE_SECONDS = 2.0
 _PATIENCE_SECONDS = 300.0
 _log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class Worker:
         self.runner = LocalRunner(self.library, job)
 
     def ready(self) -> None:
-        """Answers once the worker is there."""
+        """Returns once the worker is there."""
 
     def read(self, photos: list[Photo]) -> tuple[list[Reading], int]:
         """The readings of a shard, and how many bytes were fetched for it."""
@@ -73,7 +76,7 @@ class Worker:
 class RayRunner:
     """One worker for each GPU of the cluster or, where it has none, for each few processors.
 
-    Workers may die and join at any time: what one had in hand is given to another. The sources
+    Workers may die and join at any time: what one was reading is given to another. The sources
     must be within reach of all machines: buckets, or folders that all of them have mounted.
     """
 
@@ -84,18 +87,50 @@ class RayRunner:
     def close(self) -> None:
         """The cluster is left when `run` ends."""
 
-    def run(self, photos: Iterable[Photo]) -> Iterator[Reading]:
+    def run(self, photos: Iterable[Photo], must_stop: MustStop = never) -> Iterator[Reading]:
         """One reading for each photo, shard by shard as they are done."""
         with _cluster(self.job.address) as ray:
-            yield from _Crew(ray, self.library, self.job).read(iter(photos))
+            workers = _Workers(ray, self.library, self.job, must_stop)
+            yield from workers.read(Shards(photos))
 
 
-class _Crew:
-    """The workers and what each has in hand."""
+class Shards:
+    """The photos that no worker has yet."""
 
-    def __init__(self, ray: Any, library: Library, job: Job) -> None:
+    def __init__(self, photos: Iterable[Photo]) -> None:
+        remaining = iter(photos)
+        self._upcoming = iter(lambda: list(islice(remaining, SHARD)), [])
+        self._again: deque[Shard] = deque()
+
+    def take(self) -> Shard | None:
+        """The next ones to read: first those of lost workers."""
+        if self._again:
+            return self._again.popleft()
+        photos = next(self._upcoming, None)
+        return Shard(photos) if photos is not None else None
+
+    def return_lost(self, shard: Shard) -> Reading | None:
+        """A lost worker's photos are read by another one, or a photo that no worker survives is a
+        reading."""
+        photos, losses = shard.photos, shard.losses + 1
+        if losses < _LIVES:
+            self._again.append(Shard(photos, losses))
+        elif len(photos) > 1:
+            half = len(photos) // 2
+            self._again += [Shard(photos[:half]), Shard(photos[half:])]
+        else:
+            reason = f"{losses} workers were lost while they read it"
+            return Reading(photos[0], Metadata(), failure=Failure(FailureKind.TRANSIENT, reason))
+        return None
+
+
+class _Workers:
+    """The workers, and the shards that each is reading."""
+
+    def __init__(self, ray: Any, library: Library, job: Job, must_stop: MustStop) -> None:
         self.ray = ray
         self.library = library
+        self.must_stop = must_stop
         self.slot = slot_of(ray.nodes())
         self.losses: tuple[type[Exception], ...] = (
             ray.exceptions.RayActorError,
@@ -108,83 +143,80 @@ class _Crew:
         self._arguments = (library.texts, library.filters, job, ray.put(model))
         self._class = ray.remote(num_cpus=self.slot.cpus, num_gpus=self.slot.gpus)(Worker)
         self._starting: dict[Any, Any] = {}
-        self._hands: dict[Any, int] = {}
-        self._shards: dict[Any, tuple[Any, Shard]] = {}
-        self._again: deque[Shard] = deque()
-        self._look_at = 0.0
+        self._held: dict[Any, int] = {}
+        self._reading: dict[Any, tuple[Any, Shard]] = {}
+        self._check_at = 0.0
         self._idle_since = time.monotonic()
 
-    def read(self, photos: Iterator[Photo]) -> Iterator[Reading]:
-        """Hand out shards until all photos are read."""
-        upcoming = iter(lambda: list(islice(photos, SHARD)), [])
-        waiting = next(upcoming, None)
-        while waiting is not None or self._again or self._shards:
-            self._staff()
-            while (worker := self._free_worker()) is not None:
-                if self._again:
-                    self._give(worker, self._again.popleft())
-                elif waiting is not None:
-                    self._give(worker, Shard(waiting))
-                    waiting = next(upcoming, None)
-                else:
-                    break
-            yield from self._collect()
+    def read(self, shards: Shards) -> Iterator[Reading]:
+        """Hand out shards until all photos are read, or until those being read are where the run
+        is to stop."""
+        waiting = shards.take()
+        while waiting is not None or self._reading:
+            if not self.must_stop():
+                self._start_workers()
+                while waiting is not None and (worker := self._free_worker()) is not None:
+                    self._give(worker, waiting)
+                    waiting = shards.take()
+            elif not self._reading:
+                break
+            yield from self._collect(shards)
+            waiting = waiting or shards.take()
 
-    def _staff(self) -> None:
+    def _start_workers(self) -> None:
         """As many workers as the cluster has slots, now."""
-        if time.monotonic() < self._look_at:
+        if time.monotonic() < self._check_at:
             return
-        self._look_at = time.monotonic() + _LOOK_SECONDS
-        missing = count_slots(self.ray.nodes(), self.slot) - len(self._hands) - len(self._starting)
+        self._check_at = time.monotonic() + _CHECK_SECONDS
+        missing = count_slots(self.ray.nodes(), self.slot) - len(self._held) - len(self._starting)
         for _ in range(missing):
             worker = self._class.remote(*self._arguments)
             self._starting[worker.ready.remote()] = worker
-        if self._hands:
+        if self._held:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _PATIENCE_SECONDS:
             raise EngineError("the Ray cluster has no room for a worker; see `ray status`")
 
     def _free_worker(self) -> Any:
-        free = [worker for worker, held in self._hands.items() if held < _QUEUED]
-        return min(free, key=lambda worker: self._hands[worker]) if free else None
+        free = [worker for worker, held in self._held.items() if held < _QUEUED]
+        return min(free, key=lambda worker: self._held[worker]) if free else None
 
     def _give(self, worker: Any, shard: Shard) -> None:
-        self._shards[worker.read.remote(shard.photos)] = worker, shard
-        self._hands[worker] += 1
+        self._reading[worker.read.remote(shard.photos)] = worker, shard
+        self._held[worker] += 1
 
-    def _collect(self) -> Iterator[Reading]:
+    def _collect(self, shards: Shards) -> Iterator[Reading]:
         """Wait for what comes first: a shard that is done, a worker that is ready or lost."""
-        pending = [*self._shards, *self._starting]
+        pending = [*self._reading, *self._starting]
         if not pending:
-            time.sleep(_LOOK_SECONDS / 10)
+            time.sleep(_CHECK_SECONDS / 10)
             return
-        done, _ = self.ray.wait(pending, num_returns=1, timeout=_LOOK_SECONDS)
-        for answer in done:
-            if answer in self._starting:
-                self._welcome(self._starting.pop(answer), answer)
+        done, _ = self.ray.wait(pending, num_returns=1, timeout=_CHECK_SECONDS)
+        for result in done:
+            if result in self._starting:
+                self._note_ready(self._starting.pop(result), result)
             else:
-                yield from self._take(answer)
+                yield from self._take_result(result, shards)
 
-    def _welcome(self, worker: Any, answer: Any) -> None:
+    def _note_ready(self, worker: Any, result: Any) -> None:
         try:
-            self.ray.get(answer)
+            self.ray.get(result)
         except self.losses as error:
             _raise_own(error)
             _log.warning("a worker did not start; another one is tried")
         else:
-            self._hands[worker] = 0
+            self._held[worker] = 0
 
-    def _take(self, answer: Any) -> Iterator[Reading]:
-        worker, shard = self._shards.pop(answer)
-        if worker in self._hands:
-            self._hands[worker] -= 1
+    def _take_result(self, result: Any, shards: Shards) -> Iterator[Reading]:
+        worker, shard = self._reading.pop(result)
+        if worker in self._held:
+            self._held[worker] -= 1
         try:
-            readings, fetched = self.ray.get(answer)
+            readings, fetched = self.ray.get(result)
         except self.losses:
-            self._hands.pop(worker, None)
-            with suppress(Exception):
-                self.ray.kill(worker)
-            yield from self._lost(shard)
+            self._held.pop(worker, None)
+            self._check_at = time.monotonic() + _PAUSE_SECONDS
+            yield from self._lose(worker, shard, shards)
             return
         except self.ray.exceptions.RayTaskError as error:
             _raise_own(error)
@@ -192,18 +224,15 @@ class _Crew:
         self.library.bytes_elsewhere += fetched
         yield from readings
 
-    def _lost(self, shard: Shard) -> Iterator[Reading]:
-        """A lost worker's photos go to another, those that no worker survives into the table."""
+    def _lose(self, worker: Any, shard: Shard, shards: Shards) -> Iterator[Reading]:
+        if self.must_stop():
+            _log.warning("a worker was ended; its %d photos are left", len(shard.photos))
+            return
         _log.warning("a worker was lost; its %d photos are read again", len(shard.photos))
-        photos, losses = shard.photos, shard.losses + 1
-        if losses < _LIVES:
-            self._again.append(Shard(photos, losses))
-        elif len(photos) > 1:
-            half = len(photos) // 2
-            self._again += [Shard(photos[:half]), Shard(photos[half:])]
-        else:
-            reason = f"{losses} workers were lost while they read it"
-            yield Reading(photos[0], Metadata(), failure=Failure(FailureKind.TRANSIENT, reason))
+        with suppress(Exception):
+            self.ray.kill(worker)
+        if (reading := shards.return_lost(shard)) is not None:
+            yield reading
 
 
 def slot_of(nodes: list[dict[str, Any]]) -> Slot:

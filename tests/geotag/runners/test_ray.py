@@ -12,7 +12,7 @@ from geotag.errors import EngineError, GeotagError
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Photo
-from geotag.runners.ray import Shard, Slot, _Crew, count_slots, slot_of
+from geotag.runners.ray import Shards, Slot, count_slots, slot_of
 from tests.conftest import WritePhoto, gps_ifd
 
 
@@ -33,17 +33,15 @@ def test_a_slot_is_a_gpu_or_a_few_processors() -> None:
 
 def test_a_photo_that_no_worker_survives_becomes_a_row_and_takes_no_other_with_it() -> None:
     photos = [Photo(f"/{n}.jpg", 1, "1") for n in range(4)]
-    crew = object.__new__(_Crew)
-    crew._again = __import__("collections").deque([Shard(photos)])
+    shards = Shards(photos)
     read, failed = [], []
-    while crew._again:
-        shard = crew._again.popleft()
+    while (shard := shards.take()) is not None:
         if photos[2] in shard.photos:
-            failed += list(crew._lost(shard))
+            failed.append(shards.return_lost(shard))
         else:
             read += shard.photos
     assert sorted(read) == [photos[0], photos[1], photos[3]]
-    (reading,) = failed
+    (reading,) = filter(None, failed)
     assert reading.photo == photos[2]
     assert reading.failure is not None and "workers were lost" in reading.failure.reason
 
