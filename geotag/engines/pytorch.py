@@ -131,16 +131,36 @@ def fold_batch_norms(network: Normalised) -> Normalised:
 def load_network(checkpoint: Checkpoint) -> Normalised:
     """The checkpoint's network with its weights, in float32, ready for evaluation.
 
-    Raises CheckpointError when the weights do not fit the architecture.
+    Raises CheckpointError when the weights do not fit the architecture, or are no numbers.
     """
     spec = checkpoint.spec
-    network = build_model(spec.architecture, len(spec.categories) + 1)
+    classes = len(spec.categories) + 1
     weights = {name: torch.from_numpy(np.array(t)) for name, t in checkpoint.weights.items()}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights do not fit {spec.architecture}: {error}") from error
+    with torch.device("meta"):  # so that a spec alone takes no memory
+        expected = build_model(spec.architecture, classes).state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        problem = _misfit(expected.get(name), weights.get(name))
+        if problem:
+            raise CheckpointError(
+                f"{checkpoint.source}: the weights do not fit {spec.architecture} with "
+                f"{classes} outputs: {name} {problem}; choose another model file"
+            )
+    network = build_model(spec.architecture, classes)
+    network.load_state_dict(weights)
     return Normalised(network.float(), spec.mean, spec.std).eval()
+
+
+def _misfit(expected: torch.Tensor | None, found: torch.Tensor | None) -> str:
+    """What is wrong with a tensor; "" when nothing is."""
+    if expected is None:
+        return "is not part of it"
+    if found is None:
+        return "is missing"
+    if expected.shape != found.shape:
+        return f"has the shape {tuple(found.shape)}, not {tuple(expected.shape)}"
+    if expected.is_floating_point() != found.is_floating_point():
+        return f"has the type {found.dtype}"
+    return "" if bool(torch.isfinite(found).all()) else "holds values that are no numbers"
 
 
 def choose_device(name: str) -> torch.device:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from geotag.errors import CheckpointError
 from geotag.files.atomic import atomic_file
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 512 * 2**20
 _HEADER_LIMIT = 16 * 2**20
 BUILT_IN = "model.safetensors"
+_REMEDY = "copy it here again, or train it anew"
 # What begins the names of tensors that are no weights of the network: what a user's landmarks
 # are distinguished from, and their rows of the prefilter's classifier.
 BACKGROUND = "background."
@@ -45,10 +47,11 @@ class ModelHeader(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A loaded and verified model file."""
+    """A loaded and verified model; `source` is its file, for messages."""
 
     header: ModelHeader
     tensors: Tensors
+    source: str = "the model"
 
     @property
     def spec(self) -> ModelSpec:
@@ -66,14 +69,16 @@ class Checkpoint(NamedTuple):
         """
         prefilter = self.spec.prefilter
         if prefilter is None:
-            raise CheckpointError("this model has no prefilter")
+            raise CheckpointError(f"{self.source}: has no prefilter; run training.prefilter first")
         tensors = self.weights
         try:
             if prefilter.architecture:
                 tensors = _backbone_alone(tensors, prefilter.backbone)
             tensors = {**tensors, **_own_rows(self.tensors, tensors)}
         except (KeyError, IndexError, ValueError, AttributeError):
-            raise CheckpointError("this model lacks the weights of its prefilter") from None
+            raise CheckpointError(
+                f"{self.source}: lacks the weights of its prefilter; {_REMEDY}"
+            ) from None
         architecture = prefilter.architecture or self.spec.architecture
         spec = self.spec._replace(architecture=architecture, input_size=prefilter.input_size)
         return self.with_spec(spec)._replace(tensors=tensors)
@@ -136,14 +141,8 @@ def read_header(path: Path | None = None) -> ModelHeader:
     Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
     """
     path = path or built_in_path()
-    try:
-        with path.open("rb") as file:
-            metadata = _read_metadata(file)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such model file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
-    return _parse_header(path, metadata)[0]
+    with _errors(path), path.open("rb") as file:
+        return _parse_header(path, _read_metadata(file))[0]
 
 
 def _read_metadata(file: BinaryIO) -> Mapping[str, str]:
@@ -166,41 +165,54 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
 
     Raises CheckpointError when the file is missing, too large, damaged or not a geotag model.
     """
+    from safetensors import SafetensorError, safe_open
+
     path = path or built_in_path()
-    with _opened(path) as file:
-        header, text = _parse_header(path, file.metadata())
-        tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    with _errors(path):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header, text = _parse_header(path, file.metadata())
+                tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        except (SafetensorError, TypeError, AttributeError) as error:  # number types of no numpy
+            raise ValueError(str(error)) from error
     if fingerprint(text, tensors) != header.sha256:
-        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256")
-    return Checkpoint(header, tensors)
+        raise CheckpointError(f"{path}: damaged: its contents do not match its SHA-256; {_REMEDY}")
+    return Checkpoint(header, tensors, str(path))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
+def _errors(path: Path) -> Iterator[None]:
+    """What goes wrong in the block with a file is a CheckpointError that names it."""
     try:
-        if path.stat().st_size > SIZE_LIMIT:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block
+            raise CheckpointError(f"{path}: not a file; give a model file (.safetensors)")
+        if status.st_size > SIZE_LIMIT:
             raise CheckpointError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB, not read")
-        with safe_open(path, framework="numpy") as file:
-            yield file
+        yield
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such model file") from None
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+        raise CheckpointError(
+            f"{path}: no such model file; give another one, or none for the built-in model"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: not a readable model file ({reason}); {_REMEDY}") from error
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str] | None) -> tuple[ModelHeader, str]:
     """The header and the text of its spec, which the SHA-256 covers."""
     if not metadata or "geotag" not in metadata:
-        raise CheckpointError(f"{path}: a safetensors file, but not a geotag model")
-    try:
-        document = json.loads(metadata["geotag"])
-        text = canonical(document["spec"])
-        header = ModelHeader(parse_spec(text), parse_name(document["sha256"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its description is malformed ({error})") from error
-    return header, text
+        raise CheckpointError(
+            f"{path}: a safetensors file, but not a geotag model; make one with training.train"
+        )
+    document = json.loads(metadata["geotag"])
+    if not isinstance(document, dict) or not {"spec", "sha256"} <= document.keys():
+        raise ValueError("its description is malformed")
+    text = canonical(document["spec"])
+    text.encode()  # no half of a surrogate pair, which has no UTF-8
+    return ModelHeader(parse_spec(text), parse_name(document["sha256"])), text
 
 
 def save_checkpoint(path: Path, spec: ModelSpec, tensors: Tensors) -> str:

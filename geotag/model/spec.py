@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from reprlib import repr as brief
+from typing import Any, NamedTuple, cast, get_args
 
 from geotag.categories import parse_own_category
 from geotag.errors import CheckpointError
@@ -13,6 +13,9 @@ from geotag.records import Fit, OwnCategory
 
 FORMAT = 1
 INPUT_SIZE_LIMIT = 1024
+_BACKBONE_LIMIT = 15
+_SCALE_LIMIT = 1e6
+_LONGEST = 200
 CATEGORY_LIMIT = 100_000
 # What a tag is promised to be right at, unless asked otherwise.
 PRECISION = 0.99
@@ -128,37 +131,39 @@ def _format_prefilter(prefilter: Prefilter) -> dict[str, Any]:
     return fields
 
 
+_REQUIRED = [field for field in ModelSpec._fields if field not in ModelSpec._field_defaults]
+
+
 def parse_spec(text: str) -> ModelSpec:
-    """The reverse of `format_spec`. Raises ValueError, KeyError or TypeError on nonsense."""
+    """The reverse of `format_spec`. Raises ValueError for anything else."""
     fields = json.loads(text)
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise ValueError(f"format is not {FORMAT}: made by another version of geotag?")
+    if missing := [name for name in _REQUIRED if name not in fields]:
+        raise ValueError(f"no {', '.join(missing)}")
+    fit = parse_name(fields["fit"])
+    if fit not in get_args(Fit):
+        raise ValueError(f"fit {brief(fit)} is not one of {', '.join(get_args(Fit))}")
+    if not isinstance(fields["provenance"], dict):
+        raise ValueError("provenance is no object")
     spec = ModelSpec(
         architecture=parse_name(fields["architecture"]),
-        input_size=int(fields["input_size"]),
-        fit=cast(Fit, parse_name(fields["fit"])),
-        mean=_triple(fields["mean"]),
-        std=_triple(fields["std"]),
-        categories=tuple(parse_name(slug) for slug in fields["categories"]),
-        temperature=_finite(fields["temperature"]),
+        input_size=_integer(fields["input_size"], 1, INPUT_SIZE_LIMIT),
+        fit=cast(Fit, fit),
+        mean=_triple(fields["mean"], -_SCALE_LIMIT, _SCALE_LIMIT),
+        std=_triple(fields["std"], 1 / _SCALE_LIMIT, _SCALE_LIMIT),
+        categories=tuple(map(parse_name, _list(fields["categories"]))),
+        temperature=_number(fields["temperature"], 1 / _SCALE_LIMIT, _SCALE_LIMIT),
         thresholds=_thresholds(fields["thresholds"]),
-        provenance=dict(fields["provenance"]),
-        own_categories=tuple(parse_own_category(e) for e in fields.get("own_categories", ())),
+        provenance=fields["provenance"],
+        own_categories=tuple(map(parse_own_category, _list(fields.get("own_categories", [])))),
         prefilter=_prefilter(fields[_PREFILTER]) if _PREFILTER in fields else None,
     )
-    _check(spec)
+    _check_categories(spec)
     return spec
 
 
-def _check(spec: ModelSpec) -> None:
-    if not 1 <= spec.input_size <= INPUT_SIZE_LIMIT:
-        raise ValueError(f"input_size {spec.input_size} is not within 1 to {INPUT_SIZE_LIMIT}")
-    if spec.prefilter is not None and not 1 <= spec.prefilter.input_size <= INPUT_SIZE_LIMIT:
-        raise ValueError(f"input_size {spec.prefilter.input_size} of the prefilter")
-    if spec.fit not in ("squash", "crop"):
-        raise ValueError(f"unknown fit {spec.fit!r}")
-    if spec.temperature <= 0 or min(spec.std) <= 0:
-        raise ValueError("temperature and std must be positive")
+def _check_categories(spec: ModelSpec) -> None:
     if not 1 <= len(spec.categories) <= CATEGORY_LIMIT:
         raise ValueError(f"{len(spec.categories)} categories")
     if len(set(spec.categories)) != len(spec.categories):
@@ -168,37 +173,52 @@ def _check(spec: ModelSpec) -> None:
         raise ValueError("an own category stands twice or is not among the categories")
 
 
-def _prefilter(fields: Mapping[str, Any]) -> Prefilter:
+def _prefilter(fields: object) -> Prefilter:
+    if not isinstance(fields, dict) or not {"input_size", "thresholds"} <= fields.keys():
+        raise ValueError(f"{brief(fields)} is no {_PREFILTER}")
+    architecture = fields.get("architecture", "")
     return Prefilter(
-        int(fields["input_size"]),
+        _integer(fields["input_size"], 1, INPUT_SIZE_LIMIT),
         _thresholds(fields["thresholds"]),
-        str(fields.get("architecture", "")),
-        int(fields.get("backbone", 0)),
-        _finite(fields.get(_PHOTO_KEY, _PHOTO_THRESHOLD)),
-        int(fields.get("own", 0)),
+        parse_name(architecture) if architecture != "" else "",
+        _integer(fields.get("backbone", 0), 0, _BACKBONE_LIMIT),
+        _number(fields.get(_PHOTO_KEY, _PHOTO_THRESHOLD), 0, 1),
+        _integer(fields.get("own", 0), 0, CATEGORY_LIMIT),
     )
 
 
-def _thresholds(pairs: Any) -> tuple[Threshold, ...]:
-    return tuple(Threshold(_finite(precision), _finite(least)) for precision, least in pairs)
+def _thresholds(pairs: object) -> tuple[Threshold, ...]:
+    found = [_list(pair, 2) for pair in _list(pairs)]
+    return tuple(Threshold(_number(p, 0, 1), _number(least, 0, 1)) for p, least in found)
 
 
 def parse_name(value: object) -> str:
-    """A text that is not empty. Raises ValueError for anything else."""
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is not a name")
+    """A text that can be shown in a line. Raises ValueError for anything else."""
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= _LONGEST:
+        raise ValueError(f"{brief(value)} is not a name")
     return value
 
 
-def _finite(value: object) -> float:
-    number = float(cast(float, value))
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number")
-    return number
+def _list(value: object, length: int | None = None) -> list[object]:
+    if not isinstance(value, list) or length not in (None, len(value)):
+        raise ValueError(f"{brief(value)} is no list" + (f" of {length}" if length else ""))
+    return value
 
 
-def _triple(values: object) -> tuple[float, float, float]:
-    red, green, blue = (_finite(value) for value in cast("list[float]", values))
+def _number(value: object, low: float, high: float) -> float:
+    if type(value) not in (int, float) or not low <= cast(float, value) <= high:
+        raise ValueError(f"{brief(value)} is not a number from {low:g} to {high:g}")
+    return float(cast(float, value))
+
+
+def _integer(value: object, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{brief(value)} is not a whole number from {low} to {high}")
+    return value
+
+
+def _triple(values: object, low: float, high: float) -> tuple[float, float, float]:
+    red, green, blue = (_number(value, low, high) for value in _list(values, 3))
     return red, green, blue
 
 

@@ -212,9 +212,12 @@ def load_background(tensors: Tensors) -> Floats:
     scale = tensors[_SCALE].astype(np.float64)
     names = sorted(n for n in tensors if n.startswith(BACKGROUND) and n != _SCALE)
     try:
-        return np.concatenate([tensors[name].astype(np.float64) * scale for name in names])
+        stored = np.concatenate([tensors[name].astype(np.float64) * scale for name in names])
     except ValueError as error:
         raise CheckpointError(f"the stored background is malformed: {error}") from error
+    if stored.ndim != 2 or not np.isfinite(stored).all():
+        raise CheckpointError("the stored background is malformed: it is no table of numbers")
+    return stored
 
 
 def _quantise(embeddings: Floats, scale: NDArray[np.generic]) -> NDArray[np.int8]:

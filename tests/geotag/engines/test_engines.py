@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -195,10 +196,35 @@ def test_an_unknown_engine(checkpoint: Checkpoint) -> None:
 def test_weights_that_do_not_fit(checkpoint: Checkpoint, name: str) -> None:
     for module in _NEEDS.get(name, ()):
         pytest.importorskip(module)
-    tensors = {**checkpoint.tensors, "stray": np.zeros(3, np.float32)}
     header = checkpoint.header._replace(sha256="0" * 64)
-    with pytest.raises(CheckpointError, match="do not fit"):
-        build_engine(Checkpoint(header, tensors), EngineOptions(name, "cpu"))
+    last = sorted(checkpoint.tensors)[-1]
+    whole = checkpoint.tensors[last]
+    for changed, problem in (
+        ({"stray": np.zeros(3, np.float32)}, "stray is not part of it"),
+        ({last: whole[..., :-1]}, "has the shape"),
+        ({last: whole.astype(np.int32)}, "has the type"),
+        ({last: np.full_like(whole, np.nan)}, "holds values that are no numbers"),
+        ({last: np.full_like(whole, np.inf)}, "holds values that are no numbers"),
+    ):
+        wrong = Checkpoint(header, {**checkpoint.tensors, **changed}, "m.safetensors")
+        with pytest.raises(CheckpointError, match=rf"m\.safetensors: [^\n]*{problem}[^\n]*$"):
+            build_engine(wrong, EngineOptions(name, "cpu"))
+    lacking = {n: t for n, t in checkpoint.tensors.items() if n != last}
+    with pytest.raises(CheckpointError, match="is missing"):
+        build_engine(Checkpoint(header, lacking), EngineOptions(name, "cpu"))
+
+
+def test_a_spec_alone_takes_no_memory(checkpoint: Checkpoint) -> None:
+    """A classifier of 400 MB that no tensor of the file bears out."""
+    many = tuple(f"c{n}" for n in range(100_000))
+    header = checkpoint.header._replace(
+        sha256="1" * 64, spec=checkpoint.spec._replace(architecture="vgg16", categories=many)
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="do not fit vgg16 with 100001 outputs"):
+        build_engine(Checkpoint(header, {}), EngineOptions("pytorch", "cpu"))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (after - before) * 1024 < 200e6
 
 
 def test_auto_takes_the_processors_engine_where_there_is_no_gpu(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import (
@@ -78,13 +81,58 @@ def _raw(header: dict[str, object]) -> bytes:
         _raw({"__metadata__": {"geotag": "not json"}}),
         _raw({"__metadata__": {"geotag": "[" * 100_000}}),
         _raw({"__metadata__": {"geotag": '{"spec": {}, "sha256": "0"}'}}),
+        _raw({"__metadata__": {"geotag": '{"spec": Infinity, "sha256": "0"}'}}),
+        _raw({"__metadata__": {"geotag": '{"spec": "\\ud800", "sha256": "0"}'}}),
+        _raw({"__metadata__": {"geotag": f'{{"spec": {"[" * 5000 + "]" * 5000}, "sha256": "0"}}'}}),
+        _raw({"__metadata__": []}),
+        _raw({"x": {"dtype": "F8_E4M3", "shape": [2**63], "data_offsets": [0, 2**63]}}),
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 9) + b'{"a": 1e',
     ],
 )
 def test_hostile_files_are_errors_of_ours(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "hostile.safetensors"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"hostile\.safetensors"):
-        load_checkpoint(path)
+    for read in (load_checkpoint, read_header):
+        with pytest.raises(CheckpointError, match=r"hostile\.safetensors: [^\n]*$"):
+            read(path)
+
+
+def test_a_file_that_is_cut_anywhere_is_one_line(saved: Path) -> None:
+    data = saved.read_bytes()
+    for length in range(0, len(data), 7):
+        saved.write_bytes(data[:length])
+        with pytest.raises(CheckpointError, match=r"m\.safetensors: [^\n]*$"):
+            load_checkpoint(saved)
+
+
+@given(at=st.integers(0, 1000), value=st.integers(0, 255))
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_other_byte_is_noticed(saved: Path, at: int, value: int) -> None:
+    data = bytearray(saved.read_bytes())
+    at %= len(data)
+    changed = saved.with_name("changed.safetensors")
+    is_the_same = data[at] == value
+    data[at] = value
+    changed.write_bytes(data)
+    try:
+        checkpoint = load_checkpoint(changed)
+    except CheckpointError:
+        assert not is_the_same
+    else:  # the same byte, or white space between tokens
+        assert checkpoint.spec == SPEC
+        np.testing.assert_array_equal(checkpoint.tensors["weight"], TENSORS["weight"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for path in (tmp_path, tmp_path / "pipe.safetensors"):
+        for read in (load_checkpoint, read_header):
+            with pytest.raises(CheckpointError, match="not a file"):
+                read(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

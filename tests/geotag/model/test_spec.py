@@ -1,10 +1,15 @@
-"""What a model says of itself: thresholds found, nonsense refused, there and back."""
+"""A model's description: thresholds found, nonsense refused, there and back."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geotag.errors import CheckpointError
 from geotag.model.spec import ModelSpec, Prefilter, Threshold, format_spec, parse_spec
@@ -88,3 +93,62 @@ def test_nonsense_own_categories_are_refused(change: dict[str, object]) -> None:
     fields["own_categories"][0] |= change
     with pytest.raises((ValueError, KeyError, TypeError)):
         parse_spec(json.dumps(fields))
+
+
+# Whatever JSON can hold, and Python's json reads: no numbers, numbers of any size, half of a pair.
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([2**70, -(2**70), 10**400, 1e300, "", "a", "\ud800", "\n", "squash", 1, 0.5])
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+FULL = OWN_SPEC._replace(prefilter=Prefilter(48, (Threshold(0.99, 0.2),), "lenet", 1, 0.01, 1))
+
+
+def _places(document: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path to each value in a JSON document."""
+    if path:
+        yield path
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from _places(value, (*path, key))
+    elif isinstance(document, list):
+        for at, value in enumerate(document):
+            yield from _places(value, (*path, at))
+
+
+PLACES = list(_places(json.loads(format_spec(FULL))))
+
+
+@pytest.mark.parametrize("path", PLACES, ids=str)
+@given(value=ANYTHING)
+@settings(max_examples=40, deadline=None)
+def test_any_value_in_any_field_is_read_or_refused(path: tuple[str | int, ...], value: Any) -> None:
+    document: Any = json.loads(format_spec(FULL))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    try:
+        spec = parse_spec(json.dumps(document))
+    except ValueError:
+        return
+    assert 1 <= spec.input_size <= 1024 and all(0 < s < float("inf") for s in spec.std)
+    assert 0 <= spec.prefilter_for(0.9) <= 1
+    if "provenance" not in path:  # which is the trainer's, kept as it is and shown nowhere
+        assert parse_spec(format_spec(spec)) == spec
+
+
+@pytest.mark.parametrize("path", PLACES, ids=str)
+def test_a_field_that_is_missing_is_refused_or_has_a_default(path: tuple[str | int, ...]) -> None:
+    document: Any = json.loads(format_spec(FULL))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    with suppress(ValueError):
+        parse_spec(json.dumps(document))
