@@ -11,7 +11,6 @@ from geotag.engines.base import EngineOptions
 from geotag.errors import MissingDependencyError, UsageError
 
 _BATCH_SIZE = 8
-_THREADS = 8
 
 
 @click.command()
@@ -37,7 +36,7 @@ def serve(
     page to others only behind a server that has both.
     """
     try:
-        import waitress
+        from geotag.web.server import build_server
     except ImportError:
         raise MissingDependencyError("the web page", "app") from None
 
@@ -45,17 +44,15 @@ def serve(
     from geotag.options import ScanOptions
     from geotag.pipeline import build_decider
     from geotag.recognition.predictor import Predictor
-    from geotag.web import SIZE_LIMIT, create_app
+    from geotag.web import create_app
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
     predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
     app = create_app(predictor, decider, {host, "localhost"})
     try:
-        server = waitress.create_server(
-            app, host=host, port=port, threads=_THREADS, max_request_body_size=SIZE_LIMIT
-        )
+        server = build_server(app, host, port)
     except (OSError, ValueError) as error:  # ValueError: no machine has this name
-        reason = error.strerror if isinstance(error, OSError) else "no such name"
+        reason = getattr(error, "strerror", None) or "no such name"
         raise UsageError(
             f"cannot answer at {host}:{port} ({reason}): choose another --port or --host"
         ) from error

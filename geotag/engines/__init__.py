@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -19,6 +20,7 @@ ENGINES = {
 }
 # Engines for plain processors with what they import, the fastest first.
 _FOR_PROCESSORS = {"openvino": "openvino", "onnx": "onnxruntime"}
+_THREADS = 8  # of an engine beside those of its processors
 
 
 def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> Engine:
@@ -31,10 +33,35 @@ def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 
     name = choose_engine(options) if options.engine == "auto" else options.engine
     if name not in ENGINES:
         raise EngineError(f"unknown engine {name!r}; known: auto, {', '.join(sorted(ENGINES))}")
+    _check_threads()
     # Only the engine's own module imports what it runs on.
     module = import_module(f"geotag.engines.{name}")
     engine: Engine = getattr(module, ENGINES[name])(checkpoint, options, streams)
     return engine
+
+
+def _check_threads() -> None:
+    """Raise EngineError where the system lets this user start too few threads.
+
+    The libraries below then end the process, or wait for their threads for ever.
+    """
+    needed = _THREADS + 2 * (os.cpu_count() or 1)
+    may_end = threading.Event()
+    started = []
+    try:
+        for _ in range(needed):
+            thread = threading.Thread(target=may_end.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise EngineError(
+            f"the network needs up to {needed} threads, and this user may start {len(started)} "
+            "more: raise the limit (ulimit -u, or TasksMax= of the systemd unit)"
+        ) from None
+    finally:
+        may_end.set()
+        for thread in started:
+            thread.join()
 
 
 def check_installed(options: EngineOptions) -> None:

@@ -142,7 +142,7 @@ def remove_landmark(checkpoint: Checkpoint, name: str) -> tuple[ModelSpec, Tenso
     own = [c for c in spec.own_categories if name.casefold() in (c.name.casefold(), c.slug)]
     if not own:
         known = ", ".join(c.name for c in spec.own_categories) or "none"
-        raise UsageError(f"no landmark {name!r} was added to this model; added: {known}")
+        raise UsageError(f"no landmark “{name}” was added to this model; added: {known}")
     slug = own[0].slug
     at = spec.categories.index(slug)
     classifier = Embedder(checkpoint).classifier
@@ -181,12 +181,12 @@ def own_category(spec: ModelSpec, name: str, place: Place) -> OwnCategory:
     slug = slug[:100].rstrip("_")
     taken = [c.id for c in spec.own_categories]
     if slug in spec.categories:
-        raise UsageError(f"this model has a landmark {name!r} already; remove it first")
+        raise UsageError(f"this model has a landmark “{name}” already; remove it first")
     category = OwnCategory(max([OWN_ID - 1, *taken]) + 1, slug, name, **place._asdict())
     try:
         return parse_own_category(category._asdict())
     except ValueError as problem:
-        raise UsageError(f"{name!r}: {problem}") from None
+        raise UsageError(f"“{name}”: {problem}") from None
 
 
 def with_background(tensors: Tensors, embeddings: Floats) -> Tensors:

@@ -105,7 +105,7 @@ class Predictor:
         for at, slug in enumerate(self.spec.categories):
             if landmark.casefold() in (slug, self.categories.by_slug(slug).name.casefold()):
                 return at
-        raise UsageError(f"this model knows no landmark {landmark!r}; see `geotag categories`")
+        raise UsageError(f"this model knows no landmark “{landmark}”; see `geotag categories`")
 
     def view(self, picture: Picture) -> Image.Image:
         """What the network sees of a path or Pillow image: upright, in its own proportions."""

@@ -88,7 +88,7 @@ def _guard(app: Flask, hosts: Collection[str]) -> None:
     def check_host() -> None:
         name = urlsplit("//" + request.host).hostname or ""
         if not _is_address(name) and name not in names:
-            abort(403, f"this page does not answer to the name {name!r}: see geotag serve --host")
+            abort(403, f"this page does not answer to the name “{name}”: see geotag serve --host")
 
     @app.after_request
     def add_headers(response: Response) -> Response:

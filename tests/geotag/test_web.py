@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import io
+import re
 import shutil
+import socket
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,11 +124,97 @@ def test_nothing_but_the_page_is_served(client: flask.testing.FlaskClient) -> No
 @pytest.fixture
 def address(app: flask.Flask) -> Iterator[str]:
     """The page on a port of its own."""
-    waitress = pytest.importorskip("waitress")
-    server = waitress.create_server(app, host="127.0.0.1", port=0, max_request_body_size=SIZE_LIMIT)
+    with _served(app) as port:
+        yield f"http://localhost:{port}/"
+
+
+@contextmanager
+def _served(app: flask.Flask, **settings: float) -> Iterator[int]:
+    pytest.importorskip("waitress")
+    from geotag.web.server import build_server
+
+    server = build_server(app, "127.0.0.1", 0, **settings)
     threading.Thread(target=server.run, daemon=True).start()
-    yield f"http://localhost:{server.effective_port}/"
+    yield server.effective_port
     server.close()
+
+
+def _open(port: int, sent: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), 10)
+    connection.sendall(sent.replace("\n", "\r\n").encode())
+    return connection
+
+
+def test_slow_connections_keep_nobody_out(app: flask.Flask) -> None:
+    with _served(app) as port:
+        slow = [_open(port, "POST /api/scan HTTP/1.1\nHost: localhost\n") for _ in range(150)]
+        started = time.monotonic()
+        with urllib.request.urlopen(f"http://localhost:{port}/", timeout=10) as page:
+            assert page.status == 200
+        assert time.monotonic() - started < 5
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "POST /api/scan HTTP/1.1\n",
+        "POST /api/scan HTTP/1.1\nHost: localhost\nContent-Length: 100000\n\nabc",
+    ],
+)
+def test_a_request_that_does_not_come_is_not_waited_for(app: flask.Flask, sent: str) -> None:
+    with _served(app, patience=0.2) as port:
+        connection = _open(port, sent)
+        for _ in range(100):  # a byte now and then does not keep it open
+            try:
+                connection.sendall(b"a")
+                connection.settimeout(0.1)
+                if connection.recv(1000) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+        pytest.fail("still open after ten seconds")
+
+
+def test_connections_are_kept_between_quick_requests(app: flask.Flask) -> None:
+    with _served(app, patience=2.0) as port:
+        connection = http.client.HTTPConnection("localhost", port, timeout=10)
+        for _ in range(3):
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
+            time.sleep(1)
+
+
+@pytest.mark.parametrize("more", ["", "Expect: 100-continue\n"])
+def test_what_is_too_large_is_refused_before_it_is_sent(app: flask.Flask, more: str) -> None:
+    with _served(app) as port:
+        head = f"POST /api/scan HTTP/1.1\nHost: localhost\nContent-Type: {BYTES}\n{more}"
+        with _open(port, f"{head}Content-Length: {140 * 2**20}\n\n") as connection:
+            answer = connection.makefile("rb").read()  # to the end: it is closed
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"larger than 128 MiB" in answer and b"100 Continue" not in answer
+        with _open(port, f"{head}Transfer-Encoding: chunked\n\n") as connection:
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"Content-Length" in answer
+
+
+def test_messages_are_for_people(client: flask.testing.FlaskClient) -> None:
+    answers = [
+        client.get("/", headers={"Host": "evil.example"}),
+        client.get("/nothing"),
+        client.post("/api/scan", data=b"x"),
+        client.post("/api/scan", data=b"x", content_type=BYTES),
+        client.post(
+            "/api/explain", query_string={"landmark": "x" * 999}, data=b"x", content_type=BYTES
+        ),
+    ]
+    for answer in answers:
+        message = answer.json["error"]
+        assert not re.search(r"None|\bb'|\(\)|\[|Error|0x", message), message
 
 
 @pytest.mark.slow

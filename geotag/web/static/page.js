@@ -2,6 +2,7 @@
 
 const drop = document.getElementById("drop");
 const results = document.getElementById("results");
+const SIZE_LIMIT = 128 * 2 ** 20;  // the server's
 const template = document.getElementById("card");
 // One photo at a time, and one explanation, so that neither waits for many of the other.
 let looking = Promise.resolve();
@@ -50,6 +51,7 @@ function showBlob(image, blob) {
 
 async function look(file, card) {
   try {
+    if (file.size >= SIZE_LIMIT) throw new Error("too large a file");
     show(file, card, await (await send("scan", file)).json());
   } catch (error) {
     fail(card, error);
