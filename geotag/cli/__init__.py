@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from geotag import __version__
+from geotag.cli.logs import start_logging
 from geotag.cli.streams import close_streams, complain, open_streams, tell
 from geotag.errors import GeotagError
 
@@ -68,14 +69,13 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="geotag", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a fatal error.")
-@click.pass_context
-def cli(context: click.Context, debug: bool) -> None:
+def cli(debug: bool) -> None:
     """Tag photo libraries with places.
 
     geotag keeps the positions that cameras measured and recognises landmarks in the other photos.
     It never changes a photo unless you ask it to.
     """
-    context.ensure_object(dict)["debug"] = debug
+    start_logging()
 
 
 def main(arguments: list[str] | None = None) -> None:

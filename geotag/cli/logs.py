@@ -40,7 +40,7 @@ class TextFormatter(logging.Formatter):
         return one_line(redacted(super().formatMessage(record)))
 
 
-def start_logging(verbose: bool, quiet: bool, log_format: str = "text") -> None:
+def start_logging(verbose: bool = False, quiet: bool = False, log_format: str = "text") -> None:
     """Log to standard error: warnings, or all with -v or as JSON, or errors alone with --quiet.
 
     Of other libraries only warnings: what they say of their requests may hold credentials.

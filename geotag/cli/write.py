@@ -13,8 +13,9 @@ import click
 
 from geotag.categories import load_categories
 from geotag.cli.lines import counted
+from geotag.cli.logs import start_logging
 from geotag.cli.options import SOME_FAILED, number, quiet_option, writing_options
-from geotag.cli.progress import Stop
+from geotag.cli.progress import Stop, stop_on_signals
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
@@ -51,7 +52,10 @@ def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings:
     marked as inferred, and never over a measured one. `geotag revert` brings back the very same
     bytes.
     """
-    return write_tags(table, catalog, WriteOptions(position=gps, **settings), quiet, Stop())
+    start_logging(quiet=quiet)
+    with stop_on_signals() as stop:
+        code = write_tags(table, catalog, WriteOptions(position=gps, **settings), quiet, stop)
+    return code if stop.signal is None else 128 + stop.signal
 
 
 def write_tags(
@@ -137,7 +141,7 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool) -> int:
 def format_write_summary(
     counts: Counter[Action], reasons: Counter[str], sidecars: int, dry_run: bool
 ) -> str:
-    """The closing line: "12 photos written (3 into sidecars), 1 not written: no landmark"."""
+    """The closing line: "12 photos written (3 into sidecars), 1 left alone: 1 uncertain"."""
     verb = "would be written" if dry_run else "written"
     parts = [f"{counted(counts[Action.WRITTEN], 'photo')} {verb}"]
     if sidecars:

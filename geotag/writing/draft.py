@@ -25,7 +25,7 @@ from geotag.writing.tags import (
     union,
 )
 
-NAMED_BY_USER = "its landmark was named by the user"
+NAMED_BY_USER = "with a landmark that you named"
 _WROTE_IIM = "IPTC:Keywords"
 _TARGETS_IN_EXTENDED = re.compile(
     rb"[:<\s](subject|hierarchicalSubject|TagsList|LocationShown|City|State|Country|CountryCode"

@@ -133,13 +133,13 @@ def _without_name(row: Outcome) -> Intent:
         case Status.HAS_GPS if was_tagged:
             return Intent(clear=True)
         case Status.HAS_GPS:
-            return Intent(reason="it has its position from the camera")
+            return Intent(reason="with a position from the camera")
         case Status.UNCERTAIN:
-            return Intent(reason="uncertain which landmark it shows")
+            return Intent(reason="uncertain")
         case Status.NO_LANDMARK:
-            return Intent(reason="no landmark")
+            return Intent(reason="without a landmark")
         case Status.UNREADABLE:
-            return Intent(reason="it could not be read")
+            return Intent(reason="unreadable")
         case _:
             assert_never(row.status)
 

@@ -208,7 +208,7 @@ class _Writer:
             return intent
         least = self.options.min_confidence
         if tags.confidence is not None and tags.confidence < least:
-            return Intent(reason=f"its confidence is below {least:g}")
+            return Intent(reason=f"with a confidence below {least:g}")
         return Intent(
             tags._replace(
                 model_sha256=self.options.model_sha256 if tags.model else "",

@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from geotag.categories import (
     MAX_BYTES,
     MAX_RADIUS_M,
+    OWN_ID,
     format_categories,
     load_categories,
     parse_categories,
+    parse_own_category,
     slugify,
 )
 from geotag.errors import CategoryTableError
@@ -390,6 +392,23 @@ def test_a_hostile_field_parses_or_is_refused(field: str, value: object) -> None
     assert -90 <= category.latitude <= 90
     assert -180 <= category.longitude <= 180
     assert all(text.isprintable() for text in category if isinstance(text, str))
+
+
+OWN = PETRA | {"id": OWN_ID, "slug": "own_petra"}
+NUMBERS = st.sampled_from([2**63, 10**400, -(10**30), 1e300, float("inf"), OWN_ID, OWN_ID + 1])
+
+
+@given(st.sampled_from(sorted(OWN)), JSON | NUMBERS)
+def test_a_hostile_field_of_an_added_landmark_parses_or_is_refused(
+    field: str, value: object
+) -> None:
+    try:
+        category = parse_own_category(OWN | {field: value})
+    except ValueError as error:
+        assert len(str(error)) < 500
+        return
+    assert -90 <= (category.latitude or 0) <= 90
+    assert OWN_ID <= category.id < 2**63
 
 
 # Loading

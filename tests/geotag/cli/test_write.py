@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +72,7 @@ def table(tmp_path: Path, photos: Path, request: pytest.FixtureRequest) -> Path:
 def test_write_says_what_it_did_and_revert_undoes_it(table: Path, photos: Path) -> None:
     result = run("write", table)
     assert result.return_value == 0
-    assert "2 photos written (1 into sidecars), 1 left alone: 1 no landmark" in result.stderr
+    assert "2 photos written (1 into sidecars), 1 left alone: 1 without a landmark" in result.stderr
     assert (photos / "b.png.xmp").exists()
     listed = run("runs").stdout
     assert "2 files written" in listed and "write " in listed
@@ -309,3 +313,26 @@ def test_the_list_of_ones_own_landmarks_has_an_end(tmp_path: Path) -> None:
     result = run("write", tmp_path / "tags.csv")
     assert "25 landmarks that" in result.stderr and "  and 5 more\n" in result.stderr
     assert "named by you" not in run("write", tmp_path / "tags.csv", "--quiet").stderr
+
+
+@pytest.mark.slow
+def test_a_write_that_is_asked_to_stop_ends_between_two_photos(tmp_path: Path) -> None:
+    photos, table = [tmp_path / f"{number:03}.jpg" for number in range(300)], tmp_path / "tags.csv"
+    for photo in photos:
+        photo.write_bytes(made("plain.jpg"))
+    rows = [Outcome(str(p), Status.TAGGED, landmark="Eiffel Tower", top_k=TOP) for p in photos]
+    write_table(str(table), rows)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "geotag", "write", table], stderr=subprocess.PIPE, text=True
+    )
+    while photos[2].read_bytes() == made("plain.jpg"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "geotag: stopping when the photos under way are done" in messages
+    changed = [photo for photo in photos if photo.read_bytes() != made("plain.jpg")]
+    assert 3 <= len(changed) < 300
+    assert f"\n{len(changed)} photos written" in messages
+    assert run("revert", "--last", "--catalog", f"{table}.geotag").return_value == 0
+    assert all(photo.read_bytes() == made("plain.jpg") for photo in photos)

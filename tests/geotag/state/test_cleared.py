@@ -135,7 +135,10 @@ def test_cleared_landmark_stays_cleared(cleared: Library, options: tuple[object,
     check_stays_clear(cleared)
     assert is_tagged(cleared, "right.jpg")
     result = cleared.write()
-    assert "0 photos written, 1 already up to date, 1 left alone: 1 no landmark" in result.stderr
+    assert (
+        "0 photos written, 1 already up to date, 1 left alone: 1 without a landmark"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

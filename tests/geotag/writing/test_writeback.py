@@ -485,7 +485,7 @@ def test_no_model_overrules_the_user(folder: Path, write: Write, name: str) -> N
     photo = add(folder, name, data)
     write(photo, landmark="Taj Mahal")
     result = write(photo)
-    assert result.action is Action.LEFT_ALONE and "named by the user" in result.reason
+    assert result.action is Action.LEFT_ALONE and "you named" in result.reason
     assert write(photo, landmark="Stonehenge").action is Action.WRITTEN
 
 
