@@ -27,7 +27,7 @@ from geotag.metadata.header import Header
 from geotag.records import Fit, Metadata
 
 # Large libraries in C and C++, which now and then do not survive a damaged file.
-FORMATS = frozenset(("heif", "avif", "raw", "tiff"))
+FORMATS = frozenset(("heif", "avif", "raw", "tiff", "webp"))
 SECONDS = 60
 _START = "import sys; sys.path[:] = sys.argv[1:]; import geotag.decoding.isolated as i; i.serve()"
 # Signals by which something else ends a process; any other one is the decoder's own fault.
