@@ -32,7 +32,7 @@ def serve(
 ) -> None:
     """Serve a web page that shows what geotag makes of photos, and why.
 
-    Photos are looked at and not kept. There are no accounts and no encryption: show the
+    Photos are classified and not kept. There are no accounts and no encryption: show the
     page to others only behind a server that has both.
     """
     try:

@@ -318,6 +318,15 @@ def test_the_list_of_ones_own_landmarks_has_an_end(tmp_path: Path) -> None:
     assert "named by you" not in run("write", tmp_path / "tags.csv", "--quiet").stderr
 
 
+def test_a_path_that_went_through_another_encoding_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "Ärger.jpg").write_bytes(made("plain.jpg"))
+    table = tmp_path / "tags.csv"
+    table.write_text(f"path,landmark\n{tmp_path}/Ã„rger.jpg,Eiffel Tower\n", "utf-8")
+    result = run("write", table)
+    assert result.return_value == 3
+    assert "Ärger.jpg is there: the table was opened in the wrong encoding" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_write_that_is_asked_to_stop_ends_between_two_photos(tmp_path: Path) -> None:
     photos, table = [tmp_path / f"{number:03}.jpg" for number in range(300)], tmp_path / "tags.csv"
