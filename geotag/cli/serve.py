@@ -40,6 +40,7 @@ def serve(
     except ImportError:
         raise MissingDependencyError("the web page", "app") from None
 
+    from geotag.decoding.isolated import IsolatedDecoder
     from geotag.model.checkpoint import read_header
     from geotag.options import ScanOptions
     from geotag.pipeline import build_decider
@@ -47,7 +48,9 @@ def serve(
     from geotag.web import create_app
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
-    predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
+    engine = engine._replace(batch_size=engine.batch_size or _BATCH_SIZE)
+    # A photo that someone sends must not end the server.
+    predictor = Predictor(model, engine, IsolatedDecoder(everything=True).decode)
     app = create_app(predictor, decider, {host, "localhost"})
     try:
         server = build_server(app, host, port)
