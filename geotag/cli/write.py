@@ -22,8 +22,9 @@ from geotag.files.paths import format_path
 from geotag.records import Outcome
 from geotag.tables.csv import unmangled
 from geotag.writing.intent import Landmarks, named_by_user
+from geotag.writing.result import Action, WriteResult
 from geotag.writing.runs import write_table_tags
-from geotag.writing.writeback import Action, WriteOptions, WriteResult, is_wanted, photo_path
+from geotag.writing.writeback import WriteOptions, is_wanted, photo_path
 
 _EDITS_SHOWN = 20
 
