@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from geotag.metadata.exif import degrees_to_rationals
+from geotag.metadata.positions import degrees_to_rationals
 
 # A busy machine is no failure.
 settings.register_profile("geotag", deadline=None)

@@ -23,8 +23,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
 from geotag.decoding.transforms import decode_drafted, draft, preprocess
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
-from geotag.metadata.containers import jpeg_segments
 from geotag.metadata.header import Header, failure_of
+from geotag.metadata.jpeg import jpeg_segments, without_gaps
 from geotag.records import Failure, FailureKind, Fit, Photo
 from geotag.sources.base import Source
 
@@ -207,6 +207,8 @@ def open_image(data: bytes, format: str) -> Image.Image:
     """
     if format == "raw":
         data, format = _raw_preview(data), "jpeg"
+    if format == "jpeg":
+        data = without_gaps(data)
     decoder = _heif_decoder() if format == "heif" else _DECODERS[format]
     try:
         image = decoder(io.BytesIO(data), "")

@@ -1,42 +1,115 @@
-"""Exif bytes to Metadata; GPS degrees to rationals and back. Pure."""
+"""Exif bytes to Metadata. Pure."""
 
 from __future__ import annotations
 
 import math
-import re
 import struct
-from collections.abc import Sequence
-from datetime import datetime
-from fractions import Fraction
+from operator import truediv
+from typing import NamedTuple
 
+from geotag.metadata.assembled import assemble
 from geotag.metadata.marks import GPS_PROCESSING_METHOD
+from geotag.metadata.positions import (
+    checked_location,
+    parse_altitude,
+    parse_coordinate,
+    signed_altitude,
+    signed_degrees,
+)
 from geotag.metadata.ranges import ReadRange
-from geotag.metadata.tiff import PREFIXES, SIZES, Entry, TiffReader, open_tiff
-from geotag.records import Location, Metadata
+from geotag.metadata.tiff import ENTRY_LIMIT, PREFIXES, SIZES, Entry, TiffReader, open_tiff
+from geotag.metadata.times import format_gps_time, format_time
+from geotag.records import Capture, Location, Metadata
 
-Degrees = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-
-# Tag numbers of Exif 2.32 (CIPA DC-008).
-MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD = (
-    0x010F, 0x0110, 0x0112, 0x0132, 0x8769, 0x8825,
+# Tag numbers of Exif 3.0 (CIPA DC-008).
+WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_IFD, GPS_IFD = (
+    0x0100, 0x0101, 0x010F, 0x0110, 0x0112, 0x0131, 0x8769, 0x8825,
 )  # fmt: skip
-DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
+TIME_ORIGINAL, TIME_DIGITIZED, OFFSET_ORIGINAL, OFFSET_DIGITIZED = 0x9003, 0x9004, 0x9011, 0x9012
+FRACTION_ORIGINAL, FRACTION_DIGITIZED = 0x9291, 0x9292
+PIXEL_WIDTH, PIXEL_HEIGHT, SERIAL_NUMBER = 0xA002, 0xA003, 0xA431
 THUMBNAIL, THUMBNAIL_LENGTH = 0x0201, 0x0202
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE = 1, 2, 3, 4
-ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD = 5, 6, 0x1B
+ALTITUDE_REF, ALTITUDE, TIME_STAMP, PROCESSING_METHOD, DATE_STAMP = 5, 6, 7, 0x1B, 0x1D
 
-_CODES = {3: "H", 4: "I", 8: "h", 9: "i", 11: "f", 12: "d"}
+_BYTE, _ASCII, _RATIONAL, _SRATIONAL, _UNDEFINED, _UTF8 = 1, 2, 5, 10, 7, 129
+_TEXTS = frozenset((_ASCII, _UNDEFINED, _UTF8))
+_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
+_INTEGERS = frozenset((1, 3, 4, 6, 8, 9, 13))
 _TEXT_LIMIT = 200
-_DATE = re.compile(r"(\d{4})[:\-/.](\d{2})[:\-/.](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
-_OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
+_MOST_NUMBERS = 16  # of a value: positions have three
 
-
-_IFD0 = frozenset((MAKE, MODEL, ORIENTATION, DATE_TIME, EXIF_IFD, GPS_IFD))
 _IFD1 = frozenset((THUMBNAIL, THUMBNAIL_LENGTH))
-_EXIF = frozenset((DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL))
-_GPS = frozenset(
-    (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, PROCESSING_METHOD)
-)
+_EXIF = frozenset((
+    TIME_ORIGINAL, TIME_DIGITIZED, OFFSET_ORIGINAL, OFFSET_DIGITIZED, FRACTION_ORIGINAL,
+    FRACTION_DIGITIZED, PIXEL_WIDTH, PIXEL_HEIGHT, SERIAL_NUMBER,
+))  # fmt: skip
+# Some writers put tags of the Exif directory here.
+_IFD0 = _EXIF | {WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_IFD, GPS_IFD}
+_GPS = frozenset((
+    LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, TIME_STAMP,
+    PROCESSING_METHOD, DATE_STAMP,
+))  # fmt: skip
+_UNCLEAR = "the position in its Exif block cannot be understood, so none is inferred"
+
+
+class _Directory(NamedTuple):
+    """The entries of a directory that are wanted, and the structure that holds their values."""
+
+    tiff: TiffReader
+    entries: dict[int, Entry]
+
+    def text(self, tag: int) -> str:
+        """ASCII by the standard, UTF-8 in practice, Latin-1 in old files."""
+        entry = self.entries.get(tag)
+        if entry is None or entry[1] not in _TEXTS:
+            return ""
+        raw = self.tiff.value(entry).partition(b"\0")[0][:_TEXT_LIMIT]
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+        if text.isprintable():
+            return text.strip()
+        return "".join(c if c.isprintable() else " " for c in text).strip()
+
+    def integer(self, tag: int) -> int:
+        """The first number of an entry of whole numbers; 0 where there is none."""
+        entry = self.entries.get(tag)
+        if entry is None or entry[1] not in _INTEGERS or not entry[2]:
+            return 0
+        return self.tiff.number(self.tiff.value(entry)[: SIZES[entry[1]]])
+
+    def numbers(self, tag: int) -> tuple[float, ...]:
+        """Rationals, floats or integers; none at all where one is not finite."""
+        kind, count, value = self._value(tag)
+        prefix = PREFIXES[self.tiff.order]
+        if kind in (_RATIONAL, _SRATIONAL):
+            code = "I" if kind == _RATIONAL else "i"
+            flat = struct.unpack(f"{prefix}{2 * count}{code}", value)
+            if 0 in flat[1::2]:
+                return ()
+            return tuple(map(truediv, flat[::2], flat[1::2]))
+        if kind in _CODES:
+            numbers = struct.unpack(f"{prefix}{count}{_CODES[kind]}", value)
+            return tuple(map(float, numbers)) if all(map(math.isfinite, numbers)) else ()
+        return ()
+
+    def is_blank(self, tag: int) -> bool:
+        """Whether an entry holds nothing: spaces, or numbers that are all zero, also by zero, as
+        cameras write them that have no position yet."""
+        kind, count, value = self._value(tag)
+        if kind in (_RATIONAL, _SRATIONAL):
+            return not any(value[at : at + 4].strip(b"\0") for at in range(0, 8 * count, 8))
+        return count == 0 or (not value.strip(b"\0 ") and kind != 0)
+
+    def _value(self, tag: int) -> tuple[int, int, bytes]:
+        """Type, count and bytes of an entry; of type 0 where they are not all there."""
+        _, kind, count, _ = entry = self.entries.get(tag, (tag, 0, 0, b""))
+        value = self.tiff.value(entry) if kind == _ASCII or count <= _MOST_NUMBERS else b""
+        if len(value) != SIZES.get(kind, 0) * count:
+            return 0, count, b""
+        return kind, count, value
 
 
 def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
@@ -48,14 +121,22 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
     tiff = open_tiff(exif, read)
     if tiff is None:
         return Metadata()
-    main = tiff.directory(tiff.first, _IFD0)
-    orientation = _integer(tiff, main.get(ORIENTATION))
-    return Metadata(
-        location=_location(tiff, _subdirectory(tiff, main.get(GPS_IFD), _GPS)),
-        taken_at=_taken_at(tiff, main, _subdirectory(tiff, main.get(EXIF_IFD), _EXIF)),
-        orientation=orientation if orientation and 1 <= orientation <= 8 else 1,
-        camera=_camera(_text(tiff, main.get(MAKE)), _text(tiff, main.get(MODEL))),
-    )
+    main = _Directory(tiff, tiff.directory(tiff.first, _IFD0))
+    inner = _Directory(tiff, main.entries | _subdirectory(main, EXIF_IFD, _EXIF))
+    gps = _Directory(tiff, _subdirectory(main, GPS_IFD, _GPS))
+    location, unclear = _position(gps)
+    if location is None and GPS_IFD in main.entries and _is_cut_short(main):
+        unclear = _UNCLEAR
+    return assemble(location, unclear, _capture(main, inner, gps), main.integer(ORIENTATION))
+
+
+def parse_gps(block: bytes) -> Metadata:
+    """A position from a TIFF structure of which it is the first directory, as in CR3."""
+    tiff = open_tiff(block)
+    if tiff is None:
+        return Metadata()
+    gps = _Directory(tiff, tiff.directory(tiff.first, _GPS))
+    return assemble(*_position(gps), Capture(gps_time=_gps_time(gps)))
 
 
 def parse_thumbnail(exif: bytes) -> bytes | None:
@@ -63,142 +144,88 @@ def parse_thumbnail(exif: bytes) -> bytes | None:
     tiff = open_tiff(exif)
     if tiff is None:
         return None
-    second = tiff.directory(tiff.next(tiff.first), _IFD1)
-    offset = _integer(tiff, second.get(THUMBNAIL)) or 0
-    length = _integer(tiff, second.get(THUMBNAIL_LENGTH)) or 0
-    jpeg = tiff.bytes_at(offset, length)
+    second = _Directory(tiff, tiff.directory(tiff.next(tiff.first), _IFD1))
+    jpeg = tiff.bytes_at(second.integer(THUMBNAIL), second.integer(THUMBNAIL_LENGTH))
     return jpeg if jpeg.startswith(b"\xff\xd8") else None
 
 
-def _subdirectory(
-    tiff: TiffReader, pointer: Entry | None, wanted: frozenset[int]
-) -> dict[int, Entry]:
-    if pointer is None or pointer[1] not in (4, 13) or pointer[2] != 1:
-        return {}
-    return tiff.directory(tiff.number(pointer[3]), wanted)
+def _subdirectory(main: _Directory, pointer: int, wanted: frozenset[int]) -> dict[int, Entry]:
+    return main.tiff.directory(main.integer(pointer), wanted)
 
 
-def _integer(tiff: TiffReader, entry: Entry | None) -> int | None:
-    """The first number of a byte, short or long entry."""
-    if entry is None or entry[1] not in (1, 3, 4) or not entry[2]:
-        return None
-    return tiff.number(tiff.value(entry)[: SIZES[entry[1]]])
+def _is_cut_short(main: _Directory) -> bool:
+    """Whether the directory of the position is not where it should be, or not all of it."""
+    at = main.integer(GPS_IFD)
+    if at == 0:  # as programs write it that took the directory out
+        return not main.is_blank(GPS_IFD)
+    count, table = main.tiff.table(at)
+    is_there = at >= 8 and len(main.tiff.bytes_at(at, 2)) == 2
+    return not is_there or len(table) < 12 * min(count, ENTRY_LIMIT)
 
 
-def _text(tiff: TiffReader, entry: Entry | None) -> str:
-    """ASCII by the standard, UTF-8 in practice, Latin-1 in old files."""
-    if entry is None or entry[1] not in (2, 7, 129):
+def _capture(main: _Directory, inner: _Directory, gps: _Directory) -> Capture:
+    return Capture(
+        time=_time(inner),
+        gps_time=_gps_time(gps),
+        make=main.text(MAKE),
+        model=main.text(MODEL),
+        serial_number=inner.text(SERIAL_NUMBER),
+        software=main.text(SOFTWARE),
+        width=inner.integer(PIXEL_WIDTH) or main.integer(WIDTH),
+        height=inner.integer(PIXEL_HEIGHT) or main.integer(HEIGHT),
+    )
+
+
+def _time(inner: _Directory) -> str:
+    """When it was taken, or digitized; the time of the last change is neither."""
+    for tag, offset, fraction in (
+        (TIME_ORIGINAL, OFFSET_ORIGINAL, FRACTION_ORIGINAL),
+        (TIME_DIGITIZED, OFFSET_DIGITIZED, FRACTION_DIGITIZED),
+    ):
+        time = format_time(inner.text(tag), inner.text(offset), inner.text(fraction))
+        if time:
+            return time
+    return ""
+
+
+def _gps_time(gps: _Directory) -> str:
+    if DATE_STAMP not in gps.entries or TIME_STAMP not in gps.entries:
         return ""
-    raw = tiff.value(entry).split(b"\0", 1)[0][:_TEXT_LIMIT]
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    if text.isprintable():
-        return text.strip()
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    return format_gps_time(gps.text(DATE_STAMP), gps.numbers(TIME_STAMP))
 
 
-def _camera(make: str, model: str) -> str | None:
-    if model.lower().startswith(make.split(" ")[0].lower()) or not make:
-        return model or None
-    return f"{make} {model}".strip()
+def _position(gps: _Directory) -> tuple[Location | None, str]:
+    """The position, or why one that is there is not understood."""
+    if (LATITUDE not in gps.entries and LONGITUDE not in gps.entries) or _is_inferred(gps):
+        return None, ""
+    latitude = _coordinate(gps, LATITUDE, LATITUDE_REF, "NS")
+    longitude = _coordinate(gps, LONGITUDE, LONGITUDE_REF, "EW")
+    if latitude is not None and longitude is not None:
+        location = checked_location(latitude, longitude, _altitude(gps))
+        if location is not None or latitude == longitude == 0:
+            return location, ""
+    return None, "" if gps.is_blank(LATITUDE) and gps.is_blank(LONGITUDE) else _UNCLEAR
 
 
-def _taken_at(tiff: TiffReader, main: dict[int, Entry], exif: dict[int, Entry]) -> str | None:
-    original = format_time(_text(tiff, exif.get(DATE_TIME_ORIGINAL)))
-    if original is None:
-        return format_time(_text(tiff, main.get(DATE_TIME)))
-    offset = _text(tiff, exif.get(OFFSET_TIME_ORIGINAL))
-    return original + offset if _OFFSET.fullmatch(offset) else original
+def _is_inferred(gps: _Directory) -> bool:
+    entry = gps.entries.get(PROCESSING_METHOD)
+    return entry is not None and GPS_PROCESSING_METHOD.encode() in gps.tiff.value(entry)
 
 
-def format_time(text: str) -> str | None:
-    """Exif's "2008:10:22 16:28:39" as ISO 8601, or None when that is no time."""
-    match = _DATE.match(text)
-    if match is None:
+def _coordinate(gps: _Directory, tag: int, reference: int, hemispheres: str) -> float | None:
+    letter = gps.text(reference)[:1].upper()
+    if tag in gps.entries and gps.entries[tag][1] == _ASCII:
+        return parse_coordinate(gps.text(tag), hemispheres, letter)
+    if not letter or letter not in hemispheres:
         return None
-    try:
-        return datetime(*map(int, match.groups())).isoformat()  # type: ignore[arg-type]
-    except ValueError:
+    return signed_degrees(gps.numbers(tag), hemispheres, letter, limit=math.inf)
+
+
+def _altitude(gps: _Directory) -> float | None:
+    if ALTITUDE not in gps.entries:
         return None
-
-
-def _location(tiff: TiffReader, gps: dict[int, Entry]) -> Location | None:
-    if LATITUDE not in gps or LONGITUDE not in gps or _is_inferred(tiff, gps):
-        return None
-    latitude = _coordinate(tiff, gps[LATITUDE], _hemisphere(tiff, gps, LATITUDE_REF, "NS"))
-    longitude = _coordinate(tiff, gps[LONGITUDE], _hemisphere(tiff, gps, LONGITUDE_REF, "EW"))
-    if latitude is None or longitude is None:
-        return None
-    return checked_location(latitude, longitude, _altitude(tiff, gps))
-
-
-def checked_location(
-    latitude: float, longitude: float, altitude: float | None = None
-) -> Location | None:
-    """The position, or None when it is out of range, not finite, or the 0,0 of a cold receiver."""
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
-        return None
-    if altitude is not None and not math.isfinite(altitude):
-        altitude = None
-    return Location(round(latitude, 8), round(longitude, 8), altitude)
-
-
-def _is_inferred(tiff: TiffReader, gps: dict[int, Entry]) -> bool:
-    entry = gps.get(PROCESSING_METHOD)
-    return entry is not None and GPS_PROCESSING_METHOD.encode() in tiff.value(entry)
-
-
-def _hemisphere(tiff: TiffReader, gps: dict[int, Entry], tag: int, signs: str) -> int | None:
-    letter = _text(tiff, gps.get(tag))[:1].upper()
-    return {signs[0]: 1, signs[1]: -1}.get(letter)
-
-
-def _coordinate(tiff: TiffReader, entry: Entry, sign: int | None) -> float | None:
-    parts = _numbers(tiff, entry)
-    if sign is None or not 1 <= len(parts) <= 3:
-        return None
-    degrees = sum(part / scale for part, scale in zip(parts, (1, 60, 3600), strict=False))
-    return sign * degrees if degrees >= 0 else None
-
-
-def _numbers(tiff: TiffReader, entry: Entry) -> Sequence[float]:
-    """Rationals, floats or integers; none at all where one is not finite."""
-    kind, count = entry[1:3]
-    value = tiff.value(entry)
-    if not value or len(value) != SIZES[kind] * count:
-        return ()
-    prefix = PREFIXES[tiff.order]
-    if kind in (5, 10):
-        flat = struct.unpack(f"{prefix}{2 * count}{'I' if kind == 5 else 'i'}", value)
-        if 0 in flat[1::2]:
-            return ()
-        return [n / d for n, d in zip(flat[::2], flat[1::2], strict=True)]
-    if kind in _CODES:
-        numbers = struct.unpack(f"{prefix}{count}{_CODES[kind]}", value)
-        return [float(number) for number in numbers] if all(map(math.isfinite, numbers)) else ()
-    return ()
-
-
-def _altitude(tiff: TiffReader, gps: dict[int, Entry]) -> float | None:
-    if ALTITUDE not in gps:
-        return None
-    metres = _numbers(tiff, gps[ALTITUDE])
-    if not metres:
-        return None
-    below = _integer(tiff, gps.get(ALTITUDE_REF)) == 1
-    return round(-metres[0] if below else metres[0], 3)
-
-
-def degrees_to_rationals(degrees: float) -> Degrees:
-    """Degrees, minutes and seconds to a ten-thousandth of a second (3 mm); the sign is dropped."""
-    units = round(abs(degrees) * 3600 * 10_000)
-    minutes, seconds = divmod(units, 60 * 10_000)
-    whole, minutes = divmod(minutes, 60)
-    return (whole, 1), (minutes, 1), (seconds, 10_000)
-
-
-def rationals_to_degrees(rationals: Degrees) -> float:
-    """The reverse of `degrees_to_rationals`. Raises ZeroDivisionError for a zero denominator."""
-    return float(sum(Fraction(n, d) / 60**at for at, (n, d) in enumerate(rationals)))
+    reference = gps.text(ALTITUDE_REF) or str(gps.integer(ALTITUDE_REF))
+    if gps.entries[ALTITUDE][1] == _ASCII:
+        return parse_altitude(gps.text(ALTITUDE), reference)
+    metres = gps.numbers(ALTITUDE)
+    return signed_altitude(metres[0], reference) if metres else None

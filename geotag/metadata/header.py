@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from geotag.errors import PhotoError
+from geotag.errors import PhotoError, TransientPhotoError
 from geotag.files.extensions import RAW_EXTENSIONS, extension
+from geotag.metadata.assembled import merge
+from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
-from geotag.metadata.exif import parse_metadata, parse_thumbnail
+from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.ranges import ReadRange
-from geotag.metadata.xmp import parse_location
-from geotag.records import Failure, FailureKind, Location, Metadata, Photo
+from geotag.metadata.xmp import mentions_position, parse_sidecar, parse_xmp
+from geotag.records import Failure, FailureKind, Metadata, Photo
 
 
 class Files(Protocol):
@@ -47,17 +49,20 @@ class Header(NamedTuple):
 def read_header(files: Files, photo: Photo) -> Header:
     """Read a photo's header; a sidecar's position counts where the photo has none of its own.
 
-    Raises PhotoError when the file cannot be read or is no photo.
+    Raises PhotoError when the file cannot be read or is no photo, or a sidecar that may hold its
+    position cannot be read now.
     """
     with files.open(photo) as read:
         header = _parse(read, photo.uri)
-    if header.metadata.location is None:
-        location = _sidecar_location(files, photo)
-        if location is not None:
-            return header._replace(
-                metadata=header.metadata._replace(location=location), thumbnail=None
-            )
-    return header
+    if header.metadata.location is not None or not photo.sidecars:
+        return header
+    metadata = header.metadata
+    for sidecar in photo.sidecars:
+        metadata = merge(metadata, _read_sidecar(files, sidecar))
+        if metadata.location is not None:
+            break
+    thumbnail = header.thumbnail if metadata.location is None else None
+    return header._replace(metadata=metadata, thumbnail=thumbnail)
 
 
 def parse_header(data: bytes, uri: str) -> Header:
@@ -67,18 +72,52 @@ def parse_header(data: bytes, uri: str) -> Header:
 
 def _parse(read: ReadRange, uri: str) -> Header:
     blocks = find_blocks(read)
-    # Only a photo that is one TIFF structure has its directories at offsets of the file.
-    behind = read if blocks.format in ("tiff", "raw") else None
-    metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
+    metadata = _metadata(blocks, read)
     thumbnail = None
-    if metadata.location is None:
-        location = parse_location(blocks.xmp) if blocks.xmp else None
-        if location is not None:
-            metadata = metadata._replace(location=location)
-        elif blocks.exif and blocks.size:
-            jpeg = parse_thumbnail(blocks.exif)
-            thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
+    if metadata.location is None and blocks.exif and blocks.size and blocks.format == "jpeg":
+        jpeg = parse_thumbnail(blocks.exif)
+        thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
+    if blocks.size and metadata.capture[-2:] != blocks.size:
+        width, height = blocks.size
+        capture = metadata.capture._replace(width=width, height=height)
+        metadata = metadata._replace(capture=capture)
     return Header(_effective_format(blocks.format, uri), metadata, thumbnail)
+
+
+def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
+    """What the blocks say together, the earlier ones before the later ones."""
+    behind = read if blocks.is_tiff else None
+    metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
+    for exif in blocks.exifs[1:]:
+        metadata = merge(metadata, parse_metadata(exif))
+    if blocks.gps:
+        metadata = merge(metadata, parse_gps(blocks.gps))
+    for xmp in blocks.xmps:
+        if not metadata.capture.time or (metadata.location is None and mentions_position(xmp)):
+            metadata = merge(metadata, parse_xmp(xmp))
+    if blocks.extended and metadata.location is None:
+        xmp = _extended(blocks, read)
+        if mentions_position(xmp):
+            metadata = merge(metadata, parse_xmp(xmp))
+    return metadata
+
+
+def _extended(blocks: Blocks, read: ReadRange) -> bytes:
+    """The extended XMP packet."""
+    if sum(length for _, length in blocks.extended) > BLOCK_LIMIT:
+        return b""
+    return b"".join(read(*place) for place in blocks.extended)
+
+
+def _read_sidecar(files: Files, uri: str) -> Metadata:
+    name = uri.rpartition("/")[2]
+    try:
+        return parse_sidecar(files.read(uri), name)
+    except PhotoError as error:
+        if error.transient:
+            raise TransientPhotoError(f"its sidecar {name} cannot be read now: {error}") from error
+        why = f"its sidecar {name} cannot be read ({error}), so no position is inferred"
+        return Metadata(position_unclear=why)
 
 
 def failure_of(error: PhotoError) -> Failure:
@@ -92,14 +131,3 @@ def _effective_format(format: str, uri: str) -> str:
     if format == "tiff" and extension(uri) in RAW_EXTENSIONS:
         return "raw"
     return format
-
-
-def _sidecar_location(files: Files, photo: Photo) -> Location | None:
-    for sidecar in photo.sidecars:
-        try:
-            location = parse_location(files.read(sidecar))
-        except PhotoError:
-            continue
-        if location is not None:
-            return location
-    return None

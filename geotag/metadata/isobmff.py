@@ -1,4 +1,8 @@
-"""Finds the Exif and XMP items of HEIF and AVIF files (ISO/IEC 14496-12, 23008-12)."""
+"""Finds the metadata of HEIF, AVIF and CR3 files (ISO/IEC 14496-12, 23008-12).
+
+Canon's boxes of CR3 are as exiftool and Laurent Clévy ("Describing the Canon Raw v3 file format")
+tell.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,16 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geotag.metadata.ranges import ReadRange
+from geotag.metadata.blocks import BLOCK_LIMIT, TIFF_MAGICS, Blocks, without_prefix
+from geotag.metadata.ranges import ReadRange, buffered
 
-META_LIMIT = 4 * 2**20
-ITEM_LIMIT = 16 * 2**20
+_META_LIMIT = 4 * 2**20
+_FILE_SIZE_LIMIT = 2**40
 _BOX_COUNT_LIMIT = 4096
+_CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
+_IN_FILE, _IN_IDAT = 0, 1  # construction methods of items
 
 
 class _Box(NamedTuple):
@@ -19,21 +28,49 @@ class _Box(NamedTuple):
     end: int
 
 
-class _Extent(NamedTuple):
-    offset: int
-    length: int
+class _Item(NamedTuple):
+    """Where an item lies: in the file or in the idat box, in one or more extents."""
+
+    method: int
+    extents: tuple[tuple[int, int], ...]
 
 
-def find_items(read: ReadRange, file_size: int) -> tuple[bytes | None, bytes | None]:
-    """The Exif block as a bare TIFF structure, and the XMP packet; None for what is not there."""
-    meta = next((b for b in _boxes(read, 0, file_size) if b.kind == b"meta"), None)
-    if meta is None or meta.end - meta.start > META_LIMIT:
-        return None, None
+def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
+    """The Exif and XMP items of a HEIF or AVIF file."""
+    read = buffered(header, read)
+    meta = next((b for b in _boxes(read, 0, _FILE_SIZE_LIMIT) if b.kind == b"meta"), None)
+    if meta is None or meta.end - meta.start > _META_LIMIT:
+        return Blocks(format)
     body = read(meta.start, meta.end - meta.start)
     kinds = _item_kinds(body)
-    extents = _item_extents(body)
-    exif = _read_item(read, kinds, extents, b"Exif")
-    return _bare_tiff(exif), _read_item(read, kinds, extents, b"mime")
+    places = _item_places(body)
+    exif = _read_item(read, body, kinds, places, b"Exif")
+    xmp = _read_item(read, body, kinds, places, b"mime")
+    return Blocks(format, (_bare_tiff(exif),) if exif else (), (xmp,) if xmp else ())
+
+
+def find_in_cr3(header: bytes, read: ReadRange) -> Blocks:
+    """The directories that Canon keeps apart, and the XMP packet."""
+    read = buffered(header, read)
+    blocks: dict[bytes, bytes] = {}
+    for box in _boxes(read, 0, _FILE_SIZE_LIMIT):
+        if box.kind == b"moov":
+            for child in _boxes(read, box.start, box.end):
+                if child.kind == b"uuid" and read(child.start, 16) == _CANON:
+                    blocks |= _canon_blocks(read, child)
+        elif box.kind == b"uuid" and read(box.start, 16) == _XMP:
+            blocks[b"xmp"] = read(box.start + 16, min(box.end - box.start - 16, BLOCK_LIMIT))
+    exifs = tuple(blocks[kind] for kind in _CANON_BLOCKS[:2] if kind in blocks)
+    xmps = (blocks[b"xmp"],) if b"xmp" in blocks else ()
+    return Blocks("raw", exifs, xmps, gps=blocks.get(b"CMT4"))
+
+
+def _canon_blocks(read: ReadRange, parent: _Box) -> dict[bytes, bytes]:
+    return {
+        box.kind: read(box.start, box.end - box.start)
+        for box in _boxes(read, parent.start + 16, parent.end)
+        if box.kind in _CANON_BLOCKS and box.end - box.start <= BLOCK_LIMIT
+    }
 
 
 def _boxes(read: ReadRange, start: int, end: int) -> Iterator[_Box]:
@@ -79,8 +116,8 @@ def _item_kinds(body: bytes) -> dict[int, bytes]:
     return kinds
 
 
-def _item_extents(body: bytes) -> dict[int, _Extent]:
-    """Item id to its place in the file: items of one extent that lie in the file itself."""
+def _item_places(body: bytes) -> dict[int, _Item]:
+    """Item id to its place."""
     for box in _children(body, 4, len(body)):
         if box.kind == b"iloc":
             try:
@@ -90,10 +127,12 @@ def _item_extents(body: bytes) -> dict[int, _Extent]:
     return {}
 
 
-def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Extent]]:
+def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Item]]:
+    """The items' places; no count is believed that has no bytes behind it."""
     version = data[0]
     offset_size, length_size = data[4] >> 4, data[4] & 15
     base_size, index_size = data[5] >> 4, (data[5] & 15) if version else 0
+    extent_size = index_size + offset_size + length_size
     at = 6
 
     def number(size: int) -> int:
@@ -106,30 +145,47 @@ def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Extent]]:
     wide = 4 if version == 2 else 2
     for _ in range(number(wide)):
         item = number(wide)
-        method = number(2) & 15 if version else 0
+        method = number(2) & 15 if version else _IN_FILE
         number(2)  # data reference index
         base = number(base_size)
+        count = number(2)
+        if not length_size or at + count * extent_size > len(data):
+            return
         extents = []
-        for _ in range(number(2)):
+        for _ in range(count):
             number(index_size)
             offset = number(offset_size)
-            extents.append(_Extent(base + offset, number(length_size)))
-        if method == 0 and len(extents) == 1:
-            yield item, extents[0]
+            extents.append((base + offset, number(length_size)))
+        yield item, _Item(method, tuple(extents))
 
 
 def _read_item(
-    read: ReadRange, kinds: dict[int, bytes], extents: dict[int, _Extent], kind: bytes
+    read: ReadRange, body: bytes, kinds: dict[int, bytes], places: dict[int, _Item], kind: bytes
 ) -> bytes | None:
+    """The first item of a kind that can be read."""
     for item in sorted(kinds):
-        if kinds[item] == kind and item in extents and extents[item].length <= ITEM_LIMIT:
-            return read(*extents[item])
+        place = places.get(item)
+        if kinds[item] != kind or place is None or place.method > _IN_IDAT:
+            continue
+        if sum(length for _, length in place.extents) <= BLOCK_LIMIT:
+            fetch = _in_idat(body) if place.method == _IN_IDAT else read
+            return b"".join(fetch(*extent) for extent in place.extents)
     return None
 
 
-def _bare_tiff(item: bytes | None) -> bytes | None:
-    """An Exif item begins with the offset of its TIFF header."""
-    if item is None or len(item) < 8:
-        return None
-    (skip,) = struct.unpack(">I", item[:4])
-    return item[4 + skip :]
+def _in_idat(body: bytes) -> ReadRange:
+    """Reads of the box that holds items inside of the metadata."""
+    boxes = (b for b in _children(body, 4, len(body)) if b.kind == b"idat")
+    start, end = next(((b.start, b.end) for b in boxes), (0, 0))
+    data = body[start:end]
+    return lambda offset, length: data[offset : offset + length]
+
+
+def _bare_tiff(item: bytes) -> bytes:
+    """An Exif item begins with the offset of its TIFF header, which some writers leave out."""
+    if item[:4] in TIFF_MAGICS:
+        return item
+    skip = int.from_bytes(item[:4], "big")
+    if item[4 + skip : 8 + skip] in TIFF_MAGICS:
+        return item[4 + skip :]
+    return without_prefix(item)

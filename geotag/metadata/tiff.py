@@ -67,7 +67,9 @@ class TiffReader(NamedTuple):
         length = SIZES.get(kind, 0) * count
         if length <= 4:
             return inline[:length]
-        return b"" if length > limit else self.bytes_at(self.number(inline), length)
+        if length > limit:
+            return b""
+        return self.bytes_at(int.from_bytes(inline, self.order), length)
 
     def number(self, data: bytes) -> int:
         """An unsigned number."""

@@ -1,79 +1,209 @@
-"""Reads a measured position from an XMP packet or sidecar. Pure."""
+"""XMP packets and sidecars to Metadata. Pure.
+
+A packet is read once from its beginning to its end, without a tree, so that neither its size nor
+its depth costs memory; there is no DTD and no entity (XMP specification, part 1, section 7.1).
+"""
 
 from __future__ import annotations
 
-import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
-from xml.etree.ElementTree import Element, ParseError
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Mapping
+from typing import NamedTuple
+from xml.parsers.expat import ExpatError, ParserCreate
 
-from geotag.metadata.exif import checked_location
+from geotag.metadata.assembled import assemble
 from geotag.metadata.marks import GPS_PROCESSING_METHOD
-from geotag.records import Location
+from geotag.metadata.positions import checked_location, parse_altitude, parse_coordinate
+from geotag.metadata.times import format_time
+from geotag.records import Capture, Location, Metadata
 
-PACKET_LIMIT = 16 * 2**20
-_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-_EXIF = "{http://ns.adobe.com/exif/1.0/}"
-_COORDINATE = re.compile(r"\s*([\d.]+)(?:,([\d.]+))?(?:,([\d.]+))?\s*([NSEWnsew])\s*")
+# Packets of more are not read: those of cameras and of most programs have a hundredth of it.
+PACKET_LIMIT = 2**20
+_DEPTH_LIMIT = 100
+_TEXT_LIMIT = 1000
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+# What the prefixes mean that packets use, some without saying so.
+_PREFIXES = {
+    "rdf": _RDF,
+    "exif": "http://ns.adobe.com/exif/1.0/",
+    "exifEX": "http://cipa.jp/exif/1.0/",
+    "aux": "http://ns.adobe.com/exif/1.0/aux/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+}
+_TIMES = (
+    "exif:DateTimeOriginal", "exif:DateTimeDigitized", "photoshop:DateCreated", "xmp:CreateDate",
+)  # fmt: skip
+_LATITUDE, _LONGITUDE = "exif:GPSLatitude", "exif:GPSLongitude"
+_NAMES = frozenset((
+    *_TIMES, _LATITUDE, _LONGITUDE, "exif:GPSLatitudeRef", "exif:GPSLongitudeRef",
+    "exif:GPSAltitude", "exif:GPSAltitudeRef", "exif:GPSTimeStamp", "exif:GPSProcessingMethod",
+    "tiff:Make", "tiff:Model", "exifEX:BodySerialNumber", "aux:SerialNumber", "xmp:CreatorTool",
+))  # fmt: skip
+_SHORT = {uri: prefix for prefix, uri in _PREFIXES.items()}
+_POSITION_WORDS = (b"GPSLatitude", b"GPSLongitude")
 
 
-def parse_location(packet: bytes) -> Location | None:
-    """The position a camera or an owner wrote (exif:GPSLatitude, exif:GPSLongitude), if any.
+class Packet(NamedTuple):
+    """What is wanted of a packet's properties; `fault` says why there may be more."""
 
-    None for packets that cannot be parsed and for positions under geotag's own mark.
+    properties: Mapping[str, str]
+    fault: str = ""
+
+
+def parse_xmp(data: bytes) -> Metadata:
+    """What a packet says that a camera or an owner wrote.
+
+    Nonsense is left out, never raised; a position under geotag's own mark is none.
     """
-    if len(packet) > PACKET_LIMIT or b"GPSLatitude" not in packet.replace(b"\0", b""):
-        return None
-    properties = dict(_properties(packet))
+    packet = parse_packet(data)
+    found = _metadata(packet.properties, "its XMP")
+    if packet.fault and mentions_position(data):
+        return _unclear(found, f"its XMP {packet.fault}")
+    return found
+
+
+def parse_sidecar(data: bytes, name: str) -> Metadata:
+    """The same of a sidecar; of one that cannot be read to its end no position is clear."""
+    packet = parse_packet(data)
+    found = _metadata(packet.properties, f"its sidecar {name}")
+    return _unclear(found, f"its sidecar {name} {packet.fault}") if packet.fault else found
+
+
+def _unclear(found: Metadata, why: str) -> Metadata:
+    if found.location is not None:
+        return found
+    return found._replace(position_unclear=f"{why}, so no position is inferred")
+
+
+def mentions_position(data: bytes) -> bool:
+    """Whether a packet may hold a position: known faster than by parsing it."""
+    plain = data.replace(b"\0", b"") if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else data
+    return any(word in plain for word in _POSITION_WORDS)
+
+
+def parse_packet(data: bytes) -> Packet:
+    """The properties of the top level that are wanted, however they are written."""
+    if len(data) > PACKET_LIMIT:
+        return Packet({}, f"is larger than {PACKET_LIMIT >> 20} MiB")
+    reader = _Reader()
+    try:
+        reader.read(_decoded(data))
+    except (ExpatError, ValueError, LookupError):
+        return Packet(reader.properties, "is damaged")
+    return Packet(reader.properties)
+
+
+def _decoded(data: bytes) -> bytes | str:
+    """A packet as text where that helps: some hold texts in another encoding than they say."""
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").strip("\0 \r\n\t")
+    data = data.removeprefix(BOM_UTF8).strip(b"\0 \r\n\t")
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        is_declared = data.startswith(b"<?xml") and b"encoding=" in data[:100]
+        return data if is_declared else data.decode("latin-1")
+    return data
+
+
+class _Reader:
+    """Follows the elements of a packet; a property is a child of a top-level rdf:Description."""
+
+    def __init__(self) -> None:
+        self.properties: dict[str, str] = {}
+        self._path: list[str] = []
+        # The namespaces that elements declare, each with the element's depth.
+        self._scopes: list[tuple[int, Mapping[str, str]]] = [(0, _PREFIXES)]
+        self._text: list[str] = []
+
+    def read(self, data: bytes | str) -> None:
+        """Raises ExpatError or ValueError where it cannot go on."""
+        parser = ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.StartDoctypeDeclHandler = _refuse
+        parser.Parse(data, True)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self._path) == _DEPTH_LIMIT:
+            raise ValueError("elements inside of each other without end")
+        names = [name for name in attributes if name == "xmlns" or name.startswith("xmlns:")]
+        if names:
+            declared = {name.partition(":")[2]: attributes[name] for name in names}
+            self._scopes.append((len(self._path), declared))
+        self._path.append(self._short(tag))
+        if self._path[-2:] == ["rdf:RDF", "rdf:Description"]:
+            for name, value in attributes.items():
+                self._keep(self._short(name), value)
+        if self._is_property():
+            self._text = []
+
+    def _end(self, tag: str) -> None:
+        if self._is_property():
+            self._keep(self._path[-1], "".join(self._text))
+        self._path.pop()
+        if len(self._scopes) > 1 and self._scopes[-1][0] == len(self._path):
+            self._scopes.pop()
+
+    def _characters(self, text: str) -> None:
+        if len(self._path) > 2 and len(self._text) < _TEXT_LIMIT:
+            self._text.append(text[:_TEXT_LIMIT])
+
+    def _is_property(self) -> bool:
+        return self._path[-3:-1] == ["rdf:RDF", "rdf:Description"] and self._path[-1] in _NAMES
+
+    def _short(self, name: str) -> str:
+        """A name with the usual prefix of its namespace, whatever prefix the packet gives it."""
+        prefix, _, local = name.rpartition(":")
+        scopes = (declared for _, declared in reversed(self._scopes) if prefix in declared)
+        uri = next(scopes, {prefix: ""})[prefix]
+        return f"{_SHORT.get(uri, '')}:{local}"
+
+    def _keep(self, name: str, value: str) -> None:
+        if name in _NAMES:
+            self.properties.setdefault(name, value.strip()[:_TEXT_LIMIT])
+
+
+def _refuse(*declaration: object) -> None:
+    raise ValueError("XMP has no document type")
+
+
+def _metadata(properties: Mapping[str, str], title: str) -> Metadata:
+    location, is_clear = _position(properties)
+    why = f"the position in {title} cannot be understood, so none is inferred"
+    return assemble(location, "" if is_clear else why, _capture(properties))
+
+
+def _position(properties: Mapping[str, str]) -> tuple[Location | None, bool]:
+    """The position, and whether all that is there is understood."""
     # Exiv2 puts "charset=Ascii " before it when it turns Exif into XMP.
-    if GPS_PROCESSING_METHOD in properties.get(f"{_EXIF}GPSProcessingMethod", ""):
-        return None
-    latitude = parse_coordinate(properties.get(f"{_EXIF}GPSLatitude", ""), "NS")
-    longitude = parse_coordinate(properties.get(f"{_EXIF}GPSLongitude", ""), "EW")
+    if GPS_PROCESSING_METHOD in properties.get("exif:GPSProcessingMethod", ""):
+        return None, True
+    texts = properties.get(_LATITUDE, ""), properties.get(_LONGITUDE, "")
+    if not any(texts):
+        return None, True
+    latitude = parse_coordinate(texts[0], "NS", properties.get("exif:GPSLatitudeRef", ""))
+    longitude = parse_coordinate(texts[1], "EW", properties.get("exif:GPSLongitudeRef", ""))
     if latitude is None or longitude is None:
-        return None
-    return checked_location(latitude, longitude, _altitude(properties))
+        return None, False
+    reference = properties.get("exif:GPSAltitudeRef", "")
+    altitude = parse_altitude(properties.get("exif:GPSAltitude", ""), reference)
+    location = checked_location(latitude, longitude, altitude)
+    return location, location is not None or latitude == longitude == 0
 
 
-def parse_coordinate(text: str, hemispheres: str) -> float | None:
-    """XMP's "48,51.5N" or "48,51,30N" in degrees (XMP specification, part 2, GPSCoordinate)."""
-    match = _COORDINATE.fullmatch(text)
-    if match is None or match[4].upper() not in hemispheres:
-        return None
-    try:
-        parts = [float(part or 0) for part in match.groups()[:3]]
-    except ValueError:
-        return None
-    degrees = parts[0] + parts[1] / 60 + parts[2] / 3600
-    return degrees if match[4].upper() == hemispheres[0] else -degrees
-
-
-def _altitude(properties: dict[str, str]) -> float | None:
-    match = re.fullmatch(r"\s*(\d{1,9})/(\d{1,9})\s*", properties.get(f"{_EXIF}GPSAltitude", ""))
-    if match is None or int(match[2]) == 0:
-        return None
-    metres = int(match[1]) / int(match[2])
-    return -metres if properties.get(f"{_EXIF}GPSAltitudeRef") == "1" else metres
-
-
-def _properties(packet: bytes) -> Iterator[tuple[str, str]]:
-    """Simple properties, whether written as attributes or as elements."""
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    is_utf16 = packet.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
-    text = packet.decode("utf-16", "replace") if is_utf16 else packet.strip(b"\0 \r\n\t")
-    try:
-        root: Element = fromstring(text)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        return
-    for rdf in root.iter(f"{_RDF}RDF"):
-        for description in rdf.findall(f"{_RDF}Description"):  # not those inside of structures
-            yield from _of_description(description)
-
-
-def _of_description(description: Element) -> Iterator[tuple[str, str]]:
-    yield from description.attrib.items()
-    for child in description:
-        if child.text and len(child) == 0:
-            yield child.tag, child.text.strip()
+def _capture(properties: Mapping[str, str]) -> Capture:
+    times = (format_time(properties.get(name, "")) for name in _TIMES)
+    serial = properties.get("exifEX:BodySerialNumber") or properties.get("aux:SerialNumber", "")
+    return Capture(
+        time=next(filter(None, times), ""),
+        gps_time=format_time(properties.get("exif:GPSTimeStamp", "")),
+        make=properties.get("tiff:Make", ""),
+        model=properties.get("tiff:Model", ""),
+        serial_number=serial,
+        software=properties.get("xmp:CreatorTool", ""),
+    )

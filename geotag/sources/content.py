@@ -7,7 +7,8 @@ import struct
 from collections.abc import Callable
 
 from geotag.files.extensions import RAW_EXTENSIONS, extension
-from geotag.metadata.containers import HEADER_SIZE, jpeg_segments, sniff_format
+from geotag.metadata.containers import HEADER_SIZE, sniff_format
+from geotag.metadata.jpeg import jpeg_segments
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import Source

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from geotag.metadata.containers import EXIF_PREFIX, XMP_PREFIX, Segment, jpeg_segments
+from geotag.metadata.blocks import EXIF_PREFIX, XMP_PREFIX
+from geotag.metadata.jpeg import Segment, jpeg_segments
 from geotag.metadata.tiff import ByteOrder, open_tiff
 from geotag.writing.blocks.iim import PHOTOSHOP_PREFIX
 from geotag.writing.blocks.tiff import MAKER_NOTE, TiffError, parse_tiff

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from geotag.metadata.containers import EXIF_PREFIX
+from geotag.metadata.blocks import EXIF_PREFIX
 from geotag.metadata.riff import Chunk, riff_chunks
 from geotag.writing.edits import BlockChange, CannotEmbedError, Edit
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import piexif
 
-from geotag.metadata.exif import degrees_to_rationals
 from geotag.metadata.marks import GPS_PROCESSING_METHOD_EXIF
+from geotag.metadata.positions import degrees_to_rationals
 from geotag.metadata.tiff import ByteOrder
 from geotag.writing.blocks.tiff import (
     ASCII,

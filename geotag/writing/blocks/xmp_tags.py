@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from geotag import __version__
-from geotag.metadata.exif import checked_location
 from geotag.metadata.marks import GPS_PROCESSING_METHOD, SOURCE_INFERRED, SOURCE_USER
-from geotag.metadata.xmp import parse_coordinate
+from geotag.metadata.positions import checked_location, parse_coordinate
 from geotag.records import Location
 from geotag.writing.blocks.xmp import Struct, XmpPacket
 from geotag.writing.tags import (

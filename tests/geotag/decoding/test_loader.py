@@ -204,6 +204,26 @@ def test_a_thumbnail_of_another_shape_is_an_old_one(pool: ThreadPoolExecutor) ->
     assert _look(_thumbnail((6000, 4000), bar=7, bars=200), pool) is None
 
 
+@pytest.mark.parametrize("filler", [b"\xff" * 2**21, b"\0" * 2**21], ids=["fill", "foreign"])
+def test_bytes_between_segments_are_not_gone_through_one_by_one(
+    filler: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    read = io.BytesIO.read
+
+    class Counting(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            nonlocal reads
+            reads += 1
+            return read(self, size)
+
+    monkeypatch.setattr(io, "BytesIO", Counting)
+    data = jpeg_bytes(picture(size=(64, 48)))
+    pixels = decode(data[:20] + filler + data[20:], JPEG, SIZE, "squash")
+    assert np.array_equal(pixels, decode(data, JPEG, SIZE, "squash"))
+    assert 0 < reads < 1000
+
+
 def test_a_large_picture_is_no_thumbnail(pool: ThreadPoolExecutor) -> None:
     assert _look(Thumbnail(jpeg_bytes(picture(size=(2400, 1800))), (4000, 3000)), pool) is None
 

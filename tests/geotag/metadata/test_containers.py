@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from geotag.errors import PhotoError
-from geotag.metadata.containers import HEADER_SIZE, Blocks, find_blocks, jpeg_segments, sniff_format
+from geotag.metadata.blocks import Blocks
+from geotag.metadata.containers import HEADER_SIZE, find_blocks, sniff_format
 from geotag.metadata.exif import parse_metadata
+from geotag.metadata.jpeg import jpeg_segments
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 
 EXIF = piexif.dump({"GPS": gps_ifd(10, 20)})
@@ -60,7 +62,7 @@ def test_exif_and_xmp_in_heif() -> None:
 def test_xmp_is_found() -> None:
     assert blocks_of(encoded("JPEG", xmp=XMP)).xmp == XMP
     assert blocks_of(encoded("WEBP", xmp=XMP)).xmp == XMP
-    assert blocks_of(encoded("GIF")) == Blocks("gif")
+    assert blocks_of(encoded("GIF")) == Blocks("gif", size=picture().size)
 
 
 def test_exif_behind_the_first_64_kib_of_a_jpeg() -> None:

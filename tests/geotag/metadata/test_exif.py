@@ -11,15 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotag.metadata.exif import (
-    degrees_to_rationals,
-    format_time,
-    parse_metadata,
-    rationals_to_degrees,
-)
+from geotag.metadata.exif import parse_metadata
 from geotag.metadata.marks import GPS_PROCESSING_METHOD
-from geotag.records import Location, Metadata
+from geotag.records import Capture, Location, Metadata
 from tests.conftest import gps_ifd
+from tests.geotag.metadata.samples import (
+    ASCII,
+    LONG,
+    Row,
+    ascii_row,
+    exif_block,
+    gps_rows,
+    position,
+    rationals,
+)
 
 GPS = piexif.GPSIFD
 
@@ -84,6 +89,91 @@ def test_half_a_position_is_none(missing: int) -> None:
     assert location(gps) is None
 
 
+_BLANK = (2, ASCII, 1, b"\0"), (4, ASCII, 1, b"\0")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [ascii_row(0, "2.3.0.0")],
+        position((0, 0, 0), (0, 0, 0)),
+        gps_rows(rationals(2, (0, 0), (0, 0), (0, 0)), rationals(4, (0, 0))),
+        gps_rows(rationals(2, (0, 1)), rationals(4, (0, 1)), "", ""),
+        gps_rows(*_BLANK),
+    ],
+    ids=["none", "version", "zero", "by zero", "no fix", "blank"],
+)
+def test_where_there_is_no_position_all_is_clear(rows: list[Row]) -> None:
+    metadata = parse_metadata(exif_block(gps=rows))
+    assert metadata.location is None and metadata.position_unclear == ""
+
+
+def test_a_position_of_geotags_own_is_none_and_clear() -> None:
+    method = b"ASCII\0\0\0" + GPS_PROCESSING_METHOD.encode()
+    metadata = parse_metadata(exif_block(gps=[*position(), (0x1B, 7, len(method), method)]))
+    assert metadata.location is None and metadata.position_unclear == ""
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        gps_rows(rationals(2, (10, 0)), rationals(4, (20, 1))),
+        gps_rows(rationals(2, (91, 1)), rationals(4, (20, 1))),
+        gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), "X"),
+        gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), ""),
+        gps_rows(ascii_row(2, "ten"), rationals(4, (20, 1))),
+        gps_rows(rationals(2, (-10, 1), signed=True), rationals(4, (20, 1))),
+        gps_rows(rationals(2, *4 * [(10, 1)]), rationals(4, (20, 1))),
+        [(2, 99, 1, b"\1\2\3\4"), rationals(4, (20, 1))],
+        [ascii_row(1, "N"), rationals(2, (10, 1))],
+        [ascii_row(1, "N"), (2, 5, 0xFFFFFFF, bytes(8)), *position()[2:]],
+    ],
+    ids=["by zero", "range", "letter", "no letter", "words", "sign and letter", "four parts",
+         "unknown type", "half", "no bytes behind it"],
+)  # fmt: skip
+def test_a_position_that_is_not_understood_is_said_to_be_there(rows: list[Row]) -> None:
+    metadata = parse_metadata(exif_block(gps=rows))
+    assert metadata.location is None
+    assert "Exif" in metadata.position_unclear
+
+
+@pytest.mark.parametrize(("at", "is_unclear"), [(0, False), (10**6, True), (4, True)])
+def test_a_directory_that_is_not_where_it_should_be(at: int, is_unclear: bool) -> None:
+    block = exif_block([(0x8825, LONG, 1, struct.pack("<I", at))])
+    assert bool(parse_metadata(block).position_unclear) is is_unclear
+
+
+def test_when_and_with_what_it_was_taken() -> None:
+    block = exif_block(
+        [ascii_row(0x010F, "Canon"), ascii_row(0x0110, "EOS 80D"), ascii_row(0x0131, "1.0.2")],
+        [
+            ascii_row(0x9003, "2008:10:22 16:28:39"),
+            ascii_row(0x9291, "25"),
+            ascii_row(0x9011, "+02:00"),
+            ascii_row(0xA431, "012345"),
+            (0xA002, LONG, 1, struct.pack("<I", 6000)),
+            (0xA003, LONG, 1, struct.pack("<I", 4000)),
+        ],
+        [ascii_row(0x1D, "2008:10:22"), rationals(7, (14, 1), (27, 1), (724, 100))],
+    )
+    metadata = parse_metadata(block)
+    assert metadata.capture == Capture(
+        "2008-10-22T16:28:39.25+02:00", "2008-10-22T14:27:07.240+00:00", "Canon", "EOS 80D",
+        "012345", "1.0.2", 6000, 4000,
+    )  # fmt: skip
+    assert metadata.taken_at == "2008-10-22T16:28:39+02:00"
+
+
+def test_the_receivers_time_is_the_last_resort_and_the_edit_time_none() -> None:
+    edited = ascii_row(0x0132, "2020:01:01 00:00:00")
+    stamp = [ascii_row(0x1D, "2008:10:22"), rationals(7, (14, 1), (27, 1), (7, 1))]
+    assert parse_metadata(exif_block([edited])).taken_at is None
+    metadata = parse_metadata(exif_block([edited], gps=stamp))
+    assert metadata.taken_at == "2008-10-22T14:27:07+00:00"
+    assert metadata.capture.time == ""
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_floats_that_are_no_numbers(number: float) -> None:
     """Some writers use the type DOUBLE; piexif cannot, so this block is put together here."""
@@ -108,32 +198,11 @@ def test_big_endian_and_little_endian_agree() -> None:
     assert location(gps_ifd(48.5, 2.25)) == parse_metadata(little).location
 
 
-@pytest.mark.parametrize(
-    ("text", "iso"),
-    [
-        ("2008:10:22 16:28:39", "2008-10-22T16:28:39"),
-        ("2008-10-22 16:28:39", "2008-10-22T16:28:39"),
-        ("0000:00:00 00:00:00", None),
-        ("2008:13:01 00:00:00", None),
-        ("    :  :     :  :  ", None),
-        ("", None),
-    ],
-)
-def test_times(text: str, iso: str | None) -> None:
-    assert format_time(text) == iso
-
-
 def test_make_is_not_said_twice() -> None:
     block = exif(zeroth={piexif.ImageIFD.Make: b"Canon", piexif.ImageIFD.Model: b"Canon EOS 40D"})
     assert parse_metadata(block).camera == "Canon EOS 40D"
     block = exif(zeroth={piexif.ImageIFD.Make: b"Apple", piexif.ImageIFD.Model: b"iPhone 11"})
     assert parse_metadata(block).camera == "Apple iPhone 11"
-
-
-@given(st.floats(-180, 180))
-def test_degrees_there_and_back_within_a_decimetre(degrees: float) -> None:
-    back = rationals_to_degrees(degrees_to_rationals(degrees))
-    assert abs(back - abs(degrees)) * 111_320 < 0.1
 
 
 @given(st.floats(-90, 90), st.floats(-180, 180))

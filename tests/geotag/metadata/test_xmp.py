@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from geotag.metadata.marks import GPS_PROCESSING_METHOD, XMP_NAMESPACE
-from geotag.metadata.xmp import parse_coordinate, parse_location
+from geotag.metadata.xmp import parse_xmp
 from geotag.records import Location
 
 _PACKET = """<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?>
@@ -21,6 +21,10 @@ _ELEMENTS = (
     "<exif:GPSLongitude>151,12E</exif:GPSLongitude><exif:GPSAltitude>25/10</exif:GPSAltitude>"
     "</rdf:Description>"
 )
+
+
+def parse_location(data: bytes) -> Location | None:
+    return parse_xmp(data).location
 
 
 def packet(body: str) -> bytes:
@@ -56,15 +60,6 @@ def test_position_that_an_owner_adds_to_our_tags_is_measured() -> None:
 def test_position_of_another_place_inside_a_structure_is_not_the_cameras() -> None:
     inner = f"<rdf:Description rdf:about=''><geotag:x>{_ATTRIBUTES}</geotag:x></rdf:Description>"
     assert parse_location(packet(inner)) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "degrees"),
-    [("48,30N", 48.5), ("48,30.0S", -48.5), ("48.25N", 48.25), ("48,30", None), ("48,30E", None),
-     ("N", None), ("1..2,3N", None)],
-)  # fmt: skip
-def test_coordinates(text: str, degrees: float | None) -> None:
-    assert parse_coordinate(text, "NS") == degrees
 
 
 @pytest.mark.parametrize(

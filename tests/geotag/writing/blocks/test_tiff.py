@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotag.metadata.exif import degrees_to_rationals, parse_metadata, rationals_to_degrees
+from geotag.metadata.exif import parse_metadata
+from geotag.metadata.positions import degrees_to_rationals, rationals_to_degrees
 from geotag.writing.blocks.tiff import (
     BYTE,
     TiffError,

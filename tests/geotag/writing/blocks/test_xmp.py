@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from geotag.metadata.xmp import parse_coordinate
+from geotag.metadata.positions import parse_coordinate
 from geotag.writing.blocks.xmp import XmpError, XmpPacket, new_packet, parse_packet
 from geotag.writing.blocks.xmp_tags import (
     TARGETS,

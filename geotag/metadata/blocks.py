@@ -1,0 +1,47 @@
+"""A photo's metadata blocks, as they are found in its container."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# The largest block that is read.
+BLOCK_LIMIT = 16 * 2**20
+# Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
+PART_LIMIT = 2**16
+EXIF_PREFIX = b"Exif\0\0"
+XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+TIFF_MAGICS = (b"II*\0", b"MM\0*")
+
+
+class Blocks(NamedTuple):
+    """The format by content, the Exif blocks as bare TIFF structures, and the XMP packets.
+
+    `gps` is a TIFF structure of which the first directory is the one of the position: CR3 has it
+    apart. `extended` are the places of the parts of an extended XMP packet, in their order; they
+    are not read, for cameras keep depth maps in it. `size` is the picture's width and height in
+    pixels, where the container tells it. `is_tiff` says that the photo is one TIFF structure, of
+    which the Exif block is but the beginning.
+    """
+
+    format: str
+    exifs: tuple[bytes, ...] = ()
+    xmps: tuple[bytes, ...] = ()
+    gps: bytes | None = None
+    extended: tuple[tuple[int, int], ...] = ()
+    size: tuple[int, int] | None = None
+    is_tiff: bool = False
+
+    @property
+    def exif(self) -> bytes | None:
+        """The first Exif block."""
+        return self.exifs[0] if self.exifs else None
+
+    @property
+    def xmp(self) -> bytes | None:
+        """The first XMP packet."""
+        return self.xmps[0] if self.xmps else None
+
+
+def without_prefix(block: bytes) -> bytes:
+    """An Exif block without the identifier that JPEG puts before it, and others should not."""
+    return block[6:] if block.startswith(EXIF_PREFIX) else block

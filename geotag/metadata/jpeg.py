@@ -1,0 +1,160 @@
+"""Walks the marker segments of JPEGs (ITU-T T.81, B.1.1; Exif 2.32, 4.5.4)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from geotag.metadata.blocks import (
+    BLOCK_LIMIT,
+    EXIF_PREFIX,
+    PART_LIMIT,
+    TIFF_MAGICS,
+    XMP_PREFIX,
+    Blocks,
+)
+from geotag.metadata.ranges import ReadRange
+
+# What a walk reads at a time where reading costs by the byte, on a disk; twice as much each time
+# where it finds no segment.
+STEP = 4096
+_LARGEST_STEP = 2**20
+_APP1, _SOS = 0xE1, 0xDA
+# Frame headers, which tell the size of the picture (B.2.2).
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FILL = re.compile(rb"\xff*(?=\xff)")
+_MARKER = re.compile(rb"\xff(?=[^\x00\xff])")
+# Some cameras leave the second NUL out, or put something before.
+_UNUSUAL_EXIF = re.compile(rb".{0,4}Exif\0.", re.IGNORECASE | re.DOTALL)
+_UNUSUAL_XMP = re.compile(rb"<\?xpacket|<x:xmpmeta|<rdf:RDF")
+_EXTENDED_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED_HEAD = len(_EXTENDED_PREFIX) + 40  # and its GUID, whole length, and offset
+_LARGEST_GAP = 64
+# Of blocks in one photo, and of one that goes on over several segments: positions come first.
+_BLOCKS, _SPLIT_LIMIT = 16, 2**20
+
+
+class Segment(NamedTuple):
+    """One marker segment of a JPEG: `start` is the offset of its 0xFF, `end` is behind it."""
+
+    marker: int
+    start: int
+    end: int
+    payload: bytes
+
+
+def jpeg_segments(data: bytes) -> Iterator[Segment]:
+    """The marker segments from SOI up to the start of scan (included, as its header alone).
+
+    Stops at the first byte that is no marker, at a segment that `data` does not hold whole, and
+    where there are too many.
+    """
+    at = 2
+    for _ in range(PART_LIMIT):
+        found = _FILL.match(data, at)
+        segment = _segment_at(data, found.end() if found else at)
+        if segment is None:
+            return
+        yield segment
+        if segment.marker == _SOS:
+            return
+        at = segment.end
+
+
+def _segment_at(data: bytes, at: int) -> Segment | None:
+    if at + 4 > len(data) or data[at] != 0xFF or _stands_alone(data[at + 1]):
+        return None
+    end = at + 2 + (data[at + 2] << 8 | data[at + 3])
+    if end < at + 4 or end > len(data):
+        return None
+    return Segment(data[at + 1], at, end, data[at + 4 : end])
+
+
+def _stands_alone(marker: int) -> bool:
+    """Whether no length follows."""
+    return marker == 0x01 or 0xD0 <= marker <= 0xD9
+
+
+def without_gaps(data: bytes) -> bytes:
+    """The same picture without fill and foreign bytes between its segments, where there are many.
+
+    Decoders pass over them byte by byte.
+    """
+    parts, at, gaps = [data[:2]], 2, 0
+    for _ in range(PART_LIMIT):
+        found = _MARKER.search(data, at)
+        segment = _segment_at(data, found.start()) if found else None
+        if segment is None or segment.marker == _SOS:
+            break
+        gaps += segment.start - at
+        parts.append(data[segment.start : segment.end])
+        at = segment.end
+    start = max(at, found.start()) if found else at
+    if gaps + start - at <= _LARGEST_GAP:
+        return data
+    return b"".join((*parts, data[start:]))
+
+
+def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
+    """Walks the markers without copying segments: this is the hot path of a metadata scan."""
+    exifs: list[bytes] = []
+    xmps: list[bytes] = []
+    extended: list[tuple[int, int, int]] = []
+    size = None
+    at, base, data, step = 2, 0, header, STEP
+    for _ in range(PART_LIMIT):
+        if at - base + 40 > len(data):
+            data, base = read(at, step), at
+            if len(data) < 4 or at > BLOCK_LIMIT:
+                break
+        here = at - base
+        marker = data[here + 1]
+        if data[here] != 0xFF or marker == 0xFF or marker == 0:
+            found = _MARKER.search(data, here)
+            at = base + (found.start() if found else len(data) - 1)
+            step = STEP if found else min(2 * step, _LARGEST_STEP)
+            continue
+        if marker == _SOS or _stands_alone(marker):
+            break
+        length = data[here + 2] << 8 | data[here + 3]
+        if marker == _APP1:
+            payload, behind = here + 4, here + 2 + max(length, 2)
+            if data.startswith(_EXTENDED_PREFIX, payload):
+                extended += _extended_part(data[payload : payload + _EXTENDED_HEAD], at, length)
+            else:
+                if behind > len(data):  # one read for the rest and for what follows
+                    data += read(base + len(data), behind - len(data) + STEP)
+                _take_block(data[payload:behind], exifs, xmps)
+        elif marker in _FRAMES and here + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, here + 5)
+            size = (width, height) if width and height else None
+        at += 2 + max(length, 2)
+    parts = tuple((start, length) for _, start, length in sorted(extended))
+    return Blocks("jpeg", tuple(exifs), tuple(xmps), extended=parts, size=size)
+
+
+def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
+    """What an APP1 segment holds. A block above 64 KiB goes on in the next segment, behind an
+    identifier but without a TIFF header of its own."""
+    if len(exifs) + len(xmps) == _BLOCKS:
+        return
+    if payload.startswith(XMP_PREFIX):
+        xmps.append(payload[len(XMP_PREFIX) :])
+    elif payload.startswith(EXIF_PREFIX):
+        if not exifs or payload[6:10] in TIFF_MAGICS:
+            exifs.append(payload[6:])
+        elif len(exifs[-1]) < _SPLIT_LIMIT:
+            exifs[-1] += payload[6:]
+    elif found := _UNUSUAL_EXIF.match(payload):
+        exifs.append(payload[found.end() :])
+    elif found := _UNUSUAL_XMP.search(payload):
+        xmps.append(payload[found.start() :])
+
+
+def _extended_part(head: bytes, at: int, length: int) -> Iterator[tuple[int, int, int]]:
+    """Where a part belongs in the packet, where it lies in the file, and its length."""
+    if len(head) == _EXTENDED_HEAD < length:
+        (offset,) = struct.unpack(">I", head[-4:])
+        yield offset, at + 4 + _EXTENDED_HEAD, length - 2 - _EXTENDED_HEAD

@@ -1,0 +1,97 @@
+"""Walks the chunks of PNGs (PNG specification, third edition), and the profiles that ImageMagick
+keeps in their texts."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from geotag.metadata.blocks import (
+    BLOCK_LIMIT,
+    EXIF_PREFIX,
+    PART_LIMIT,
+    TIFF_MAGICS,
+    XMP_PREFIX,
+    Blocks,
+    without_prefix,
+)
+from geotag.metadata.ranges import ReadRange, buffered
+
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+_PROFILE_KEYWORDS = frozenset(b"raw profile type " + name for name in (b"exif", b"app1", b"xmp"))
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_KEYWORD_LIMIT = 79
+# Of texts that may hold blocks, and of what one is inflated to.
+_BLOCKS, _INFLATED_LIMIT = 16, 2 * 2**20
+
+
+def find_in_png(header: bytes, read: ReadRange) -> Blocks:
+    """The Exif chunk, the XMP text, and raw profiles of either."""
+    blocks: list[tuple[str, bytes]] = []
+    at = 8
+    read = buffered(header, read)
+    for _ in range(PART_LIMIT):
+        head = read(at, 8)
+        if len(head) < 8:
+            break
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IEND":
+            break
+        if length <= BLOCK_LIMIT and len(blocks) < _BLOCKS:
+            blocks += _blocks_of(kind, at + 8, length, read)
+        at += 12 + length
+    exifs, xmps = (tuple(b for n, b in blocks if n == name) for name in ("exif", "xmp"))
+    return Blocks("png", exifs, xmps, size=_size(header))
+
+
+def _blocks_of(
+    kind: bytes, start: int, length: int, read: ReadRange
+) -> Iterator[tuple[str, bytes]]:
+    """What a chunk holds: "exif" or "xmp", and the block."""
+    if kind == b"eXIf":
+        yield "exif", without_prefix(read(start, length))
+    elif kind in _TEXTS:
+        keyword = read(start, min(length, _KEYWORD_LIMIT + 1)).partition(b"\0")[0]
+        behind = start + len(keyword) + 1, length - len(keyword) - 1
+        if keyword == _XMP_KEYWORD:
+            yield "xmp", _text(kind, read(*behind))
+        elif keyword.lower() in _PROFILE_KEYWORDS:
+            yield _profile(_text(kind, read(*behind)))
+
+
+def _size(header: bytes) -> tuple[int, int] | None:
+    if len(header) < 24:
+        return None
+    width, height = struct.unpack_from(">II", header, 16)
+    return width, height
+
+
+def _text(kind: bytes, data: bytes) -> bytes:
+    """A text, inflated where it is compressed; empty where it is damaged or too large."""
+    if kind == b"tEXt":
+        return data
+    if kind == b"zTXt":
+        return _inflate(data[1:])
+    is_compressed = data[:1] == b"\1"
+    text = data[2:].split(b"\0", 2)[-1]  # behind the language and the translated keyword
+    return _inflate(text) if is_compressed else text
+
+
+def _inflate(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, _INFLATED_LIMIT)
+    except zlib.error:
+        return b""
+
+
+def _profile(text: bytes) -> tuple[str, bytes]:
+    """A profile: a line with its name, one with its length, and its bytes as hexadecimal digits."""
+    lines = text.strip().split(b"\n", 2)
+    try:
+        block = bytes.fromhex(lines[-1].decode("ascii")) if len(lines) == 3 else b""
+    except ValueError:
+        block = b""
+    if block.startswith(EXIF_PREFIX) or block[:4] in TIFF_MAGICS:
+        return "exif", without_prefix(block)
+    return "xmp", block.removeprefix(XMP_PREFIX)

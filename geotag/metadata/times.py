@@ -1,0 +1,94 @@
+"""Times as cameras and programs spell them, to ISO 8601. Pure."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+# Exif asks for "2008:10:22 16:28:39", XMP for "2008-10-22T16:28:39.25+02:00"; both are met with
+# other separators, with single digits, without seconds, and with an American clock.
+_TIME = re.compile(
+    r"\s*(\d{4})\s*[:\-/.]\s*(\d{1,2})\s*[:\-/.]\s*(\d{1,2})(?:\s*T\s*|\s+)"
+    r"(\d{1,2}):\s*(\d{1,2})(?::\s*(\d{1,2})(?:[.,](\d+))?)?"
+    r"\s*(?:([AaPp])\.?[Mm]\.?)?\s*(Z|[+-]\d{1,2}:?\d{2})?"
+)
+_DATE = re.compile(r"\s*(\d{4})\s*[:\-/.]\s*(\d{1,2})\s*[:\-/.]\s*(\d{1,2})")
+_OFFSET = re.compile(r"\s*(Z|[+-]\d{1,2}:?\d{2})\s*")
+_LONGEST_OFFSET = 14
+
+
+def format_time(text: str, offset: str = "", fraction: str = "") -> str:
+    """A time in ISO 8601 with what is known of its second's fraction and its offset, or "".
+
+    `offset` and `fraction` are what stands in fields of their own. "24:00" ends a day.
+    """
+    if len(text) == 19 and text[4] == text[7] == text[13] == text[16] == ":":  # as it should be
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(f"{text[:4]}-{text[5:7]}-{text[8:]}")
+            return moment.isoformat() + _format_fraction(fraction) + format_offset(offset)
+    spelled = _TIME.match(text)
+    found = _moment(*spelled.group(1, 2, 3, 4, 5, 6, 8)) if spelled is not None else None
+    if spelled is None or found is None:
+        return ""
+    end = _format_fraction(spelled[7] or fraction) + format_offset(spelled[9] or offset)
+    return found.isoformat() + end
+
+
+def _format_fraction(digits: str) -> str:
+    digits = digits.strip()
+    return f".{digits[:9]}" if digits.isascii() and digits.isdigit() else ""
+
+
+def _moment(
+    year: str, month: str, day: str, hour: str, minute: str, second: str | None, half: str | None
+) -> datetime | None:
+    hours, minutes, seconds = int(hour), int(minute), int(second or 0)
+    if half:
+        hours = hours % 12 + (12 if half in "Pp" else 0) if 1 <= hours <= 12 else 25
+    try:
+        if hours < 24 and seconds < 60:
+            return datetime(int(year), int(month), int(day), hours, minutes, seconds)
+        if (hours, minutes, seconds) > (24, 0, 0) or minutes > 59 or seconds > 60:
+            return None
+        start = datetime(int(year), int(month), int(day))
+        return start + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+@lru_cache(maxsize=256)
+def format_offset(text: str) -> str:
+    """An offset from UTC as "+02:00", or "" when it is none."""
+    match = _OFFSET.fullmatch(text) if text else None
+    if match is None:
+        return ""
+    if match[1] == "Z":
+        return "+00:00"
+    digits = match[1][1:].replace(":", "").zfill(4)
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > _LONGEST_OFFSET or minutes > 59:
+        return ""
+    return f"{match[1][0]}{hours:02}:{minutes:02}"
+
+
+def format_gps_time(date: str, parts: tuple[float, ...]) -> str:
+    """A satellite receiver's date, hour, minute and second in ISO 8601, or ""."""
+    spelled = _DATE.match(date)
+    if spelled is None or len(parts) != 3 or min(parts) < 0 or max(parts) >= 60:
+        return ""
+    seconds = round(parts[0] * 3600 + parts[1] * 60 + parts[2], 3)
+    minutes, second = divmod(int(seconds), 60)
+    year, month, day = map(int, spelled.groups())
+    try:
+        moment = datetime(year, month, day, minutes // 60, minutes % 60, second)
+    except ValueError:
+        return ""
+    thousandths = round(seconds % 1 * 1000)
+    return f"{moment.isoformat()}{f'.{thousandths:03}' if thousandths else ''}+00:00"
+
+
+def without_fraction(time: str) -> str:
+    """A time of these without the fraction of its second."""
+    return re.sub(r"\.\d+", "", time) if "." in time else time

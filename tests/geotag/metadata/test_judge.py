@@ -1,0 +1,249 @@
+"""Unusual metadata that cameras and programs write, read as exiftool reads it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from geotag.metadata.header import parse_header
+from geotag.records import Metadata
+from tests.conftest import jpeg_bytes, picture
+from tests.geotag.metadata.samples import (
+    ASCII,
+    BYTE,
+    IFD,
+    NAMESPACES,
+    SHORT,
+    XMP_POSITION,
+    ascii_row,
+    box,
+    chunk,
+    exif_block,
+    gps_rows,
+    packet,
+    png,
+    position,
+    rationals,
+    segment,
+)
+
+_TIME = ascii_row(0x9003, "2008:10:22 16:28:39")
+_MODEL = ascii_row(0x0110, "Model 7")
+_BLOCK = exif_block([_MODEL], [_TIME], position())
+_PLACE = exif_block(gps=position())
+_EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+class Case(NamedTuple):
+    """A file's name and bytes, and what they say."""
+
+    name: str
+    data: bytes
+    position: tuple[float, ...] | None = (10, 20)
+    time: str | None = None
+    camera: str | None = None
+
+
+def jpeg(*parts: bytes) -> bytes:
+    return b"\xff\xd8" + b"".join(parts) + jpeg_bytes(picture(size=(64, 48)))[2:]
+
+
+def in_jpeg(name: str, gps: list[tuple[int, int, int, bytes]], *where: float) -> Case:
+    return Case(f"{name}.jpg", jpeg(segment(_EXIF + exif_block(gps=gps))), where or (10, 20))
+
+
+def in_xmp(name: str, properties: str, *where: float, body: str = "") -> Case:
+    return Case(f"{name}.jpg", jpeg(segment(_XMP + packet(properties, body))), where or (10, 20))
+
+
+def altitude(value: tuple[int, int, int, bytes], reference: bytes, kind: int = BYTE) -> list[
+    tuple[int, int, int, bytes]
+]:  # fmt: skip
+    return [*position(), value, (5, kind, len(reference), reference)]
+
+
+def _cr3() -> bytes:
+    canon = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+    maker = [ascii_row(0x010F, "Canon"), ascii_row(0x0110, "Canon EOS R5")]
+    parts = {
+        b"CMT1": exif_block(maker),
+        b"CMT2": exif_block([_TIME]),
+        b"CMT4": exif_block(position()),
+    }
+    inner = b"".join(box(kind, data) for kind, data in parts.items())
+    return box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", box(b"uuid", canon + inner))
+
+
+def _raf() -> bytes:
+    inner = jpeg(segment(_EXIF + _BLOCK))
+    head = b"FUJIFILMCCD-RAW 0201FF383501X-T2".ljust(84, b"\0")
+    return head + struct.pack(">II", 160, len(inner)) + bytes(160 - 92) + inner
+
+
+def _gif() -> bytes:
+    file = io.BytesIO()
+    Image.new("P", (8, 8)).save(file, "GIF")
+    trailer = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    extension = b"\x21\xff\x0bXMP DataXMP" + XMP_POSITION + trailer
+    data = file.getvalue()
+    at = data.index(b"\x2c")
+    return data[:at] + extension + data[at:]
+
+
+def _heif(item: bytes) -> bytes:
+    """A HEIC of nothing but an Exif item."""
+    infe = box(b"infe", b"\2\0\0\0\0\1\0\0Exif\0")
+    iinf = box(b"iinf", b"\0\0\0\0\0\1" + infe)
+    ftyp = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+    pitm = box(b"pitm", b"\0\0\0\0\0\1")
+    hdlr = box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+    size = len(ftyp) + 12 + len(hdlr) + len(pitm) + len(iinf) + 8 + 22
+    iloc = box(b"iloc", struct.pack(">IBBHHHHII", 0, 0x44, 0, 1, 1, 0, 1, size + 8, len(item)))
+    meta = box(b"meta", bytes(4) + hdlr + pitm + iinf + iloc)
+    return ftyp + meta + box(b"mdat", item)
+
+
+def _profile(block: bytes, name: bytes = b"exif") -> bytes:
+    return b"\n" + name + b"\n%8d\n" % len(block) + block.hex().encode()
+
+
+def _split() -> bytes:
+    """An Exif block of more than 64 KiB, with the position at its end."""
+    filler = (0x9286, 7, 80_000, bytes(80_000))
+    block = exif_block([_MODEL], [_TIME, filler], position())
+    return jpeg(segment(_EXIF + block[:65_000]), segment(_EXIF + block[65_000:]))
+
+
+def _extended() -> bytes:
+    guid = b"0123456789ABCDEF0123456789ABCDEF"
+    main = packet(
+        f"xmpNote:HasExtendedXMP='{guid.decode()}'",
+        namespaces=NAMESPACES + " xmlns:xmpNote='http://ns.adobe.com/xmp/note/'",
+    )
+    parts = [XMP_POSITION[:100], XMP_POSITION[100:]]
+    head = b"http://ns.adobe.com/xmp/extension/\0" + guid + struct.pack(">I", len(XMP_POSITION))
+    segments = [
+        segment(head + struct.pack(">I", start) + part)
+        for start, part in ((0, parts[0]), (100, parts[1]))
+    ]
+    return jpeg(segment(_XMP + main), *segments)
+
+
+_NO_TIME, _DIGITIZED, _EDITED = (
+    ascii_row(0x9003, "0000:00:00 00:00:00"), ascii_row(0x9004, "2001:02:03 04:05:06"),
+    ascii_row(0x0132, "2001:02:03 04:05:06"),
+)  # fmt: skip
+ASCII_PLACE = gps_rows(ascii_row(2, "10.5"), ascii_row(4, "20 30 0"))
+NEGATIVE = gps_rows(
+    rationals(2, (-10, 1), (0, 1), (0, 1), signed=True),
+    rationals(4, (-41, 2), signed=True), "S", "W",
+)  # fmt: skip
+CASES = [
+    Case("raw.raf", _raf(), (10, 20), "2008-10-22T16:28:39", "Model 7"),
+    Case("raw.cr3", _cr3(), (10, 20), "2008-10-22T16:28:39", "Canon EOS R5"),
+    Case("profile.png", png(chunk(b"tEXt", b"Raw profile type exif\0" + _profile(_EXIF + _BLOCK)))),
+    Case("app1.png", png(chunk(b"zTXt", b"Raw profile type APP1\0\0"
+                               + zlib.compress(_profile(_EXIF + _BLOCK, b"app1"))))),
+    Case("app1-xmp.png", png(chunk(b"zTXt", b"Raw profile type APP1\0\0"
+                                   + zlib.compress(_profile(_XMP + XMP_POSITION, b"app1"))))),
+    Case("xmp.png", png(chunk(b"tEXt", b"Raw profile type xmp\0"
+                              + _profile(XMP_POSITION, b"xmp")))),
+    Case("text.png", png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0"
+                               + zlib.compress(XMP_POSITION)))),
+    Case("xmp.gif", _gif()),
+    Case("twice.jpg", jpeg(segment(_EXIF + exif_block([_MODEL])), segment(_EXIF + _PLACE)),
+         camera="Model 7"),
+    Case("xmp-twice.jpg", jpeg(segment(_XMP + packet()), segment(_XMP + XMP_POSITION))),
+    Case("split.jpg", _split(), time="2008-10-22T16:28:39", camera="Model 7"),
+    Case("extended.jpg", _extended()),
+    Case("short.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=SHORT)))),
+    Case("ifd.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=IFD)))),
+    Case("signed.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=9)))),
+    Case("foreign.jpg", jpeg(segment(b"JFIF\0", 0xE0), b"xyz\0" * 3000,
+                             segment(_EXIF + _PLACE))),
+    Case("garbage.jpg", jpeg(segment(b"\xff\xe1\0\0" + _EXIF + _PLACE))),
+    Case("one-nul.jpg", jpeg(segment(b"Exif\0\xff" + _PLACE))),
+    Case("item.heic", _heif(struct.pack(">I", 6) + _EXIF + _BLOCK)),
+    Case("no-header.heic", _heif(_BLOCK)),
+    Case("prefix.heic", _heif(_EXIF + _BLOCK)),
+    in_jpeg("ascii", ASCII_PLACE, 10.5, 20.5),
+    in_jpeg("negative", NEGATIVE, -10, -20.5),
+    in_jpeg("deep", altitude(rationals(6, (-10, 1), signed=True), b"\1"), 10, 20, -10),
+    in_jpeg("high", altitude(rationals(6, (-10, 1), signed=True), b"\0"), 10, 20, -10),
+    in_jpeg("ascii-ref", altitude(rationals(6, (10, 1)), b"1\0", ASCII), 10, 20, -10),
+    in_jpeg("ellipsoid", altitude(rationals(6, (10, 1)), b"\3"), 10, 20, -10),
+    in_xmp("signs", "exif:GPSLatitude='-10.25' exif:GPSLongitude='+20.5'", -10.25, 20.5),
+    in_xmp("spaces", "exif:GPSLatitude='10, 30.0 N' exif:GPSLongitude='20, 0, 0 W'", 10.5, -20),
+    in_xmp("decimal", "exif:GPSLatitude='10.5N' exif:GPSLongitude='20.25E'", 10.5, 20.25),
+    in_xmp("altitude", "exif:GPSLatitude='10,0N' exif:GPSLongitude='20,0E' "
+           "exif:GPSAltitude='12.5' exif:GPSAltitudeRef='0'", 10, 20, 12.5),
+    in_xmp("below", "exif:GPSLatitude='10,0N' exif:GPSLongitude='20,0E' "
+           "exif:GPSAltitude='-25/2' exif:GPSAltitudeRef='1'", 10, 20, -12.5),
+    Case("undeclared.jpg", jpeg(segment(_XMP + packet(
+        "exif:GPSLatitude='10,0N' exif:GPSLongitude='20,0E'", namespaces="")))),
+    Case("latin.jpg", jpeg(segment(_XMP + packet(body="<tiff:Make>Caf\xe9</tiff:Make>").replace(
+        "\xe9".encode(), b"\xe9").replace(b"rdf:about=''", b"rdf:about='' exif:GPSLatitude='10,0N'"
+        b" exif:GPSLongitude='20,0E'")))),
+    Case("digitized.jpg", jpeg(segment(_EXIF + exif_block(exif=[_NO_TIME, _DIGITIZED]))),
+         None, "2001-02-03T04:05:06"),
+    Case("edited.jpg", jpeg(segment(_EXIF + exif_block([_EDITED]))), None),
+    Case("exif-in-ifd0.jpg", jpeg(segment(_EXIF + exif_block([_TIME]))),
+         None, "2008-10-22T16:28:39"),
+]  # fmt: skip
+
+
+def read(case: Case) -> Metadata:
+    return parse_header(case.data, case.name).metadata
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_unusual_metadata_is_understood(case: Case) -> None:
+    found = read(case)
+    assert found.position_unclear == ""
+    if case.position is None:
+        assert found.location is None
+    else:
+        assert found.location is not None
+        assert found.location[: len(case.position)] == pytest.approx(case.position, abs=1e-7)
+    if case.time or case.position is None:
+        assert found.taken_at == case.time
+    if case.camera:
+        assert found.camera == case.camera
+
+
+_TAGS = ("Composite:GPSLatitude", "Composite:GPSLongitude", "XMP:GPSLatitude", "XMP:GPSLongitude",
+         "Composite:GPSAltitude", "DateTimeOriginal", "EXIF:CreateDate", "Model")  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
+def test_exiftool_reads_the_same(tmp_path: Path) -> None:
+    for case in CASES:
+        (tmp_path / case.name).write_bytes(case.data)
+    command = ["exiftool", "-json", "-n", "-G0", *(f"-{tag}" for tag in _TAGS), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    judged = {Path(entry["SourceFile"]).name: entry for entry in json.loads(result.stdout)}
+    for case in CASES:
+        entry = judged[case.name]
+        place = [
+            entry.get(f"Composite:{name}", entry.get(f"XMP:{name}"))
+            for name in ("GPSLatitude", "GPSLongitude", "GPSAltitude")
+        ]
+        if case.position is None:
+            assert place[:2] == [None, None], case.name
+        else:
+            assert place[: len(case.position)] == pytest.approx(case.position), case.name
+        if case.time:
+            times = [entry.get("EXIF:DateTimeOriginal"), entry.get("EXIF:CreateDate")]
+            assert case.time.replace("-", ":").replace("T", " ") in times, case.name
+        if case.camera:
+            assert entry["EXIF:Model"] == case.camera, case.name
