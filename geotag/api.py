@@ -19,8 +19,9 @@ from geotag.sources.base import Filters
 from geotag.state.catalog import open_catalog
 from geotag.tables import read_table
 from geotag.tables.base import FLOATS
+from geotag.writing.result import Action, WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
-from geotag.writing.writeback import Action, WriteOptions, WriteResult
+from geotag.writing.writeback import WriteOptions
 
 if TYPE_CHECKING:
     import numpy as np

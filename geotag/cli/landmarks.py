@@ -49,7 +49,7 @@ def landmarks() -> None:
 @click.option("--latitude", type=float, help="Its position, in decimal degrees, WGS-84.")
 @click.option("--longitude", type=float, help="Its position, in decimal degrees, WGS-84.")
 @click.option(
-    "--radius", "radius_m", type=float, help="From how many metres around it is photographed."
+    "--radius", "radius_m", type=float, help="How far from it, in metres, it is photographed."
 )
 @click.option("--city", default="", help="Its city, for the table and the keywords of photos.")
 @click.option(

@@ -33,9 +33,8 @@ def bundle(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
 
 
 def number(*names: str, **more: Any) -> Callable[[Command], Command]:
-    """An option that takes a number within the limits of its name."""
-    name = next(name for name in names if name.startswith("--"))
-    least, most, is_whole = LIMITS[name.removeprefix("--").replace("-", "_")]
+    """An option that takes a number within the limits of its name, which is the last one."""
+    least, most, is_whole = LIMITS[names[-1].removeprefix("--").replace("-", "_")]
     kind = click.IntRange if is_whole else click.FloatRange
     return click.option(*names, type=kind(least, most), **more)
 

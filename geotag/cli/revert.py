@@ -11,8 +11,8 @@ from geotag.cli.options import SOME_FAILED, journal_option
 from geotag.cli.streams import complain, tell
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
+from geotag.writing.result import Action
 from geotag.writing.runs import revert_writes
-from geotag.writing.writeback import Action
 
 
 @click.command()

@@ -32,7 +32,7 @@ def serve(
 ) -> None:
     """Serve a web page that shows what geotag makes of photos, and why.
 
-    Photos are looked at and not kept. There are no accounts and no encryption: show the
+    Photos are classified and not kept. There are no accounts and no encryption: show the
     page to others only behind a server that has both.
     """
     try:
@@ -40,6 +40,7 @@ def serve(
     except ImportError:
         raise MissingDependencyError("the web page", "app") from None
 
+    from geotag.decoding.isolated import IsolatedDecoder
     from geotag.model.checkpoint import read_header
     from geotag.options import ScanOptions
     from geotag.pipeline import build_decider
@@ -47,7 +48,9 @@ def serve(
     from geotag.web import create_app
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
-    predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
+    engine = engine._replace(batch_size=engine.batch_size or _BATCH_SIZE)
+    # A photo that someone sends must not end the server.
+    predictor = Predictor(model, engine, IsolatedDecoder(everything=True).decode)
     app = create_app(predictor, decider, {host, "localhost"})
     try:
         server = build_server(app, host, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +20,11 @@ from geotag.cli.progress import Stop, stop_on_signals
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
+from geotag.tables.csv import unmangled
 from geotag.writing.intent import Landmarks, named_by_user
+from geotag.writing.result import Action, WriteResult
 from geotag.writing.runs import write_table_tags
-from geotag.writing.writeback import Action, WriteOptions, WriteResult, is_wanted, photo_path
+from geotag.writing.writeback import WriteOptions, is_wanted, photo_path
 
 _EDITS_SHOWN = 20
 
@@ -127,7 +130,7 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool) -> int:
             case Action.LEFT_ALONE:
                 reasons[result.reason] += 1
             case Action.FAILED:
-                complain(f"{format_path(result.path)}: {result.reason}")
+                complain(f"{format_path(result.path)}: {result.reason}{_hint(result.path)}")
             case Action.WRITTEN | Action.UNCHANGED | Action.REVERTED:
                 if result.reason and not quiet:
                     complain(f"{format_path(result.path)}: {result.reason}")
@@ -136,6 +139,17 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool) -> int:
     if not quiet:
         tell(format_write_summary(counts, reasons, sidecars, dry_run))
     return SOME_FAILED if counts[Action.FAILED] else 0
+
+
+def _hint(path: str) -> str:
+    """What is wrong with a table whose names went through another encoding."""
+    meant = unmangled(path)
+    if meant == path or os.path.exists(path) or not os.path.exists(meant):
+        return ""
+    return (
+        f"; {format_path(meant)} is there: the table was opened in the wrong encoding and saved, "
+        "so scan again for a new one"
+    )
 
 
 def format_write_summary(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from geotag.decoding.loader import Decoder
+
 _LONGEST = 800  # pixels of a picture that is shown
 
 
@@ -54,7 +56,11 @@ class Explained(NamedTuple):
 class Predictor:
     """A loaded model that classifies one picture at a time."""
 
-    def __init__(self, model: Path | None = None, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self, model: Path | None = None, options: EngineOptions | None = None,
+        decoder: Decoder = decode,
+    ) -> None:  # fmt: skip
+        self.decoder = decoder
         options = options or EngineOptions()
         options = options._replace(batch_size=options.batch_size or 1)
         self.model = Model.open(model, options)
@@ -124,7 +130,7 @@ class Predictor:
         size, fit = size or self.spec.input_size, self.spec.fit
         with _loaded(picture) as loaded:
             if isinstance(loaded, Upload):
-                return decode(loaded.data, parse_header(loaded.data, loaded.name), size, fit)
+                return self.decoder(loaded.data, parse_header(loaded.data, loaded.name), size, fit)
             return preprocess(loaded, size, fit, _shape(loaded)[1])
 
 

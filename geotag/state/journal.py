@@ -27,6 +27,9 @@ class State(str, Enum):
 UNSETTLED = (State.PREPARED, State.REVERTING)
 
 
+_STATES = frozenset(state.value for state in State)
+
+
 class Write(NamedTuple):
     """One file that a run writes. `old_sha256` is empty when the file did not exist before.
 
@@ -131,7 +134,7 @@ class Journal:
         rows = self._connection.execute(
             "SELECT state, count(*) FROM writes WHERE run_id = ? GROUP BY state", (run_id,)
         )
-        return {State(state): count for state, count in rows}
+        return {State(state): count for state, count in rows if state in _STATES}
 
     def writes(self, run_id: str) -> Iterator[Write]:
         """What a run wrote, the last first: the order to take it back in."""
@@ -174,10 +177,20 @@ class Journal:
 
 
 def _parse_write(row: tuple[Any, ...]) -> Write:
-    write = Write(*row)
-    return write._replace(
-        path=os.fsdecode(row[0]), temporary=os.fsdecode(row[1]), state=State(write.state)
+    """A row, which may hold anything: one that is damaged has no new hash, which no file has."""
+    path, temporary, old, mtime, new, new_blocks, old_blocks, run_id, state, number = row
+    texts, blobs = (old, new, run_id, state), (path, temporary, new_blocks, old_blocks)
+    is_sound = (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(blob, bytes) for blob in blobs)
+        and (mtime is None or isinstance(mtime, int))
+        and state in _STATES
     )
+    if not is_sound:
+        shown = os.fsdecode(path) if isinstance(path, bytes) else str(path)
+        return Write(shown, "", "", None, "", b"", b"", state=State.WRITTEN, id=number)
+    names = os.fsdecode(path), os.fsdecode(temporary)
+    return Write(*names, old, mtime, new, new_blocks, old_blocks, run_id, State(state), number)
 
 
 def _now() -> str:

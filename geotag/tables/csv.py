@@ -76,7 +76,7 @@ def _check_words(cells: Mapping[str, str], place: str) -> None:
     """Raise TableError for text that was UTF-8 and went through another encoding."""
     for name in _WORDS:
         text = cells.get(name, "")
-        meant = text if text.isascii() else _unmangled(text)
+        meant = text if text.isascii() else unmangled(text)
         if meant != text:
             raise TableError(
                 f"{place}: the {name} {shown(text)} is {shown(meant)} opened in the wrong "
@@ -84,7 +84,7 @@ def _check_words(cells: Mapping[str, str], place: str) -> None:
             )
 
 
-def _unmangled(text: str) -> str:
+def unmangled(text: str) -> str:
     """The text that a spreadsheet made this of by taking UTF-8 for something else; or the same."""
     for encoding in _OTHERS:
         try:

@@ -36,7 +36,7 @@ _CODES = {PhotoError: 422, UsageError: 400, MissingDependencyError: 501}
 def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -> Flask:
     """The page and what it asks: `POST /api/scan` and `/api/explain`, each with a photo as body.
 
-    Photos are looked at and not kept. Only requests to an address or one of `hosts` are answered,
+    Photos are classified and not kept. Only requests to an address or one of `hosts` are answered,
     so that no other site can lead a browser here under a name of its own (DNS rebinding); a photo
     must come as application/octet-stream, which other sites' pages cannot send without being asked
     (CORS). Raises MissingDependencyError without Flask.

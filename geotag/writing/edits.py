@@ -10,7 +10,8 @@ from typing import NamedTuple
 from geotag.errors import PhotoError
 
 _HEAD = struct.Struct("<QQQ")
-_UNPACKED_LIMIT = 2**30
+# What the blocks that were taken out of a file can hold, and the places of its edits.
+_ROOM = 4 * 2**20
 
 
 class CannotEmbedError(PhotoError):
@@ -87,15 +88,18 @@ def format_edits(edits: Iterable[Edit]) -> bytes:
     )
 
 
-def parse_edits(packed: bytes) -> tuple[Edit, ...]:
-    """The reverse of `format_edits`. Raises ValueError when the bytes are none of its."""
+def parse_edits(packed: bytes, file_size: int) -> tuple[Edit, ...]:
+    """The reverse of `format_edits`, for a file of a size.
+
+    Raises ValueError when the bytes are none of its, or more than such a file's edits can be.
+    """
     try:
         unpacker = zlib.decompressobj()
-        data = unpacker.decompress(packed, _UNPACKED_LIMIT)
+        data = unpacker.decompress(packed, file_size + _ROOM)
     except zlib.error as error:
         raise ValueError(f"damaged edits ({error})") from error
     if not unpacker.eof:
-        raise ValueError("damaged edits (cut short)")
+        raise ValueError("damaged edits (cut short, or too large)")
     edits: list[Edit] = []
     at = 0
     while at < len(data):

@@ -84,6 +84,8 @@ class Planner:
                 around = read_surroundings(read)
         if sidecar.exists:
             original = files.read(sidecar.path, self.force)
+            if not original.data:
+                raise CannotWriteError("its sidecar cannot be edited: it is empty")
             # Keywords that are no longer in the sidecar were taken out of it.
             around = around._replace(keywords=())
         else:

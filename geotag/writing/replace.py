@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from geotag.errors import PhotoError
 
 SIZE_LIMIT = 2**30
-_TEMPORARY_PREFIX, _TEMPORARY_SUFFIX = ".geotag-", ".tmp"
+_TEMPORARY = re.compile(r"\.geotag-[0-9a-f]{16}\.tmp")
 _READ_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -87,8 +88,7 @@ def read_original(path: str, force: bool = False) -> Original:
 def _check(status: os.stat_result, force: bool) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise CannotWriteError("a symbolic link (write to the file it points at, or use --force)")
-    if not stat.S_ISREG(status.st_mode):
-        raise CannotWriteError("not a regular file")
+    _check_readable(status)
     if status.st_nlink > 1 and not force:
         raise CannotWriteError(
             f"it has {status.st_nlink} names (hard links), of which only one would change "
@@ -96,6 +96,11 @@ def _check(status: os.stat_result, force: bool) -> None:
         )
     if not status.st_mode & stat.S_IWUSR:
         raise CannotWriteError("read-only (use --sidecar, or make it writable)")
+
+
+def _check_readable(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise CannotWriteError("not a regular file")
     if status.st_size > SIZE_LIMIT:
         raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
 
@@ -107,10 +112,9 @@ def read_file(path: str) -> tuple[bytes, os.stat_result]:
     """
     descriptor = os.open(path, _READ_FLAGS)
     with os.fdopen(descriptor, "rb") as file:
+        _check_readable(os.fstat(descriptor))
         data = file.read(SIZE_LIMIT + 1)
-        status = os.fstat(file.fileno())
-    if len(data) > SIZE_LIMIT:
-        raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
+        status = os.fstat(descriptor)
     if len(data) != status.st_size:
         raise CannotWriteError("it is being changed by another program")
     return data, status
@@ -118,16 +122,15 @@ def read_file(path: str) -> tuple[bytes, os.stat_result]:
 
 def temporary_beside(path: str) -> str:
     """A unique name in the same folder, short whatever the file's own name is."""
-    name = f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}"
-    return os.path.join(os.path.dirname(path), name)
+    return os.path.join(os.path.dirname(path), f".geotag-{secrets.token_hex(8)}.tmp")
 
 
-def remove_temporary(path: str) -> None:
-    """Remove what a crash left behind, if it is one of our temporary files."""
-    name = os.path.basename(path)
-    if name.startswith(_TEMPORARY_PREFIX) and name.endswith(_TEMPORARY_SUFFIX):
+def remove_temporary(temporary: str, path: str) -> None:
+    """Remove what a crash left beside a file, if it has the name of a temporary file of ours."""
+    folder, name = os.path.split(temporary)
+    if folder == os.path.dirname(path) and _TEMPORARY.fullmatch(name):
         with suppress(OSError):
-            os.unlink(path)
+            os.unlink(temporary)
 
 
 def replace(original: Original, new: bytes, temporary: str, mtime_ns: int | None = None) -> None:

@@ -18,14 +18,13 @@ from geotag.state.known_catalogs import known_catalogs, remember_catalog
 from geotag.state.queries import decided_with, tagged_with
 from geotag.tables import read_table
 from geotag.writing.intent import Guess, Landmarks, lacks_scan, with_guess
+from geotag.writing.result import WriteResult
+from geotag.writing.revert import revert_run, settle
 from geotag.writing.writeback import (
     WriteOptions,
-    WriteResult,
     is_path,
     new_run_id,
     photo_path,
-    revert_run,
-    settle,
     write_back,
     write_run,
 )

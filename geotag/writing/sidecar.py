@@ -70,10 +70,8 @@ def _is_same(one: str, other: str) -> bool:
 
 def has_tags(data: bytes) -> bool:
     """Whether geotag wrote into a sidecar before."""
-    try:
-        return xmp_tags.read_earlier(parse_packet(data)) is not None
-    except XmpError:
-        return False
+    packet = _packet(data)
+    return packet is not None and xmp_tags.read_earlier(packet) is not None
 
 
 def read_surroundings(read: ReadRange) -> Surroundings:

@@ -1,4 +1,4 @@
-"""Writes a table's tags into the photos, verified and journaled, and takes them out again."""
+"""Writes a table's tags into the photos, verified and journaled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from enum import Enum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -23,23 +22,13 @@ from geotag.state.catalog import Catalog
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
-from geotag.writing.edits import (
-    apply_edits,
-    format_edits,
-    invert_edits,
-    parse_edits,
-)
+from geotag.writing.edits import format_edits, invert_edits
 from geotag.writing.files import files_of
 from geotag.writing.intent import Intent, Landmarks, read_intent
 from geotag.writing.plan import FilePlan, Plan, Planner
-from geotag.writing.replace import (
-    CannotWriteError,
-    Original,
-    remove_temporary,
-    sha256_of,
-    temporary_beside,
-)
-from geotag.writing.tags import Change
+from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
+from geotag.writing.result import Action, WriteResult
+from geotag.writing.revert import settle
 
 Follow = Callable[[Photo, Photo], None]
 
@@ -62,27 +51,6 @@ class WriteOptions(NamedTuple):
     model_sha256: str = ""
     threshold: float | None = None
     unattended: bool = False
-
-
-class Action(str, Enum):
-    """What came of one row or one file; of a dry run, what would."""
-
-    WRITTEN = "written"
-    UNCHANGED = "unchanged"
-    LEFT_ALONE = "left alone"
-    FAILED = "failed"
-    REVERTED = "reverted"
-
-
-class WriteResult(NamedTuple):
-    """What came of one row; `files` are those written, `reason` says why not or why elsewhere."""
-
-    path: str
-    action: Action
-    reason: str = ""
-    files: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    into_sidecar: bool = False
 
 
 def new_run_id() -> str:
@@ -285,80 +253,3 @@ def _listed(path: str) -> Photo | None:
         return next(LocalSource(path, Filters()).photos(), None)
     except SourceError:
         return None
-
-
-def settle(journal: Journal) -> int:
-    """Find out what came of the writes that a crash interrupted; returns how many were settled.
-
-    A file that cannot be read now (a drive that is not there) is left for the next time.
-    """
-    settled = 0
-    for write in journal.unsettled():
-        remove_temporary(write.temporary)
-        try:
-            now = files_of(write.path).hash_now(write.path)
-        except (OSError, PhotoError):
-            continue
-        if now == write.new_sha256:
-            journal.mark(write.id, State.WRITTEN)
-        elif write.state is State.REVERTING or now != write.old_sha256:
-            journal.mark(write.id, State.REVERTED if now == write.old_sha256 else State.WRITTEN)
-        else:
-            journal.mark(write.id, State.ABANDONED)
-        settled += 1
-    return settled
-
-
-def revert_run(journal: Journal, run_id: str) -> Iterator[WriteResult]:
-    """Bring back the bytes and times of all files that a run wrote, the last one first.
-
-    A file that was changed since is reported and left alone.
-    """
-    for write in journal.writes(run_id):
-        if write.state is State.WRITTEN:
-            yield _revert(journal, write)
-
-
-def _revert(journal: Journal, write: Write) -> WriteResult:
-    try:
-        _take_back(journal, write)
-    except PhotoError as error:
-        return WriteResult(write.path, Action.FAILED, str(error))
-    return WriteResult(write.path, Action.REVERTED, files=(write.path,))
-
-
-def _take_back(journal: Journal, write: Write) -> None:
-    files = files_of(write.path)
-    if not write.old_sha256 and not files.exists(write.path):
-        journal.mark(write.id, State.REVERTED)
-        return
-    current = files.read(write.path)
-    if current.sha256 == write.old_sha256:
-        journal.mark(write.id, State.REVERTED)
-        return
-    if current.sha256 != write.new_sha256:
-        later = journal.later_run(write)
-        hint = f": run {later} wrote it again, revert that first" if later else ""
-        raise CannotWriteError(f"changed since, left alone{hint}")
-    temporary = temporary_beside(current.path)
-    journal.mark(write.id, State.REVERTING, temporary)
-    try:
-        if write.old_sha256:
-            old = _old_bytes(current, write)
-            files.replace(current, old, temporary, write.old_mtime_ns)
-        else:
-            files.remove(current)
-    except CannotWriteError:
-        journal.mark(write.id, State.WRITTEN)
-        raise
-    journal.mark(write.id, State.REVERTED)
-
-
-def _old_bytes(current: Original, write: Write) -> bytes:
-    try:
-        old = apply_edits(current.data, parse_edits(write.old_blocks))
-    except ValueError as error:
-        raise CannotWriteError(f"the journal's record of it is damaged ({error})") from error
-    if sha256_of(old) != write.old_sha256:
-        raise CannotWriteError("the journal's record of it is damaged")
-    return old

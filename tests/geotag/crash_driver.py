@@ -19,7 +19,8 @@ from typing import Any
 from geotag.records import Outcome, Status
 from geotag.state.catalog import open_catalog
 from geotag.state.journal import Journal
-from geotag.writing.writeback import WriteOptions, revert_run, settle, write_run
+from geotag.writing.revert import revert_run, settle
+from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.writing.samples import EIFFEL
 
 # Opening, reading and looking at files, and every call that changes the disk.

@@ -12,7 +12,9 @@ import pytest
 
 from geotag.state.catalog import open_catalog
 from geotag.state.journal import Journal, State
-from geotag.writing.writeback import Action, WriteOptions, revert_run, settle, write_run
+from geotag.writing.result import Action
+from geotag.writing.revert import revert_run, settle
+from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.crash_driver import rows
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import picture, save, xmp_packet

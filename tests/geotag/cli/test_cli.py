@@ -247,6 +247,8 @@ def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path, tmp_p
     assert result.stdout.splitlines()[0] == str(photo)
     assert re.fullmatch(r" +\d+\.\d\d%  Eiffel Tower", result.stdout.splitlines()[1])
     assert len(result.stdout.splitlines()) == 3
+    every = run("predict", photo, "-k", 1000, "--json", "--model", model_path)
+    assert len(json.loads(every.stdout)["top_k"]) == 3
     result = run("predict", photo, "/missing.jpg", tmp_path, "--json", "--model", model_path)
     first, second, third = map(json.loads, result.stdout.splitlines())
     assert first["top_k"][0]["slug"] == "eiffel_tower"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from geotag.cli import cli
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
@@ -315,6 +318,15 @@ def test_the_list_of_ones_own_landmarks_has_an_end(tmp_path: Path) -> None:
     assert "named by you" not in run("write", tmp_path / "tags.csv", "--quiet").stderr
 
 
+def test_a_path_that_went_through_another_encoding_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "Ärger.jpg").write_bytes(made("plain.jpg"))
+    table = tmp_path / "tags.csv"
+    table.write_text(f"path,landmark\n{tmp_path}/Ã„rger.jpg,Eiffel Tower\n", "utf-8")
+    result = run("write", table)
+    assert result.return_value == 3
+    assert "Ärger.jpg is there: the table was opened in the wrong encoding" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_write_that_is_asked_to_stop_ends_between_two_photos(tmp_path: Path) -> None:
     photos, table = [tmp_path / f"{number:03}.jpg" for number in range(300)], tmp_path / "tags.csv"
@@ -336,3 +348,40 @@ def test_a_write_that_is_asked_to_stop_ends_between_two_photos(tmp_path: Path) -
     assert f"\n{len(changed)} photos written" in messages
     assert run("revert", "--last", "--catalog", f"{table}.geotag").return_value == 0
     assert all(photo.read_bytes() == made("plain.jpg") for photo in photos)
+
+
+NUMBERS = st.sampled_from([0, -1, 1e300, -1e300, 5e-324, 2**62, 91.0, 180.0, -180.5, 20_037_508])
+TEXTS = st.text(max_size=300) | st.sampled_from(
+    ["Eiffel Tower", "Our house", "\ufffe", "\x00", "\U000e0001", "|", "Places|France", "x" * 5000]
+)
+HOSTILE = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("latitude", "longitude", "altitude", "radius_m"), NUMBERS | st.floats()),
+        **dict.fromkeys(("landmark", "city", "country", "model", "camera", "taken_at"), TEXTS),
+        "confidence": st.floats(0, 1),
+        "category_id": NUMBERS | st.integers(0, 200),
+        "status": st.sampled_from([status.value for status in Status]),
+        "position_source": st.sampled_from(["measured", "inferred"]) | TEXTS,
+    },
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=HOSTILE, gps=st.booleans())
+def test_no_row_ends_a_write(
+    tmp_path_factory: pytest.TempPathFactory, cells: dict[str, object], gps: bool
+) -> None:
+    """Whatever stands in a row, its photo is written, left alone or failed with a reason."""
+    folder = tmp_path_factory.mktemp("hostile")
+    photo, table = folder / "a.jpg", folder / "tags.jsonl"
+    photo.write_bytes(made("plain.jpg"))
+    good = {"path": str(photo), "status": "tagged", "landmark": "Eiffel Tower", "confidence": 1}
+    table.write_text("".join(json.dumps(row) + "\n" for row in (good | cells, good)))
+    result = run("write", table, *(["--gps"] if gps else []))
+    if isinstance(result.exception, GeotagError):
+        assert str(result.exception).startswith(f"{table}, row 1: ")
+    else:
+        assert result.return_value in (0, 3)
+        assert run("revert", "--last", "--catalog", f"{table}.geotag").return_value in (0, None)
+        assert photo.read_bytes() == made("plain.jpg")

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geotag.errors import MissingDependencyError, UsageError
+from geotag.decoding.isolated import IsolatedDecoder
+from geotag.errors import MissingDependencyError, PhotoError, UsageError
 from geotag.recognition.drawing import draw_explanation
-from geotag.recognition.predictor import Predictor
-from tests.conftest import WritePhoto, picture
+from geotag.recognition.predictor import Predictor, Upload
+from tests.conftest import WritePhoto, jpeg_bytes, picture
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,18 @@ def test_without_the_extra_it_is_named(
     monkeypatch.setitem(__import__("sys").modules, "skimage.segmentation", None)
     with pytest.raises(MissingDependencyError, match=r"\[plot\]"):
         predictor.explain(picture("taj_mahal"))
+
+
+def test_a_photo_that_crashes_its_decoder_is_an_error_of_its_own(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pillow_heif.py").write_text("import os\nHeifImageFile = lambda *_: os.abort()")
+    monkeypatch.syspath_prepend(tmp_path)
+    decoder = IsolatedDecoder(everything=True)
+    predictor = Predictor(model_path, decoder=decoder.decode)
+    heic = Upload("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    with pytest.raises(PhotoError, match="its decoder crashed"):
+        predictor.read(heic)
+    reading = predictor.read(Upload("b.jpg", jpeg_bytes(picture("taj_mahal"))))
+    assert reading.prediction is not None and reading.prediction.top[0].slug == "taj_mahal"
+    decoder.close()

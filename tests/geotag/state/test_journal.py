@@ -27,7 +27,7 @@ def test_write_is_kept_as_it_was_prepared(journal: Journal) -> None:
     number = journal.prepare("r1", WRITE)
     (kept,) = journal.writes("r1")
     assert kept == WRITE._replace(run_id="r1", id=number)
-    assert parse_edits(kept.old_blocks) == (Edit(1, 2, b"abc"),)
+    assert parse_edits(kept.old_blocks, 100) == (Edit(1, 2, b"abc"),)
 
 
 def test_names_that_are_not_utf8_are_kept(journal: Journal) -> None:

@@ -32,7 +32,7 @@ def test_inverse_leads_back(case: tuple[bytes, tuple[Edit, ...]]) -> None:
 
 @given(edited())
 def test_packed_edits_are_the_same(case: tuple[bytes, tuple[Edit, ...]]) -> None:
-    assert parse_edits(format_edits(case[1])) == case[1]
+    assert parse_edits(format_edits(case[1]), 100) == case[1]
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=5))
@@ -58,4 +58,4 @@ def test_overlapping_or_outlying_edits_are_refused(edits: list[Edit]) -> None:
 def test_damaged_record_is_refused(spoil: object) -> None:
     packed = format_edits([Edit(1, 2, b"some bytes")])
     with pytest.raises(ValueError, match="damaged"):
-        parse_edits(spoil(packed))  # type: ignore[operator]
+        parse_edits(spoil(packed), 100)  # type: ignore[operator]

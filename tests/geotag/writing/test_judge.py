@@ -15,7 +15,9 @@ from geotag.categories import load_categories
 from geotag.records import Outcome, Status, TopCategory
 from geotag.state.catalog import open_catalog
 from geotag.state.journal import Journal
-from geotag.writing.writeback import Action, WriteOptions, revert_run, write_run
+from geotag.writing.result import Action
+from geotag.writing.revert import revert_run
+from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.writing.judge import Tags, needs_exiftool, read_tags, unintended
 from tests.geotag.writing.kinds import embeddable, refused, sidecar_only
 

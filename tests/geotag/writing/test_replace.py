@@ -231,9 +231,11 @@ def test_removal_of_an_unchanged_file_alone(photo: Path) -> None:
 
 
 def test_only_our_temporary_files_are_removed(photo: Path) -> None:
-    remove_temporary(str(photo))
+    remove_temporary(str(photo), str(photo))
     assert photo.exists()
     ours = Path(temporary_beside(str(photo)))
     ours.write_bytes(b"left behind")
-    remove_temporary(str(ours))
+    remove_temporary(str(ours), str(photo.parent / "elsewhere" / photo.name))
+    assert ours.exists()
+    remove_temporary(str(ours), str(photo))
     assert not ours.exists()

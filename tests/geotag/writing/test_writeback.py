@@ -28,14 +28,9 @@ from geotag.state.journal import Journal
 from geotag.writing.blocks.xmp import XmpPacket, parse_packet
 from geotag.writing.files import files_of
 from geotag.writing.replace import Original
-from geotag.writing.writeback import (
-    Action,
-    WriteOptions,
-    WriteResult,
-    revert_run,
-    write_back,
-    write_run,
-)
+from geotag.writing.result import Action, WriteResult
+from geotag.writing.revert import revert_run
+from geotag.writing.writeback import WriteOptions, write_back, write_run
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import SUBJECTS, container_of, picture, save, xmp_packet
 
