@@ -17,7 +17,7 @@ from geotag.pipeline import Progress, Scan, scan_library
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
 from geotag.state.catalog import open_catalog
-from geotag.tables import read_table
+from geotag.tables import STDOUT, read_table
 from geotag.tables.base import FLOATS
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
@@ -93,6 +93,8 @@ def scan_rows(
     names = _names(sources)
     if not names:
         raise UsageError("nothing to scan: name at least one folder or file")
+    if out == STDOUT:
+        raise UsageError("out must be a file or an object in a bucket")
     options = ScanOptions(
         filters=Filters(_globs(include), _globs(exclude), follow_symlinks),
         catalog=os.fspath(catalog) if catalog is not None else None,
@@ -299,7 +301,7 @@ def _image(picture: Picture) -> str | os.PathLike[str] | Image.Image:
         return picture
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise UsageError(
-            f"an array of {picture.dtype} {picture.shape} is no picture: give RGB pixels, "
+            f"an array of {picture.dtype} {picture.shape} is not a picture: give RGB pixels, "
             "uint8 (H, W, 3)"
         )
     return Image.fromarray(picture)

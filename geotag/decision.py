@@ -38,7 +38,7 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     scaled = logits.astype(np.float64) / temperature
     if not np.isfinite(scaled).all():
         raise EngineError(
-            "the model gives scores that are no numbers: its weights are broken, or too large for "
+            "the model gives scores that are not numbers: its weights are broken, or too large for "
             "the --dtype it runs in; choose another --model or --dtype float32"
         )
     scaled -= scaled.max(axis=1, keepdims=True)

@@ -66,8 +66,8 @@ def add_landmark(
     """
     if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
         raise UsageError(
-            f"{len(photos)} different photos; a landmark is learned from {LEAST_PHOTOS} to "
-            f"{MOST_PHOTOS}"
+            f"a landmark is learned from {LEAST_PHOTOS} to {MOST_PHOTOS} different photos, not "
+            f"from {len(photos)}"
         )
     category = own_category(checkpoint.spec, name, place or Place())
     background = load_background(checkpoint.tensors)

@@ -101,6 +101,14 @@ def test_both_doors_refuse_the_same_values(tmp_path: Path, name: str, value: Any
     assert not Path(out).exists()
 
 
+def test_a_table_is_a_file(tmp_path: Path) -> None:
+    for out, words in (("-", "must be a file"), (tmp_path / "tags.xls", "suffix")):
+        with pytest.raises(geotag.UsageError, match=words):
+            next(geotag.scan_rows(tmp_path, out=out))
+    with pytest.raises(geotag.UsageError, match="nothing to scan"):
+        geotag.scan([])
+
+
 @pytest.mark.parametrize("value", [True, "5", None])
 def test_values_of_other_types_are_refused(tmp_path: Path, value: Any) -> None:
     if value is None:
