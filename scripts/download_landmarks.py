@@ -124,7 +124,7 @@ def _parse_response(url: str, response: HTTPResponse) -> tuple[Remote, int]:
         try:
             start, size = int(span.removeprefix("bytes ").partition("-")[0]), int(total)
         except ValueError:
-            raise DownloadError(f"{url}: the server's Content-Range makes no sense") from None
+            raise DownloadError(f"{url}: the server's Content-Range is malformed") from None
     if not 0 < size <= SIZE_LIMIT:
         raise DownloadError(f"{url}: announces {size} bytes, outside 1 to {SIZE_LIMIT}")
     return Remote(size, version), start

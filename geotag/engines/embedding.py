@@ -37,7 +37,7 @@ class Embedder:
             for start in range(0, len(pixels), _BATCH_SIZE):
                 self._normalised(torch.from_numpy(pixels[start : start + _BATCH_SIZE]))
         if sum(len(batch) for batch in self._inputs) != len(pixels):
-            raise CheckpointError("this network's classifier does not see each photo once")
+            raise CheckpointError("this network does not classify one photo at a time")
         return torch.cat(self._inputs).double().numpy()
 
 

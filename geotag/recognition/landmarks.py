@@ -30,6 +30,7 @@ MOST_PHOTOS = 50
 _EMBEDDINGS = BACKGROUND + "embeddings"
 _SCALE = BACKGROUND + "scale"
 _CROP = 0.85
+_MALFORMED = "its background photos do not fit it; run python -m training.background again"
 
 
 class Place(NamedTuple):
@@ -70,13 +71,13 @@ def add_landmark(
             f"from {len(photos)}"
         )
     category = own_category(checkpoint.spec, name, place or Place())
-    background = load_background(checkpoint.tensors)
+    background = load_background(checkpoint)
     from geotag.engines.embedding import Embedder
 
     embedder = Embedder(checkpoint)
     views = embedder.embed(_views(photos))
     if views.shape[1:] != background.shape[1:]:
-        raise CheckpointError("the stored background does not fit this model")
+        raise CheckpointError(f"{checkpoint.source}: {_MALFORMED}")
     spec = checkpoint.spec
     head = _read_head(checkpoint.tensors, embedder.classifier, spec.temperature)
     threshold = spec.threshold_for(PRECISION)
@@ -199,24 +200,25 @@ def with_background(tensors: Tensors, embeddings: Floats) -> Tensors:
     return {**kept, _SCALE: scale, _EMBEDDINGS: _quantise(embeddings, scale)}
 
 
-def load_background(tensors: Tensors) -> Floats:
+def load_background(checkpoint: Checkpoint) -> Floats:
     """The stored embeddings (N, D): of the background, and of landmarks added before.
 
     Raises CheckpointError when there are none.
     """
+    tensors = checkpoint.tensors
     if _EMBEDDINGS not in tensors or _SCALE not in tensors:
         raise CheckpointError(
-            "this model has no stored background photos to compare a new landmark with; add them "
-            "with python -m training.background"
+            f"{checkpoint.source}: holds no background photos to compare a new landmark with; add "
+            "them with python -m training.background"
         )
     scale = tensors[_SCALE].astype(np.float64)
     names = sorted(n for n in tensors if n.startswith(BACKGROUND) and n != _SCALE)
     try:
         stored = np.concatenate([tensors[name].astype(np.float64) * scale for name in names])
     except ValueError as error:
-        raise CheckpointError(f"the stored background is malformed: {error}") from error
+        raise CheckpointError(f"{checkpoint.source}: {_MALFORMED} ({error})") from error
     if stored.ndim != 2 or not np.isfinite(stored).all():
-        raise CheckpointError("the stored background is malformed: it is no table of numbers")
+        raise CheckpointError(f"{checkpoint.source}: {_MALFORMED}")
     return stored
 
 

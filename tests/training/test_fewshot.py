@@ -65,7 +65,7 @@ def test_a_landmark_that_was_left_out_is_learned(
         "--count", 60, "--out", out,
     )  # fmt: skip
     assert "58 photos as background" in output
-    assert len(load_background(load_checkpoint(out).tensors)) == 58
+    assert len(load_background(load_checkpoint(out))) == 58
     before = fewshot.judge_own(lacking, dataset, dataset.of("val"))
     assert before.labels.max() == 3  # blue is no category of this model
     taught, estimated = fewshot.teach(load_checkpoint(out), dataset, ["stonehenge"], 15, seed=0)

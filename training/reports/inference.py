@@ -93,7 +93,8 @@ class Photos:
     def check(self) -> None:
         """Raises DataError when no photo could be read."""
         if not self.good:
-            raise DataError(f"{self.root}: none of the photos can be read")
+            reason = next(iter(self.failed.values()), "there are none")
+            raise DataError(f"{self.root}: none of the photos can be read ({reason})")
 
 
 def read_good(

@@ -138,7 +138,7 @@ def test_no_photo_is_taken_for_the_model_to_write(ready: Path, examples: Path) -
 
 
 def test_a_second_landmark_learns_from_the_first(taught: Path, tmp_path: Path) -> None:
-    before = load_background(load_checkpoint(taught).tensors)
+    before = load_background(load_checkpoint(taught))
     assert len(before) == 120 + 12
     for seed in range(5):
         pixels = 255 - np.asarray(yellow(seed))
