@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from numbers import Integral, Real
 from pathlib import Path
@@ -73,6 +74,8 @@ class ScanOptions(NamedTuple):
 def check_options(options: ScanOptions) -> None:
     """Raise UsageError for the first option whose value is out of its limits or no choice."""
     check(**options._asdict(), **options.engine_options._asdict())
+    if options.catalog is not None and not os.fspath(options.catalog):
+        raise UsageError("catalog is an empty name (of a variable that is not set?)")
 
 
 def check(**values: Any) -> None:

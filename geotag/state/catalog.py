@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from geotag.errors import DamagedCatalogError
+from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
 from geotag.records import Failure, FailureKind, Photo, Prediction, Reading
 from geotag.state.cleared import ClearedLandmarks
@@ -340,6 +340,8 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
         if is_remote(str(place)):
             return _open_remote(str(place), stack, now)
         path = Path(place)
+        if path.exists() and not path.is_file():
+            raise CatalogError(f"{path}: not a file; name another one with --catalog")
         stack.enter_context(file_lock(path))
         stack.push(_aside_when_damaged(path))
         connection = open_database(path)

@@ -40,9 +40,9 @@ def table_format(path: str) -> TableFormat:
 
 def check_table(path: str) -> None:
     """Raise an error where a table surely cannot be written; touches nothing."""
-    table_format(path)
     if path != STDOUT:
         check_writable(path)
+    table_format(path)
 
 
 def check_writable(path: str) -> None:
@@ -52,6 +52,8 @@ def check_writable(path: str) -> None:
             store_of(path)
         return
     folder = os.path.dirname(os.path.realpath(path))
+    if not path:
+        raise UsageError("an empty name is no file (of a variable that is not set?)")
     if os.path.isdir(path):
         reason = "it is a folder"
     elif _is_special(path):
