@@ -36,7 +36,14 @@ def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 
     _check_threads()
     # Only the engine's own module imports what it runs on.
     module = import_module(f"geotag.engines.{name}")
-    engine: Engine = getattr(module, ENGINES[name])(checkpoint, options, streams)
+    try:
+        engine: Engine = getattr(module, ENGINES[name])(checkpoint, options, streams)
+    except RuntimeError as error:  # of the library, at whose end it says what is wrong
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise EngineError(
+            f"{name} cannot run the network here ({reason}); is there memory left? Choose another "
+            "--engine, or fewer --workers"
+        ) from error
     return engine
 
 
@@ -56,7 +63,7 @@ def _check_threads() -> None:
     except RuntimeError:
         raise EngineError(
             f"the network needs up to {needed} threads, and this user may start {len(started)} "
-            "more: raise the limit (ulimit -u, or TasksMax= of the systemd unit)"
+            "more: raise the limit (ulimit -u or -v, TasksMax= of the systemd unit)"
         ) from None
     finally:
         may_end.set()

@@ -86,8 +86,8 @@ def _parse_cell(name: str, value: Any) -> Any:
     empty = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
     if name == "top_k":
         return () if empty else _parse_top_k(value)
-    if name == "status":
-        return _parse_status(value)
+    if name == "status":  # a row that a person added has none
+        return Status.UNCERTAIN if empty else _parse_status(value)
     if name in FLOATS or name in INTEGERS:
         return None if empty else _parse_number(name, value)
     return "" if empty else _parse_text(name, value)

@@ -59,6 +59,8 @@ class CsvFormat:
                 file.seek(0)
                 delimiter = max(_DELIMITERS, key=head.count)
                 for number, row in enumerate(csv.DictReader(file, delimiter=delimiter), 1):
+                    if not any(row.values()):  # as spreadsheets leave them at the end
+                        continue
                     cells = {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
                     if delimiter != ",":  # as where the comma stands before decimals
                         cells |= {k: cells[k].replace(",", ".") for k in FLOATS & cells.keys()}

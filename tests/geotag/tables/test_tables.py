@@ -155,7 +155,12 @@ def test_pandas_reads_the_csv(tmp_path: Path) -> None:
 def test_a_table_saved_by_a_spreadsheet(tmp_path: Path, delimiter: str) -> None:
     """A byte order mark, columns gone or in another order, whole numbers with a point."""
     path = tmp_path / "tags.csv"
-    lines = [["landmark", "path", "category_id"], ["Eiffel Tower", "/a.jpg", "16.0"], []]
+    lines = [
+        ["landmark", "path", "category_id"],
+        ["Eiffel Tower", "/a.jpg", "16.0"],
+        ["", "", ""],
+        [],
+    ]
     path.write_text("\ufeff" + "\r\n".join(map(delimiter.join, lines)), "utf-8")
     (row,) = read_table(path)
     assert (row.path, row.landmark, row.category_id) == ("/a.jpg", "Eiffel Tower", 16)
@@ -167,6 +172,16 @@ def test_a_table_saved_where_a_comma_stands_before_decimals(tmp_path: Path) -> N
     (row,) = read_table(path)
     assert (row.path, row.landmark) == ("/a,b.jpg", "Rue A, Paris")
     assert (row.latitude, row.longitude) == (48.8584, -2.25)
+
+
+def test_a_row_that_a_person_added(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    write_table(str(path), ROWS)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, COLUMNS).writerow({"path": "/new.jpg", "landmark": "Eiffel Tower"})
+    *old, new = read_table(path)
+    assert old == ROWS
+    assert new == Outcome("/new.jpg", Status.UNCERTAIN, landmark="Eiffel Tower")
 
 
 def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
