@@ -23,7 +23,7 @@ from geotag.errors import TableError, UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.tables import TABLES, read_table, write_table
 from geotag.tables.base import COLUMNS, guard_cell, unguard_cell
-from geotag.tables.csv import CsvFormat
+from geotag.tables.csv import CsvFormat, unmangled
 
 ROWS = [
     Outcome(
@@ -327,9 +327,10 @@ def _is_read_or_refused(path: Path) -> None:
     for suffix in TABLES:
         again = path.with_name(f"again{suffix}")
         write_table(str(again), rows)
-        assert [row._replace(path="") for row in rows] == [
-            row._replace(path="") for row in read_table(again)
-        ] or any("\0" in str(cell) or "\r" in str(cell) for row in rows for cell in row)
+        texts = [str(cell) for row in rows for cell in row]
+        if any("\0" in text or "\r" in text or unmangled(text) != text for text in texts):
+            continue  # no CSV holds these as they are
+        assert list(read_table(again)) == rows
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
