@@ -107,7 +107,7 @@ class _Directory(NamedTuple):
         """Type, count and bytes of an entry; of type 0 where they are not all there."""
         _, kind, count, _ = entry = self.entries.get(tag, (tag, 0, 0, b""))
         value = self.tiff.value(entry) if kind == _ASCII or count <= _MOST_NUMBERS else b""
-        if len(value) != SIZES.get(kind, 0) * count:
+        if kind not in SIZES or len(value) != SIZES[kind] * count:
             return 0, count, b""
         return kind, count, value
 

@@ -126,16 +126,28 @@ def test_a_position_of_geotags_own_is_none_and_clear() -> None:
         gps_rows(rationals(2, (-10, 1), signed=True), rationals(4, (20, 1))),
         gps_rows(rationals(2, *4 * [(10, 1)]), rationals(4, (20, 1))),
         [(2, 99, 1, b"\1\2\3\4"), rationals(4, (20, 1))],
+        [(2, 99, 1, b"\1\2\3\4"), (4, 99, 1, b"\1\2\3\4")],
         [ascii_row(1, "N"), rationals(2, (10, 1))],
         [ascii_row(1, "N"), (2, 5, 0xFFFFFFF, bytes(8)), *position()[2:]],
     ],
     ids=["by zero", "range", "letter", "no letter", "words", "sign and letter", "four parts",
-         "unknown type", "half", "no bytes behind it"],
+         "unknown type", "unknown types", "half", "no bytes behind it"],
 )  # fmt: skip
 def test_a_position_that_is_not_understood_is_said_to_be_there(rows: list[Row]) -> None:
     metadata = parse_metadata(exif_block(gps=rows))
     assert metadata.location is None
     assert "Exif" in metadata.position_unclear
+
+
+@pytest.mark.parametrize("kind", [7, 11, 16, 18, 99])
+def test_a_directory_that_a_number_of_another_kind_leads_to(kind: int) -> None:
+    block = exif_block([(0x8825, kind, 1, struct.pack("<I", 26))])
+    assert "Exif" in parse_metadata(block).position_unclear
+
+
+def test_text_of_exif_3() -> None:
+    block = exif_block([(0x0110, 129, 7, "Café 7\0".encode()[:7])])
+    assert parse_metadata(block).camera == "Café 7"
 
 
 @pytest.mark.parametrize(("at", "is_unclear"), [(0, False), (10**6, True), (4, True)])
