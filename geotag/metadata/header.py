@@ -12,7 +12,7 @@ from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.ranges import ReadRange
-from geotag.metadata.xmp import mentions_position, parse_sidecar, parse_xmp
+from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, parse_sidecar, parse_xmp
 from geotag.records import Failure, FailureKind, Metadata, Photo
 
 
@@ -23,8 +23,8 @@ class Files(Protocol):
         """Open a photo for ranged reads."""
         ...
 
-    def read(self, uri: str) -> bytes:
-        """All bytes of a sidecar."""
+    def read(self, uri: str, limit: int) -> bytes:
+        """All bytes of a sidecar, up to a limit."""
         ...
 
 
@@ -112,7 +112,7 @@ def _extended(blocks: Blocks, read: ReadRange) -> bytes:
 def _read_sidecar(files: Files, uri: str) -> Metadata:
     name = uri.rpartition("/")[2]
     try:
-        return parse_sidecar(files.read(uri), name)
+        return parse_sidecar(files.read(uri, PACKET_LIMIT), name)
     except PhotoError as error:
         if error.transient:
             raise TransientPhotoError(f"its sidecar {name} cannot be read now: {error}") from error

@@ -12,7 +12,7 @@ from geotag.errors import SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
-from geotag.sources.base import Filters, Source
+from geotag.sources.base import READ_LIMIT, Filters, Source
 from geotag.sources.bucket import BucketSource
 from geotag.sources.local import LocalSource
 from geotag.sources.web import WebSource
@@ -98,9 +98,9 @@ class Library:
         """The same for photos of the same content, also under other names; empty when unknown."""
         return self._source_of(photo.uri).content_key(photo, data)
 
-    def read(self, uri: str) -> bytes:
-        """All bytes of a sidecar."""
-        return self._source_of(uri).read(uri)
+    def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
+        """All bytes of a sidecar, up to a limit."""
+        return self._source_of(uri).read(uri, limit)
 
     def _source_of(self, uri: str) -> Source:
         return self._by_scheme[SCHEMES[scheme_of(uri)]]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
 
+from geotag.errors import PhotoError
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 
@@ -60,8 +61,8 @@ class Source(Protocol):
         """All bytes of a photo, of the version that was listed. Raises PhotoError."""
         ...
 
-    def read(self, uri: str) -> bytes:
-        """All bytes of a sidecar. Raises PhotoError."""
+    def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
+        """All bytes of a sidecar. Raises PhotoError, also for more than the limit."""
         ...
 
 
@@ -77,6 +78,12 @@ class Filters(NamedTuple):
         if self.include and not _matches(relative, self.include):
             return False
         return not _matches(relative, self.exclude)
+
+
+def check_size(size: int, limit: int = READ_LIMIT) -> None:
+    """Raises PhotoError for a file that is too large to be read."""
+    if size > limit:
+        raise PhotoError(f"larger than {limit >> 20} MiB, not read")
 
 
 def _matches(relative: str, globs: tuple[str, ...]) -> bool:

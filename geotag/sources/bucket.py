@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from itertools import groupby
 from threading import Lock
 
-from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import HEADER_SIZE
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters
+from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, Object, Store, StoreError
 
@@ -146,16 +146,17 @@ class BucketSource:
             with self._lock:
                 self._body_bytes -= max(photo.size, 0)
 
-    def read(self, uri: str) -> bytes:
-        """All bytes of a sidecar."""
-        return self._get(uri, 0, READ_LIMIT, "")
+    def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
+        """All bytes of a sidecar, up to a limit."""
+        data = self._get(uri, 0, limit + 1, "")
+        check_size(len(data), limit)
+        return data
 
     def _header(self, photo: Photo) -> bytes:
         return self._range(photo, 0, HEADER_SIZE)
 
     def _body(self, photo: Photo, header: bytes = b"") -> bytes:
-        if photo.size > READ_LIMIT:
-            raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
+        check_size(photo.size)
         return header + self._range(photo, len(header), READ_LIMIT - len(header))
 
     def _range(self, photo: Photo, start: int, length: int) -> bytes:

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
-from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
 from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters
+from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.sources.content import content_key
 
 _log = logging.getLogger(__name__)
@@ -155,17 +155,15 @@ class LocalSource:
         """All bytes of a photo, up to READ_LIMIT."""
         return self.read(photo.uri)
 
-    def read(self, uri: str) -> bytes:
-        """All bytes of a file, up to READ_LIMIT."""
+    def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
+        """All bytes of a file, up to a limit."""
         try:
             with open(uri, "rb", opener=_opener) as file:
                 size = os.fstat(file.fileno()).st_size
-                data = file.read(size + 1) if size <= READ_LIMIT else None
+                check_size(size, limit)
+                return file.read(size + 1)
         except OSError as error:
             raise TransientPhotoError(_because(error)) from error
-        if data is None:
-            raise PhotoError(f"larger than {READ_LIMIT >> 20} MiB, not read")
-        return data
 
 
 class _OpenFile:

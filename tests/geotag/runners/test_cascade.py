@@ -14,6 +14,7 @@ from geotag.model.spec import Prefilter, Threshold
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.records import Status
+from geotag.sources.base import READ_LIMIT
 from geotag.sources.local import LocalSource
 from geotag.tables import read_table
 from tests.conftest import picture
@@ -35,9 +36,9 @@ def read_wholly(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     original = LocalSource.read
 
-    def read(self: LocalSource, uri: str) -> bytes:
+    def read(self: LocalSource, uri: str, limit: int = READ_LIMIT) -> bytes:
         names.append(Path(uri).name)
-        return original(self, uri)
+        return original(self, uri, limit)
 
     monkeypatch.setattr(LocalSource, "read", read)
     return names

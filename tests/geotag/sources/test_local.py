@@ -165,3 +165,15 @@ def test_an_unreadable_file_that_may_be_a_photo_is_counted(photos: Path) -> None
     assert len(list(library.photos())) == 5
     assert library.skipped == {"unreadable file": 1}
     assert library.incomplete
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.touch()
+    os.truncate(path, 2**40)  # a file of holes
+    source = LocalSource(str(tmp_path), Filters())
+    with pytest.raises(PhotoError, match="larger than 320 MiB"):
+        source.read(str(path))
+    os.truncate(path, 2**20 + 1)
+    with pytest.raises(PhotoError, match="larger than 1 MiB"):
+        source.read(str(path), 2**20)
