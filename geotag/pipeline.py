@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from itertools import islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 
 from geotag.categories import ModelCategories, format_categories, load_categories
@@ -28,11 +28,11 @@ from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
-from geotag.records import Landmark, Outcome, Photo, Prediction, Reading
+from geotag.records import Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job
 from geotag.sources import Library
-from geotag.sources.content import picture_key
+from geotag.sources.content import picture_key, thumbnail_key
 from geotag.state.absence import (
     Before,
     check_rows,
@@ -54,6 +54,7 @@ _COMMIT_READINGS = 512
 _COMMIT_SECONDS = 2.0
 # More than are ever read and not recorded yet.
 _IN_FLIGHT = 1024
+_LEAST_READING = 0.1
 _LEFTOVER_SECONDS = 86_400
 
 
@@ -176,14 +177,14 @@ class Scan:
         limit = pending if self.options.limit is None else min(pending, self.options.limit)
         self.progress.started(limit)
         moved = self._record(self._moved(limit)) if pending and not self.criteria.rescan else 0
-        count = self._record(self._pending(limit - moved)) if limit > moved else 0
+        read = self._record(self._pending(limit - moved)) if limit > moved else 0
         return Summary(
             {},
-            read=count,
+            read=read,
             unchanged=listed - pending,
             skipped=dict(self.library.skipped),
             seconds=time.monotonic() - started,
-            remaining=pending - count - moved,
+            remaining=pending - read - moved,
             moved=moved,
             waiting=catalog.count_waiting(),
             forgotten=forgotten,
@@ -239,13 +240,13 @@ class Scan:
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""
         for source in self.library.sources:
-            count = 0
+            found = 0
             for photo in source.photos():
                 if self.progress.stop_requested():
                     raise StoppedError("stopped while listing; nothing was changed")
-                count += 1
+                found += 1
                 yield photo
-            self.listed[root_of(source)] = count
+            self.listed[root_of(source)] = found
 
     def _check_listing(self, listed: int) -> None:
         """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
@@ -273,47 +274,48 @@ class Scan:
         return self.catalog.prune(is_gone)
 
     def _moved(self, limit: int) -> Iterator[Reading]:
-        """Photos whose content the model has seen under another name: only headers are read."""
-        seen: dict[str, tuple[Prediction, str]] = {}
-        photos = islice(self._seen_before(seen), limit)
-        for photo in self.library.ahead(photos):
-            prediction, key = seen.pop(photo.uri)
-            try:
-                header = read_photo_header(self.library, photo)
-            except PhotoError as error:  # the runner meets it again, and reports it
-                _log.debug("%s: %s", photo.uri, error)
-                continue
-            if header.metadata.location is not None and not self.criteria.classify_all:
-                yield Reading(photo, header.metadata)
-            else:
-                yield Reading(photo, header.metadata, prediction, None, key)
+        """Photos whose content the model has seen under another name or time: little more than
+        their headers is read."""
+        photos = takewhile(lambda photo: not self._must_stop(), self.catalog.perhaps_moved())
+        known = (self._known_content(photo) for photo in self.library.ahead(photos))
+        return islice((reading for reading in known if reading is not None), limit)
 
-    def _seen_before(self, seen: dict[str, tuple[Prediction, str]]) -> Iterator[Photo]:
-        """Photos of known content; `seen` gets what was seen in them, and their content's key."""
-        model = self.criteria.model
-        for photo in self.catalog.perhaps_moved():
-            if self._must_stop():
-                return
-            with suppress(PhotoError):
+    def _known_content(self, photo: Photo) -> Reading | None:
+        """The reading of a photo whose content has a prediction already."""
+        try:
+            metadata, thumbnail = read_photo_header(self.library, photo)[1:3]
+            if metadata.location is not None and not self.criteria.classify_all:
+                return None
+            key = thumbnail_key(photo, thumbnail, metadata.orientation) if thumbnail else ""
+            found = self.catalog.reading_of(photo, key, self.criteria)
+            if found is None:
                 key = self.library.content_key(photo)
-                prediction = self.catalog.prediction_of(photo, key, model) if key else None
-                if prediction is not None:
-                    seen[photo.uri] = prediction, key
-                    yield photo
+                found = self.catalog.reading_of(photo, key, self.criteria)
+        except PhotoError as error:  # the runner meets it again, and reports it
+            _log.debug("%s: %s", photo.uri, error)
+            return None
+        return found and found._replace(photo=photo, metadata=metadata)
 
     def _pending(self, limit: int) -> Iterator[Reading]:
+        """At least one photo is read, and for a tenth of the time, however long the listing took:
+        so each run gets on."""
+        if self.options.max_time is not None:
+            least = time.monotonic() + self.options.max_time * _LEAST_READING
+            self._deadline = max(self._deadline, least)
+        photos = islice(self.catalog.pending(), limit)
+        asked = count()
         photos = islice(self.catalog.pending(), limit)
         runner = RUNNERS[self.options.runner](self.library, self.job)
         with closing(runner):
-            yield from runner.run(photos, self._must_stop)
+            yield from runner.run(photos, lambda: next(asked) > 0 and self._must_stop())
 
     def _record(self, readings: Iterator[Reading]) -> int:
-        count = 0
+        recorded = 0
         for group in _groups(readings):
             self.catalog.record(group, self.criteria.model)
-            count += len(group)
+            recorded += len(group)
             self.progress.advanced(len(group))
-        return count
+        return recorded
 
     def _must_stop(self) -> bool:
         return self.progress.stop_requested() or time.monotonic() > self._deadline

@@ -27,6 +27,7 @@ from geotag.metadata.header import Header, failure_of
 from geotag.metadata.jpeg import jpeg_segments, without_gaps
 from geotag.records import Failure, FailureKind, Fit, Photo
 from geotag.sources.base import Source
+from geotag.sources.content import thumbnail_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,14 +131,17 @@ class ThumbnailLoader(Loader):
     def load(self, item: Item) -> Decoded:
         """Decode one thumbnail, if it shows the whole photo."""
         thumbnail = item.header.thumbnail
-        header = item.header._replace(format="jpeg")
+        if thumbnail is None:
+            return Decoded(item, None, Failure(FailureKind.PERMANENT, "no thumbnail"))
         try:
-            with opened(thumbnail.jpeg if thumbnail else b"", header) as (image, orientation):
-                shown = without_bars(image, thumbnail.photo_size if thumbnail else image.size)
+            jpeg_header = item.header._replace(format="jpeg")
+            with opened(thumbnail.jpeg, jpeg_header) as (image, orientation):
+                shown = without_bars(image, thumbnail.photo_size)
                 pixels = preprocess(shown, self.input_size, self.fit, orientation)
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
-        return Decoded(item, pixels, is_thumbnail=True)
+        key = thumbnail_key(item.photo, thumbnail, orientation)
+        return Decoded(item, pixels, content_key=key, is_thumbnail=True)
 
 
 def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.Image:

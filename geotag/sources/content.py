@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from geotag.files.extensions import RAW_EXTENSIONS, extension
 from geotag.metadata.containers import HEADER_SIZE, sniff_format
@@ -12,6 +13,9 @@ from geotag.metadata.jpeg import jpeg_segments
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import Source
+
+if TYPE_CHECKING:
+    from geotag.metadata.header import Thumbnail
 
 _SAMPLE_SIZE = 4096
 _SAMPLES = 8
@@ -35,6 +39,13 @@ def content_key(name: str, size: int, read: ReadRange) -> str:
     elif size > HEADER_SIZE:
         digest.update(read(HEADER_SIZE, size - HEADER_SIZE))
     return digest.hexdigest()
+
+
+def thumbnail_key(photo: Photo, thumbnail: Thumbnail, orientation: int) -> str:
+    """A key of all that is seen of a photo whose thumbnail alone is looked at; empty where its size
+    is not known."""
+    parts = [b"%d %d %d" % (*thumbnail.photo_size, orientation), thumbnail.jpeg]
+    return f"thumbnail {_digest(parts)}" if photo.size >= 0 else ""
 
 
 def picture_key(source: Source, photo: Photo) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
-from geotag.records import Failure, FailureKind, Photo, Prediction, Reading
+from geotag.records import Failure, FailureKind, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.locks import file_lock
@@ -163,15 +163,16 @@ class Catalog:
         """New or changed photos as long as one that was classified, in byte order."""
         return self._pages(MOVED_PAGE, b"")
 
-    def prediction_of(self, photo: Photo, content_key: str, model: str) -> Prediction | None:
-        """What a model saw in a photo of the same content, under whatever name."""
+    def reading_of(self, photo: Photo, content_key: str, criteria: Criteria) -> Reading | None:
+        """A reading that meets the criteria of a photo of the same content, whatever its name."""
         with sqlite_errors():
             row = self.connection.execute(
                 f"SELECT {', '.join(READING_COLUMNS)} FROM photos "
-                "WHERE size = ? AND content_key = ? AND model = ? AND prefilter IS NULL LIMIT 1",
-                (photo.size, content_key, model),
+                "WHERE size = ? AND content_key = ? AND content_key != '' AND model = ? "
+                "AND (prefilter IS NULL OR landmark_probability < ?) LIMIT 1",
+                (photo.size, content_key, criteria.model, criteria.prefilter),
             ).fetchone()
-        return parse_row(row).prediction if row is not None else None
+        return parse_row(row) if row is not None else None
 
     def record(self, readings: Iterable[Reading], model: str | None) -> None:
         """Keep what was read, durably, in one transaction; `model` made the predictions."""

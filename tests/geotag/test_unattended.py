@@ -240,9 +240,43 @@ def test_time_and_limit_leave_the_rest_for_the_next_run(
     summary, rows = scan(library, table, options._replace(limit=10))
     assert (summary.read, summary.remaining, len(rows)) == (10, 23, 10)
     summary, rows = scan(library, table, options._replace(max_time=1e-9))
-    assert (summary.read, summary.remaining, len(rows)) == (0, 23, 10)
+    assert (summary.read, summary.remaining, len(rows)) == (1, 22, 11)
     summary, rows = scan(library, table, options)
-    assert (summary.read, summary.remaining, len(rows)) == (23, 0, 33)
+    assert (summary.read, summary.remaining, len(rows)) == (22, 0, 33)
+
+
+def test_photos_that_keep_failing_do_not_take_each_nights_limit(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, real = tmp_path / "tags.csv", os.pread
+
+    def failing(descriptor: int, length: int, offset: int) -> bytes:
+        if "/0/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    rows = []
+    for _ in range(5):
+        rows.append(scan(library, table, options._replace(limit=8))[0].total)
+    assert rows == [8, 16, 24, 32, 33]
+
+
+def test_rescan_with_a_limit_gets_around(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, real = tmp_path / "tags.csv", os.pread
+    scan(library, table, options)
+    names: set[str] = set()
+
+    def noting(descriptor: int, length: int, offset: int) -> bytes:
+        names.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", noting)
+    for count in (11, 22, 33):
+        scan(library, table, options._replace(limit=11, rescan=True))
+        assert len(names) == count
 
 
 def test_a_stop_while_listing_leaves_the_table_as_it_was(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,35 @@ def test_a_second_scan_reads_nothing(
     read_wholly.clear()
     assert _scan(folder, cascade_model) == first
     assert read_wholly == []
+
+
+def test_renamed_and_touched_photos_are_known_without_a_look(
+    folder: Path, cascade_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a landmark or without, whether thumbnail, prefilter or network told."""
+    first = _scan(folder, cascade_model)
+    for name in ("tower", "grey", "bare"):
+        (folder / f"{name}.jpg").rename(folder / f"{name}2.jpg")
+    os.utime(folder / "hidden.jpg", (1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr("geotag.runners.local.Classifier", None)
+        again = _scan(folder, cascade_model)
+    assert again == {
+        name.replace(".", "2.") if name != "hidden.jpg" else name: row
+        for name, row in first.items()
+    }
+
+
+def test_a_photo_with_another_thumbnail_is_looked_at(
+    folder: Path, cascade_model: Path, read_wholly: list[str]
+) -> None:
+    _scan(folder, cascade_model)
+    size = (folder / "grey.jpg").stat().st_size
+    _photo(folder / "grey.jpg", "taj_mahal", "taj_mahal")
+    changed = (folder / "grey.jpg").read_bytes()
+    assert len(changed) < size
+    (folder / "grey.jpg").write_bytes(changed.ljust(size, b"\0"))
+    assert _scan(folder, cascade_model)["grey.jpg"] == (Status.TAGGED, "Taj Mahal")
 
 
 def test_turning_the_cascade_off_reads_what_was_rejected(

@@ -149,16 +149,32 @@ def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_not(path: Path) -
         assert pending(catalog) == ["bad", "busy"]
 
 
+def test_a_clock_that_was_ahead_delays_no_retry(path: Path) -> None:
+    for _ in range(3):
+        with later(path, 365 * 86400) as catalog:
+            catalog.note_listed([photo("busy")])
+            catalog.record([failed("busy", FailureKind.TRANSIENT)], MODEL)
+    with later(path, 0) as catalog:
+        catalog.note_listed([photo("busy")])
+        assert pending(catalog) == ["busy"]
+
+
 def test_content_is_known_under_another_name(path: Path) -> None:
     with open_catalog(path) as catalog:
         catalog.record([classified("old")], MODEL)
+        seen = classified("grey", "another key")._replace(
+            prediction=Prediction((Score("eiffel_tower", 0.1),), 0.2), prefilter=0.5
+        )
+        catalog.record([seen], MODEL)
     with open_catalog(path) as catalog:
         catalog.note_listed([photo("new"), photo("longer", 11), photo("old")])
         (moved,) = catalog.perhaps_moved()
         assert moved == photo("new")
-        assert catalog.prediction_of(moved, "key", MODEL) == TOWER
-        assert catalog.prediction_of(moved, "another", MODEL) is None
-        assert catalog.prediction_of(moved, "key", "b" * 64) is None
+        assert catalog.reading_of(moved, "key", Criteria(MODEL)) == classified("old")
+        assert catalog.reading_of(moved, "unknown", Criteria(MODEL)) is None
+        assert catalog.reading_of(moved, "key", Criteria("b" * 64)) is None
+        assert catalog.reading_of(moved, "another key", Criteria(MODEL, prefilter=0.3)) == seen
+        assert catalog.reading_of(moved, "another key", Criteria(MODEL, prefilter=0.2)) is None
 
 
 def test_prune_forgets_what_is_not_listed_and_gone(path: Path) -> None:
