@@ -192,7 +192,8 @@ def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, s
 def _exit_code(summary: Summary, stop: Stop) -> int:
     if stop.signal is not None and summary.remaining:
         return 128 + stop.signal
-    return SOME_FAILED if summary.statuses.get(Status.UNREADABLE) else 0
+    failed = summary.statuses.get(Status.UNREADABLE) or (summary.failures or {}).get("transient")
+    return SOME_FAILED if failed else 0
 
 
 class _Report:

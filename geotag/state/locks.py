@@ -36,25 +36,41 @@ def file_lock(path: Path) -> Iterator[None]:
 
 def _acquire(lock: Path, path: Path) -> int:
     while True:
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-        except OSError as error:
-            raise CatalogError(
-                f"{lock}: the lock file cannot be made ({error.strerror}); "
-                "name a place that can be written with --catalog"
-            ) from error
+        descriptor = _open(lock)
         try:
             _flock(descriptor)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise LockedError(f"{path}: another run is using this catalog{holder}") from error
+        except OSError as error:
+            os.close(descriptor)
+            raise CatalogError(
+                f"{lock}: files cannot be locked here ({error.strerror}); name a place on another "
+                "file system with --catalog"
+            ) from error
         if _is_at(descriptor, lock):
             with suppress(OSError):  # on a full disk: its holder's number is a courtesy
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
         os.close(descriptor)  # its last holder removed it while we waited: try the new one
+
+
+def _open(lock: Path) -> int:
+    """The lock file, made where there is none. One that another user left can be held as well, by
+    whoever can read it."""
+    flags = getattr(os, "O_CLOEXEC", 0)
+    try:
+        try:
+            return os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        except PermissionError:
+            return os.open(lock, os.O_RDONLY | flags)
+    except OSError as error:
+        why = f"the lock file cannot be made ({error.strerror})"
+        if lock.exists():
+            why = f"the lock file of another user cannot be opened ({error.strerror}); remove it"
+        raise CatalogError(f"{lock}: {why}, or name another place with --catalog") from error
 
 
 def _flock(descriptor: int) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import secrets
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -120,7 +119,7 @@ class Lease:
         fields = {
             "holder": self._holder,
             "until": time.time() + LEASE_SECONDS,
-            "host": socket.gethostname(),
+            "system": _system(),
             "process": os.getpid(),
         }
         self._file.write_text(json.dumps(fields))
@@ -138,12 +137,23 @@ class Lease:
 
 
 def _is_free(store: Store, lock: str) -> bool:
-    """Whether a lease has ended, or was held by a process of this machine that is dead."""
+    """Whether a lease has ended, or was held by a process of this system that is dead."""
     fields = _read_lock(store, lock)
-    until, host, process = (fields.get(name) for name in ("until", "host", "process"))
+    until, system, process = (fields.get(name) for name in ("until", "system", "process"))
     if not isinstance(until, (int, float)) or until < time.time():
         return True
-    return host == socket.gethostname() and isinstance(process, int) and not _is_alive(process)
+    is_here = bool(system) and system == _system()
+    return is_here and isinstance(process, int) and not _is_alive(process)
+
+
+def _system() -> str:
+    """Where a process number means this process: containers have numbers of their own, often below
+    the same host name. Empty where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except (OSError, ValueError):
+        return ""
 
 
 def _read_lock(store: Store, lock: str) -> dict[str, Any]:
@@ -157,7 +167,7 @@ def _read_lock(store: Store, lock: str) -> dict[str, Any]:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass

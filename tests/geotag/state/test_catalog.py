@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,68 @@ def test_the_lock_of_a_dead_process_is_free(path: Path) -> None:
     holder.wait()
     with file_lock(path):
         pass
+
+
+def test_a_file_system_that_cannot_lock_is_told_from_a_lock_that_is_held(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(CatalogError, match="files cannot be locked here") as caught:
+        open_catalog(path)
+    assert caught.value.exit_code == 1
+
+
+def as_nobody(act: Callable[[], object]) -> str:
+    """What an act says as a user without rights, in a process of its own."""
+    if os.getuid() != 0:
+        pytest.skip("another user can only be played by root")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            act()
+            os.write(writer, b"done")
+        except BaseException as error:
+            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.fixture
+def public(path: Path) -> Path:
+    """A catalog in a folder that everybody may write to."""
+    for folder in (path.parent, *path.parent.parents[:3]):
+        folder.chmod(0o777)
+    return path
+
+
+def test_a_lock_that_another_user_left_is_no_lock(public: Path) -> None:
+    lock = Path(f"{public}.lock")
+    lock.write_text("123")
+    lock.chmod(0o644)
+
+    def open_it() -> None:
+        with open_catalog(public):
+            pass
+
+    assert as_nobody(open_it) == "done"
+    lock.write_text("123")
+    with file_lock(public):
+        assert "LockedError" in as_nobody(open_it)
+    lock.write_text("123")
+    lock.chmod(0o600)
+    said = as_nobody(open_it)
+    assert said.startswith("CatalogError") and "another user" in said and "remove it" in said
 
 
 def test_a_full_disk_has_room_for_an_empty_lock(
