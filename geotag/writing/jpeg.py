@@ -24,21 +24,24 @@ _MP_ENTRY = 0xB002
 
 
 class _Kind(NamedTuple):
-    """How to find a block: its marker, the identifier in front of it, and its name for people."""
+    """How to find a block: its marker, how the identifier in front of it is written and how some
+    programs wrote it, and its name for people."""
 
     marker: int
     identifier: bytes
+    spellings: re.Pattern[bytes]
     title: str
 
 
 _KINDS = {
-    "exif": _Kind(_APP1, EXIF_PREFIX, "Exif block"),
-    "xmp": _Kind(_APP1, XMP_PREFIX, "XMP packet"),
-    "iim": _Kind(_APP13, PHOTOSHOP_PREFIX, "Photoshop segment"),
-    "mpf": _Kind(_APP2, b"MPF\0", "multi-picture index"),
+    "exif": _Kind(_APP1, EXIF_PREFIX, re.compile(rb"(?is)exif\0."), "Exif block"),
+    "xmp": _Kind(_APP1, XMP_PREFIX, re.compile(b"(?i)" + re.escape(XMP_PREFIX)), "XMP packet"),
+    "iim": _Kind(_APP13, PHOTOSHOP_PREFIX, re.compile(PHOTOSHOP_PREFIX), "Photoshop segment"),
+    "mpf": _Kind(_APP2, b"MPF\0", re.compile(rb"MPF\0"), "multi-picture index"),
 }
 # The identifiers are left out, but offsets of Photoshop resources count from theirs.
 _BARE = ("exif", "xmp", "mpf")
+_PACKET = re.compile(rb"<(\w+:)?(xmpmeta|xapmeta|RDF)[\s>]")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Jpeg:
             )
         found = {name: _only(segments, kind) for name, kind in _KINDS.items()}
         blocks = {name: segment for name, segment in found.items() if segment is not None}
+        if any(map(_is_stray_packet, segments)):
+            raise CannotEmbedError("it has an XMP packet under an unusual header")
         return cls(data, segments, blocks, _end_of_image(data, segments[-1].end))
 
     def block(self, name: str) -> bytes | None:
@@ -201,11 +206,12 @@ class Jpeg:
         data = self.data
         if place is not None:
             data = data[: place[0]] + bytes(4) + data[place[0] + 4 :]
+        edited = [self.blocks[name] for name in ("exif", "xmp", "iim") if name in self.blocks]
         parts: list[bytes] = [data[:2]]
         for segment in self.segments:
             if segment.marker == _SOS:
                 parts.append(data[segment.start :])
-            elif not segment.payload.startswith((EXIF_PREFIX, XMP_PREFIX, PHOTOSHOP_PREFIX)):
+            elif segment not in edited:
                 parts.append(data[segment.start : segment.end])
         return tuple(parts)
 
@@ -214,11 +220,20 @@ def _only(segments: tuple[Segment, ...], kind: _Kind) -> Segment | None:
     found = [
         segment
         for segment in segments
-        if segment.marker == kind.marker and segment.payload.startswith(kind.identifier)
+        if segment.marker == kind.marker and kind.spellings.match(segment.payload)
     ]
     if len(found) > 1:
         raise CannotEmbedError(f"it has more than one {kind.title}")
     return found[0] if found else None
+
+
+def _is_stray_packet(segment: Segment) -> bool:
+    """Whether an APP1 segment holds a packet, but not behind the identifier that says so."""
+    payload = segment.payload
+    if segment.marker != _APP1 or payload.startswith(_EXTENDED_SIGNATURE):
+        return False
+    is_known = any(_KINDS[name].spellings.match(payload) for name in ("exif", "xmp"))
+    return not is_known and _PACKET.search(payload) is not None
 
 
 def _identifier_size(name: str) -> int:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeVar
 
 import piexif
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from geotag.writing.blocks import exif_tags, xmp_tags
 from geotag.writing.blocks.iim import DataSet, Iim
 from geotag.writing.blocks.tiff import EXIF_POINTER, GPS_POINTER, MAKER_NOTE, Tiff
-from geotag.writing.blocks.xmp import XmpPacket, expand, new_packet
+from geotag.writing.blocks.xmp import Struct, XmpPacket, expand, new_packet
+from geotag.writing.blocks.xmp_tags import EarlierTags
 from geotag.writing.container import Container
 from geotag.writing.draft import Blocks, parse_blocks
 from geotag.writing.edits import CannotEmbedError, Edit, apply_edits, invert_edits
 
 _Block = TypeVar("_Block")
+# The keyword fields, and what parts the levels of a path there; no text holds a zero byte.
+_SEPARATORS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
 _POINTERS = {("ifd0", GPS_POINTER), ("ifd0", EXIF_POINTER)}
 _XMP_TARGETS = {expand(name) for name in xmp_tags.TARGETS}
-# What Pillow raises for pictures that are damaged or too large.
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)
 # The keyword fields, and what parts the levels of a path there; no text holds a zero byte.
-_ARRAYS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
+_SEPARATORS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
+_POINTERS = {("ifd0", GPS_POINTER), ("ifd0", EXIF_POINTER)}
+_XMP_TARGETS = {expand(name) for name in xmp_tags.TARGETS}
 
 
 def verified(before: Container, edits: tuple[Edit, ...]) -> bytes:
@@ -60,12 +58,18 @@ def _require(holds: bool, what: str) -> None:
 
 
 def _check_blocks(before: Blocks, after: Blocks) -> None:
+    earlier = xmp_tags.read_earlier(before.xmp) if before.xmp else None
+    own = {earlier.landmark, exif_tags.format_word(earlier.landmark)} if earlier else set()
     if before.tiff is not None:
         _check_tiff(before.tiff, _kept(after.tiff, "the Exif block"))
+        lost = set(exif_tags.keywords(before.tiff)) - set(exif_tags.keywords(after.tiff))
+        _require(lost <= own, "the XPKeywords that were there")
     if before.xmp or after.xmp:
         _check_packet(before.xmp or new_packet(), _kept(after.xmp, "the XMP packet"))
     if before.iim is not None:
-        _check_iim(before.iim, _kept(after.iim, "the IPTC block"))
+        iim = _kept(after.iim, "the IPTC block")
+        _check_iim(before.iim, iim)
+        _require(set(before.iim.keywords) - set(iim.keywords) <= own, "the IPTC keywords")
 
 
 def _kept(block: _Block | None, what: str) -> _Block:
@@ -104,16 +108,33 @@ def _thumbnail(tiff: Tiff) -> bytes:
 
 
 def _check_packet(before: XmpPacket, after: XmpPacket) -> None:
-    """Every property that is not targeted says the same."""
-    for tag in sorted((before.names() | after.names()) - _XMP_TARGETS):
-        _require(before.canonical(tag) == after.canonical(tag), f"the XMP property {tag}")
+    """Every property that is not targeted says the same, and no value of one that is gets lost."""
+    old, new = before.properties(), after.properties()
+    for tag in sorted((old.keys() | new.keys()) - _XMP_TARGETS):
+        _require(old.get(tag) == new.get(tag), f"the XMP property {tag}")
     earlier = xmp_tags.read_earlier(before)
-    own = earlier.landmark if earlier else ""
-    for name, separator in _ARRAYS.items():
-        lost = set(before.items(name)) - set(after.items(name))
-        leaf = own.replace(separator, "-")
-        is_ours = all(word.rpartition(separator)[2] == leaf for word in lost)
-        _require(is_ours, f"the keywords of {name}")
+    for name in xmp_tags.SHARED:
+        left = Counter(after.canonical_items(name))
+        fields = before.canonical_items(name), before.items(name), before.structs(name)
+        for value, text, struct in zip(*fields, strict=True):
+            left[value] -= 1
+            if left[value] < 0 and not _may_go(before, earlier, name, text, struct):
+                raise CannotEmbedError(f"a write would lose a value of the XMP property {name}")
+
+
+def _may_go(
+    packet: XmpPacket, earlier: EarlierTags | None, name: str, text: str, struct: Struct
+) -> bool:
+    """Whether a value is geotag's own, or stands for no position."""
+    if name in xmp_tags.POSITIONS:
+        return xmp_tags.may_set(packet, name, earlier)
+    if earlier is None or name not in earlier.wrote:
+        return False
+    if name in _SEPARATORS:
+        separator = _SEPARATORS[name]
+        return text.rpartition(separator)[2] == earlier.landmark.replace(separator, "-")
+    own = {earlier.landmark, *earlier.shown.values()}
+    return (struct.get("Iptc4xmpExt:LocationName") or text) in own
 
 
 def _check_iim(before: Iim, after: Iim) -> None:
@@ -170,7 +191,7 @@ def _header(data: bytes) -> tuple[object, ...]:
     try:
         with _opened(data) as image:
             return image.format, image.mode, image.size, getattr(image, "n_frames", 1)
-    except _DECODE_ERRORS:
+    except Exception:  # decoders raise whatever they stumble over
         return ()
 
 
@@ -180,7 +201,7 @@ def _decodes(data: bytes) -> bool:
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
             return True
-    except _DECODE_ERRORS:
+    except Exception:  # decoders raise whatever they stumble over
         return False
 
 

@@ -25,6 +25,7 @@ from geotag.writing.blocks.xmp_tags import EarlierTags
 from geotag.writing.edits import apply_edits
 from geotag.writing.tags import MAP_DATUM, LandmarkTags, union
 
+_SIGNED_RATIONAL = 10
 Content = bytes | tuple[tuple[int, int], ...]
 
 XP_KEYWORDS: Tag = ("ifd0", 0x9C9E)
@@ -74,9 +75,9 @@ WROTE_POSITION = "exif:GPS"
 
 
 def keywords(tiff: Tiff | None) -> tuple[str, ...]:
-    """The XPKeywords: UTF-16, separated by semicolons."""
+    """The XPKeywords: UTF-16, separated by semicolons; a byte too many at the end is none of it."""
     data = tiff.data(XP_KEYWORDS) if tiff else b""
-    text = data.decode("utf-16-le", "replace").split("\0", 1)[0]
+    text = data[: len(data) // 2 * 2].decode("utf-16-le", "surrogatepass").split("\0", 1)[0]
     return tuple(word.strip() for word in text.split(";") if word.strip())
 
 
@@ -113,7 +114,7 @@ def plan_exif(
 
 def format_keywords(words: tuple[str, ...]) -> bytes:
     """XPKeywords as Windows writes them."""
-    return (";".join(words) + "\0").encode("utf-16-le")
+    return (";".join(words) + "\0").encode("utf-16-le", "surrogatepass")
 
 
 def _keywords_wanted(
@@ -181,8 +182,11 @@ def _wanted(
 
 def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
-    if tiff is None or not (tiff.data(position[1]) or tiff.data(position[3])):
+    entries = [entry for tag in (position[1], position[3]) if tiff and (entry := tiff.get(tag))]
+    if tiff is None or not entries:
         return True
+    if any(entry.type not in (RATIONAL, _SIGNED_RATIONAL) for entry in entries):
+        return False
     numerators = (*tiff.longs(position[1])[::2], *tiff.longs(position[3])[::2])
     if not any(numerators):
         return True

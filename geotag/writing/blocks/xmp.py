@@ -8,7 +8,8 @@ network.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -30,7 +31,8 @@ NAMESPACES = {
     "x": "adobe:ns:meta/",
 }
 _DECLARED = (*"dc digiKam exif Iptc4xmpCore Iptc4xmpExt lr photoshop".split(), XMP_PREFIX)
-PACKET_LIMIT = 16 * 2**20
+# Packets of more are not edited: those of most programs have a hundredth of it.
+PACKET_LIMIT = 2**20
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode()
 _END = b'<?xpacket end="w"?>'
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -61,81 +63,64 @@ class XmpPacket:
 
     def text(self, name: str) -> str:
         """A simple property's text, empty where there is none."""
-        tag = expand(name)
-        for description in self._descriptions():
-            if tag in description.attrib:
-                return str(description.get(tag)).strip()
-            element = description.find(tag)
-            if element is not None:
-                return _text_of(element)
-        return ""
+        return next(iter(self.texts(name)), "")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A simple property's text each time that it is given, though it should be only once."""
+        return tuple(map(_text_of, self._forms(name)))
 
     def has(self, name: str) -> bool:
         """Whether the property is there in any form."""
-        tag = expand(name)
-        return any(tag in d.attrib or d.find(tag) is not None for d in self._descriptions())
+        return next(self._forms(name), None) is not None
+
+    def is_empty(self, name: str) -> bool:
+        """Whether it is not there, or says nothing in any form."""
+        return all(_is_empty(form) for form in self._forms(name))
 
     def items(self, name: str) -> tuple[str, ...]:
         """An array's texts; of a property that wrongly is no array, its one text."""
-        array = self._array(name)
-        if array is None:
-            return (self.text(name),) if self.text(name) else ()
-        return tuple(_text_of(item) for item in array)
+        return tuple(map(_text_of, self._values(name)))
 
     def structs(self, name: str) -> tuple[Struct, ...]:
         """An array of structures, of each the simple and the language-alternative fields."""
-        array = self._array(name)
-        return () if array is None else tuple(_struct_of(item) for item in array)
+        return tuple(map(_struct_of, self._values(name)))
 
-    def names(self) -> set[str]:
-        """The expanded names of all properties at the top."""
-        names: set[str] = set()
-        for description in self._descriptions():
-            names.update(name for name in description.attrib if name != expand("rdf:about"))
-            names.update(child.tag for child in description if isinstance(child.tag, str))
-        return names
+    def canonical_items(self, name: str) -> list[str]:
+        """An array's items in a form fit for comparing."""
+        return [_canonical_value(value) for value in self._values(name)]
 
-    def canonical(self, tag: str) -> list[str]:
-        """All that the packet says under one expanded name, in a form fit for comparing."""
-        found: list[str] = []
+    def properties(self) -> dict[str, list[str]]:
+        """All that the packet says under each expanded name, in a form fit for comparing."""
+        found: dict[str, list[str]] = {}
         for description in self._descriptions():
-            if tag in description.attrib:
-                found.append(str(description.get(tag)))
-            found += map(_canonical, description.findall(tag))
+            for tag, text in description.attrib.items():
+                if tag != expand("rdf:about"):
+                    found.setdefault(str(tag), []).append(str(text))
+            for child in _elements(description):
+                found.setdefault(str(child.tag), []).append(_canonical(child))
         return found
 
     def set_text(self, name: str, text: str) -> None:
         """Set a simple property where it stands, or add it."""
-        tag = expand(name)
-        for description in self._descriptions():
-            if tag in description.attrib:
-                description.set(tag, text)
-                return
-            element = description.find(tag)
-            if element is not None:
-                tail = element.tail
-                element.clear()
-                element.text, element.tail = text, tail
-                return
-        self._add(name).text = text
+        form = next(self._forms(name), None)
+        if form is None:
+            self._add(name).text = text
+        elif isinstance(form, _Attribute):
+            form.holder.set(form.tag, text)
+        else:
+            tail = form.tail
+            form.clear()
+            form.text, form.tail = text, tail
 
     def add_items(self, name: str, texts: tuple[str, ...], kind: str = "Bag") -> None:
         """Append texts to an array, which is made where there is none."""
-        array = self._array(name)
-        if array is None:
-            texts = tuple(dict.fromkeys((*self.items(name), *texts)))
-            self.remove(name)
-            array = etree.SubElement(self._add(name), expand(f"rdf:{kind}"))
+        array = self._array(name, kind)
         for text in texts:
             etree.SubElement(array, expand("rdf:li")).text = text
 
     def add_struct(self, name: str, fields: Struct, alternatives: Struct) -> None:
         """Append a structure to a bag; `alternatives` are fields with a default language alone."""
-        array = self._array(name)
-        if array is None:
-            self.remove(name)
-            array = etree.SubElement(self._add(name), expand("rdf:Bag"))
-        item = etree.SubElement(array, expand("rdf:li"))
+        item = etree.SubElement(self._array(name, "Bag"), expand("rdf:li"))
         item.set(expand("rdf:parseType"), "Resource")
         for field, text in alternatives.items():
             alternative = etree.SubElement(_field(item, field), expand("rdf:Alt"))
@@ -145,23 +130,18 @@ class XmpPacket:
         for field, text in fields.items():
             _field(item, field).text = text
 
-    def remove_item(self, name: str, at: int) -> None:
-        """Remove one item of an array, and the array with its last one."""
-        array = self._array(name)
-        if array is None:
-            self.remove(name)
-            return
-        array.remove(array[at])
-        if len(array) == 0:
-            self.remove(name)
+    def remove_items(self, name: str, is_unwanted: Callable[[str], bool]) -> None:
+        """Remove the items of an array whose texts are unwanted, and an array with its last one."""
+        self._remove_values(name, lambda value: is_unwanted(_text_of(value)))
+
+    def remove_structs(self, name: str, is_unwanted: Callable[[Struct], bool]) -> None:
+        """Remove the structures of an array that are unwanted, and an array with its last one."""
+        self._remove_values(name, lambda value: is_unwanted(_struct_of(value)))
 
     def remove(self, name: str) -> None:
         """Remove a property in all its forms."""
-        tag = expand(name)
-        for description in self._descriptions():
-            description.attrib.pop(tag, None)
-            for element in description.findall(tag):
-                description.remove(element)
+        for form in list(self._forms(name)):
+            _detach(form)
         self._drop_empty_descriptions()
 
     def serialize(self, size: int = 0) -> bytes:
@@ -184,17 +164,50 @@ class XmpPacket:
             if is_bare and _is_own(description):
                 self._rdf.remove(description)
 
-    def _array(self, name: str) -> Any | None:
+    def _forms(self, name: str) -> Iterator[Any]:
+        """Each attribute and element that gives a property: there should be one at most."""
         tag = expand(name)
         for description in self._descriptions():
-            element = description.find(tag)
-            if element is None:
+            if tag in description.attrib:
+                yield _Attribute(description, tag)
+            yield from description.iterchildren(tag)
+
+    def _values(self, name: str) -> Iterator[Any]:
+        """The items of a property's arrays, and what it says without one."""
+        for form in self._forms(name):
+            array = _array_in(form)
+            if array is not None:
+                yield from _elements(array)
+            elif not _is_empty(form):
+                yield form
+
+    def _remove_values(self, name: str, is_unwanted: Callable[[Any], bool]) -> None:
+        for form in list(self._forms(name)):
+            array = _array_in(form)
+            if array is None:
+                if is_unwanted(form):
+                    _detach(form)
                 continue
-            for kind in ("rdf:Bag", "rdf:Seq", "rdf:Alt"):
-                array = element.find(expand(kind))
-                if array is not None:
-                    return array
-        return None
+            unwanted = list(filter(is_unwanted, _elements(array)))
+            for item in unwanted:
+                _detach(item)
+            if unwanted and len(array) == 0:
+                _detach(array)
+                if _is_empty(form):
+                    _detach(form)
+        self._drop_empty_descriptions()
+
+    def _array(self, name: str, kind: str) -> Any:
+        """The property's array; one made anew takes in what the property said without one."""
+        forms = list(self._forms(name))
+        found = next((array for array in map(_array_in, forms) if array is not None), None)
+        if found is not None:
+            return found
+        items = [_as_item(form) for form in forms if not _is_empty(form)]
+        self.remove(name)
+        array = etree.SubElement(self._add(name), expand(f"rdf:{kind}"))
+        array.extend(items)
+        return array
 
     def _add(self, name: str) -> Any:
         return etree.SubElement(self._own_description(), expand(name))
@@ -213,13 +226,75 @@ class XmpPacket:
         return description
 
 
-def _canonical(element: Any) -> str:
+class _Attribute(NamedTuple):
+    """A property that is given as an attribute of a description."""
+
+    holder: Any
+    tag: str
+
+    @property
+    def value(self) -> str:
+        return str(self.holder.get(self.tag))
+
+
+def _elements(parent: Any) -> Iterator[Any]:
+    """The elements in another, without comments and processing instructions."""
+    found: Iterator[Any] = parent.iterchildren(etree.Element)
+    return found
+
+
+def _array_in(form: Any) -> Any | None:
+    if isinstance(form, _Attribute):
+        return None
+    return next(form.iterchildren(*map(expand, ("rdf:Bag", "rdf:Seq", "rdf:Alt"))), None)
+
+
+def _is_empty(form: Any) -> bool:
+    if isinstance(form, _Attribute):
+        return not form.value.strip()
+    return not (len(form) or form.attrib or (form.text or "").strip())
+
+
+def _detach(form: Any) -> None:
+    if isinstance(form, _Attribute):
+        del form.holder.attrib[form.tag]
+        return
+    parent, before, tail = form.getparent(), form.getprevious(), form.tail or ""
+    if tail.strip() and before is not None:  # lxml would remove the text behind it as well
+        before.tail = (before.tail or "") + tail
+    elif tail.strip():
+        parent.text = (parent.text or "") + tail
+    parent.remove(form)
+
+
+def _as_item(form: Any) -> Any:
+    """The same as an item of an array, with its qualifiers, language and fields."""
+    item = etree.Element(expand("rdf:li"), nsmap=_nsmap("rdf"))
+    if isinstance(form, _Attribute):
+        item.text = form.value
+        return item
+    item.text = form.text
+    for name, value in form.attrib.items():
+        item.set(name, value)
+    item.extend(list(form))
+    return item
+
+
+def _canonical_value(value: Any) -> str:
+    """Of a value alone, whatever the element around it is called."""
+    if isinstance(value, _Attribute):
+        return repr((None, [], [value.value], []))
+    return _canonical(value, named=False)
+
+
+def _canonical(element: Any, named: bool = True) -> str:
     """Names, attributes, texts and children, without prefixes and white space between elements."""
     text = element.text or ""
     texts = [text.strip() if len(element) else text]
     texts += [(child.tail or "").strip() for child in element]
     children = [_canonical(child) for child in element]
-    return repr((str(element.tag), sorted(element.attrib.items()), texts, children))
+    tag = str(element.tag) if named else None
+    return repr((tag, sorted(element.attrib.items()), texts, children))
 
 
 def _is_own(description: Any) -> bool:
@@ -235,24 +310,33 @@ def _field(parent: Any, name: str) -> Any:
     return etree.SubElement(parent, expand(name))
 
 
-def _text_of(element: Any) -> str:
+def _text_of(value: Any) -> str:
     """The text of a property or item: of language alternatives the first, of qualified ones
     (rdf:value) the value alone."""
-    first = element.find(f"{expand('rdf:Alt')}/{expand('rdf:li')}")
-    element = element if first is None else first
-    value = next(element.iter(expand("rdf:value")), None)
-    return "".join((value if value is not None else element).itertext()).strip()
+    if isinstance(value, _Attribute):
+        return value.value.strip()
+    if len(value) == 0:
+        return (value.text or "").strip()
+    first = value.find(f"{expand('rdf:Alt')}/{expand('rdf:li')}")
+    element = value if first is None else first
+    inner = next(element.iter(expand("rdf:value")), None)
+    return str(_STRING(element if inner is None else inner)).strip()
+
+
+# All text within an element, without that of comments.
+_STRING = etree.XPath("string()")
 
 
 def _struct_of(item: Any) -> Struct:
     """Fields in each of RDF's three spellings: parseType, Description, attributes."""
+    if isinstance(item, _Attribute):
+        return {}
     holder = item.find(expand("rdf:Description"))
     holder = item if holder is None else holder
     attributes = {_short(str(tag)): str(text) for tag, text in holder.attrib.items()}
     fields = {name: text for name, text in attributes.items() if not name.startswith("rdf:")}
-    for child in holder:
-        if isinstance(child.tag, str):
-            fields[_short(child.tag)] = _text_of(child)
+    for child in _elements(holder):
+        fields[_short(child.tag)] = _text_of(child)
     return fields
 
 
@@ -274,7 +358,7 @@ def parse_packet(data: bytes) -> XmpPacket:
     try:
         is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         root = etree.fromstring(data if is_utf16 else data.strip(b"\0 \t\r\n"), parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
+    except (etree.LxmlError, ValueError, LookupError, MemoryError) as error:
         raise XmpError(f"the XMP packet cannot be read ({_brief(error)})") from error
     if root.getroottree().docinfo.doctype:
         raise XmpError("the XMP packet has a document type, which XMP forbids")

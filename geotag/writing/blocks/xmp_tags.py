@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from geotag import __version__
@@ -45,7 +46,10 @@ _POSITION = (
     "exif:GPSHPositioningError",
     "exif:GPSProcessingMethod",
 )
-TARGETS = (*_KEYWORDS, _SHOWN, *PLACES, *_DESTINATION, *_POSITION, *_BLOCK, _WROTE)
+POSITIONS = (*_DESTINATION, *_POSITION)
+# Targeted fields that may hold what others wrote.
+SHARED = (*_KEYWORDS, _SHOWN, *PLACES, *POSITIONS)
+TARGETS = (*SHARED, *_BLOCK, _WROTE)
 # What differs from run to run without saying anything new of the photo.
 VOLATILE = frozenset(("XMP geotag:RunId", "XMP geotag:ToolVersion"))
 
@@ -110,25 +114,18 @@ def remove_tags(packet: XmpPacket, earlier: EarlierTags) -> None:
     """Take out what an earlier run added, and nothing that anyone changed since."""
     for name in _KEYWORDS:
         if name in earlier.wrote:
-            _remove_keyword(packet, name, earlier.landmark)
-    for at, struct in reversed(list(enumerate(packet.structs(_SHOWN)))):
-        if _SHOWN in earlier.wrote and _is_named(struct, earlier.landmark):
-            packet.remove_item(_SHOWN, at)
+            packet.remove_items(name, partial(_is_ours, earlier.landmark, _SEPARATORS.get(name)))
+    if _SHOWN in earlier.wrote:
+        packet.remove_structs(_SHOWN, lambda struct: _is_named(struct, earlier.landmark))
     for name, text in _recorded_places(earlier).items():
-        if name in earlier.wrote and packet.text(name) == text:
-            packet.remove(name)
+        if name in earlier.wrote:
+            packet.remove_items(name, text.__eq__)
     _remove_positions(packet, earlier)
     for name in (*_BLOCK, _WROTE):
         packet.remove(name)
 
 
-def _remove_keyword(packet: XmpPacket, name: str, landmark: str) -> None:
-    for at, text in reversed(list(enumerate(packet.items(name)))):
-        if _is_ours(text, landmark, _SEPARATORS.get(name)):
-            packet.remove_item(name, at)
-
-
-def _is_ours(text: str, landmark: str, separator: str | None) -> bool:
+def _is_ours(landmark: str, separator: str | None, text: str) -> bool:
     """Whether geotag writes a keyword so: the name alone, or in a path as the last of places."""
     if separator is None:
         return text == landmark
@@ -149,9 +146,8 @@ def _recorded_places(earlier: EarlierTags) -> dict[str, str]:
 
 def _remove_positions(packet: XmpPacket, earlier: EarlierTags) -> None:
     for names in (_DESTINATION, _POSITION):
-        latitude = parse_coordinate(packet.text(names[0]), "NS")
-        longitude = parse_coordinate(packet.text(names[1]), "EW")
-        if latitude is None or longitude is None or not earlier.is_at(latitude, longitude):
+        position = _position(packet, names)
+        if position is None or not earlier.is_at(*position):
             continue
         for name in names:
             if name in earlier.wrote:
@@ -203,7 +199,7 @@ def _add_keywords(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -
         "digiKam:TagsList": hierarchy(tags.landmark, "/"),
     }
     for field in _KEYWORDS:
-        present = packet.items(field)
+        present = set(packet.items(field))
         missing = tuple(word for word in union(wanted[field], own[field]) if word not in present)
         if missing:
             packet.add_items(field, missing, "Seq" if field == "digiKam:TagsList" else "Bag")
@@ -233,12 +229,12 @@ def _add_shown(packet: XmpPacket, tags: LandmarkTags) -> None:
 def _add_places(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> None:
     """Only where empty, and only when what stands there speaks of the same place."""
     wanted = place_fields(tags.landmark)
-    present = {name: packet.text(name) or around.places.get(name, "") for name in PLACES}
-    if any(text and text.casefold() != wanted.get(name, "").casefold()
-           for name, text in present.items()):  # fmt: skip
-        return
+    for name in PLACES:
+        present = filter(None, (*packet.texts(name), around.places.get(name, "")))
+        if any(text.casefold() != wanted.get(name, "").casefold() for text in present):
+            return
     for name, text in wanted.items():
-        if not packet.text(name):
+        if packet.is_empty(name):
             packet.set_text(name, text)
 
 
@@ -261,15 +257,30 @@ def _add_positions(
 
 def _may_set(packet: XmpPacket, names: tuple[str, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
-    latitude = parse_coordinate(packet.text(names[0]), "NS")
-    longitude = parse_coordinate(packet.text(names[1]), "EW")
-    if latitude is None or longitude is None:
-        return not any(packet.has(name) for name in names[:2])
-    if latitude == longitude == 0:
-        return True
-    if earlier is None or names[0] not in earlier.wrote:
+    if not any(packet.has(name) for name in names[:2]):
+        others = (name for name in names[2:] if name != _VERSION)
+        return all(packet.is_empty(name) or packet.text(name) == MAP_DATUM for name in others)
+    position = _position(packet, names)
+    if position is None:
         return False
-    return earlier.is_at(latitude, longitude)
+    if position == (0, 0):
+        return True
+    return earlier is not None and names[0] in earlier.wrote and earlier.is_at(*position)
+
+
+def may_set(packet: XmpPacket, name: str, earlier: EarlierTags | None) -> bool:
+    """Whether a field of a position may change, by what the packet says."""
+    return _may_set(packet, _DESTINATION if name in _DESTINATION else _POSITION, earlier)
+
+
+def _position(packet: XmpPacket, names: tuple[str, ...]) -> tuple[float, float] | None:
+    """The position there, where it is understood and given once."""
+    latitudes, longitudes = packet.texts(names[0]), packet.texts(names[1])
+    if len(latitudes) != 1 or len(longitudes) != 1:
+        return None
+    latitude = parse_coordinate(latitudes[0], "NS")
+    longitude = parse_coordinate(longitudes[0], "EW")
+    return None if latitude is None or longitude is None else (latitude, longitude)
 
 
 def _set_all(packet: XmpPacket, texts: dict[str, str]) -> None:
