@@ -207,13 +207,11 @@ class Jpeg:
         if place is not None:
             data = data[: place[0]] + bytes(4) + data[place[0] + 4 :]
         edited = [self.blocks[name] for name in ("exif", "xmp", "iim") if name in self.blocks]
-        parts: list[bytes] = [data[:2]]
-        for segment in self.segments:
-            if segment.marker == _SOS:
-                parts.append(data[segment.start :])
-            elif segment not in edited:
-                parts.append(data[segment.start : segment.end])
-        return tuple(parts)
+        parts, at = [], 0
+        for segment in sorted(edited, key=lambda segment: segment.start):
+            parts.append(data[at : segment.start])
+            at = segment.end
+        return (b"".join((*parts, data[at:])),)
 
 
 def _only(segments: tuple[Segment, ...], kind: _Kind) -> Segment | None:

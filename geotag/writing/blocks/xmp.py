@@ -15,6 +15,7 @@ from lxml import etree
 
 from geotag import __version__
 from geotag.metadata.marks import XMP_NAMESPACE, XMP_PREFIX
+from geotag.metadata.xmp import PACKET_LIMIT
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -31,8 +32,6 @@ NAMESPACES = {
     "x": "adobe:ns:meta/",
 }
 _DECLARED = (*"dc digiKam exif Iptc4xmpCore Iptc4xmpExt lr photoshop".split(), XMP_PREFIX)
-# Packets of more are not edited: those of most programs have a hundredth of it.
-PACKET_LIMIT = 2**20
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode()
 _END = b'<?xpacket end="w"?>'
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geotag.writing.blocks.xmp import PACKET_LIMIT, parse_packet
+from geotag.metadata.xmp import PACKET_LIMIT
+from geotag.writing.blocks.xmp import parse_packet
 from geotag.writing.blocks.xmp_tags import SHARED
 from geotag.writing.container import XmpFile
 from geotag.writing.draft import draft_edits
