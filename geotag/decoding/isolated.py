@@ -20,10 +20,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.decoding.loader import decode
+from geotag.decoding.loader import decode, decode_thumbnail
 from geotag.decoding.memory import PICTURES, MemoryBudget
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
-from geotag.metadata.header import Header
+from geotag.metadata.header import Header, Thumbnail
 from geotag.records import Fit, Metadata
 
 # Large libraries in C and C++, which now and then do not survive a damaged file.
@@ -51,21 +51,39 @@ class IsolatedDecoder:
     def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
         """As `loader.decode`, from any thread. Raises PhotoError also for a crash, and
         TransientPhotoError where it takes too long."""
-        is_isolated = self.everything or header.format in FORMATS
-        process = self._take() if is_isolated else None
-        if process is None:
+        if not (self.everything or header.format in FORMATS):
             return decode(data, header, input_size, fit)
-        try:
-            return process.decode(data, header, input_size, fit)
-        finally:
-            if process.is_running():
-                self._idle.put(process)
+        with self._process() as process:
+            if process is None:
+                return decode(data, header, input_size, fit)
+            return process.decode(data, header._replace(thumbnail=None), input_size, fit)
+
+    def decode_thumbnail(
+        self, jpeg: bytes, header: Header, input_size: int, fit: Fit
+    ) -> NDArray[np.uint8]:
+        """As `loader.decode_thumbnail`, and `decode`."""
+        if not self.everything:
+            return decode_thumbnail(jpeg, header, input_size, fit)
+        with self._process() as process:
+            if process is None:
+                return decode_thumbnail(jpeg, header, input_size, fit)
+            return process.decode(jpeg, header, input_size, fit)
 
     def close(self) -> None:
         """End the processes."""
         with suppress(Empty):
             while True:
                 self._idle.get_nowait().end()
+
+    @contextmanager
+    def _process(self) -> Iterator[_Process | None]:
+        """A process for one photo; None where none can be started."""
+        process = self._take()
+        try:
+            yield process
+        finally:
+            if process is not None and process.is_running():
+                self._idle.put(process)
 
     def _take(self) -> _Process | None:
         """A process that waits for work, or a new one."""
@@ -104,10 +122,14 @@ class _Process:
         return self._child.poll() is None
 
     def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
-        """Raises what `loader.decode` raises, and PhotoError where the process does not survive."""
+        """A thumbnail where the header has one, else a photo.
+
+        Raises what `loader.decode` raises, and PhotoError where the process does not survive.
+        """
         request = {
             "format": header.format,
             "orientation": header.metadata.orientation,
+            "photo_size": header.thumbnail.photo_size if header.thumbnail else None,
             "input_size": input_size,
             "fit": fit,
             "seconds": self._seconds,
@@ -170,11 +192,10 @@ def serve() -> None:
     while line := requests.readline():
         request = json.loads(line)
         data = requests.read(request["bytes"])
-        header = Header(request["format"], Metadata(orientation=request["orientation"]))
         budget.seconds = request["seconds"]
         _set_alarm(budget.seconds)
         try:
-            pixels = decode(data, header, request["input_size"], request["fit"], budget)
+            pixels = _decode(request, data, budget)
         except MissingDependencyError as error:
             _send_error(replies, error, error.purpose, error.extra)
         except PhotoError as error:
@@ -182,6 +203,16 @@ def serve() -> None:
         else:
             _send(replies, {}, pixels.tobytes())
         _set_alarm(0)
+
+
+def _decode(request: Mapping[str, Any], data: bytes, budget: MemoryBudget) -> NDArray[np.uint8]:
+    header = Header(request["format"], Metadata(orientation=request["orientation"]))
+    input_size, fit = request["input_size"], request["fit"]
+    if request["photo_size"] is None:
+        return decode(data, header, input_size, fit, budget)
+    width, height = request["photo_size"]
+    thumbnail = Thumbnail(b"", (width, height))
+    return decode_thumbnail(data, header._replace(thumbnail=thumbnail), input_size, fit)
 
 
 def _send_error(replies: IO[bytes], error: GeotagError, *arguments: str) -> None:

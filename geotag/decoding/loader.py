@@ -86,7 +86,7 @@ class Loader:
         decoder: Decoder | None = None,
     ) -> None:  # fmt: skip
         self.source = source
-        self.decoder = decoder or decode
+        self.decoder = decoder
         self.input_size = input_size
         self.fit = fit
         self.pool = pool
@@ -113,7 +113,8 @@ class Loader:
         try:
             with FILES.hold(min(item.photo.size, FILES.limit)):
                 data = self.source.read_photo(item.photo)
-                pixels = self.decoder(data, item.header, self.input_size, self.fit)
+                decoder = self.decoder or decode
+                pixels = decoder(data, item.header, self.input_size, self.fit)
                 content_key = self.source.content_key(item.photo, data)
         except MissingDependencyError as error:
             return Decoded(item, None, Failure(FailureKind.TRANSIENT, str(error)))
@@ -130,18 +131,26 @@ class ThumbnailLoader(Loader):
 
     def load(self, item: Item) -> Decoded:
         """Decode one thumbnail, if it shows the whole photo."""
+        decoder = self.decoder or decode_thumbnail
         thumbnail = item.header.thumbnail
         if thumbnail is None:
             return Decoded(item, None, Failure(FailureKind.PERMANENT, "no thumbnail"))
         try:
-            jpeg_header = item.header._replace(format="jpeg")
-            with opened(thumbnail.jpeg, jpeg_header) as (image, orientation):
-                shown = without_bars(image, thumbnail.photo_size)
-                pixels = preprocess(shown, self.input_size, self.fit, orientation)
+            pixels = decoder(thumbnail.jpeg, item.header, self.input_size, self.fit)
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
-        key = thumbnail_key(item.photo, thumbnail, orientation)
+        key = thumbnail_key(item.photo, thumbnail, item.header.metadata.orientation)
         return Decoded(item, pixels, content_key=key, is_thumbnail=True)
+
+
+def decode_thumbnail(jpeg: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
+    """A thumbnail's bytes and its photo's header to the network's input.
+
+    Raises PhotoError, also for one that does not show the whole photo.
+    """
+    with opened(jpeg, header._replace(format="jpeg")) as (image, orientation):
+        photo_size = header.thumbnail.photo_size if header.thumbnail else image.size
+        return preprocess(without_bars(image, photo_size), input_size, fit, orientation)
 
 
 def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.Image:

@@ -100,7 +100,9 @@ class Classifier:
             small = checkpoint.prefilter()
             size = small.spec.input_size
             self._prefilter = Prefilter(
-                ThumbnailLoader(source, size, spec.fit, self._pool, _WINDOW),
+                ThumbnailLoader(
+                    source, size, spec.fit, self._pool, _WINDOW, self._decoder.decode_thumbnail
+                ),
                 self._batcher(small),
                 job.prefilter,
                 min(job.prefilter, spec.prefilter.photo_threshold),
@@ -125,8 +127,7 @@ class Classifier:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
         self._decoder.everything = self._submitted < self.job.isolated
         self._submitted += 1
-        has_thumbnail = item.header.thumbnail is not None and not self._decoder.everything
-        if self._prefilter is not None and has_thumbnail:
+        if self._prefilter is not None and item.header.thumbnail is not None:
             for thumbnail in self._prefilter.thumbnails.submit(item):
                 yield from self._take_thumbnail(self._prefilter, thumbnail)
         else:

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from geotag.decoding.isolated import IsolatedDecoder
-from geotag.decoding.loader import decode
+from geotag.decoding.loader import decode, decode_thumbnail
 from geotag.decoding.memory import PICTURES
 from geotag.errors import MissingDependencyError, PhotoError, TransientPhotoError
-from geotag.metadata.header import Header
+from geotag.metadata.header import Header, Thumbnail
 from geotag.records import Metadata
 
 JPEG, TIFF, HEIF = (Header(name, Metadata(orientation=6)) for name in ("jpeg", "tiff", "heif"))
@@ -62,6 +62,28 @@ def test_pixels_are_those_of_the_same_decoder_here(decoder: IsolatedDecoder) -> 
     there = decoder.decode(data, TIFF, 32, "crop")
     assert np.array_equal(there, decode(data, TIFF, 32, "crop"))
     assert there.dtype == np.uint8 and there.std() > 0
+
+
+@pytest.mark.parametrize("colour", [(200, 100, 50), (0, 0, 0)])
+def test_thumbnails_are_those_of_the_same_decoder_here(
+    decoder: IsolatedDecoder, colour: tuple[int, int, int]
+) -> None:
+    """With the bars that fill them up cut off, or refused for want of the photo's shape."""
+    file = io.BytesIO()
+    picture = Image.new("RGB", (160, 120))
+    picture.paste(Image.new("RGB", (160, 90), colour), (0, 15))
+    picture.save(file, "JPEG")
+    decoder.everything = True
+    for photo_size in ((4000, 2250), (2250, 4000)):
+        header = JPEG._replace(thumbnail=Thumbnail(file.getvalue(), photo_size))
+        try:
+            expected = decode_thumbnail(file.getvalue(), header, 32, "squash")
+        except PhotoError as error:
+            with pytest.raises(PhotoError, match=str(error)):
+                decoder.decode_thumbnail(file.getvalue(), header, 32, "squash")
+        else:
+            there = decoder.decode_thumbnail(file.getvalue(), header, 32, "squash")
+            assert np.array_equal(there, expected)
 
 
 @pytest.mark.parametrize(
