@@ -28,6 +28,8 @@ _SHOWN = 60
 _SIGNS = "=+\\-@＝＋－＠'"
 _BLANKS = r'[\s"\x00-\x1f\x7f\u200b-\u200f\ufeff]*'
 _RUNS = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})(?=[{_SIGNS}])|^(?=[\t\r\n])")
+_PLAIN_START = re.compile(r"[\w/\[]").match
+_SEPARATOR = re.compile(r"[;\t\r\n]").search
 _GUARDED = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})'(?=[{_SIGNS}])|^'(?=[\t\r\n])")
 
 
@@ -50,12 +52,14 @@ def format_top_k(top_k: tuple[TopCategory, ...]) -> str:
 
 def guard_cell(text: str) -> str:
     """Text in which no spreadsheet finds a formula: an apostrophe before each that may be one."""
+    if not text or (_PLAIN_START(text) and not _SEPARATOR(text)):
+        return text  # as most are
     return _RUNS.sub(r"\1'", text)
 
 
 def unguard_cell(text: str) -> str:
     """The reverse of `guard_cell`."""
-    return _GUARDED.sub(r"\1", text)
+    return _GUARDED.sub(r"\1", text) if "'" in text else text
 
 
 def shown(value: object) -> str:

@@ -102,6 +102,21 @@ def _encoded(letter: str, encoding: str) -> bytes:
 
 
 def _cells(row: Outcome) -> tuple[object, ...]:
-    cells = row._replace(status=row.status.value, top_k=format_top_k(row.top_k))  # type: ignore[arg-type]
-    guarded = (guard_cell(cell) if isinstance(cell, str) else cell for cell in cells)
-    return (*guarded, SCHEMA_VERSION)
+    return (
+        guard_cell(row.path),
+        row.status.value,
+        *row[2:5],
+        row.position_source,
+        row.radius_m,
+        guard_cell(row.landmark),
+        row.category_id,
+        row.confidence,
+        guard_cell(row.city),
+        guard_cell(row.country),
+        guard_cell(row.taken_at),
+        guard_cell(row.camera),
+        guard_cell(format_top_k(row.top_k)),
+        guard_cell(row.model),
+        guard_cell(row.error),
+        SCHEMA_VERSION,
+    )

@@ -12,7 +12,6 @@ from geotag.records import Outcome
 from geotag.tables.base import COLUMNS, FLOATS, INTEGERS, SCHEMA_VERSION, format_top_k
 
 _ROW_GROUP = 10_000
-_READ_AT_ONCE = 1000
 _BATCH_LIMIT = 2**28  # bytes of text
 
 
@@ -40,9 +39,8 @@ class ParquetFormat:
             texts, columns = _columns(path)
             # Text that repeats stays short in memory until it is known how long it would be.
             with pq.ParquetFile(path, read_dictionary=texts) as file:
-                for batch in file.iter_batches(_READ_AT_ONCE, columns=columns):
-                    _check_size(batch)
-                    for row in batch.to_pylist():
+                for batch in file.iter_batches(_ROW_GROUP, columns=columns):
+                    for row in _decoded(batch).to_pylist():
                         yield row
                         number += 1
         except (OSError, ValueError, pa.ArrowException, OverflowError) as error:
@@ -64,17 +62,21 @@ def _columns(path: Path) -> tuple[list[str], list[str]]:
     return [field.name for field in known if field.type in (pa.string(), pa.large_string())], names
 
 
-def _check_size(batch: Any) -> None:
+def _decoded(batch: Any) -> Any:
+    """A batch with its text written out. Raises ValueError where that would be too much."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    total = 0
+    total, columns = 0, []
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             lengths = pc.binary_length(column.dictionary)
             total += pc.sum(lengths.take(column.indices)).as_py() or 0
-    if total > _BATCH_LIMIT:
-        raise ValueError(f"{total >> 20} MiB of text in {len(batch)} rows")
+            if total > _BATCH_LIMIT:
+                raise ValueError(f"{total >> 20} MiB of text in {len(batch)} rows")
+            column = column.dictionary_decode()
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _type(name: str) -> Any:
