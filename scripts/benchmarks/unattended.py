@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from benchmarks import options
 from benchmarks.library import LOCATED, Kind, link_library, make_library
 
 _KEY, _SECRET = "benchmark-key-id-0001", "benchmark-secret-0001-benchmark"
@@ -63,26 +64,22 @@ class Figure(NamedTuple):
 
 
 @click.command("unattended")
-@click.option("--count", default=100_000, show_default=True, help="Photos of the rescan.")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--quick", is_flag=True, help="A tenth of all photos, three repeats.")
+@options.sized(100_000, 5, share=10, few=3)
 @click.option("--ray/--no-ray", default=False, help="Measure Ray's start and overhead, too.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the figures here.")
-def command(count: int, repeats: int, quick: bool, ray: bool, out: Path | None) -> None:
+@options.JSON
+def command(count: int, repeats: int, ray: bool, out: Path | None) -> None:
     """The figures that a nightly run over a growing library stands on.
 
     On a machine that other work shares, those by processor time are the steadier ones.
     """
-    scale = 10 if quick else 1
-    repeats = 3 if quick else repeats
     with tempfile.TemporaryDirectory(prefix="geotag-benchmark-") as scratch:
         folder = Path(scratch)
         figures = [
-            *_rescans(folder / "rescan", count // scale, repeats),
-            *_memory(folder / "memory", 20_000 // scale, 200_000 // scale),
-            *_recording(folder / "record", 100_000 // scale, repeats),
+            *_rescans(folder / "rescan", count, repeats),
+            *_memory(folder / "memory", count // 5, count * 2),
+            *_recording(folder / "record", count, repeats),
             *_bucket(folder / "bucket", 50),
-            *(_ray(folder / "ray", 2000 // scale) if ray else ()),
+            *(_ray(folder / "ray", count // 50) if ray else ()),
         ]
     for figure in figures:
         print(f"{figure.name:58} {figure.value:12.2f} {figure.unit:18} {figure.verdict}")
