@@ -25,12 +25,14 @@ _SHOWN = 60
 # What makes a spreadsheet run a cell (OWASP, "CSV Injection"): a sign at the start of the cell,
 # also behind blanks and quotes, or a tab or an end of a line there. Where a spreadsheet splits
 # lines at semicolons or tabs, each of these, and each end of a line, begins a cell.
-_SIGNS = "=+\\-@＝＋－＠'"
-_BLANKS = r'[\s"\x00-\x1f\x7f\u200b-\u200f\ufeff]*'
-_RUNS = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})(?=[{_SIGNS}])|^(?=[\t\r\n])")
-_PLAIN_START = re.compile(r"[\w/\[]").match
-_SEPARATOR = re.compile(r"[;\t\r\n]").search
-_GUARDED = re.compile(rf"((?:^|[;\t\r\n]){_BLANKS})'(?=[{_SIGNS}])|^'(?=[\t\r\n])")
+_GUARD = "'"
+_SIGNS = "[=+\\-@＝＋－＠']"
+_ENDS = re.compile(r"[;\t\r\n]")
+_BLANKS = r'[;\s"\x00-\x1f\x7f\u200b-\u200f\ufeff]'
+# Whole runs of blanks, without a second try inside: time in proportion to the text.
+_BEFORE_SIGN = re.compile(rf"(?<!{_BLANKS})({_BLANKS}*+)(?={_SIGNS})")
+_BEFORE_GUARD = re.compile(rf"(?<!{_BLANKS})({_BLANKS}*+){_GUARD}(?={_SIGNS})")
+_PLAIN_START = re.compile(r"[\w/\[]")
 
 
 class TableFormat(Protocol):
@@ -52,14 +54,24 @@ def format_top_k(top_k: tuple[TopCategory, ...]) -> str:
 
 def guard_cell(text: str) -> str:
     """Text in which no spreadsheet finds a formula: an apostrophe before each that may be one."""
-    if not text or (_PLAIN_START(text) and not _SEPARATOR(text)):
+    if not text or (_PLAIN_START.match(text) and not _ENDS.search(text)):
         return text  # as most are
-    return _RUNS.sub(r"\1'", text)
+    guarded = _BEFORE_SIGN.sub(lambda run: run[0] + _GUARD if _begins_cell(run) else run[0], text)
+    return _GUARD + guarded if text[0] in "\t\r\n" else guarded
 
 
 def unguard_cell(text: str) -> str:
     """The reverse of `guard_cell`."""
-    return _GUARDED.sub(r"\1", text) if "'" in text else text
+    if _GUARD not in text:
+        return text
+    if text[0] == _GUARD and text[1:2] in ("\t", "\r", "\n"):
+        text = text[1:]
+    return _BEFORE_GUARD.sub(lambda run: run[1] if _begins_cell(run) else run[0], text)
+
+
+def _begins_cell(run: re.Match[str]) -> bool:
+    """Whether what follows a run of blanks begins a cell, here or in another country."""
+    return run.start() == 0 or _ENDS.search(run[1]) is not None
 
 
 def shown(value: object) -> str:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,13 @@ NASTY = st.text(st.sampled_from(SIGNS + ";,\t\r\n \"'\xa0\ufeffA1()|!"), max_siz
 @given(st.text() | NASTY)
 def test_guarding_is_reversible(text: str) -> None:
     assert unguard_cell(guard_cell(text)) == text
+
+
+@pytest.mark.parametrize("text", ["\n" * 10**6, "\n'" * 10**6, ';"' * 10**6, "' " * 10**6])
+def test_guarding_takes_time_in_proportion_to_the_text(text: str) -> None:
+    started = time.process_time()
+    assert unguard_cell(guard_cell(text)) == text
+    assert time.process_time() - started < 20
 
 
 @settings(max_examples=500)
