@@ -70,6 +70,19 @@ def test_scan_declares_its_parameters() -> None:
         geotag.scan(".", colour="red")  # type: ignore[call-arg]
 
 
+def test_python_and_the_command_line_have_the_same_options() -> None:
+    command = cli.get_command(None, "scan")  # type: ignore[arg-type]
+    assert command is not None
+    of_the_command = {parameter.name for parameter in command.params}
+    of_the_command -= {"summary_path", "log_format", "quiet", "verbose"}  # what it prints
+    of_the_command -= {"write_too", "gps", "sidecar"}  # geotag.write
+    assert set(inspect.signature(geotag.scan).parameters) == of_the_command
+    command = cli.get_command(None, "write")  # type: ignore[arg-type]
+    assert command is not None
+    of_the_command = {parameter.name for parameter in command.params} - {"quiet", "only"}
+    assert set(inspect.signature(geotag.write).parameters) == of_the_command | {"include"}
+
+
 # Option by option what both doors refuse, as the command line spells it.
 REFUSED: list[tuple[str, Any]] = [
     ("threshold", 2),
