@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from functools import cache
@@ -61,8 +62,15 @@ class LocalFiles:
         self.source = open_source(os.sep, Filters())
 
     def exists(self, path: str) -> bool:
-        """Also broken links exist."""
-        return os.path.lexists(path)
+        """Also broken links exist; what cannot be told now is no answer."""
+        try:
+            os.lstat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return False
+            reason = f"cannot be looked for now ({os.strerror(error.errno or 0)})"
+            raise CannotWriteError(f"{os.path.basename(path)} {reason}") from error
+        return True
 
     def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
         """A photo as `source` can open it: the path is enough."""

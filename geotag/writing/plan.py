@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
+from geotag.errors import PhotoError, TransientPhotoError
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.header import read_header
+from geotag.metadata.xmp import PACKET_LIMIT
 from geotag.writing.container import CONTAINERS, Container, XmpFile
 from geotag.writing.draft import NAMED_BY_USER, draft_edits
 from geotag.writing.edits import CannotEmbedError, Edit
 from geotag.writing.files import Files, files_of
 from geotag.writing.replace import CannotWriteError, Original
-from geotag.writing.sidecar import find_sidecar, has_tags, read_surroundings, sidecars_of
+from geotag.writing.sidecar import (
+    SharedSidecarError,
+    SidecarFinder,
+    has_tags,
+    read_surroundings,
+    sidecars_of,
+)
 from geotag.writing.tags import NO_SURROUNDINGS, Change, LandmarkTags, Surroundings
 from geotag.writing.verify import verified
 
@@ -49,6 +58,7 @@ class Planner:
         self.position = position
         self.sidecar = sidecar
         self.force = force
+        self._sidecars = SidecarFinder()
 
     def plan(self, path: str, tags: LandmarkTags | None) -> Plan:
         """What tags change, or (None) what takes those of an earlier run out.
@@ -57,7 +67,12 @@ class Planner:
         or must not be written.
         """
         files = files_of(path)
-        measured = self.position and _is_measured(path, files)
+        found = _position(path, files) if self.position else _NO_POSITION
+        plan = self._plan(path, tags, found.is_there)
+        return plan._replace(notes=plan.notes + found.notes) if tags else plan
+
+    def _plan(self, path: str, tags: LandmarkTags | None, measured: bool) -> Plan:
+        files = files_of(path)
         kind = CONTAINERS.get(_format(path, files))
         if kind is None or self.sidecar or files.is_remote:
             return self._in_sidecar(path, tags, measured)
@@ -68,14 +83,14 @@ class Planner:
             beside = self._in_sidecar(path, tags, measured)
             note = f"into a sidecar: {error}"
             return beside._replace(notes=(note, *beside.notes)) if tags else beside
-        if inside.is_users or not _is_tagged_before(path):
+        if inside.is_users or not self._is_tagged_before(path):
             return inside
         beside = self._in_sidecar(path, tags, measured)
         return Plan(inside.files + beside.files, inside.notes + beside.notes)
 
     def _in_sidecar(self, path: str, tags: LandmarkTags | None, measured: bool) -> Plan:
         files = files_of(path)
-        sidecar = find_sidecar(path, files)
+        sidecar = self._sidecars.find(path, files)
         if not sidecar.exists and tags is None:
             return Plan()
         around = NO_SURROUNDINGS
@@ -94,6 +109,23 @@ class Planner:
             return _planned(original, XmpFile, tags, around, measured)
         except CannotEmbedError as error:
             raise CannotWriteError(f"its sidecar cannot be edited: {error}") from error
+
+    def _is_tagged_before(self, photo: str) -> bool:
+        """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
+        files = files_of(photo)
+        try:
+            sidecar = self._sidecars.find(photo, files)
+        except SharedSidecarError:
+            return False
+        if not sidecar.exists:
+            return False
+        try:
+            return has_tags(files.source.read(sidecar.path, PACKET_LIMIT))
+        except TransientPhotoError as error:
+            name = os.path.basename(sidecar.path)
+            raise CannotWriteError(f"its sidecar {name} cannot be read now: {error}") from error
+        except PhotoError:  # larger than any that geotag wrote
+            return False
 
 
 def _planned(
@@ -120,16 +152,18 @@ def _format(path: str, files: Files) -> str:
     return found
 
 
-def _is_measured(path: str, files: Files) -> bool:
+class _Position(NamedTuple):
+    """Whether a photo has a position of its own, clear or not, and notes on what is unclear."""
+
+    is_there: bool
+    notes: tuple[str, ...] = ()
+
+
+_NO_POSITION = _Position(False)
+
+
+def _position(path: str, files: Files) -> _Position:
     photo = files.photo(path, sidecars_of(path, files))
-    return read_header(files.source, photo).metadata.location is not None
-
-
-def _is_tagged_before(photo: str) -> bool:
-    """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
-    files = files_of(photo)
-    try:
-        sidecar = find_sidecar(photo, files)
-        return sidecar.exists and has_tags(files.read(sidecar.path).data)
-    except CannotWriteError:
-        return False
+    metadata = read_header(files.source, photo).metadata
+    unclear = metadata.position_unclear
+    return _Position(metadata.location is not None or bool(unclear), (unclear,) if unclear else ())

@@ -136,17 +136,32 @@ def remove_temporary(temporary: str, path: str) -> None:
 def replace(original: Original, new: bytes, temporary: str, mtime_ns: int | None = None) -> None:
     """Put new bytes in the place of a file, or create the one that does not exist yet.
 
-    The modification time stays, unless another is given. Raises CannotWriteError; the file is
-    then as it was.
+    The modification time stays, unless another is given. Neither the file nor the temporary one
+    may have become another meanwhile, by whoever else can write into the folder. Raises
+    CannotWriteError; the file is then as it was.
     """
-    with _cleaned_up(temporary):
-        _write_temporary(original, new, temporary, mtime_ns)
+    with _new_file(temporary, 0o666 if original.status is None else 0o600) as descriptor:
+        _fill(descriptor, original, new, mtime_ns)
+        _check_same(temporary, descriptor)
         if original.status is None:
             _create(temporary, original.path)
         else:
             check_unchanged(original)
             os.replace(temporary, original.path)
     sync_folder(os.path.dirname(original.path))
+
+
+def _check_same(temporary: str, descriptor: int) -> None:
+    if not _is_same(temporary, descriptor):
+        raise CannotWriteError("another program changed the temporary file; run again to write it")
+
+
+def _is_same(temporary: str, descriptor: int) -> bool:
+    """Whether a temporary file's name is still that of the file that we opened."""
+    try:
+        return os.path.samestat(os.lstat(temporary), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def remove(original: Original) -> None:
@@ -182,44 +197,49 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 
 @contextmanager
-def _cleaned_up(temporary: str) -> Iterator[None]:
+def _new_file(temporary: str, mode: int) -> Iterator[int]:
+    """A temporary file, open for writing; removed when anything fails. Raises CannotWriteError."""
     try:
-        yield
+        descriptor = os.open(temporary, _CREATE_FLAGS, mode)
+    except OSError as error:
+        raise CannotWriteError(_because(error)) from error
+    try:
+        yield descriptor
     except BaseException as error:
         with suppress(OSError):
-            os.unlink(temporary)
+            if _is_same(temporary, descriptor):
+                os.unlink(temporary)
         if isinstance(error, OSError):
             raise CannotWriteError(_because(error)) from error
         raise
-
-
-def _write_temporary(original: Original, new: bytes, temporary: str, mtime_ns: int | None) -> None:
-    status = original.status
-    descriptor = os.open(temporary, _CREATE_FLAGS, 0o666 if status is None else 0o600)
-    try:
-        view = memoryview(new)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if status is not None:
-            _copy_attributes(original.path, status, descriptor, temporary)
-            times = (status.st_atime_ns, status.st_mtime_ns if mtime_ns is None else mtime_ns)
-            os.utime(temporary, ns=times)
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _copy_attributes(path: str, status: os.stat_result, descriptor: int, temporary: str) -> None:
+def _fill(descriptor: int, original: Original, new: bytes, mtime_ns: int | None) -> None:
+    """Write the new bytes, with the old file's attributes, through the open file alone."""
+    view = memoryview(new)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    status = original.status
+    if status is not None:
+        _copy_attributes(original.path, status, descriptor)
+        times = (status.st_atime_ns, status.st_mtime_ns if mtime_ns is None else mtime_ns)
+        os.utime(descriptor, ns=times)
+    os.fsync(descriptor)
+
+
+def _copy_attributes(path: str, status: os.stat_result, descriptor: int) -> None:
     """Owner before mode: a change of owner clears the set-id bits."""
     own = os.fstat(descriptor)
-    if hasattr(os, "fchown") and (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+    if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
         os.fchown(descriptor, status.st_uid, status.st_gid)
     if hasattr(os, "listxattr"):
-        _copy_extended(path, temporary)
-    os.chmod(temporary, stat.S_IMODE(status.st_mode))
+        _copy_extended(path, descriptor)
+    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
 
 
-def _copy_extended(path: str, temporary: str) -> None:
+def _copy_extended(path: str, descriptor: int) -> None:
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as error:
@@ -228,7 +248,7 @@ def _copy_extended(path: str, temporary: str) -> None:
         raise
     for name in names:
         try:
-            os.setxattr(temporary, name, os.getxattr(path, name))
+            os.setxattr(descriptor, name, os.getxattr(path, name, follow_symlinks=False))
         except OSError:
             # The kernel labels new files itself; what users and ACLs set must not get lost.
             if not name.startswith("security."):

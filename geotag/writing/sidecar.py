@@ -1,13 +1,13 @@
-"""Finds and drafts XMP sidecars, for photos whose own bytes are better left alone."""
+"""Finds XMP sidecars, for photos whose own bytes are better left alone."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from geotag.errors import PhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
-from geotag.files.sidecars import own_sidecars, sidecar_names
+from geotag.files.sidecars import is_sidecar, own_sidecars, sidecar_names
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.ranges import ReadRange
 from geotag.writing.blocks import exif_tags, xmp_tags
@@ -31,33 +31,75 @@ class Sidecar(NamedTuple):
     exists: bool
 
 
-def find_sidecar(photo: str, files: Files) -> Sidecar:
-    """The sidecar that exists, IMG.jpg.xmp before IMG.xmp; else IMG.jpg.xmp.
+class SharedSidecarError(CannotWriteError):
+    """A sidecar serves other files than the photo as well."""
 
-    Raises CannotWriteError when IMG.xmp serves several photos.
-    """
-    for path in sidecars_of(photo, files):
-        if path not in own_sidecars(photo):
-            _check_alone(photo, path, files)
-        return Sidecar(path, True)
-    return Sidecar(own_sidecars(photo)[0], False)
+
+class SidecarFinder:
+    """Finds photos' sidecars. What lies in a folder is listed once, for photos come folder by
+    folder and a folder may hold many."""
+
+    def __init__(self) -> None:
+        self._folder = ""
+        self._stems: dict[str, list[str]] = {}
+
+    def find(self, photo: str, files: Files) -> Sidecar:
+        """The sidecar that exists, IMG.jpg.xmp before IMG.xmp; else IMG.jpg.xmp.
+
+        Raises SharedSidecarError when IMG.xmp serves several files, CannotWriteError when it
+        cannot be told now.
+        """
+        for path in sidecars_of(photo, files):
+            if path not in own_sidecars(photo):
+                self._check_alone(photo, path, files)
+            return Sidecar(path, True)
+        return Sidecar(own_sidecars(photo)[0], False)
+
+    def _check_alone(self, photo: str, sidecar: str, files: Files) -> None:
+        stem = os.path.splitext(photo)[0]
+        for other in (*self._listed(photo, files), *_known_kinds(stem)):
+            if other != photo and files.exists(other) and not _is_same(other, photo):
+                raise SharedSidecarError(
+                    f"its sidecar {os.path.basename(sidecar)} serves "
+                    f"{os.path.basename(other)} as well"
+                )
+
+    def _listed(self, photo: str, files: Files) -> list[str]:
+        """The files of the photo's stem; in a bucket, where listing costs requests, none."""
+        if files.is_remote:
+            return []
+        folder = os.path.dirname(photo)
+        if folder != self._folder:
+            self._folder, self._stems = folder, _files_by_stem(folder)
+        return self._stems.get(os.path.splitext(photo)[0], [])
+
+
+def _files_by_stem(folder: str) -> dict[str, list[str]]:
+    """The files of a folder that an Adobe sidecar there serves, by the path of their stem."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.is_dir()]
+    except OSError as error:
+        raise CannotWriteError(f"its folder cannot be listed ({error.strerror})") from error
+    stems = {os.path.splitext(name)[0] for name in names if is_sidecar(name)}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        stem = os.path.splitext(name)[0]
+        if stem in stems and not is_sidecar(name):
+            found.setdefault(os.path.join(folder, stem), []).append(os.path.join(folder, name))
+    return found
+
+
+def _known_kinds(stem: str) -> Iterator[str]:
+    """Photos of a stem that may have come since the folder was listed."""
+    for extension in sorted(PHOTO_EXTENSIONS):
+        for spelling in (extension, extension.upper(), extension.capitalize()):
+            yield f"{stem}.{spelling}"
 
 
 def sidecars_of(photo: str, files: Files) -> tuple[str, ...]:
     """All names of sidecars that exist for a photo, its own before those it may share."""
     return tuple(name for name in sidecar_names(photo) if files.exists(name))
-
-
-def _check_alone(photo: str, sidecar: str, files: Files) -> None:
-    stem = os.path.splitext(photo)[0]
-    for extension in sorted(PHOTO_EXTENSIONS):
-        for spelling in (extension, extension.upper(), extension.capitalize()):
-            other = f"{stem}.{spelling}"
-            if other != photo and files.exists(other) and not _is_same(other, photo):
-                raise CannotWriteError(
-                    f"its sidecar {os.path.basename(sidecar)} serves "
-                    f"{os.path.basename(other)} as well"
-                )
 
 
 def _is_same(one: str, other: str) -> bool:
@@ -76,11 +118,11 @@ def has_tags(data: bytes) -> bool:
 
 def read_surroundings(read: ReadRange) -> Surroundings:
     """The keywords and places of a photo's own blocks: readers that know sidecars no longer look
-    at those once there is a sidecar. What cannot be read is left out."""
-    try:
-        blocks = find_blocks(read)
-    except PhotoError:
-        return Surroundings()
+    at those once there is a sidecar. What is damaged is left out.
+
+    Raises PhotoError when they cannot be read now.
+    """
+    blocks = find_blocks(read)
     packet = _packet(blocks.xmp)
     words = plain_keywords(exif_tags.keywords(_tiff(blocks.exif)))
     if packet is None:

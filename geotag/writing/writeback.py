@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -11,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from geotag.categories import load_categories
-from geotag.errors import CatalogError, PhotoError, SourceError
+from geotag.errors import CatalogError, GeotagError, PhotoError, SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
 from geotag.records import Category, Outcome, Photo, Status
@@ -30,6 +31,7 @@ from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import settle
 
+_log = logging.getLogger(__name__)
 Follow = Callable[[Photo, Photo], None]
 
 
@@ -149,7 +151,7 @@ class _Writer:
             intent = self._heeded(self._intent(row, path), row, path)
             if intent.tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-            plan = self.planner.plan(path, intent.tags)
+            plan = self._planned(path, intent)
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
             if self.cleared is not None and intent.clear:
@@ -168,6 +170,17 @@ class _Writer:
             tuple(change for file in plan.files for change in file.changes),
             any(file.is_sidecar for file in plan.files),
         )
+
+    def _planned(self, path: str, intent: Intent) -> Plan:
+        """What is to be written; whatever a parser stumbles over is this photo's own error."""
+        try:
+            return self.planner.plan(path, intent.tags)
+        except (GeotagError, OSError):
+            raise
+        except Exception as error:
+            _log.debug("%s", path, exc_info=True)
+            reason = f"its metadata cannot be edited ({type(error).__name__})"
+            raise CannotWriteError(reason) from error
 
     def _intent(self, row: Outcome, path: str) -> Intent:
         intent = read_intent(row, self.landmarks)

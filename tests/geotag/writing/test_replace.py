@@ -13,6 +13,7 @@ import pytest
 from geotag.writing.replace import (
     CannotWriteError,
     Original,
+    read_file,
     read_original,
     remove,
     remove_temporary,
@@ -149,7 +150,7 @@ def test_file_that_changed_meanwhile_is_left_alone(
         ("fsync", errno.EIO, "cannot be changed"),
         ("open", errno.EACCES, "permission"),
         ("open", errno.EROFS, "read-only file system"),
-        ("chmod", errno.EPERM, "owner"),
+        ("fchmod", errno.EPERM, "owner"),
         ("replace", errno.EPERM, "owner"),
     ],
 )
@@ -239,3 +240,88 @@ def test_only_our_temporary_files_are_removed(photo: Path) -> None:
     assert ours.exists()
     remove_temporary(str(ours), str(photo))
     assert not ours.exists()
+
+
+def swapped_by(path: Path, make: Callable[[Path], object]) -> Callable[[int], None]:
+    """Another user, who swaps the temporary file for something else once it is written."""
+
+    def meddle(descriptor: int) -> None:
+        for temporary in path.parent.glob(".geotag-*.tmp"):
+            temporary.unlink()
+            make(temporary)
+
+    return meddle
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(b"theirs"),
+        lambda path: path.symlink_to(path.parent / "secret"),
+        lambda path: os.link(path.parent / "secret", path),
+        lambda path: None,
+    ],
+    ids=["file", "symbolic link", "hard link", "gone"],
+)
+def test_a_swapped_temporary_file_gets_no_ones_name(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
+    secret = photo.parent / "secret"
+    secret.write_bytes(b"secret")
+    secret.chmod(0o600)
+    original = read_original(str(photo))
+    monkeypatch.setattr(os, "fsync", swapped_by(photo, make))
+    with pytest.raises(CannotWriteError, match="temporary file"):
+        replace(original, NEW, temporary_beside(str(photo)))
+    monkeypatch.undo()
+    assert photo.read_bytes() == OLD
+    assert (secret.read_bytes(), secret.stat().st_mode & 0o777) == (b"secret", 0o600)
+
+
+def test_mode_and_owner_are_those_of_the_open_file(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = photo.parent / "victim"
+    victim.write_bytes(b"theirs")
+    victim.chmod(0o600)
+    photo.chmod(0o666)
+    original = read_original(str(photo))
+    real = os.fchmod
+
+    def fchmod(descriptor: int, mode: int) -> None:
+        swapped_by(photo, lambda path: path.symlink_to(victim))(descriptor)
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    with pytest.raises(CannotWriteError, match="temporary file"):
+        replace(original, NEW, temporary_beside(str(photo)))
+    assert victim.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("elsewhere")])
+def test_a_temporary_name_that_is_taken_is_not_used(
+    photo: Path, make: Callable[[Path], object]
+) -> None:
+    temporary = Path(temporary_beside(str(photo)))
+    make(temporary)
+    with pytest.raises(CannotWriteError):
+        replace(read_original(str(photo)), NEW, str(temporary))
+    assert photo.read_bytes() == OLD
+    assert os.path.lexists(temporary)
+    assert not (photo.parent / "elsewhere").exists()
+
+
+def test_the_photo_is_compared_when_all_else_is_done(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = read_original(str(photo))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: photo.write_bytes(b"edited meanwhile"))
+    with pytest.raises(CannotWriteError, match="changed it meanwhile"):
+        replace(original, NEW, temporary_beside(str(photo)))
+    assert photo.read_bytes() == b"edited meanwhile"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_not_read(device: str) -> None:
+    with pytest.raises(CannotWriteError, match="regular"):
+        read_file(device)

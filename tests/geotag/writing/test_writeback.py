@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,15 @@ from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run
 from geotag.writing.writeback import WriteOptions, write_back, write_run
 from tests.geotag.writing.kinds import made
-from tests.geotag.writing.samples import SUBJECTS, container_of, picture, save, xmp_packet
+from tests.geotag.writing.samples import (
+    SUBJECTS,
+    container_of,
+    picture,
+    save,
+    with_segments,
+    xmp_packet,
+    xmp_segment,
+)
 
 EXIF = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
@@ -156,6 +165,119 @@ def test_sidecar_of_several_photos_is_refused(folder: Path, write: Write) -> Non
     result = write(photo)
     assert result.action is Action.FAILED and "a.CR2" in result.reason
     assert sidecar.read_bytes() == xmp_packet()
+
+
+@pytest.mark.parametrize("other", ["a.mov", "a.txt", "a.PP3", "a", "a.jpeg", "a.Jpeg", "a.é"])
+def test_sidecar_of_a_photo_and_any_other_file_is_left_alone(
+    folder: Path, write: Write, other: str
+) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    add(folder, other, b"of whatever kind")
+    add(folder, "ab.mov", b"of another stem")
+    (folder / "a.folder").mkdir()
+    sidecar = add(folder, "a.xmp", xmp_packet())
+    result = write(photo)
+    assert result.action is Action.FAILED and f"serves {other} as well" in result.reason
+    assert sidecar.read_bytes() == xmp_packet()
+    (folder / other).unlink()
+    assert write(photo).files == (str(sidecar),)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, function: str, name: str, number: int) -> None:
+    """A disk that gives no answer about files whose names end so."""
+    real = getattr(os, function)
+
+    def fail(path: object, *arguments: object, **options: object) -> object:
+        if isinstance(path, (str, bytes)) and os.fsdecode(path).endswith(name):
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, function, fail)
+
+
+@pytest.mark.parametrize("function", ["open", "lstat"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("position", [False, True])
+def test_sidecar_that_cannot_be_read_now_leaves_all_alone(
+    folder: Path,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    name: str,
+    position: bool,
+) -> None:
+    data = made("plain.jpg") if name == "a.jpg" else save(picture(), "PNG")
+    photo, sidecar = add(folder, name, data), add(folder, f"{name}.xmp", xmp_packet())
+    failing(monkeypatch, function, ".xmp", errno.EIO)
+    result = write(photo, position=position)
+    monkeypatch.undo()
+    assert result.action is Action.FAILED
+    assert ".xmp" in result.reason or "cannot be" in result.reason
+    assert (photo.read_bytes(), sidecar.read_bytes()) == (data, xmp_packet())
+    assert sorted(os.listdir(folder)) == [name, f"{name}.xmp"]
+
+
+@pytest.mark.parametrize("function", ["open", "lstat", "pread"])
+def test_photo_that_cannot_be_read_now_is_left_alone(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    data = made("everything.jpg")
+    photo = add(folder, "a.jpg", data)
+    if function == "pread":
+        error = OSError(errno.EIO, "Input/output error")
+        monkeypatch.setattr(os, "pread", lambda *arguments: (_ for _ in ()).throw(error))
+    else:
+        failing(monkeypatch, function, "a.jpg", errno.EIO)
+    result = write(photo, position=True)
+    monkeypatch.undo()
+    assert result.action is Action.FAILED and result.reason
+    assert photo.read_bytes() == data
+    assert os.listdir(folder) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("place", ["packet", "sidecar"])
+def test_position_that_is_not_understood_keeps_ours_out_and_is_told(
+    folder: Path, write: Write, place: str
+) -> None:
+    space = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
+    packet = xmp_packet(
+        attributes=f"{space} exif:GPSLatitude='48 degrees' exif:GPSLongitude='2 or so'"
+    )
+    blocks = [xmp_segment(packet)] if place == "packet" else []
+    photo = add(folder, "a.jpg", with_segments(made("plain.jpg"), *blocks))
+    if place == "sidecar":
+        add(folder, "a.jpg.xmp", packet)
+    result = write(photo, position=True)
+    assert result.action is Action.WRITTEN and "position" in result.reason
+    new = photo.read_bytes()
+    assert parse_metadata(container_of(new).block("exif") or b"").location is None
+    assert not any(change.field == "EXIF GPSLatitude" for change in result.changes)
+
+
+def test_what_a_parser_stumbles_over_is_that_photos_row(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = add(folder, "a.jpg", made("everything.jpg"))
+
+    def stumble(self: object, *arguments: object) -> None:
+        raise ZeroDivisionError("in somebody's decoder")
+
+    monkeypatch.setattr("lxml.etree.fromstring", stumble)
+    result = write(photo)
+    assert result.action is Action.FAILED and "ZeroDivisionError" in result.reason
+    assert photo.read_bytes() == made("everything.jpg")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ZeroDivisionError, EOFError, MemoryError])
+def test_what_a_decoder_raises_does_not_end_a_write(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(self: object) -> None:
+        raise error("whatever it likes")
+
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", fail)
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    assert write(photo).action is Action.WRITTEN
 
 
 def test_damaged_sidecar_is_left_alone(folder: Path, write: Write) -> None:
