@@ -99,7 +99,10 @@ def parse_counts(text: str | None) -> Counts:
 
 def parse_numbers(text: str | None) -> dict[str, int]:
     """A JSON object of whole numbers. Raises ValueError."""
-    numbers = json.loads(text or "")
+    try:
+        numbers = json.loads(text or "")
+    except (TypeError, RecursionError) as error:
+        raise ValueError("not JSON") from error
     if not isinstance(numbers, dict) or not all(isinstance(n, int) for n in numbers.values()):
         raise ValueError("not an object of whole numbers")
     return numbers

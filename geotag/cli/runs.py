@@ -11,7 +11,7 @@ import click
 
 from geotag.cli.lines import counted
 from geotag.cli.options import journal_option
-from geotag.cli.streams import complain, tell
+from geotag.cli.streams import complain, one_line, tell
 from geotag.state.journal import Run, State
 from geotag.writing.runs import list_runs
 
@@ -40,7 +40,7 @@ def format_run(run: Run) -> str:
     if interrupted:
         files += f", {interrupted} interrupted (the next write or revert finishes them)"
     files += "" if run.finished_at else ", not finished"
-    return f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})"
+    return one_line(f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})")
 
 
 def _words(state: State) -> str:

@@ -41,6 +41,7 @@ _BATCH = 1000
 # a minute, two, four ... have passed, but a nightly run always does.
 _FIRST_WAIT = 60
 _LONGEST_WAIT = 20 * 3600
+_MOST_ATTEMPTS = 1000
 _PAGE = 1000
 
 _COLUMNS = f"{', '.join(READING_COLUMNS)}, scan"
@@ -90,7 +91,6 @@ class Catalog:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        closing: ExitStack | None = None,
         remote: RemoteCatalog | None = None,
         now: float | None = None,
     ) -> None:
@@ -98,13 +98,18 @@ class Catalog:
         self.fingerprint = ""
         self.changed = False
         self._remote = remote
-        self._closing = closing or ExitStack()
+        self._closing = ExitStack()
         self._now = time.time() if now is None else now
         with sqlite_errors(), connection:
             connection.execute(LISTED)
             connection.execute(PENDING)
         self._scan: int | None = None  # its number, once it is known what it has to do
         self.cleared = ClearedLandmarks(connection)
+
+    def closed_by(self, stack: ExitStack) -> Catalog:
+        """The same, which closes what the stack would have closed."""
+        self._closing = stack.pop_all()
+        return self
 
     def __enter__(self) -> Catalog:
         return self
@@ -219,7 +224,7 @@ class Catalog:
         with sqlite_errors():
             for *row, size, version, reason in self.connection.execute(READINGS):
                 reading = parse_row(tuple(row))
-                yield reading if reason is None else _unread(reading, size, version, reason)
+                yield reading if reason is None else _unread(reading, size, version, str(reason))
 
     def prune(self, is_gone: Callable[[str], bool]) -> int:
         """Forget the photos that are not listed and by `is_gone` are gone; returns how many."""
@@ -298,7 +303,8 @@ class Catalog:
         row = self.connection.execute(
             "SELECT attempts FROM retries WHERE uri = ? AND size = ? AND version = ?", tried
         ).fetchone()
-        attempts = int(row[0]) + 1 if row is not None else 1
+        attempts = row[0] if row is not None and isinstance(row[0], int) else 0
+        attempts = min(attempts, _MOST_ATTEMPTS) + 1
         return (*tried, reason, attempts, self._now + back_off(attempts), self._scan)
 
     def _clock(self) -> dict[str, Any]:
@@ -306,8 +312,10 @@ class Catalog:
 
     def _count(self, query: str, arguments: dict[str, Any] | tuple[Any, ...] = ()) -> int:
         with sqlite_errors():
-            (count,) = self.connection.execute(query, arguments).fetchone()
-        return int(count)
+            row = self.connection.execute(query, arguments).fetchone()
+        if row is None or not isinstance(row[0], (int, float)):
+            raise DamagedCatalogError("the catalog is damaged (a number in it is none)")
+        return int(row[0])
 
     def _pages(self, query: str, last: int | bytes) -> Iterator[Photo]:
         """The photos of a query in pages, so that writes may come in between."""
@@ -337,7 +345,7 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
         if place is None:
             connection = open_database(None)
             stack.callback(connection.close)
-            return Catalog(connection, stack.pop_all(), now=now)
+            return Catalog(connection, now=now).closed_by(stack)
         if is_remote(str(place)):
             return _open_remote(str(place), stack, now)
         path = Path(place)
@@ -347,7 +355,7 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
         stack.push(_aside_when_damaged(path))
         connection = open_database(path)
         stack.callback(connection.close)
-        return Catalog(connection, stack.pop_all(), now=now)
+        return Catalog(connection, now=now).closed_by(stack)
 
 
 def _open_remote(uri: str, stack: ExitStack, now: float | None) -> Catalog:
@@ -362,8 +370,8 @@ def _open_remote(uri: str, stack: ExitStack, now: float | None) -> Catalog:
     stack.push(_aside_when_damaged(remote.path))
     connection = open_database(remote.path)
     stack.callback(connection.close)
-    catalog = Catalog(connection, stack.pop_all(), remote, now)
-    return catalog
+    catalog = Catalog(connection, remote, now)
+    return catalog.closed_by(stack)
 
 
 def _aside_when_damaged(path: Path) -> Callable[..., None]:

@@ -49,6 +49,7 @@ class ClearedLandmarks:
         self._latest = {
             os.fsdecode(uri): Entry(run_id, picture, bool(is_cleared), bool(is_done))
             for uri, run_id, picture, is_cleared, is_done, _ in rows
+            if isinstance(uri, bytes)
         }
 
     def is_cleared(self, uri: str) -> bool:

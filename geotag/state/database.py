@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
@@ -17,6 +17,20 @@ SUFFIX = ".geotag"
 # "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
 APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
+# No cell that geotag writes comes near.
+_CELL_LIMIT = 64 * 2**20
+_READ_ONLY = (
+    " cannot be written: its file, folder or file system is read-only; make it writable, or name "
+    "another place with --catalog"
+)
+# What says nothing of the file's contents: the disk is full or broken, memory is short.
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_NOLFS,
+    )
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -48,15 +62,29 @@ def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:
     """What can still be read of the journal of writes and of the landmarks that were cleared:
     photos can be read again, but these stand nowhere else. Each entry of the journal is checked
     against the photo before it is used."""
+    lost = 0
     try:
         with opened_to_read(aside) as old:
-            for copy in schema.KEPT:
-                if schema.has_table(old, copy.source):
-                    for cells in old.execute(copy.select):
-                        with connection:
-                            connection.execute(copy.insert, cells)
+            lost = sum(_copy(old, connection, copy) for copy in schema.KEPT)
     except (sqlite3.Error, ValueError):
+        lost = 1
+    if lost:
         _log.warning("%s: its journal of writes could not be carried over whole", aside)
+
+
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, copy: schema.Copy) -> int:
+    """Take over what can be read of a table; returns how many rows could not be."""
+    lost = 0
+    try:
+        for cells in old.execute(copy.select) if schema.has_table(old, copy.source) else ():
+            try:
+                with new:
+                    new.execute(copy.insert, cells)
+            except (sqlite3.Error, OverflowError):  # a row that breaks the table's rules
+                lost += 1
+    except (sqlite3.Error, ValueError):
+        lost += 1
+    return lost
 
 
 @contextmanager
@@ -65,7 +93,15 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     # Without a log of late writes nothing is beside it, and nothing shall come to be.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+        _distrust(connection)
+        connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
         yield connection
+
+
+def _distrust(connection: sqlite3.Connection) -> None:
+    """The file may be anyone's: nothing that it brings along is run, nothing huge is read."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_LIMIT)
 
 
 def set_aside(path: Path) -> Path:
@@ -99,20 +135,15 @@ def is_catalog(path: Path) -> bool:
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
+    if path is not None and path.exists() and not os.access(path, os.W_OK):
+        raise CatalogError(f"{path}{_READ_ONLY}")  # of which SQLite says "disk I/O error"
     try:
         connection = sqlite3.connect(path if path is not None else "", timeout=0.2)
     except sqlite3.Error as error:
         raise CatalogError(f"{path}: cannot be opened ({error})") from error
     try:
-        _prepare(connection, path)
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if "locked" in str(error):
-            raise LockedError(f"{path}: another run is using this catalog") from error
-        raise CatalogError(f"{path}: not a usable catalog ({error})") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise DamagedCatalogError(f"{path}: damaged ({error})") from error
+        with _errors_of(f"{path}"):
+            _prepare(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -122,6 +153,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     # Exclusive mode keeps other programs out until we close or die, and needs no shared memory.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    _distrust(connection)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if version > schema.VERSION and owner == APPLICATION_ID:
@@ -139,6 +171,8 @@ def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     connection.execute("BEGIN EXCLUSIVE")
     _check(connection, path)
     schema.migrate(connection, version)
+    if not schema.is_sound(connection):
+        raise DamagedCatalogError(f"{path}: damaged (its tables are not those of a catalog)")
     if owner != APPLICATION_ID:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("COMMIT")
@@ -156,15 +190,26 @@ def _check(connection: sqlite3.Connection, path: Path | None) -> None:
         raise DamagedCatalogError(f"{path}: damaged ({result})")
 
 
+def sqlite_errors() -> AbstractContextManager[None]:
+    """SQLite's errors as ours: a damaged file is told from one that cannot be used just now."""
+    return _errors_of("the catalog")
+
+
 @contextmanager
-def sqlite_errors() -> Iterator[None]:
-    """SQLite's errors as ours: a damaged file is told from one that cannot be written."""
+def _errors_of(catalog: str) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise CatalogError(
-            f"the catalog cannot be used ({error}); what was recorded before is kept: "
-            "make room or fix its folder, then run the same command again"
+    except (sqlite3.Error, OverflowError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise LockedError(f"{catalog}: another run is using this catalog") from error
+        if code == sqlite3.SQLITE_READONLY:
+            raise CatalogError(f"{catalog}{_READ_ONLY}") from error
+        if code in _PASSING:
+            raise CatalogError(
+                f"{catalog} cannot be used ({error}); what was recorded before is kept: make room "
+                "or mend its folder, then run the same command again"
+            ) from error
+        raise DamagedCatalogError(
+            f"{catalog} is damaged ({error}): run the same command again to build it anew"
         ) from error
-    except sqlite3.DatabaseError as error:
-        raise DamagedCatalogError(f"the catalog is damaged ({error})") from error

@@ -128,7 +128,11 @@ class Journal:
                 "SELECT id, started_at, finished_at, description FROM write_runs "
                 "ORDER BY started_at, id"
             ).fetchall()
-            return [Run(i, at, end or "", what, self._files(i)) for i, at, end, what in rows]
+            return [
+                Run(number, _time(at), _time(end) if end else "", str(what), self._files(number))
+                for number, at, end, what in rows
+                if isinstance(number, str)
+            ]
 
     def _files(self, run_id: str) -> dict[State, int]:
         rows = self._connection.execute(
@@ -191,6 +195,15 @@ def _parse_write(row: tuple[Any, ...]) -> Write:
         return Write(shown, "", "", None, "", b"", b"", state=State.WRITTEN, id=number)
     names = os.fsdecode(path), os.fsdecode(temporary)
     return Write(*names, old, mtime, new, new_blocks, old_blocks, run_id, State(state), number)
+
+
+def _time(text: Any) -> str:
+    """A time as it was noted; the beginning of all for what is none."""
+    try:
+        datetime.fromisoformat(text).astimezone()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC).isoformat()
+    return str(text)
 
 
 def _now() -> str:

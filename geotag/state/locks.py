@@ -62,14 +62,13 @@ def _open(lock: Path) -> int:
     whoever can read it."""
     flags = getattr(os, "O_CLOEXEC", 0)
     try:
-        try:
-            return os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
-        except PermissionError:
+        if os.access(lock, os.F_OK) and not os.access(lock, os.W_OK):
             return os.open(lock, os.O_RDONLY | flags)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
     except OSError as error:
-        why = f"the lock file cannot be made ({error.strerror})"
+        why = f"the lock file cannot be made ({error.strerror}): make its folder writable"
         if lock.exists():
-            why = f"the lock file of another user cannot be opened ({error.strerror}); remove it"
+            why = f"the lock file of another user cannot be opened ({error.strerror}): remove it"
         raise CatalogError(f"{lock}: {why}, or name another place with --catalog") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
@@ -55,10 +56,24 @@ def _real(number: float | None) -> float | None:
 
 def parse_row(row: tuple[Any, ...]) -> Reading:
     """The reverse of `format_row`; DamagedCatalogError when a row is not what was written."""
-    if checksum(row[:-1]) != row[-1]:
-        raise DamagedCatalogError(f"the catalog is damaged (the row of {row[0]!r})")
+    try:
+        if checksum(row[:-1]) == row[-1]:
+            return _parse(row)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise DamagedCatalogError(f"the catalog is damaged (the row of {row[0]!r:.500})")
+
+
+def _parse(row: tuple[Any, ...]) -> Reading:
+    """Raises TypeError or ValueError, also for what no reading can be."""
     uri, size, version, content_key, latitude, longitude, altitude, taken_at = row[:8]
-    orientation, camera, unclear, capture, _, prefilter, top, probability, reason, _ = row[8:]
+    orientation, camera, unclear, capture, model, prefilter, top, probability, reason, _ = row[8:]
+    for text in (version, content_key, taken_at, camera, unclear, model, reason):
+        _check(text is None or isinstance(text, str))
+    _check(isinstance(uri, bytes) and isinstance(version, str))
+    _check(isinstance(size, int) and isinstance(orientation, int))
+    _check(latitude is None or (abs(latitude) <= 90 and abs(longitude) <= 180))
+    _check(altitude is None or math.isfinite(altitude))
     return Reading(
         Photo(os.fsdecode(uri), size, version),
         Metadata(
@@ -67,12 +82,31 @@ def parse_row(row: tuple[Any, ...]) -> Reading:
             orientation,
             camera,
             unclear or "",
-            Capture(*json.loads(capture)) if capture is not None else Capture(),
+            _parse_capture(capture),
         ),
-        Prediction(tuple(Score(*pair) for pair in json.loads(top)), probability)
-        if top is not None
-        else None,
+        _parse_prediction(top, probability) if top is not None else None,
         Failure(FailureKind.PERMANENT, reason) if reason is not None else None,
         content_key or "",
-        prefilter or 0.0,
+        float(prefilter or 0),
     )
+
+
+def _parse_capture(text: str | None) -> Capture:
+    if text is None:
+        return Capture()
+    capture = Capture(*json.loads(text))
+    for value, known in zip(capture, Capture(), strict=True):
+        _check(isinstance(value, type(known)))
+    return capture
+
+
+def _parse_prediction(text: str, landmark_probability: float) -> Prediction:
+    top = tuple(Score(slug, confidence) for slug, confidence in json.loads(text))
+    _check(bool(top) and all(isinstance(slug, str) for slug, _ in top))
+    _check(all(0 <= share <= 1 for share in (landmark_probability, *(s.confidence for s in top))))
+    return Prediction(top, landmark_probability)
+
+
+def _check(is_sound: bool) -> None:
+    if not is_sound:
+        raise ValueError

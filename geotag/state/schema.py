@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
 from typing import Any, NamedTuple
 
 # What was read of the photos, and which of them could not be read for the time being.
@@ -204,8 +206,37 @@ VERSION = 3
 def migrate(connection: sqlite3.Connection, version: int) -> None:
     """Bring a catalog of an earlier version up to date, within a transaction that is open."""
     if version < VERSION:
+        if version not in _MIGRATIONS:
+            raise sqlite3.DatabaseError(f"there is no version {version}")
         _MIGRATIONS[version](connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def is_sound(connection: sqlite3.Connection) -> bool:
+    """Whether a catalog has all tables, columns and indexes, and nothing that runs by itself."""
+    found = _layout(connection)
+    (active,) = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    ).fetchone()
+    return not active and _layout_of_new() <= found
+
+
+@cache
+def _layout_of_new() -> frozenset[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        _create(connection)
+        return _layout(connection)
+
+
+def _layout(connection: sqlite3.Connection) -> frozenset[tuple[Any, ...]]:
+    """All indexes and all tables' columns: name, type, whether they may be empty, key."""
+    return frozenset(
+        connection.execute(
+            'SELECT m.type, m.name, c.name, c.type, c."notnull", c.pk, c.hidden '
+            "FROM sqlite_master AS m LEFT JOIN pragma_table_xinfo(m.name) AS c "
+            "WHERE m.type IN ('table', 'index') AND m.name NOT LIKE 'sqlite_%'"
+        )
+    )
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

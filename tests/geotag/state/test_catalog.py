@@ -291,6 +291,22 @@ def test_a_lock_that_another_user_left_is_no_lock(public: Path) -> None:
     assert said.startswith("CatalogError") and "another user" in said and "remove it" in said
 
 
+def test_a_catalog_that_cannot_be_written_says_so(public: Path) -> None:
+    def record() -> None:
+        with open_catalog(public) as catalog:
+            catalog.record([classified("a")], MODEL)
+
+    record()
+    public.chmod(0o444)
+    assert "read-only" in as_nobody(record)
+    public.chmod(0o666)
+    public.parent.chmod(0o555)
+    assert "the lock file cannot be made (Permission denied)" in as_nobody(record)
+    public.parent.chmod(0o777)
+    assert as_nobody(record) == "done"
+    assert not list(public.parent.glob("*.damaged-*"))
+
+
 def test_a_full_disk_has_room_for_an_empty_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
