@@ -5,18 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from geotag.errors import GeotagError
 from geotag.files.atomic import atomic_file
 from geotag.files.places import cache_folder
-from geotag.model.checkpoint import SIZE_LIMIT, Checkpoint, fingerprint
+from geotag.model.checkpoint import (
+    SIZE_LIMIT,
+    Checkpoint,
+    fingerprint,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +36,11 @@ _SUFFIX = ".safetensors"
 _KEPT = 12
 # Tracing a network is not safe in two threads at once. One conversion may stand on another.
 _CONVERTING = threading.RLock()
+_START = (
+    "import sys; sys.path[:] = sys.argv[4:]; "
+    "import geotag.engines.conversion as c; c.convert_into(*sys.argv[1:4])"
+)
+_MODEL, _RESULT = "model.safetensors", "converted.safetensors"
 
 
 class Converted(NamedTuple):
@@ -59,6 +74,36 @@ def cached_conversion(
         except OSError as error:
             _log.debug("%s: not kept in the cache (%s)", key, error)
     return found
+
+
+def convert_apart(checkpoint: Checkpoint, convert: Callable[[Checkpoint], Converted]) -> Converted:
+    """Convert in a process that takes torch and its memory with it when it ends.
+
+    `convert` is a function of a module. Where no process can do it, this one does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", _START, convert.__module__, convert.__name__, folder]
+        try:
+            save_checkpoint(Path(folder, _MODEL), checkpoint.spec, checkpoint.tensors)
+            subprocess.run(
+                [*command, *map(os.path.abspath, sys.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for this process, which waits
+                check=True,
+            )
+            found = _load(Path(folder, _RESULT), "")
+        except (OSError, GeotagError, ValueError, subprocess.CalledProcessError) as error:
+            _log.debug("not converted in a process of its own (%s)", error)
+            found = None
+    return found or convert(checkpoint)
+
+
+def convert_into(module: str, function: str, folder: str) -> None:
+    """The main function of a process that converts."""
+    convert = getattr(import_module(module), function)
+    _save(Path(folder, _RESULT), "", convert(load_checkpoint(Path(folder, _MODEL))))
 
 
 def _path(key: str) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geotag.engines.base import EngineOptions
-from geotag.engines.conversion import Converted, cached_conversion
+from geotag.engines.conversion import Converted, cached_conversion, convert_apart
 from geotag.errors import EngineError, MissingDependencyError
 from geotag.model.checkpoint import Checkpoint
 
@@ -91,7 +91,7 @@ def _compile(core: Any, checkpoint: Checkpoint, batch_size: int, settings: dict[
     processor = core.get_property("CPU", "FULL_DEVICE_NAME"), sorted(capabilities)
 
     def compile_(checkpoint: Checkpoint) -> Converted:
-        converted = cached_conversion(checkpoint, name, _convert)
+        converted = cached_conversion(checkpoint, name, lambda c: convert_apart(c, _convert))
         model = core.read_model(converted.graph, converted.weights)
         size = checkpoint.spec.input_size
         model.reshape([batch_size, size, size, 3])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from geotag.engines.conversion import Converted, cached_conversion
+from geotag.engines.conversion import Converted, cached_conversion, convert_apart
 from geotag.files.places import cache_folder
 from geotag.model.checkpoint import Checkpoint, load_checkpoint
 
@@ -41,6 +41,32 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _kept() -> list[Path]:
     return sorted(path for path in cache_folder().rglob("*") if path.is_file())
+
+
+def _where(checkpoint: Checkpoint) -> Converted:
+    """The process that converts, and the model that it got."""
+    return Converted(str(os.getpid()).encode(), checkpoint.header.sha256.encode())
+
+
+def _only_here(checkpoint: Checkpoint) -> Converted:
+    if os.environ.get("HERE") != str(os.getpid()):
+        os.kill(os.getpid(), 9)
+    return RESULT
+
+
+def test_converts_in_a_process_of_its_own(checkpoint: Checkpoint) -> None:
+    process, sha256 = convert_apart(checkpoint, _where)
+    assert int(process) != os.getpid()
+    assert sha256.decode() == checkpoint.header.sha256
+
+
+def test_converts_here_where_no_other_process_can(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERE", str(os.getpid()))
+    assert convert_apart(checkpoint, _only_here) == RESULT
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert int(convert_apart(checkpoint, _where)[0]) == os.getpid()
 
 
 def test_converts_once(checkpoint: Checkpoint) -> None:
