@@ -45,7 +45,7 @@ def explain(
     from geotag.errors import TableError
     from geotag.files.atomic import atomic_file
     from geotag.recognition.drawing import draw_explanation
-    from geotag.recognition.predictor import Predictor
+    from geotag.recognition.predictor import Predictor, load_photo
     from geotag.tables import check_writable
 
     if out.suffix.lower() != ".png":  # most photos cannot be meant by mistake
@@ -53,6 +53,7 @@ def explain(
     if out.exists() and os.path.exists(image) and out.samefile(image):
         raise click.UsageError(f"--out is the photo itself: {out}")
     check_writable(str(out))
+    load_photo(image)  # what cannot be read is told before the network is loaded
     predictor = Predictor(model, engine._replace(batch_size=engine.batch_size or _BATCH_SIZE))
     explained = predictor.explain(image, landmark, samples)
     found = explained.explanation

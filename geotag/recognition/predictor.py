@@ -141,8 +141,17 @@ def _loaded(picture: Picture) -> Iterator[Image.Image | Upload]:
         yield picture
         return
     path = os.fspath(picture)
+    upload = load_photo(path)
     try:
-        yield Upload(path, LocalSource(path, Filters()).read(path))
+        yield upload
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from error
+
+
+def load_photo(path: str) -> Upload:
+    """A photo's bytes. Raises PhotoError that names the file."""
+    try:
+        return Upload(path, LocalSource(path, Filters()).read(path))
     except PhotoError as error:
         raise PhotoError(f"{path}: {error}") from error
 

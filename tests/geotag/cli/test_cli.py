@@ -214,13 +214,17 @@ def test_exit_code_3_when_a_photo_failed(
         (["nonsense"], 2, "No such command"),
         (["predict"], 2, "Missing argument"),
         (["explain", "/no.jpg", "--out", "{tmp}/why.png"], 1, "/no.jpg: no such file"),
-        (["serve", "--host", "no.such.invalid"], 2, "cannot answer at no.such.invalid:8321"),
+        (
+            ["serve", "--host", "no.such.invalid", "--model", "{model}"],
+            2,
+            "cannot answer at no.such.invalid:8321",
+        ),
     ],
 )
 def test_fatal_errors_are_one_line(
     tmp_path: Path, model_path: Path, arguments: list[str], code: int, words: str
 ) -> None:
-    filled = [argument.format(tmp=tmp_path) for argument in arguments]
+    filled = [argument.format(tmp=tmp_path, model=model_path) for argument in arguments]
     if filled[0] == "scan" and "--model" not in filled:
         filled += ["--model", str(model_path)]
     result = run(*filled)

@@ -367,7 +367,7 @@ HOSTILE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=HOSTILE, gps=st.booleans())
 def test_no_row_ends_a_write(
     tmp_path_factory: pytest.TempPathFactory, cells: dict[str, object], gps: bool
