@@ -106,7 +106,7 @@ def _compile(core: Any, checkpoint: Checkpoint, batch_size: int, settings: dict[
 
 def _convert(checkpoint: Checkpoint) -> Converted:
     """By OpenVINO's PyTorch frontend; openvino.convert_model only adds guesses to it."""
-    import openvino
+    openvino = _import_openvino()
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
