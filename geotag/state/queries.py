@@ -103,13 +103,13 @@ def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | Non
     return None
 
 
-def tagged_with(path: Path, photos: Iterable[bytes]) -> dict[bytes, tuple[str, float, str]]:
-    """The slug, confidence and model (its name in tables) that scans tagged these photos with.
+def recognised(path: Path, photos: Iterable[bytes]) -> dict[bytes, tuple[str, float, str, bool]]:
+    """The most likely landmark of these photos: slug, confidence, model, and whether it is a tag.
 
-    Photos that none did, or that a catalog which cannot be read may hold, are left out. Nothing is
-    locked or written.
+    The model is named as in tables. Photos of which the catalog knows none are left out, all of
+    them where it cannot be read. Nothing is locked or written.
     """
-    found: dict[bytes, tuple[str, float, str]] = {}
+    found: dict[bytes, tuple[str, float, str, bool]] = {}
     with suppress(sqlite3.Error), opened_to_read(path) as reader:
         least = dict(reader.execute("SELECT model, min(threshold) FROM tables GROUP BY model"))
         names = _model_names(reader)
@@ -117,9 +117,8 @@ def tagged_with(path: Path, photos: Iterable[bytes]) -> dict[bytes, tuple[str, f
             for top, model in reader.execute(_GUESSED, (uri,)):
                 with suppress(TypeError, ValueError, KeyError, RecursionError):
                     slug, confidence = json.loads(top)[0]
-                    if confidence >= least[model]:
-                        name = names.get(model[:12], f"model-{model[:12]}")
-                        found[uri] = str(slug), float(confidence), name
+                    name = names.get(model[:12], f"model-{model[:12]}")
+                    found[uri] = str(slug), float(confidence), name, confidence >= least[model]
     return found
 
 

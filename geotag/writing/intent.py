@@ -74,16 +74,23 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
 
 
 class Guess(NamedTuple):
-    """The landmark that a scan tagged a photo with: its slug, by which model, how surely."""
+    """The most likely landmark of a photo by the catalog: its slug, by which model, and whether
+    that made it a tag."""
 
     slug: str
     confidence: float
     model: str
+    is_tag: bool
 
 
-def lacks_scan(row: Outcome) -> bool:
-    """Whether a row has a landmark, but none of the columns that tell whose it is."""
-    return bool(row.landmark.strip()) and row.category_id is None and not row.top_k
+def is_of_another_photo(row: Outcome, guess: Guess) -> bool:
+    """Whether a row says that the scan found what it did not find in this photo.
+
+    So it is where a spreadsheet sorted some columns without the others.
+    """
+    is_scans = row.confidence is not None and bool(row.top_k) and row.model == guess.model
+    is_said = is_scans and _fold(row.landmark) == _fold(row.top_k[0].landmark)
+    return is_said and row.top_k[0].slug != guess.slug
 
 
 def with_guess(row: Outcome, guess: Guess, landmarks: Landmarks) -> Outcome:
@@ -91,9 +98,10 @@ def with_guess(row: Outcome, guess: Guess, landmarks: Landmarks) -> Outcome:
 
     A table of paths and landmarks alone must not make a model's guesses the user's word.
     """
+    lacks_scan = row.category_id is None and not row.top_k
     category = landmarks.by_name(row.landmark)
-    own_slug = OWN_PREFIX + slugify(row.landmark)
-    if guess.slug != (category.slug if category else own_slug):
+    slug = category.slug if category else OWN_PREFIX + slugify(row.landmark)
+    if not (lacks_scan and guess.is_tag and guess.slug == slug):
         return row
     number = category.id if category else OWN_ID
     found = TopCategory(number, guess.slug, row.landmark.strip(), guess.confidence)

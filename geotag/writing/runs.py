@@ -15,14 +15,15 @@ from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
-from geotag.state.queries import decided_with, tagged_with
+from geotag.state.queries import decided_with, recognised
 from geotag.tables import read_table
-from geotag.writing.intent import Guess, Landmarks, lacks_scan, with_guess
-from geotag.writing.result import WriteResult
+from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, with_guess
+from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run, settle
 from geotag.writing.writeback import (
     WriteOptions,
     is_path,
+    is_wanted,
     new_run_id,
     photo_path,
     write_back,
@@ -30,6 +31,10 @@ from geotag.writing.writeback import (
 )
 
 _log = logging.getLogger(__name__)
+_MISPLACED = (
+    "the scan found another landmark in it than its row says: were some columns sorted without the "
+    "others? Scan again for a new table"
+)
 
 
 def write_table_tags(
@@ -45,7 +50,10 @@ def write_table_tags(
     Raises TableError, CatalogError and LockedError.
     """
     catalog = catalog or table.with_name(table.name + SUFFIX)
-    rows = _with_guesses(tuple(read_table(table)), catalog)
+    rows, misplaced = _compared(tuple(read_table(table)), catalog)
+    for path in misplaced:
+        if is_wanted(path, options.only):
+            yield WriteResult(path, Action.FAILED, _MISPLACED)
     options = _with_decision(options, rows, table, catalog)
     if options.dry_run:
         yield from write_back(paced(rows), None, options, new_run_id())
@@ -58,16 +66,23 @@ def write_table_tags(
             _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
 
 
-def _with_guesses(rows: tuple[Outcome, ...], catalog: Path) -> tuple[Outcome, ...]:
-    """The rows, those that lack what the scan found with what the catalog knows of it."""
-    paths = {row.path: photo_path(row) for row in rows if lacks_scan(row)}
-    lacking = {name: os.fsencode(path) for name, path in paths.items() if is_path(path)}
-    known = tagged_with(catalog, lacking.values())
+def _compared(rows: tuple[Outcome, ...], catalog: Path) -> tuple[list[Outcome], list[str]]:
+    """The rows beside what the catalog knows: completed with what the scan found where they lack
+    it, and, apart from them, the photos of those that contradict it."""
+    paths = [photo_path(row) for row in rows]
+    named = [p for p, row in zip(paths, rows, strict=True) if row.landmark and is_path(p)]
+    known = recognised(catalog, map(os.fsencode, named))
     landmarks = Landmarks(load_categories())
-    found = {name: Guess(*known[uri]) for name, uri in lacking.items() if uri in known}
-    return tuple(
-        with_guess(row, found[row.path], landmarks) if row.path in found else row for row in rows
-    )
+    kept, misplaced = [], []
+    for row, path in zip(rows, paths, strict=True):
+        found = known.get(os.fsencode(path)) if row.landmark and is_path(path) else None
+        if found is None:
+            kept.append(row)
+        elif is_of_another_photo(row, Guess(*found)):
+            misplaced.append(path)
+        else:
+            kept.append(with_guess(row, Guess(*found), landmarks))
+    return kept, misplaced
 
 
 def _with_decision(

@@ -286,6 +286,18 @@ def test_a_table_of_paths_and_landmarks_makes_no_guess_the_users_word(
     assert found == {"tower": ("inferred", ("Eiffel Tower",)), "taj": ("user", ("Stonehenge",))}
 
 
+def test_columns_that_were_sorted_without_the_paths_write_nothing(scanned: Path) -> None:
+    with scanned.open(encoding="utf-8-sig", newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    turned = iter([*paths[1:], paths[0]])
+    _edit(scanned, lambda row: row.update(path=next(turned)), list(COLUMNS))
+    before = {path: Path(path).read_bytes() for path in paths}
+    result = run("write", scanned)
+    assert result.return_value == 3
+    assert result.stderr.count("were some columns sorted without the others?") == 2
+    assert {path: Path(path).read_bytes() for path in paths} == before
+
+
 def test_without_a_catalog_a_table_of_ones_own_is_ones_word(tmp_path: Path, photos: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text(f"path,landmark\n{photos / 'c.jpg'},Eiffel Tower\n", "utf-8")

@@ -9,7 +9,7 @@ from geotag.writing.intent import (
     Guess,
     IntentError,
     Landmarks,
-    lacks_scan,
+    is_of_another_photo,
     named_by_user,
     read_intent,
     with_guess,
@@ -91,11 +91,12 @@ def test_the_place_of_an_added_landmark_does_not_stay_either() -> None:
 
 
 BARE = Outcome("/p/a.jpg", Status.UNCERTAIN, landmark=EIFFEL.name)
-GUESS = Guess(EIFFEL.slug, 0.93, "net-1")
+GUESS = Guess(EIFFEL.slug, 0.93, "net-1", True)
 
 
 def test_what_a_row_lacks_is_taken_from_the_scan() -> None:
-    assert lacks_scan(BARE) and not lacks_scan(SCANNED)
+    assert with_guess(SCANNED, GUESS, LANDMARKS) == SCANNED
+    assert with_guess(BARE, GUESS._replace(is_tag=False), LANDMARKS) == BARE
     assert tags_of(BARE)[:2] == (EIFFEL, "user")  # type: ignore[index]
     for name in (EIFFEL.name, " eiffel tower"):
         row = with_guess(BARE._replace(landmark=name), GUESS, LANDMARKS)
@@ -106,11 +107,21 @@ def test_what_a_row_lacks_is_taken_from_the_scan() -> None:
 
 
 def test_what_a_row_lacks_of_an_added_landmark() -> None:
-    guess = Guess("own_our_house", 0.93, "net-1")
+    guess = Guess("own_our_house", 0.93, "net-1", True)
     row = with_guess(BARE._replace(landmark="Our house"), guess, LANDMARKS)
     tags = read_intent(row, LANDMARKS).tags
     assert tags is not None and not tags.located
     assert (tags.landmark.name, tags.source) == ("Our house", "inferred")
+
+
+def test_a_row_of_another_photo() -> None:
+    other = GUESS._replace(slug=RIO.slug)
+    assert is_of_another_photo(SCANNED, other)
+    assert not is_of_another_photo(SCANNED, GUESS)
+    assert not is_of_another_photo(SCANNED, other._replace(model="net-2"))  # scanned again since
+    assert not is_of_another_photo(SCANNED._replace(landmark=RIO.name), other)  # the user's word
+    assert not is_of_another_photo(SCANNED._replace(confidence=None), other)
+    assert not is_of_another_photo(BARE, other)
 
 
 def test_the_users_word_is_listed() -> None:
