@@ -19,7 +19,7 @@ _EXTENDED_SIGNATURE = b"http://ns.adobe.com/xmp/extension/\0"
 _SEGMENT_LIMIT = 0xFFFF
 _APP0, _APP1, _APP2, _APP11, _APP13, _SOS = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xDA
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_IMAGE_REACH = 64
+_IMAGE, _IMAGE_REACH = re.compile(rb"\xff\xd8\xff"), 64
 _MP_ENTRY = 0xB002
 
 
@@ -173,13 +173,12 @@ class Jpeg:
         if not note or not self._knows(trailer):
             return bool(note)
         bases = {0, self.blocks["exif"].start + 10}
-        for match in re.finditer(rb"\xff\xd8\xff", trailer):
-            position = self.trailer_at + match.start()
-            for offset in (position - base for base in bases):
-                for back in range(_IMAGE_REACH):
-                    number = offset - back
-                    if any(struct.pack(f, number) in note for f in ("<I", ">I")):
-                        return True
+        for number in _numbers_in(note):
+            for at in (number + base - self.trailer_at for base in bases):
+                if -_IMAGE_REACH < at < len(trailer) and _IMAGE.search(
+                    trailer, max(0, at), max(0, at + _IMAGE_REACH + 2)
+                ):
+                    return True
         return False
 
     def _maker_note(self) -> bytes:
@@ -212,6 +211,18 @@ class Jpeg:
             parts.append(data[at : segment.start])
             at = segment.end
         return (b"".join((*parts, data[at:])),)
+
+
+def _numbers_in(note: bytes) -> set[int]:
+    """All that a MakerNote may mean by four bytes anywhere in it, in either byte order."""
+    return {
+        number
+        for order in "<>"
+        for at in range(4)
+        for (number,) in struct.iter_unpack(
+            f"{order}I", note[at : len(note) - (len(note) - at) % 4]
+        )
+    }
 
 
 def _only(segments: tuple[Segment, ...], kind: _Kind) -> Segment | None:

@@ -6,12 +6,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any, TypeVar
 
 import piexif
 from PIL import Image
 
+from geotag.decoding.loader import open_image
+from geotag.decoding.memory import PICTURES, decoding_bytes
+from geotag.metadata.containers import sniff_format
 from geotag.writing.blocks import exif_tags, xmp_tags
 from geotag.writing.blocks.iim import DataSet, Iim
 from geotag.writing.blocks.tiff import EXIF_POINTER, GPS_POINTER, MAKER_NOTE, Tiff
@@ -48,7 +50,9 @@ def verified(before: Container, edits: tuple[Edit, ...]) -> bytes:
     _require(before.other_parts() == after.other_parts(), "what is no metadata")
     _check_blocks(parse_blocks(before), parse_blocks(after))
     _check_piexif(before.block("exif"), after.block("exif"))
-    _require(_is_same_picture(data, new), "the decoded picture")
+    if before.is_photo:
+        kind = sniff_format(data) or ""
+        _require(_is_same_picture(kind, data, new), "the decoded picture")
     return new
 
 
@@ -178,36 +182,40 @@ def _load(block: bytes | None) -> dict[str, Any] | None:
     return loaded
 
 
-def _is_same_picture(data: bytes, new: bytes) -> bool:
+def _is_same_picture(kind: str, data: bytes, new: bytes) -> bool:
     """Whether the new bytes decode (a JPEG at an eighth of its size) to a picture of the same kind.
 
     The coded picture itself was compared byte by byte, so decoding it twice would prove no more;
     but a damaged picture may fail to decode as it did before.
     """
-    return _header(data) == _header(new) and (_decodes(new) or not _decodes(data))
+    same = _header(kind, data) == _header(kind, new)
+    return same and (_decodes(kind, new) or not _decodes(kind, data))
 
 
-def _header(data: bytes) -> tuple[object, ...]:
+def _header(kind: str, data: bytes) -> tuple[object, ...]:
     try:
-        with _opened(data) as image:
+        with _opened(kind, data) as image:
             return image.format, image.mode, image.size, getattr(image, "n_frames", 1)
     except Exception:  # decoders raise whatever they stumble over
         return ()
 
 
-def _decodes(data: bytes) -> bool:
+def _decodes(kind: str, data: bytes) -> bool:
+    """Whether it can be decoded, within the memory and time that a scan would give it."""
     try:
-        with _opened(data) as image:
+        with _opened(kind, data) as image:
+            whole = image.size
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-            image.load()
+            with PICTURES.hold(decoding_bytes(image, whole)):
+                image.load()
             return True
     except Exception:  # decoders raise whatever they stumble over
         return False
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def _opened(kind: str, data: bytes) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(BytesIO(data)) as image:
+        with open_image(data, kind) as image:
             yield image

@@ -51,17 +51,16 @@ class DataSet(NamedTuple):
 
 
 class Iim(NamedTuple):
-    """The IIM block of a payload; dataset offsets count from the payload's start."""
+    """The IIM block of a payload; dataset offsets count from the payload's start.
+
+    `is_utf8` says whether it declares its texts to be UTF-8.
+    """
 
     payload: bytes
     resource: Resource
     digest: Resource | None
     datasets: tuple[DataSet, ...]
-
-    @property
-    def is_utf8(self) -> bool:
-        """Whether the block declares its texts to be UTF-8."""
-        return any(d.key == _CHARACTER_SET and d.data == _UTF8 for d in self.datasets)
+    is_utf8: bool
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -96,7 +95,9 @@ def parse_iim(payload: bytes) -> Iim | None:
     if len(found) > 1:
         raise IimError("the Photoshop segment holds several IPTC blocks")
     digest = next((r for r in resources if r.id == _DIGEST and r.stop - r.start == 16), None)
-    return Iim(payload, found[0], digest, tuple(_datasets(payload, found[0])))
+    datasets = tuple(_datasets(payload, found[0]))
+    is_utf8 = any(d.key == _CHARACTER_SET and d.data == _UTF8 for d in datasets)
+    return Iim(payload, found[0], digest, datasets, is_utf8)
 
 
 def _resources(payload: bytes) -> Iterator[Resource]:

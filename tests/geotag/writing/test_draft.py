@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import piexif
 import pytest
@@ -32,6 +35,7 @@ from tests.geotag.writing.samples import (
     iim_block,
     jpeg,
     photoshop_segment,
+    segment,
     tiff_block,
     with_segments,
     xmp_packet,
@@ -353,3 +357,21 @@ def test_damaged_files_are_written_rightly_or_refused(
     except CannotEmbedError:
         return
     assert not drafted(once, TAGS._replace(position=True, run_id="run-2")).edits
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: with_segments(jpeg(), photoshop_segment(iim_block(*[b"k"] * 9000))),
+        lambda: jpeg()[:2] + b"\xff" * 2**22 + jpeg()[2:],
+        lambda: made("exif_big_1.jpg") + b"\xff\xd8\xff" * 2**18 + b"SEFT",
+        lambda: with_segments(jpeg(), *[segment(0xE5, b"")] * 2**15),
+    ],
+    ids=["IPTC keywords", "fill bytes", "pictures behind the picture", "segments"],
+)
+def test_work_is_bounded_by_the_size_of_the_file(make: Callable[[], bytes]) -> None:
+    data = make()
+    started = time.process_time()
+    with suppress(CannotEmbedError):
+        write(data)
+    assert time.process_time() - started < 5
