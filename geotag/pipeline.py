@@ -42,8 +42,9 @@ from geotag.state.absence import (
     root_of,
     table_before,
 )
-from geotag.state.catalog import Catalog, Criteria, Export, open_catalog
+from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.database import SUFFIX
+from geotag.state.exports import Export
 from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from geotag.records import FailureKind, Status
+from geotag.records import Status
 
 SCHEMA_VERSION = 1
 
@@ -82,27 +82,3 @@ def format_summary_json(summary: Summary, **more: Any) -> str:
 
 def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def format_counts(counts: Counts) -> str:
-    """A table's counts as JSON."""
-    return json.dumps(counts.statuses | counts.failures)
-
-
-def parse_counts(text: str | None) -> Counts:
-    """The reverse of `format_counts`. Raises ValueError."""
-    numbers = parse_numbers(text)
-    statuses = Counter({status: numbers.get(status.value, 0) for status in Status})
-    failures = Counter({kind.value: numbers.get(kind.value, 0) for kind in FailureKind})
-    return Counts(+statuses, +failures)
-
-
-def parse_numbers(text: str | None) -> dict[str, int]:
-    """A JSON object of whole numbers. Raises ValueError."""
-    try:
-        numbers = json.loads(text or "")
-    except (TypeError, RecursionError) as error:
-        raise ValueError("not JSON") from error
-    if not isinstance(numbers, dict) or not all(isinstance(n, int) for n in numbers.values()):
-        raise ValueError("not an object of whole numbers")
-    return numbers

@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -20,6 +19,7 @@ from geotag.files.paths import format_path
 from geotag.records import Failure, FailureKind, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.database import begin_anew, open_database, sqlite_errors
+from geotag.state.exports import Export, read_export, write_export
 from geotag.state.locks import file_lock
 from geotag.state.queries import (
     COUNT_WAITING,
@@ -34,7 +34,6 @@ from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.rows import format_row, parse_row
 from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
-from geotag.summary import Counts, format_counts, parse_counts, parse_numbers
 
 _BATCH = 1000
 # A photo that failed for the time being: the next scan tries again at once, later ones only when
@@ -68,21 +67,6 @@ class Criteria(NamedTuple):
     classify_all: bool = False
     rescan: bool = False
     prefilter: float = 0.0
-
-
-class Export(NamedTuple):
-    """How a table was written: from what (in short), how the file was left, and what it holds.
-
-    `sources` says how many photos each source had. The tags are by `model` (its SHA-256) at
-    `threshold`. Of a table that an older version wrote, `signature` and `sources` are empty.
-    """
-
-    signature: str
-    state: str
-    counts: Counts
-    sources: dict[str, int]
-    model: str
-    threshold: float
 
 
 class Catalog:
@@ -258,31 +242,11 @@ class Catalog:
 
     def exported(self, out: str) -> Export | None:
         """How a table was written last; None for one never written."""
-        with sqlite_errors():
-            row = self.connection.execute(
-                "SELECT signature, state, counts, sources, model, threshold FROM tables "
-                "WHERE out = ?",
-                (format_path(out),),
-            ).fetchone()
-        if row is None:
-            return None
-        signature, state, counts, sources, model, threshold = row
-        try:
-            known = parse_counts(counts), parse_numbers(sources)
-            return Export(signature, state, *known, model, threshold)
-        except ValueError:
-            return Export("", state, Counts(Counter(), Counter()), {}, model, threshold)
+        return read_export(self.connection, out)
 
     def note_exported(self, out: str, export: Export) -> None:
         """Remember how a table was written."""
-        signature, state, counts, sources, model, threshold = export
-        self._write(
-            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                format_path(out), signature, state, format_counts(counts), json.dumps(sources),
-                model, threshold,
-            ),
-        )  # fmt: skip
+        write_export(self.connection, out, export)
         self.changed = True
 
     def has_other_tables(self, out: str) -> bool:

@@ -123,7 +123,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 10_000), VALUES, st.booleans()), min
 
 @given(changes=CHANGES)
 @settings(
-    max_examples=int(os.environ.get("GEOTAG_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("GEOTAG_EXAMPLES", "10")),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_value_in_any_column_crashes_a_command(
