@@ -233,6 +233,86 @@ def test_a_photo_that_cannot_be_read_now_is_tried_again(
     assert rows["1/01.jpg"].status is Status.HAS_GPS
 
 
+SIDECAR = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
+ xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="10,30.0N" exif:GPSLongitude="20,30.0E"
+/></rdf:RDF></x:xmpmeta>"""
+
+
+class Broken:
+    """A disk that cannot read some files for the time being."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: set[str] = set()
+        open_file = os.open
+
+        def opening(path: str | bytes, flags: int, *mode: int, **options: int) -> int:
+            if Path(os.fsdecode(path)).name in self.names:
+                raise OSError(5, "Input/output error")
+            return open_file(path, flags, *mode, **options)
+
+        monkeypatch.setattr(os, "open", opening)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Broken:
+    return Broken(monkeypatch)
+
+
+def test_no_guess_stands_in_for_a_sidecar_that_cannot_be_read_now(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, broken: Broken
+) -> None:
+    photo, table = write_photo("tower.jpg", "eiffel_tower"), tmp_path / "tags.csv"
+    photo.with_suffix(".xmp").write_text(SIDECAR)
+    broken.names = {"tower.xmp"}
+    summary, rows = scan(photo.parent, table, options)
+    row = rows["tower.jpg"]
+    assert (row.status, row.landmark, row.latitude) == (Status.UNREADABLE, "", None)
+    assert "tower.xmp" in row.error
+    assert summary.failures == {"transient": 1}
+    broken.names = set()
+    summary, rows = scan(photo.parent, table, options)
+    assert (summary.read, summary.failures) == (1, {})
+    assert (rows["tower.jpg"].status, rows["tower.jpg"].latitude) == (Status.HAS_GPS, 10.5)
+
+
+@pytest.mark.parametrize("name", ["tower.jpg", "tower.xmp"])
+def test_what_is_known_outlives_a_night_on_which_it_cannot_be_read(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, broken: Broken, name: str
+) -> None:
+    photo, table = write_photo("tower.jpg", "eiffel_tower"), tmp_path / "tags.csv"
+    taj = write_photo("taj.jpg", "taj_mahal")
+    photo.with_suffix(".xmp").write_text(SIDECAR)
+    _, before = scan(photo.parent, table, options)
+    broken.names = {name, "taj.jpg"}
+    os.utime(photo.with_suffix(".xmp"), (1, 1))
+    summary, rows = scan(photo.parent, table, options._replace(rescan=True))
+    assert summary.failures == {"transient": 2}
+    for photo_name, known in before.items():
+        assert rows[photo_name].error
+        assert rows[photo_name]._replace(error="") == known
+    # A photo that changed is not what it was, as far as can be known.
+    os.utime(taj, (1, 1))
+    _, rows = scan(photo.parent, table, options)
+    assert (rows["taj.jpg"].status, rows["taj.jpg"].landmark) == (Status.UNREADABLE, "")
+    assert rows["tower.jpg"].latitude == 10.5
+    broken.names = set()
+    summary, rows = scan(photo.parent, table, options._replace(rescan=True))
+    assert (summary.failures, rows) == ({}, before)
+
+
+def test_photos_that_failed_for_the_time_being_end_with_3(
+    tmp_path: Path, model_path: Path, write_photo: WritePhoto, broken: Broken
+) -> None:
+    photo, table = write_photo("tower.jpg", "eiffel_tower"), tmp_path / "tags.csv"
+    command = ["scan", str(photo.parent), "--out", str(table), "--model", str(model_path)]
+    assert run(command) == 0
+    broken.names = {"tower.jpg"}
+    assert run([*command, "--rescan"]) == 3
+    broken.names = set()
+    assert run(command) == 0
+
+
 def test_time_and_limit_leave_the_rest_for_the_next_run(
     library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
