@@ -71,6 +71,8 @@ def scan_rows(
     threshold: float | None = None,
     top_k: int = 5,
     cascade: bool = True,
+    places: bool = False,
+    tracks: Iterable[PathText] = (),
     limit: int | None = None,
     max_time: float | None = None,
     rescan: bool = False,
@@ -114,6 +116,8 @@ def scan_rows(
         replace=replace,
         address=address,
         cascade=cascade,
+        places=places,
+        tracks=tuple(os.fspath(track) for track in tracks),
     )
     check_options(options)
     return _rows(names, os.fspath(out) if out is not None else None, options)
@@ -161,6 +165,8 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         threshold: Least confidence of a tag, 0 to 1, in place of `min_precision`.
         top_k: How many of the most likely landmarks to list for each photo, 1 to 10.
         cascade: Leave photos unread whose thumbnail surely shows no landmark.
+        places: Place photos without a position by photos and tracks of the same time.
+        tracks: Recorded tracks, files or folders, to place photos by.
         limit: Read at most this many photos.
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.

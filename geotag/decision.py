@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
+from geotag.places.distance import distance_m
+from geotag.places.sighting import Placement
+from geotag.places.telling import tell
 from geotag.records import (
     Landmark,
     Location,
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 TOP_K_LIMIT = 10
 _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
+_LANDMARK = "landmark"
+# From so far away a landmark may be seen.
+_SIGHT_M = 30_000.0
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -69,9 +76,11 @@ class Evidence(NamedTuple):
     """What is known of a photo beside its own reading.
 
     `is_cleared` says that the user cleared its landmark: it has none, whatever the network saw.
+    `placement` is where the rest of the library, or a track, says that it was taken.
     """
 
     is_cleared: bool = False
+    placement: Placement | None = None
 
 
 _NO_EVIDENCE = Evidence()
@@ -89,11 +98,12 @@ class Decider(NamedTuple):
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
         metadata, prediction, failure = reading.metadata, reading.prediction, reading.failure
         location = metadata.location
-        status, category = self._decide(reading, evidence)
-        is_placed = location is None and not metadata.position_unclear
-        inferred = category if is_placed else None
+        can_infer = location is None and not metadata.position_unclear
+        placement = evidence.placement if can_infer else None
+        status, category = self._decide(reading, evidence._replace(placement=placement))
+        inferred = category if can_infer else None
         where = location or inferred
-        return Outcome(
+        outcome = Outcome(
             path=format_path(reading.photo.uri),
             status=status,
             latitude=where.latitude if where else None,
@@ -111,7 +121,28 @@ class Decider(NamedTuple):
             top_k=self._top_k(prediction),
             model=self.model if prediction is not None else "",
             error=failure.reason if failure else metadata.position_unclear,
+            method=_LANDMARK if inferred and inferred.latitude is not None else "",
         )
+        return outcome if placement is None else self._with_placement(outcome, reading, placement)
+
+    def _with_placement(self, outcome: Outcome, reading: Reading, placement: Placement) -> Outcome:
+        """A row with what the rest of the library says, where that says anything new."""
+        if outcome.status is Status.PLACED:
+            return outcome._replace(
+                latitude=placement.location.latitude,
+                longitude=placement.location.longitude,
+                position_source="inferred",
+                radius_m=placement.radius_m,
+                method=placement.method.value,
+                evidence=tell(placement),
+                utc=_format_utc(placement.utc),
+            )
+        if outcome.status is Status.CONFLICT and reading.prediction is not None:
+            seen = self.category_of(reading.prediction.top[0].slug)
+            return outcome._replace(
+                evidence=f"the picture shows {seen.name}, but {tell(placement)}"
+            )
+        return outcome
 
     def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:
         """The status and the landmark; a photo with a position may have a landmark as well."""
@@ -122,6 +153,8 @@ class Decider(NamedTuple):
             status, category = Status.NO_LANDMARK, None
         else:
             status, category = self._recognise(reading.prediction)
+        if evidence.placement is not None:
+            status, category = _beside(status, category, evidence.placement)
         return (Status.HAS_GPS if has_position else status), category
 
     def _recognise(self, prediction: Prediction) -> tuple[Status, Landmark | None]:
@@ -138,6 +171,36 @@ class Decider(NamedTuple):
             return ()
         categories = [(self.category_of(s.slug), s) for s in prediction.top[: self.top_k]]
         return tuple(TopCategory(c.id, c.slug, c.name, s.confidence) for c, s in categories)
+
+
+def _beside(
+    status: Status, category: Landmark | None, placement: Placement
+) -> tuple[Status, Landmark | None]:
+    """What the picture says, beside what the rest of the library does.
+
+    A landmark is seen from afar, but not from another region: one of the two is wrong then, and
+    neither is believed.
+    """
+    match status:
+        case Status.UNCERTAIN | Status.NO_LANDMARK:
+            return Status.PLACED, None
+        case Status.TAGGED if category is not None and _is_out_of_sight(category, placement):
+            return Status.CONFLICT, None
+        case _:
+            return status, category
+
+
+def _is_out_of_sight(category: Landmark, placement: Placement) -> bool:
+    if category.latitude is None or category.longitude is None:
+        return False
+    away = distance_m(placement.location, Location(category.latitude, category.longitude))
+    return away > (category.radius_m or 0.0) + placement.radius_m + _SIGHT_M
+
+
+def _format_utc(utc: float | None) -> str:
+    if utc is None:
+        return ""
+    return datetime.fromtimestamp(round(utc), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _position_source(location: Location | None, inferred: Landmark | None) -> str:

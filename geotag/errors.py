@@ -50,6 +50,10 @@ class SourceError(GeotagError):
     """A folder or bucket cannot be listed at all."""
 
 
+class TrackError(GeotagError):
+    """A recorded track cannot be read."""
+
+
 class TableError(GeotagError):
     """A table cannot be read or written."""
 

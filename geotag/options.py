@@ -69,6 +69,8 @@ class ScanOptions(NamedTuple):
     replace: bool = False
     address: str | None = None
     cascade: bool = True
+    places: bool = False
+    tracks: tuple[str, ...] = ()
 
 
 def check_options(options: ScanOptions) -> None:
@@ -76,6 +78,8 @@ def check_options(options: ScanOptions) -> None:
     check(**options._asdict(), **options.engine_options._asdict())
     if options.catalog is not None and not os.fspath(options.catalog):
         raise UsageError("catalog is an empty name (of a variable that is not set?)")
+    if options.tracks and not options.places:
+        raise UsageError("tracks are for placing photos: ask for --places (places=True) as well")
 
 
 def check(**values: Any) -> None:

@@ -8,10 +8,11 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from itertools import count, islice, takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.decision import Decider, Evidence
@@ -28,6 +29,7 @@ from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
+from geotag.places.sighting import Placement
 from geotag.records import Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job
@@ -49,6 +51,9 @@ from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
+
+if TYPE_CHECKING:
+    from geotag.places.tracks import Segment
 
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
@@ -133,6 +138,7 @@ class Scan:
         self.catalog = catalog
         self.options = options
         self.progress = progress
+        self.segments, self.tracks_digest = _read_tracks(options)
         check_runner(options.runner)
         check_installed(options.engine_options)
         self.library = Library(sources, options.filters)
@@ -201,14 +207,23 @@ class Scan:
         Here alone is decided what a reading amounts to.
         """
         self.counts = Counts(Counter(), Counter())
-        cleared = self.catalog.cleared
+        cleared, placed = self.catalog.cleared, self._placements()
         for reading in self.catalog.readings():
-            evidence = Evidence(is_cleared=cleared.is_cleared(reading.photo.uri))
+            uri = reading.photo.uri
+            evidence = Evidence(cleared.is_cleared(uri), placed.get(uri))
             outcome = self.decider.outcome(reading, evidence)
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
             yield outcome
+
+    def _placements(self) -> Mapping[str, Placement]:
+        """Where photos were taken by what the rest of the library tells; nothing unless asked."""
+        if not self.options.places:
+            return {}
+        from geotag.places.library import find_placements  # only now: numpy is heavy
+
+        return find_placements(self.catalog.readings(), self.segments)
 
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
@@ -236,6 +251,7 @@ class Scan:
         decider = self.decider
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
         parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
+        parts += [self.options.places, self.tracks_digest]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _listing(self) -> Iterator[Photo]:
@@ -320,6 +336,15 @@ class Scan:
 
     def _must_stop(self) -> bool:
         return self.progress.stop_requested() or time.monotonic() > self._deadline
+
+
+def _read_tracks(options: ScanOptions) -> tuple[list[Segment], str]:
+    """The recorded tracks to place photos by, and what changes whenever one of their files does."""
+    if not options.tracks:
+        return [], ""
+    from geotag.places.trackfiles import digest_of, read_tracks  # only now: numpy is heavy
+
+    return read_tracks(options.tracks), digest_of(options.tracks)
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:

@@ -17,6 +17,8 @@ class Status(str, Enum):
     UNCERTAIN = "uncertain"
     NO_LANDMARK = "no_landmark"
     UNREADABLE = "unreadable"
+    PLACED = "placed"
+    CONFLICT = "conflict"
 
 
 class Photo(NamedTuple):
@@ -182,3 +184,6 @@ class Outcome(NamedTuple):
     top_k: tuple[TopCategory, ...] = ()
     model: str = ""
     error: str = ""
+    method: str = ""
+    evidence: str = ""
+    utc: str = ""

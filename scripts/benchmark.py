@@ -12,7 +12,7 @@ import importlib
 
 import click
 
-NAMES = ("cascade", "decode", "engine", "linear", "metadata", "scan", "unattended")
+NAMES = ("cascade", "decode", "engine", "linear", "metadata", "places", "scan", "unattended")
 
 
 class Benchmarks(click.Group):

@@ -55,6 +55,10 @@ def _words(status: Status) -> str:
             return "without a landmark"
         case Status.UNREADABLE:
             return "could not be read (see the error column)"
+        case Status.PLACED:
+            return "placed by photos or tracks of the same time"
+        case Status.CONFLICT:
+            return "whose landmark cannot be seen from where they were taken, not tagged"
         case _:
             assert_never(status)
 

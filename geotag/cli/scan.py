@@ -78,6 +78,22 @@ _tagging_options = bundle(
         help="Look at the thumbnail first, and leave photos unread that surely show no landmark.",
     ),
 )
+_places_options = bundle(
+    click.option(
+        "--places/--no-places",
+        default=False,
+        show_default=True,
+        help="Place photos without a position by photos and tracks of the same time.",
+    ),
+    click.option(
+        "--track",
+        "tracks",
+        multiple=True,
+        type=click.Path(exists=True),
+        metavar="FILE|FOLDER",
+        help="A recorded track (GPX, KML, TCX, FIT, NMEA, Google's JSON); needs --places.",
+    ),
+)
 _reading_options = bundle(
     number("--limit", help="Read at most this many photos."),
     click.option(
@@ -118,6 +134,7 @@ _report_options = bundle(
 @_table_options
 @_filter_options
 @_tagging_options
+@_places_options
 @_reading_options
 @engine_options
 @model_option

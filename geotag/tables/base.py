@@ -15,7 +15,7 @@ from geotag.decision import TOP_K_LIMIT
 from geotag.errors import TableError
 from geotag.records import Outcome, Status, TopCategory
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COLUMNS = (*Outcome._fields, "schema_version")
 FLOATS = frozenset(("latitude", "longitude", "altitude", "radius_m", "confidence"))
 INTEGERS = frozenset(("category_id", "schema_version"))

@@ -118,5 +118,8 @@ def _cells(row: Outcome) -> tuple[object, ...]:
         guard_cell(format_top_k(row.top_k)),
         guard_cell(row.model),
         guard_cell(row.error),
+        guard_cell(row.method),
+        guard_cell(row.evidence),
+        guard_cell(row.utc),
         SCHEMA_VERSION,
     )

@@ -148,6 +148,10 @@ def _without_name(row: Outcome) -> Intent:
             return Intent(reason="without a landmark")
         case Status.UNREADABLE:
             return Intent(reason="unreadable")
+        case Status.PLACED:
+            return Intent(reason="placed by time, which is not written")
+        case Status.CONFLICT:
+            return Intent(reason="with a landmark that contradicts the time")
         case _:
             assert_never(row.status)
 
@@ -211,8 +215,10 @@ def _new_category(row: Outcome, name: str, position: tuple[float, float]) -> Cat
 
 
 def _position(row: Outcome) -> tuple[float, float] | None:
-    """Where the row says that the landmark is; a measured position is the camera's."""
+    """Where the row says that the landmark is; a measured position, or one by time, is the
+    camera's."""
     is_measured = row.status is Status.HAS_GPS or row.position_source == "measured"
+    is_measured |= row.status is Status.PLACED
     if row.latitude is None or row.longitude is None or is_measured:
         return None
     _check_position(row.latitude, row.longitude)

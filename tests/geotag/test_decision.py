@@ -8,6 +8,7 @@ import pytest
 from geotag.categories import load_categories
 from geotag.decision import Decider, Evidence, parse_scores
 from geotag.errors import EngineError
+from geotag.places.sighting import Method, Neighbour, Placement
 from geotag.records import (
     Failure,
     FailureKind,
@@ -55,7 +56,7 @@ def test_huge_logits_do_not_overflow() -> None:
 
 @pytest.mark.parametrize("logit", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_no_numbers_are_no_answer(logit: float) -> None:
-    with pytest.raises(EngineError, match="no numbers"):
+    with pytest.raises(EngineError, match="not numbers"):
         parse_scores(np.array([[0, 1, 0], [0, logit, 0]], np.float32), ("a", "b"), 1.0)
 
 
@@ -143,3 +144,46 @@ def test_a_photo_that_changed_and_cannot_be_read_has_no_tag_but_keeps_its_positi
     assert (row.status, row.latitude, row.error) == (Status.HAS_GPS, 1.5, failure.reason)
     row = decider.outcome(reading._replace(is_outdated=False))
     assert (row.status, row.landmark) == (Status.TAGGED, "Eiffel Tower")
+
+
+BESIDE = Neighbour("/p/b.jpg", -90.0, 40.0)
+PLACED = Placement(Location(48.85, 2.29), 120.0, Method.NEIGHBOUR, 1_000_000_000.0, (BESIDE,))
+
+
+@pytest.mark.parametrize("prediction", [TORN, NOTHING])
+def test_a_photo_without_a_landmark_is_placed_by_its_neighbours(
+    decider: Decider, prediction: Prediction
+) -> None:
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction), Evidence(placement=PLACED))
+    assert (row.status, row.position_source, row.method) == (
+        Status.PLACED, "inferred", "neighbour",
+    )  # fmt: skip
+    assert (row.latitude, row.longitude, row.radius_m) == (48.85, 2.29, 120.0)
+    assert row.evidence == "b.jpg was taken 2 min before, 40 m away"
+    assert row.utc == "2001-09-09T01:46:40Z"
+    assert row.landmark == ""
+
+
+def test_a_landmark_that_can_be_seen_from_there_stays_a_tag(decider: Decider) -> None:
+    row = decider.outcome(Reading(PHOTO, Metadata(), SURE), Evidence(placement=PLACED))
+    assert (row.status, row.landmark, row.method) == (Status.TAGGED, "Eiffel Tower", "landmark")
+    assert row.evidence == ""
+
+
+def test_a_landmark_that_cannot_be_seen_from_there_is_a_conflict(decider: Decider) -> None:
+    elsewhere = PLACED._replace(location=Location(40.0, -3.7))
+    row = decider.outcome(Reading(PHOTO, Metadata(), SURE), Evidence(placement=elsewhere))
+    assert row.status is Status.CONFLICT
+    assert row.latitude is row.category_id is row.confidence is None
+    assert (row.landmark, row.method, row.position_source) == ("", "", "")
+    assert "shows Eiffel Tower, but b.jpg was taken" in row.evidence
+
+
+def test_a_measured_or_unclear_position_is_never_replaced_by_a_placement(decider: Decider) -> None:
+    measured = Metadata(location=Location(1.5, 2.5))
+    unclear = Metadata(position_unclear="a position without a hemisphere")
+    placed = Evidence(placement=PLACED)
+    row = decider.outcome(Reading(PHOTO, measured, NOTHING), placed)
+    assert (row.status, row.latitude, row.evidence) == (Status.HAS_GPS, 1.5, "")
+    row = decider.outcome(Reading(PHOTO, unclear, NOTHING), placed)
+    assert (row.status, row.latitude, row.evidence) == (Status.NO_LANDMARK, None, "")

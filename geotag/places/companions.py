@@ -1,0 +1,48 @@
+"""Which devices are carried together: whose positions may stand for whose photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from geotag.places.neighbours import Fixes
+from geotag.places.sphere import Floats, metres
+
+_MEET_S, _NEAR_M = 900.0, 1000.0
+_SHARE, _FEW = 0.95, 8
+
+
+def together(fixes: Mapping[str, Fixes]) -> list[tuple[str, ...]]:
+    """Groups of devices that are at the same place whenever both tell one.
+
+    A group is one person, or people who are never apart. Two devices that were never seen at the
+    same time are not known to be together, and stay apart.
+    """
+    devices = sorted(fixes)
+    groups: list[list[str]] = []
+    for device in devices:
+        for group in groups:
+            if all(_is_together(fixes[device], fixes[other]) for other in group):
+                group.append(device)
+                break
+        else:
+            groups.append([device])
+    return [tuple(group) for group in groups]
+
+
+def _is_together(one: Fixes, other: Fixes) -> bool:
+    forth, back = _distances(one, other), _distances(other, one)
+    if min(len(forth), len(back)) < _FEW:
+        return False
+    return all(np.mean(each < _NEAR_M) >= _SHARE for each in (forth, back))
+
+
+def _distances(one: Fixes, other: Fixes) -> Floats:
+    """How far each fix of one is from the other's nearest in time, where that is near enough."""
+    after = np.clip(np.searchsorted(other.times, one.times), 0, len(other.times) - 1)
+    before = np.maximum(after - 1, 0)
+    earlier = np.abs(one.times - other.times[before]) < np.abs(other.times[after] - one.times)
+    nearest = np.where(earlier, before, after)
+    met = np.abs(one.times - other.times[nearest]) <= _MEET_S
+    return metres(one.points[met], other.points[nearest[met]])

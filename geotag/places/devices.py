@@ -1,0 +1,144 @@
+"""One device's photos with the offsets of its clock, as far as its own photos tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.places.sighting import TAKEN_HERE, ClockPiece, ClockSource, Kind, Sighting
+from geotag.places.sphere import Floats, Vectors, to_vectors
+from geotag.records import Location
+
+# Given a place and a reading of the local clock there: how far local time is ahead of UTC.
+ZoneOffset = Callable[[Location, float], float]
+
+_QUARTER = 900.0
+_PHONE_STRAYS = 300.0  # a phone's GPS time may be that of an older fix
+_SAME = 30.0
+_CLOCK_RANGE = 26 * 3600.0
+_AROUND = 5
+_ZONES = 15 * 3600.0
+
+
+class Device(NamedTuple):
+    """The photos of one device in order of its clock.
+
+    `ahead` is how far the clock was ahead of UTC at each, NaN where the device itself does not
+    tell it; `located` are the rows of the photos with a position.
+    """
+
+    name: str
+    is_phone: bool
+    photos: tuple[str, ...]
+    clock: Floats
+    ahead: Floats
+    points: Vectors
+    located: NDArray[np.int64]
+    pieces: tuple[ClockPiece, ...]
+
+
+def devices(library: Iterable[Sighting], zone_offset: ZoneOffset) -> dict[str, Device]:
+    """The devices of the photos that were taken by one and have a time."""
+    photos: dict[str, list[Sighting]] = {}
+    for evidence in library:
+        if evidence.kind in TAKEN_HERE and evidence.device and evidence.clock is not None:
+            photos.setdefault(evidence.device, []).append(evidence)
+    return {name: _device(name, photos[name], zone_offset) for name in sorted(photos)}
+
+
+def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Device:
+    photos.sort(key=lambda e: (e.clock or 0.0, e.photo))
+    clock = np.array([e.clock for e in photos], dtype=float)
+    is_phone = any(e.kind is Kind.PHONE for e in photos)
+    samples = [_sample(e, is_phone, zone_offset) for e in photos]
+    ahead = np.array([np.nan if s is None else s[0] for s in samples])
+    sources = [None if s is None else s[1] for s in samples]
+    if not is_phone:
+        ahead = _smoothed(ahead)
+    located = np.array([at for at, e in enumerate(photos) if e.position is not None], np.int64)
+    places = [e.position for e in photos if e.position is not None]
+    points = np.zeros((len(photos), 3))
+    if places:
+        points[located] = to_vectors([p.latitude for p in places], [p.longitude for p in places])
+    pieces = _pieces(clock, ahead, sources)
+    names = tuple(e.photo for e in photos)
+    return Device(name, is_phone, names, clock, _filled(clock, ahead), points, located, pieces)
+
+
+def _sample(
+    evidence: Sighting, is_phone: bool, zone_offset: ZoneOffset
+) -> tuple[float, ClockSource] | None:
+    """How far the clock was ahead of UTC at one photo, as the device itself tells it.
+
+    A phone's clock is set by its network: the zone is all that it can be ahead. Its GPS time may
+    be older than the photo. A camera's clock may be anything, but GPS time in its photos is right.
+    """
+    clock = evidence.clock
+    assert clock is not None
+    if evidence.stamp is not None and abs(clock - evidence.stamp) < _CLOCK_RANGE:
+        ahead = clock - evidence.stamp
+        if not is_phone:
+            return ahead, ClockSource.GPS
+        zone = round(ahead / _QUARTER) * _QUARTER
+        if evidence.offset is None and abs(ahead - zone) < _PHONE_STRAYS:
+            return zone, ClockSource.GPS
+    if evidence.offset is not None:
+        return evidence.offset, ClockSource.RECORDED
+    if is_phone and evidence.position is not None:
+        return zone_offset(evidence.position, clock), ClockSource.ZONE
+    return None
+
+
+def _smoothed(ahead: Floats) -> Floats:
+    """The running median of what is known: a receiver's time strays now and then."""
+    known = np.flatnonzero(np.isfinite(ahead))
+    result = ahead.copy()
+    for at, row in enumerate(known):
+        near = known[max(0, at - _AROUND) : at + _AROUND + 1]
+        result[row] = np.median(ahead[near])
+    return result
+
+
+def _filled(clock: Floats, ahead: Floats) -> Floats:
+    """The offset of each photo: its own, or the only one that the clock had around that reading.
+
+    After a flight to the west a clock shows the same hours again.
+    """
+    known = np.isfinite(ahead)
+    around = offsets_around(clock, clock[known], ahead[known])
+    only = np.sum([mask for _, mask in around], axis=0) == 1 if around else known
+    filled = ahead.copy()
+    for offset, mask in around:
+        filled[mask & only & ~known] = offset
+    return filled
+
+
+def offsets_around(
+    clock: Floats, readings: Floats, ahead: Floats
+) -> list[tuple[float, NDArray[np.bool_]]]:
+    """The offsets that clocks had, each with the readings near which they did."""
+    found = []
+    for offset in np.unique(np.round(ahead)):
+        own = np.sort(readings[np.abs(ahead - offset) < _SAME])
+        low, high = np.searchsorted(own, clock - _ZONES), np.searchsorted(own, clock + _ZONES)
+        found.append((float(offset), high > low))
+    return found
+
+
+def _pieces(
+    clock: Floats, ahead: Floats, sources: Sequence[ClockSource | None]
+) -> tuple[ClockPiece, ...]:
+    pieces: list[ClockPiece] = []
+    for reading, offset, source in zip(clock, ahead, sources, strict=True):
+        if source is None:
+            continue
+        last = pieces[-1] if pieces else None
+        if last is not None and last.offset is not None and abs(last.offset - offset) < _SAME:
+            pieces[-1] = last._replace(end=float(reading), pairs=last.pairs + 1)
+        else:
+            piece = ClockPiece(float(reading), float(reading), float(offset), 2.0, source, 1)
+            pieces.append(piece)
+    return tuple(pieces)

@@ -1,0 +1,178 @@
+"""Where a group of devices was at the times of somebody's photos, for clocks that may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.places.devices import offsets_around
+from geotag.places.neighbours import Fixes, Interpolated, interpolate
+from geotag.places.sighting import ClockPiece, ClockSource, Method, Neighbour
+from geotag.places.sphere import Floats, Vectors, metres
+from geotag.places.tracks import Lane, follow
+
+# A clock that nothing confirmed: off by minutes, or an hour and minutes.
+_UNSURE_S, _MINUTES_OFF = 300.0, (-65, -30, -15, 15, 30, 65)
+_SLACK_M = 500.0
+Rows = NDArray[np.int64]
+
+
+class Group(NamedTuple):
+    """Devices and tracks that are always together: one person, as far as can be told.
+
+    `fixes` are its positions, `ahead` what its clocks were ahead of UTC at each, `taken` the
+    times of all its photos, `names` the photos that the fixes are from.
+    """
+
+    members: tuple[str, ...]
+    fixes: Fixes
+    ahead: Floats
+    taken: Floats
+    names: Sequence[str]
+    scales: Floats
+    lanes: tuple[Lane, ...]
+
+
+class Times(NamedTuple):
+    """When photos were taken: UTC, how sure that is (infinite: nothing confirmed the clock), and
+    the other moments at which they may have been taken, then (NaN where one is out of question)."""
+
+    utc: Floats
+    uncertainty: Floats
+    others: tuple[Floats, ...]
+
+
+class Estimate(NamedTuple):
+    """Where one photo was taken; the radius is infinite where nothing tells."""
+
+    point: Vectors
+    radius: float
+    contradicted: bool
+    nearby: bool
+    utc: float | None
+    method: Method
+    neighbours: tuple[Neighbour, ...]
+
+
+def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group: Group) -> Times:
+    """UTC of readings of a clock beside a group.
+
+    `ahead` is what the device itself tells of each photo, NaN where it does not. Where no piece
+    covers a photo, the clock is taken to show the local time of the group at that moment, and
+    may as well be an hour off or show the time at home.
+    """
+    local, home = _local_offsets(clock, group)
+    uncertainty = np.where(np.isfinite(ahead), 2.0, np.inf)
+    offset = ahead
+    for piece in pieces:
+        if piece.offset is None or piece.source not in (ClockSource.GIVEN, ClockSource.COMPANY):
+            continue
+        rows = (clock >= piece.start) & (clock <= piece.end)
+        given = local + piece.offset if piece.source is ClockSource.GIVEN else piece.offset
+        offset = np.where(rows, given, offset)
+        uncertainty = np.where(rows, piece.uncertainty, uncertainty)
+    utc = clock - np.where(np.isfinite(offset), offset, local)
+    others = [utc + minutes * 60.0 for minutes in _MINUTES_OFF]
+    if not np.isfinite(uncertainty).all():
+        readings = group.fixes.times + group.ahead
+        around = offsets_around(clock, readings, group.ahead)
+        others += [np.where(mask, clock - value, np.nan) for value, mask in around]
+    return Times(utc, uncertainty, (*others, clock - home))
+
+
+def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
+    """How far the group's local time was ahead of UTC when its clocks showed these readings, and
+    what it mostly is."""
+    if not len(group.fixes.times):
+        return np.zeros(len(clock)), 0.0
+    local = group.fixes.times + group.ahead
+    order = np.argsort(local, kind="stable")
+    readings, ahead = local[order], group.ahead[order]
+    after = np.clip(np.searchsorted(readings, clock), 0, len(readings) - 1)
+    before = np.maximum(after - 1, 0)
+    earlier = np.abs(clock - readings[before]) <= np.abs(readings[after] - clock)
+    values, counts = np.unique(group.ahead, return_counts=True)
+    return ahead[np.where(earlier, before, after)], float(values[np.argmax(counts)])
+
+
+class Estimates(NamedTuple):
+    """The estimates of one group for photos of certain times, at the columns of the photos."""
+
+    group: Group
+    times: Times
+    points: Vectors
+    radius: Floats
+    contradicted: NDArray[np.bool_]
+    photos: Interpolated
+    lane: Rows
+
+    def one(self, at: int) -> Estimate:
+        """The estimate for one photo."""
+        tracked = self.lane[at] >= 0
+        return Estimate(
+            self.points[at],
+            float(self.radius[at]),
+            bool(self.contradicted[at]),
+            bool(tracked or max(self.photos.before[at], self.photos.after[at]) >= 0),
+            float(self.times.utc[at]) if np.isfinite(self.times.uncertainty[at]) else None,
+            Method.TRACK if tracked else Method.NEIGHBOUR,
+            (self._on_track(at),) if tracked else tuple(self._beside(at)),
+        )
+
+    def _beside(self, at: int) -> Iterator[Neighbour]:
+        fixes = self.group.fixes
+        for row in (self.photos.before[at], self.photos.after[at]):
+            if row >= 0:
+                seconds = float(fixes.times[row] - self.times.utc[at])
+                distance = float(metres(fixes.points[row], self.points[at]))
+                yield Neighbour(self.group.names[fixes.rows[row]], seconds, distance)
+
+    def _on_track(self, at: int) -> Neighbour:
+        lane, utc = self.group.lanes[self.lane[at]], self.times.utc[at]
+        row = int(np.argmin(np.abs(lane.times - utc)))
+        name = lane.tracks[int(lane.segment[row])]
+        distance = float(metres(lane.points[row], self.points[at]))
+        return Neighbour(name, float(lane.times[row] - utc), distance)
+
+
+def estimate(group: Group, times: Times) -> Estimates:
+    """The group's position at the times, with a radius that also holds where the clock may be
+    off by its uncertainty."""
+    known = np.isfinite(times.uncertainty)
+    slack = np.where(known, times.uncertainty, _UNSURE_S)
+    photos, lane, centre = _positions(group, times.utc)
+    radius, contradicted = centre.radius, centre.contradicted
+    everywhere = np.ones(len(known), np.bool_)
+    others = [(times.utc - slack, everywhere), (times.utc + slack, everywhere)]
+    if not known.all():
+        others += [(other, ~known & np.isfinite(other)) for other in times.others]
+    for utc, rows in others:
+        other = _positions(group, np.where(rows, utc, times.utc))[2]
+        reach = other.radius + metres(centre.points, other.points)
+        radius = np.where(rows, np.maximum(radius, reach), radius)
+        contradicted = contradicted | (rows & other.contradicted)
+    return Estimates(group, times, centre.points, radius, contradicted, photos, lane)
+
+
+def _positions(group: Group, utc: Floats) -> tuple[Interpolated, Rows, Interpolated]:
+    """By photos alone, the lane that tells more precisely (or -1), and what to go by."""
+    photos = interpolate(group.fixes, utc, group.scales)
+    chosen, lane = photos, np.full(len(utc), -1, np.int64)
+    contradicted = photos.contradicted
+    for number, each in enumerate(group.lanes):
+        track = follow(each, utc)
+        tracked = np.isfinite(track.radius)
+        both = tracked & np.isfinite(chosen.radius)
+        apart = metres(track.points, chosen.points)
+        contradicted = contradicted | (both & (apart > track.radius + chosen.radius + _SLACK_M))
+        better = tracked & (track.radius < chosen.radius)
+        lane = np.where(better, number, lane)
+        chosen = chosen._replace(
+            points=np.where(better[:, None], track.points, chosen.points),
+            radius=np.where(better, track.radius, chosen.radius),
+        )
+    radius = np.where(contradicted, np.inf, chosen.radius)
+    return photos, lane, chosen._replace(radius=radius, contradicted=contradicted)

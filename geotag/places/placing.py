@@ -1,0 +1,209 @@
+"""Places the photos of a library from what its other photos and tracks tell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag.places.clocks import Company, evidence_strength, find_clock
+from geotag.places.companions import together
+from geotag.places.devices import Device, ZoneOffset, devices
+from geotag.places.estimating import Estimate, Group, Times, estimate, read_clock
+from geotag.places.neighbours import Fixes, calibrate, sorted_fixes
+from geotag.places.sighting import (
+    TAKEN_HERE,
+    ClockPiece,
+    ClockSource,
+    Placement,
+    Places,
+    Reason,
+    Sighting,
+)
+from geotag.places.sphere import Floats, metres, to_degrees
+from geotag.places.tracks import Lane, Segment, lanes
+from geotag.records import Location
+
+# A position known less well than this is none.
+RADIUS_LIMIT_M = 5000.0
+_GIVEN_S, _HOUR = 30.0, 3600.0
+# By how much (in nats) more must speak for one person's company than for another's.
+_COMPANY = 10.0
+_TRACK_SAMPLES = 20_000
+Rows = NDArray[np.int64]
+
+
+class Settings(NamedTuple):
+    """What the user says: how far devices' clocks are ahead of local time, in seconds."""
+
+    clock_offsets: Mapping[str, float] = {}
+    radius_limit_m: float = RADIUS_LIMIT_M
+
+
+def place_photos(
+    library: Iterable[Sighting],
+    zone_offset: ZoneOffset,
+    segments: Iterable[Segment] = (),
+    settings: Settings | None = None,
+) -> Places:
+    """A position with its radius, or the reason for none, for each photo without a position."""
+    settings = settings or Settings()
+    evidence = list(library)
+    found = devices(evidence, zone_offset)
+    groups = _groups(found, segments)
+    placements: dict[str, Placement | Reason] = {}
+    clocks: dict[str, tuple[ClockPiece, ...]] = {}
+    companions: dict[str, tuple[str, ...]] = {}
+    for device in found.values():
+        own = [group for group in groups if device.name in group.members]
+        pieces, with_whom = (device.pieces, own) if own else _company(device, groups, settings)
+        clocks[device.name] = pieces
+        companions[device.name] = tuple(sorted({m for g in with_whom for m in g.members}))
+        placements.update(_place_device(device, pieces, with_whom, settings))
+    for each in evidence:
+        if each.position is None and each.photo not in placements:
+            placements[each.photo] = _excluded(each)
+    return Places(placements, clocks, companions)
+
+
+def _excluded(evidence: Sighting) -> Reason:
+    if evidence.kind not in TAKEN_HERE:
+        return Reason.KIND
+    return Reason.NO_TIME if evidence.clock is None else Reason.NO_DEVICE
+
+
+def _groups(found: Mapping[str, Device], segments: Iterable[Segment]) -> list[Group]:
+    """Who is with whom, by the positions of devices whose clocks are known, and by tracks."""
+    sources: dict[str, Fixes] = {}
+    for device in found.values():
+        rows = device.located[np.isfinite(device.ahead[device.located])]
+        if len(rows):
+            times = device.clock[rows] - device.ahead[rows]
+            sources[device.name] = sorted_fixes(times, device.points[rows], rows)
+    tracks = {f"track {number}": lane for number, lane in enumerate(lanes(segments))}
+    for name, lane in tracks.items():
+        thin = slice(None, None, len(lane.times) // _TRACK_SAMPLES + 1)
+        none = np.full(len(lane.times[thin]), -1, np.int64)
+        sources[name] = Fixes(lane.times[thin], lane.points[thin], none)
+    return [_group(members, found, sources, tracks) for members in together(sources)]
+
+
+def _group(
+    members: tuple[str, ...],
+    found: Mapping[str, Device],
+    sources: Mapping[str, Fixes],
+    tracks: Mapping[str, Lane],
+) -> Group:
+    phones = [found[name] for name in members if name in found]
+    names: list[str] = []
+    parts: list[tuple[Floats, Floats, Floats, Rows]] = []
+    for device in phones:
+        fixes = sources[device.name]
+        index = np.arange(len(names), len(names) + len(fixes.times))
+        names += [device.photos[row] for row in fixes.rows]
+        parts.append((fixes.times, fixes.points, device.ahead[fixes.rows], index))
+    if not parts:
+        parts = [(np.zeros(0), np.zeros((0, 3)), np.zeros(0), np.zeros(0, np.int64))]
+    times, points, ahead, index = (np.concatenate(column) for column in zip(*parts, strict=True))
+    fixes = sorted_fixes(times, points, index)
+    taken = [device.clock - device.ahead for device in phones]
+    return Group(
+        members,
+        fixes,
+        ahead[fixes.rows],
+        np.sort(np.concatenate(taken)) if taken else np.zeros(0),
+        names,
+        calibrate(fixes),
+        tuple(tracks[name] for name in members if name in tracks),
+    )
+
+
+def _company(
+    device: Device, groups: Sequence[Group], settings: Settings
+) -> tuple[tuple[ClockPiece, ...], list[Group]]:
+    """The clock of a device without positions of known time, and the people it may be with.
+
+    People who were elsewhere show by photos of their own while this device was at work: so much
+    then speaks against them that they are left out. Nobody's phone is placed without company.
+    """
+    if not groups:
+        return device.pieces, []
+    tried = [
+        (pieces, _strength(device, pieces, group), group)
+        for group in groups
+        for pieces in (_pieces(device, group, settings),)
+    ]
+    pieces, strongest, _ = max(tried, key=lambda each: each[1])
+    if strongest < _COMPANY:
+        pieces = tuple(piece for piece in pieces if piece.source is not ClockSource.COMPANY)
+    least = max(strongest - _COMPANY, _COMPANY if device.is_phone else -_COMPANY)
+    return pieces, [group for _, strength, group in tried if strength >= least]
+
+
+def _pieces(device: Device, group: Group, settings: Settings) -> tuple[ClockPiece, ...]:
+    """What a device's clock was, beside the photos of a group."""
+    if device.name in settings.clock_offsets:
+        ahead = settings.clock_offsets[device.name]
+        start, end = float(device.clock[0]), float(device.clock[-1])
+        return (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
+    if np.isfinite(device.ahead).any():
+        return device.pieces
+    zones = np.unique(group.ahead)
+    zones = np.concatenate((zones - _HOUR, zones, zones + _HOUR))
+    return find_clock(device.clock, Company(group.taken, zones))
+
+
+def _strength(device: Device, pieces: Sequence[ClockPiece], group: Group) -> float:
+    utc = read_clock(device.clock, device.ahead, pieces, group).utc
+    return evidence_strength(np.sort(utc), group.taken)
+
+
+def _place_device(
+    device: Device, pieces: Sequence[ClockPiece], groups: Sequence[Group], settings: Settings
+) -> dict[str, Placement | Reason]:
+    """All photos of a device that have no position.
+
+    Positions of the device's own photos go first: it was where it was, whatever its clock shows.
+    """
+    rows = np.setdiff1d(np.arange(len(device.photos)), device.located)
+    clock, ahead = device.clock[rows], device.ahead[rows]
+    found = [estimate(group, read_clock(clock, ahead, pieces, group)) for group in groups]
+    result: dict[str, Placement | Reason] = {
+        device.photos[row]: _decide([each.one(at) for each in found], settings)
+        for at, row in enumerate(rows)
+    }
+    if len(device.located) and not any(device.name in group.members for group in groups):
+        alone = estimate(_alone(device), Times(clock, np.full(len(rows), 2.0), ()))
+        for at, row in enumerate(rows):
+            own = alone.one(at)
+            if own.nearby:
+                result[device.photos[row]] = _decide([own._replace(utc=None)], settings)
+    return result
+
+
+def _alone(device: Device) -> Group:
+    """A device by itself, on its own clock."""
+    rows = device.located
+    fixes = sorted_fixes(device.clock[rows], device.points[rows], rows)
+    nothing = np.zeros(len(rows))
+    return Group((device.name,), fixes, nothing, nothing, device.photos, calibrate(fixes), ())
+
+
+def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason:
+    """One position from those of all people whom a device may have been with: they must agree."""
+    near = [each for each in found if each.nearby]
+    if not near:
+        return Reason.NO_NEIGHBOUR
+    if any(each.contradicted for each in near):
+        return Reason.CONTRADICTION
+    best = min(near, key=lambda each: (each.radius, each.neighbours))
+    radius = best.radius
+    for each in near:
+        radius = max(radius, each.radius + float(metres(best.point, each.point)))
+    if not radius <= settings.radius_limit_m:
+        return Reason.WIDE
+    latitude, longitude = to_degrees(best.point)
+    location = Location(round(float(latitude), 6), round(float(longitude), 6))
+    return Placement(location, round(radius, 1), best.method, best.utc, best.neighbours)

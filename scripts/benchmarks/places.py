@@ -1,0 +1,264 @@
+"""Placing photos by their neighbours and by tracks, beside the rules of other programs.
+
+The libraries are made by benchmarks.movement from simulated movement: the figures tell how the
+rules compare, not how they do on anybody's photos.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import click
+import numpy as np
+
+from benchmarks.movement import Library, distance, libraries, zone_at
+from geotag.places.placing import place_photos
+from geotag.places.sighting import TAKEN_HERE, Placement, Sighting
+from geotag.places.tracks import Segment
+from geotag.records import Location
+
+_RIGHT_M = 1000.0
+_FAR_M = 5000.0
+_CLOCK_S = 30.0
+
+
+class Answer(NamedTuple):
+    """A position that a rule gives, with a radius where it states one."""
+
+    location: Location
+    radius_m: float | None = None
+
+
+Rule = Callable[[Library], Mapping[str, Answer]]
+
+
+def geotag_rule(library: Library) -> dict[str, Answer]:
+    """geotag, by photos alone."""
+    return _answers(place_photos(library.captures, zone_at).placements)
+
+
+def geotag_tracks(library: Library) -> dict[str, Answer]:
+    """geotag, with the track of the first journey."""
+    times, latitudes, longitudes = library.track.T
+    breaks = np.flatnonzero(np.diff(times) > 600) + 1
+    parts = zip(
+        *(np.split(column, breaks) for column in (times, latitudes, longitudes)), strict=True
+    )
+    segments = [Segment("journey.gpx", *part) for part in parts]
+    return _answers(place_photos(library.captures, zone_at, segments).placements)
+
+
+def _answers(placements: Mapping[str, object]) -> dict[str, Answer]:
+    return {
+        name: Answer(found.location, found.radius_m)
+        for name, found in placements.items()
+        if isinstance(found, Placement)
+    }
+
+
+def nearest_rule(limit: float) -> Rule:
+    """Copy the position of the photo nearest in time, as the clocks show it."""
+
+    def rule(library: Library) -> dict[str, Answer]:
+        fixes = _fixes(library)
+        times = [t for t, _ in fixes]
+        answers = {}
+        for evidence in _without_position(library):
+            near = [at for at in _beside(times, evidence.clock or 0) if at is not None]
+            best = min(near, key=lambda at: abs(times[at] - (evidence.clock or 0)), default=None)
+            if best is not None and abs(times[best] - (evidence.clock or 0)) <= limit:
+                answers[evidence.photo] = Answer(fixes[best][1])
+        return answers
+
+    return rule
+
+
+def interpolating_rule(limit: float) -> Rule:
+    """Between the fixes before and after, each within a limit, as the clocks show it."""
+
+    def rule(library: Library) -> dict[str, Answer]:
+        fixes = _fixes(library)
+        times = [t for t, _ in fixes]
+        answers = {}
+        for evidence in _without_position(library):
+            clock = evidence.clock or 0
+            before, after = _beside(times, clock)
+            before = before if before is not None and clock - times[before] <= limit else None
+            after = after if after is not None and times[after] - clock <= limit else None
+            if before is not None and after is not None:
+                gap = times[after] - times[before]
+                share = (clock - times[before]) / gap if gap else 0.0
+                a, b = fixes[before][1], fixes[after][1]
+                east = (b.longitude - a.longitude + 180) % 360 - 180
+                latitude = a.latitude + share * (b.latitude - a.latitude)
+                longitude = (a.longitude + share * east + 180) % 360 - 180
+                answers[evidence.photo] = Answer(Location(latitude, longitude))
+            elif before is not None or after is not None:
+                only = before if before is not None else after
+                answers[evidence.photo] = Answer(fixes[only or 0][1])
+        return answers
+
+    return rule
+
+
+def _fixes(library: Library) -> list[tuple[float, Location]]:
+    found = [(e.clock, e.position) for e in library.captures if e.position is not None and e.clock]
+    return sorted((clock, place) for clock, place in found)
+
+
+def _without_position(library: Library) -> Iterable[Sighting]:
+    return (e for e in library.captures if e.position is None and e.clock is not None)
+
+
+def _beside(times: list[float], t: float) -> tuple[int | None, int | None]:
+    after = bisect.bisect_left(times, t)
+    return (after - 1 if after > 0 else None), (after if after < len(times) else None)
+
+
+RULES: dict[str, Rule] = {
+    "geotag": geotag_rule,
+    "geotag with tracks": geotag_tracks,
+    "nearest within 36 h (PhotoPrism's rule)": nearest_rule(36 * 3600.0),
+    "nearest within 1 h (osxphotos' rule)": nearest_rule(3600.0),
+    "between fixes within 30 min (exiftool's rule)": interpolating_rule(1800.0),
+}
+
+
+class Tally:
+    """What a rule did in one situation."""
+
+    def __init__(self) -> None:
+        self.photos = self.placed = self.right = self.far = self.held = self.stated = 0
+
+    def add(self, error: float | None, radius: float | None) -> None:
+        """Count a photo: how far off it was placed, or None."""
+        self.photos += 1
+        if error is None:
+            return
+        self.placed += 1
+        self.right += error <= _RIGHT_M
+        self.far += error > max(_FAR_M, radius or 0)
+        if radius is not None:
+            self.stated += 1
+            self.held += error <= radius
+
+    def cells(self) -> list[str]:
+        """Shares: placed, within 1 km, far off of those placed, within the radius."""
+        held = f"{self.held / self.stated:6.1%}" if self.stated else "     -"
+        placed = max(1, self.placed)
+        photos = max(1, self.photos)
+        return [
+            f"{self.placed / photos:6.1%}",
+            f"{self.right / photos:6.1%}",
+            f"{self.far / placed:6.1%}",
+            held,
+        ]
+
+
+def score(library: Library, answers: Mapping[str, Answer], tallies: dict[str, Tally]) -> None:
+    """Count one library's photos by situation."""
+    for evidence in library.captures:
+        if evidence.position is not None:
+            continue
+        truth = library.truth[evidence.photo]
+        answer = answers.get(evidence.photo)
+        error = None
+        if answer is not None:
+            at = (answer.location.latitude, answer.location.longitude)
+            error = distance(at, (truth.location.latitude, truth.location.longitude))
+        radius = answer.radius_m if answer is not None else None
+        tallies[truth.situation].add(error, radius)
+        tallies["all to place" if truth.placeable else "all not to place"].add(error, radius)
+
+
+class ClockScore:
+    """Pieces of clocks found, right, wrong and left alone."""
+
+    def __init__(self) -> None:
+        self.photos = self.right = self.wrong = 0
+        self.cameras = self.found = 0
+
+    def add(self, library: Library) -> None:
+        """Compare a library's clocks with the truth, photo by photo."""
+        clocks = place_photos(library.captures, zone_at).clocks
+        for device in library.clocks:
+            right = wrong = photos = 0
+            for evidence in library.captures:
+                if evidence.device != device or evidence.kind not in TAKEN_HERE:
+                    continue
+                photos += 1
+                clock = evidence.clock or 0
+                truth = clock - library.truth[evidence.photo].utc
+                for piece in clocks.get(device, ()):
+                    if piece.offset is not None and piece.start <= clock <= piece.end:
+                        error = abs(piece.offset - truth)
+                        right += error <= _CLOCK_S
+                        wrong += error > max(_CLOCK_S, piece.uncertainty)
+                        break
+            self.photos += photos
+            self.right += right
+            self.wrong += wrong
+            self.cameras += 1
+            self.found += right > 0.9 * photos
+
+    def line(self) -> str:
+        """In words."""
+        return (
+            f"clocks: right within 30 s for {self.right / self.photos:.1%} of the cameras' photos,"
+            f" wrong for {self.wrong / self.photos:.2%}; right for nine photos of ten on"
+            f" {self.found} of {self.cameras} cameras"
+        )
+
+
+def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:
+    """Score all rules on the libraries of some seeds."""
+    tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in rules}
+    clocks = ClockScore()
+    for library in libraries(first, count):
+        for name, rule in rules.items():
+            score(library, rule(library), tallies[name])
+        clocks.add(library)
+    for name, by_situation in tallies.items():
+        print(f"\n{name}\n{'':34}{'photos':>8} placed   1 km  wrong  in radius")
+        for situation in sorted(by_situation, key=lambda s: (not s.startswith("all"), s)):
+            tally = by_situation[situation]
+            print(f"{situation:34}{tally.photos:8} {' '.join(tally.cells())}")
+    print("\n" + clocks.line())
+
+
+def speed(count: int) -> None:
+    """Place so many photos of made-up libraries."""
+    captures: list[Sighting] = []
+    for at, library in enumerate(libraries(5000, 40)):
+        shift = at * 400 * 86400.0
+        for e in library.captures:
+            clock = None if e.clock is None else e.clock + shift
+            stamp = None if e.stamp is None else e.stamp + shift
+            captures.append(e._replace(photo=f"{at}/{e.photo}", clock=clock, stamp=stamp))
+        if len(captures) >= count:
+            break
+    captures = captures[:count]
+    start, used = time.perf_counter(), time.process_time()
+    found = place_photos(captures, zone_at).placements
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    placed = sum(isinstance(each, Placement) for each in found.values())
+    print(f"{len(captures)} photos, {len(found)} without a position, {placed} placed")
+    print(f"{seconds:.1f} s, {used:.1f} s of processor time")
+
+
+@click.command("places")
+@click.option("--first", default=1000, show_default=True, help="The first seed.")
+@click.option("--libraries", "count", default=20, show_default=True, help="How many of them.")
+@click.option("--peers/--no-peers", default=True, help="The rules of other programs, too.")
+@click.option("--photos", type=int, help="Only the time for so many photos.")
+def command(first: int, count: int, peers: bool, photos: int | None) -> None:
+    """Score placing on simulated libraries, by situation."""
+    if photos is not None:
+        speed(photos)
+        return
+    rules = {n: r for n, r in RULES.items() if peers or n.startswith("geotag")}
+    simulate(first, count, rules)

@@ -1,0 +1,201 @@
+"""Whole libraries placed: who is placed by whom, what never is, and what changes nothing."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geotag.places.placing import Settings, place_photos
+from geotag.places.sighting import ClockSource, Kind, Method, Placement, Places, Reason, Sighting
+from geotag.places.tracks import Segment
+from geotag.records import Location
+from scripts.benchmarks.movement import distance, make_library, zone_at
+
+HOUR, DAY = 3600.0, 86400.0
+PARIS = Location(48.8583, 2.2945)
+ROME = Location(41.8902, 12.4922)
+
+
+def utc_everywhere(place: Location, clock: float) -> float:
+    return 0.0
+
+
+def phone(name: str, t: float, at: Location | None, device: str = "phone") -> Sighting:
+    return Sighting(name, device, Kind.PHONE, t + HOUR, HOUR, None, at)
+
+
+def camera(name: str, t: float, kind: Kind = Kind.CAMERA) -> Sighting:
+    return Sighting(name, "camera", kind, t + HOUR, HOUR)
+
+
+def near(place: Location, metres: float) -> Location:
+    return Location(place.latitude + metres / 111_195, place.longitude)
+
+
+def place(*library: Sighting) -> Places:
+    return place_photos(library, utc_everywhere)
+
+
+def test_a_photo_between_two_of_the_phone_is_placed_between_them() -> None:
+    found = place(
+        phone("a.jpg", 0, PARIS), phone("b.jpg", 600, near(PARIS, 200)), camera("c.jpg", 300)
+    ).placements["c.jpg"]
+    assert isinstance(found, Placement)
+    assert found.location.latitude == pytest.approx(near(PARIS, 100).latitude, abs=1e-5)
+    assert 100 < found.radius_m < 1000
+    assert found.method is Method.NEIGHBOUR and found.utc == 300
+    assert [(n.photo, n.seconds) for n in found.neighbours] == [("a.jpg", -300), ("b.jpg", 300)]
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.SCREENSHOT, Kind.SCAN, Kind.RECEIVED, Kind.DOWNLOAD, Kind.DEFAULT_DATE]
+)
+def test_what_nobody_took_there_is_never_placed_by_time(kind: Kind) -> None:
+    found = place(phone("a.jpg", 0, PARIS), camera("c.jpg", 10, kind))
+    assert found.placements == {"c.jpg": Reason.KIND}
+
+
+def test_without_time_or_device_there_is_a_reason() -> None:
+    no_time = Sighting("c.jpg", "camera", Kind.CAMERA, None)
+    no_device = Sighting("d.jpg", "", Kind.CAMERA, 0.0, HOUR)
+    found = place(phone("a.jpg", 0, PARIS), no_time, no_device).placements
+    assert found == {"c.jpg": Reason.NO_TIME, "d.jpg": Reason.NO_DEVICE}
+
+
+def test_nothing_near_in_time() -> None:
+    found = place(phone("a.jpg", 0, PARIS), camera("c.jpg", 5 * HOUR)).placements
+    assert found == {"c.jpg": Reason.NO_NEIGHBOUR}
+
+
+def test_a_contradicting_neighbour_takes_the_position_away() -> None:
+    library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 600, PARIS), camera("c.jpg", 300)]
+    assert isinstance(place(*library).placements["c.jpg"], Placement)
+    found = place(*library, phone("d.jpg", 330, ROME)).placements["c.jpg"]
+    assert found is Reason.CONTRADICTION
+
+
+def test_two_people_apart_leave_a_camera_without_a_position() -> None:
+    """The partner's phone is in Rome: whose camera is it?"""
+    mine = [phone(f"m{n}.jpg", 300 * n, PARIS) for n in range(5)]
+    theirs = [phone(f"t{n}.jpg", 300 * n + 7, ROME, "their phone") for n in range(5)]
+    found = place(*mine, *theirs, camera("c.jpg", 450)).placements["c.jpg"]
+    assert isinstance(found, Reason)
+
+
+def test_somebody_elses_phone_is_not_placed_by_mine() -> None:
+    mine = [phone(f"m{n}.jpg", 300 * n, PARIS) for n in range(5)]
+    found = place(*mine, phone("t.jpg", 450, None, "their phone")).placements["t.jpg"]
+    assert found is Reason.NO_NEIGHBOUR
+
+
+def test_a_flight_has_no_middle() -> None:
+    york = Location(40.7, -74.0)
+    library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 9 * HOUR, york)]
+    assert place(*library, camera("c.jpg", 4 * HOUR)).placements["c.jpg"] is Reason.WIDE
+
+
+def test_a_given_clock_offset_is_ahead_of_local_time() -> None:
+    """The camera shows an hour and two minutes less than the clocks around it."""
+    late = Sighting("c.jpg", "camera", Kind.CAMERA, 300 + HOUR - 3720)
+    library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 600, PARIS), late]
+    told = place_photos(library, utc_everywhere, (), Settings({"camera": -3720.0}))
+    found = told.placements["c.jpg"]
+    assert isinstance(found, Placement) and found.utc == 300
+    assert told.clocks["camera"][0].source is ClockSource.GIVEN
+    assert isinstance(place(*library).placements["c.jpg"], Reason)
+
+
+def test_a_track_places_to_the_metre_and_not_across_its_breaks() -> None:
+    times = np.arange(0.0, 600.0, 10.0)
+    way = Segment("walk.gpx", times, 48.0 + times * 1e-5, np.full(len(times), 2.0))
+    later = way._replace(times=times + HOUR)
+    library = [camera("c.jpg", 305), camera("d.jpg", 1800)]
+    found = place_photos(library, utc_everywhere, (way, later)).placements
+    first = found["c.jpg"]
+    assert isinstance(first, Placement) and first.method is Method.TRACK
+    assert first.location.latitude == pytest.approx(48.00305, abs=1e-6)
+    assert first.radius_m < 100 and first.neighbours[0].photo == "walk.gpx"
+    assert found["d.jpg"] is Reason.NO_NEIGHBOUR
+
+
+def test_a_track_that_contradicts_the_phone_places_nothing() -> None:
+    times = np.arange(0.0, 600.0, 10.0)
+    way = Segment("walk.gpx", times, np.full(60, ROME.latitude), np.full(60, ROME.longitude))
+    library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 590, PARIS), camera("c.jpg", 300)]
+    assert isinstance(place_photos(library, utc_everywhere, (way,)).placements["c.jpg"], Reason)
+
+
+photos = st.lists(
+    st.tuples(
+        st.integers(0, 4 * 3600),
+        st.sampled_from(["phone", "camera", "other phone"]),
+        st.floats(0, 3000),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda row: row[0],
+)
+Drawn = list[tuple[int, str, float, bool]]
+
+
+def drawn(rows: Drawn, shift: float = 0.0, east: float = 0.0) -> list[Sighting]:
+    library = []
+    for number, (t, device, metres, located) in enumerate(rows):
+        at = near(Location(48.0, (2.0 + east + 180) % 360 - 180), metres)
+        if device == "camera" or not located:
+            at = None
+        kind = Kind.CAMERA if device == "camera" else Kind.PHONE
+        library.append(Sighting(f"{number}.jpg", device, kind, t + shift + HOUR, HOUR, None, at))
+    return library
+
+
+@given(photos, st.randoms(use_true_random=False))
+def test_the_order_of_the_files_changes_nothing(rows: Drawn, rng: random.Random) -> None:
+    library = drawn(rows)
+    shuffled = rng.sample(library, len(library))
+    assert place(*library) == place(*shuffled)
+
+
+@given(photos, st.integers(-(10**8), 10**8))
+def test_a_shift_of_all_times_changes_nothing(rows: Drawn, shift: int) -> None:
+    here, there = place(*drawn(rows)), place(*drawn(rows, float(shift)))
+    assert here.companions == there.companions
+    _same(here, there, 0.0)
+
+
+@given(photos, st.floats(0, 360))
+def test_the_antimeridian_is_a_place_like_any_other(rows: Drawn, east: float) -> None:
+    _same(place(*drawn(rows)), place(*drawn(rows, east=east)), east)
+
+
+def _same(here: Places, there: Places, east: float) -> None:
+    assert here.placements.keys() == there.placements.keys()
+    for photo, one in here.placements.items():
+        other = there.placements[photo]
+        if isinstance(one, Reason) or isinstance(other, Reason):
+            assert one is other
+            continue
+        assert one.radius_m == pytest.approx(other.radius_m, abs=0.2)
+        moved = (one.location.latitude, (one.location.longitude + east + 180) % 360 - 180)
+        assert distance(moved, (other.location.latitude, other.location.longitude)) < 0.5
+
+
+@pytest.mark.parametrize("seed", [14, 15])
+def test_simulated_weeks_are_placed_within_the_radius(seed: int) -> None:
+    """No photo that should not be is placed, and few lie outside their radius."""
+    library = make_library(seed, weeks=1, journeys=1, days=2)
+    found = place_photos(library.captures, zone_at).placements
+    held = []
+    for photo, each in found.items():
+        if isinstance(each, Placement):
+            truth = library.truth[photo]
+            assert truth.placeable
+            at = (each.location.latitude, each.location.longitude)
+            error = distance(at, (truth.location.latitude, truth.location.longitude))
+            held.append(error <= each.radius_m)
+    assert len(held) > 100 and np.mean(held) >= 0.9

@@ -1,0 +1,103 @@
+"""A scan that places photos by those of the same time and by tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geotag.errors import UsageError
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
+from geotag.records import Outcome, Status
+from geotag.summary import Summary
+from geotag.tables import read_table
+from geotag.writing.result import Action
+from geotag.writing.writeback import WriteOptions, write_back
+from tests.conftest import WritePhoto, gps_ifd
+from tests.geotag.places.test_trackfiles import POINTS, gpx
+
+MAKE, MODEL, SOFTWARE = 271, 272, 305
+TAKEN, OFFSET = 0x9003, 0x9011
+PHONE = {MAKE: b"samsung", MODEL: b"SM-G930F"}
+CAMERA = {MAKE: b"Canon", MODEL: b"Canon EOS 80D"}
+
+
+def taken(time: str) -> dict[int, object]:
+    return {TAKEN: f"2023:06:01 {time}".encode(), OFFSET: b"+02:00"}
+
+
+@pytest.fixture
+def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
+    """A phone's photos with a position, and a camera's without."""
+    for number, time in enumerate(("12:00:00", "12:04:00")):
+        located = gps_ifd(48.0 + number / 1000, 2.0)
+        write_photo(f"phone{number}.jpg", gps=located, zeroth=PHONE, exif=taken(time))
+    write_photo("camera.jpg", seed=1, zeroth=CAMERA, exif=taken("12:02:00"))
+    write_photo("late.jpg", seed=2, zeroth=CAMERA, exif=taken("20:00:00"))
+    write_photo("Screenshot_1.jpg", seed=3, zeroth=PHONE, exif=taken("12:02:00"))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def options(model_path: Path) -> ScanOptions:
+    return ScanOptions(model=model_path, places=True)
+
+
+def scan(library: Path, options: ScanOptions) -> tuple[Summary, dict[str, Outcome]]:
+    table = library.parent / "tags.csv"
+    summary = scan_library([str(library)], str(table), options)
+    return summary, {Path(row.path).name: row for row in read_table(table)}
+
+
+def test_the_camera_is_placed_between_the_phones_photos(
+    library: Path, options: ScanOptions
+) -> None:
+    summary, rows = scan(library, options)
+    placed = rows["camera.jpg"]
+    assert placed.status is Status.PLACED and summary.statuses[Status.PLACED] == 1
+    assert placed.latitude == pytest.approx(48.0005, abs=1e-5)
+    assert placed.utc == "2023-06-01T10:02:00Z"
+    assert "phone0.jpg was taken 2 min before" in placed.evidence
+    assert rows["late.jpg"].latitude is rows["Screenshot_1.jpg"].latitude is None
+    assert rows["phone0.jpg"].status is Status.HAS_GPS
+
+
+def test_it_is_off_by_default_and_another_setting_decides_anew(
+    library: Path, options: ScanOptions
+) -> None:
+    _, rows = scan(library, options._replace(places=False))
+    assert rows["camera.jpg"].latitude is None
+    summary, rows = scan(library, options)
+    assert (summary.read, summary.exported) == (0, True)
+    assert rows["camera.jpg"].status is Status.PLACED
+    assert not scan(library, options)[0].exported
+
+
+def test_a_track_places_what_no_phone_does(
+    library: Path, options: ScanOptions, write_photo: WritePhoto, tmp_path: Path
+) -> None:
+    track = tmp_path / "walk.gpx"
+    track.write_text(gpx(POINTS))
+    for phone in library.glob("phone*.jpg"):
+        phone.unlink()
+    _, rows = scan(library, options._replace(tracks=(str(track),)))
+    placed = rows["camera.jpg"]
+    assert (placed.status, placed.method) == (Status.PLACED, "track")
+    assert placed.latitude == pytest.approx(48.002, abs=1e-5)
+    assert placed.evidence.startswith("on the track walk.gpx")
+
+
+def test_tracks_alone_are_a_mistake(library: Path, options: ScanOptions) -> None:
+    with pytest.raises(UsageError, match="--places"):
+        scan(library, options._replace(places=False, tracks=("a.gpx",)))
+
+
+def test_a_write_leaves_placed_rows_alone_and_says_so(library: Path, options: ScanOptions) -> None:
+    _, rows = scan(library, options)
+    writing = WriteOptions(position=True, dry_run=True)
+    (result,) = write_back([rows["camera.jpg"]], None, writing, "run")
+    assert (result.action, result.reason) == (
+        Action.LEFT_ALONE,
+        "placed by time, which is not written",
+    )
