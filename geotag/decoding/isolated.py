@@ -29,6 +29,7 @@ from geotag.records import Fit, Metadata
 # Large libraries in C and C++, which now and then do not survive a damaged file.
 FORMATS = frozenset(("heif", "avif", "raw", "tiff", "webp"))
 SECONDS = 60
+_PIPE_SIZE = 2**20
 _START = "import sys; sys.path[:] = sys.argv[1:]; import geotag.decoding.isolated as i; i.serve()"
 # Signals by which something else ends a process; any other one is the decoder's own fault.
 _FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")
@@ -109,7 +110,7 @@ class _Process:
             [sys.executable, "-c", _START, *map(os.path.abspath, sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # the libraries' noise: the reply tells what is wrong
+            stderr=subprocess.DEVNULL,  # what the libraries print is told with the reply
             start_new_session=True,  # Ctrl-C is for this process, which finishes what it began
         )
         assert self._child.stdin is not None and self._child.stdout is not None
@@ -183,7 +184,7 @@ def _send(file: IO[bytes], fields: Mapping[str, object], data: bytes = b"") -> N
 def serve() -> None:
     """Decode what comes on standard input, until it ends. The main function of a process."""
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no reply
+    printed = _Printed()
     for number in (signal.SIGINT, signal.SIGTERM):  # the photo that is begun is finished
         signal.signal(number, signal.SIG_IGN)
     _forbid_core_dumps()
@@ -199,8 +200,9 @@ def serve() -> None:
         except MissingDependencyError as error:
             _send_error(replies, error, error.purpose, error.extra)
         except PhotoError as error:
-            _send_error(replies, error, str(error))
+            _send_error(replies, error, str(error) + printed.take())
         else:
+            printed.take()
             _send(replies, {}, pixels.tobytes())
         _set_alarm(0)
 
@@ -217,6 +219,27 @@ def _decode(request: Mapping[str, Any], data: bytes, budget: MemoryBudget) -> ND
 
 def _send_error(replies: IO[bytes], error: GeotagError, *arguments: str) -> None:
     _send(replies, {"error": type(error).__name__, "arguments": arguments})
+
+
+class _Printed:
+    """What libraries in C print of a photo: often all that tells what is wrong with it."""
+
+    def __init__(self) -> None:
+        self._descriptor, writer = os.pipe()
+        for descriptor in (self._descriptor, writer):
+            os.set_blocking(descriptor, False)  # when it is full, what comes is lost
+        os.dup2(writer, 1)
+        os.dup2(writer, 2)
+
+    def take(self) -> str:
+        """Its first line in brackets, or "" where there is none."""
+        printed = b""
+        with suppress(BlockingIOError):
+            printed = os.read(self._descriptor, _PIPE_SIZE)
+        lines = printed.decode("utf-8", "replace").splitlines()
+        # Pillow gives libtiff no better name of the file; addresses differ from run to run.
+        line = next(iter(lines), "").removeprefix("tempfile.tif: ").strip()[:200]
+        return f" ({line})" if line.isprintable() and line and "0x" not in line else ""
 
 
 class _ParentsBudget(MemoryBudget):

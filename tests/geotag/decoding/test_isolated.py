@@ -143,6 +143,26 @@ def test_errors_are_those_of_the_same_decoder_here(decoder: IsolatedDecoder) -> 
         decoder.decode(b"nonsense", TIFF, 32, "squash")
 
 
+def test_what_a_library_prints_of_a_damaged_photo_is_part_of_the_reason(
+    decoder: IsolatedDecoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((300, 200), 50).convert("RGB").save(file, "TIFF", compression="tiff_lzw")
+    damaged = bytearray(file.getvalue())
+    damaged[1000:1100] = b"\xff" * 100
+    for _ in range(2):
+        with pytest.raises(PhotoError, match=r"^damaged: decoder error -2 \(.*code.*\)$"):
+            decoder.decode(bytes(damaged), TIFF, 32, "squash")
+        with pytest.raises(PhotoError, match=r"^damaged: oh \(noise of a library\)$"):
+            _heif(decoder, "raise ValueError('oh')")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_library_that_prints_without_end_fills_nothing(decoder: IsolatedDecoder) -> None:
+    assert _heif(decoder, "[ctypes.CDLL(None).puts(b'x' * 999) for _ in range(9999)]").any()
+    assert _heif(decoder, "").any()
+
+
 def test_threads_decode_side_by_side_within_one_budget(
     decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
