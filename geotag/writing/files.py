@@ -62,7 +62,7 @@ class LocalFiles:
         self.source = open_source(os.sep, Filters())
 
     def exists(self, path: str) -> bool:
-        """Also broken links exist; what cannot be told now is no answer."""
+        """Also broken links exist. Raises CannotWriteError when it cannot be told now."""
         try:
             os.lstat(path)
         except OSError as error:

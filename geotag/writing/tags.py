@@ -20,8 +20,8 @@ class LandmarkTags(NamedTuple):
     """The landmark that a photo shows, who or what recognised it, and whether to give its position.
 
     `located` says whether anyone knows where it is: a model's own landmarks may be names alone.
-    `position` is the user's wish for map pins (`--gps`): the camera is said to stand at the
-    landmark, under geotag's own mark.
+    `position` asks for map pins (`--gps`): the landmark's position is written as the camera's too,
+    under geotag's own mark.
     """
 
     landmark: Category

@@ -65,7 +65,7 @@ def _check_blocks(before: Blocks, after: Blocks) -> None:
     earlier = xmp_tags.read_earlier(before.xmp) if before.xmp else None
     own = {earlier.landmark, exif_tags.format_word(earlier.landmark)} if earlier else set()
     if before.tiff is not None:
-        _check_tiff(before.tiff, _kept(after.tiff, "the Exif block"))
+        _check_tiff(before.tiff, _kept(after.tiff, "the Exif block"), earlier)
         lost = set(exif_tags.keywords(before.tiff)) - set(exif_tags.keywords(after.tiff))
         _require(lost <= own, "the XPKeywords that were there")
     if before.xmp or after.xmp:
@@ -82,10 +82,12 @@ def _kept(block: _Block | None, what: str) -> _Block:
     return block
 
 
-def _check_tiff(before: Tiff, after: Tiff) -> None:
+def _check_tiff(before: Tiff, after: Tiff, earlier: EarlierTags | None) -> None:
     _require(before.order == after.order, "the byte order")
     old, new = _tags(before), _tags(after)
     kept = (old.keys() | new.keys()) - exif_tags.TARGETS - _POINTERS
+    positions = (old.keys() & exif_tags.TARGETS) - {exif_tags.XP_KEYWORDS}
+    kept |= {tag for tag in positions if not exif_tags.may_change(before, tag, earlier)}
     for tag in sorted(kept):
         _require(old.get(tag) == new.get(tag), f"Exif tag 0x{tag[1]:04X} of {tag[0]}")
     note, moved = before.get(("exif", MAKER_NOTE)), after.get(("exif", MAKER_NOTE))

@@ -41,7 +41,7 @@ class WriteOptions(NamedTuple):
     `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
     on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
     photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
-    nobody: a landmark in them takes back no answer of the user's.
+    nobody: a landmark in them does not undo that the user cleared the photo's.
     """
 
     position: bool = False
@@ -71,7 +71,7 @@ def write_back(
 ) -> Iterator[WriteResult]:
     """Write each row's tag into its photo: one result for each row that `only` admits.
 
-    `follow` hears of each photo that changed, as its source listed it before and lists it now.
+    `follow` is called for each photo that changed, as its source listed it before and lists it now.
     `cleared` remember the landmarks that the user cleared, and keep those photos clear.
     The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
     photo at hand is then untouched.
@@ -148,7 +148,7 @@ class _Writer:
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
         try:
-            intent = self._heeded(self._intent(row, path), row, path)
+            intent = self._with_cleared(self._intent(row, path), row, path)
             if intent.tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
             plan = self._planned(path, intent)
@@ -199,8 +199,9 @@ class _Writer:
             )
         )
 
-    def _heeded(self, intent: Intent, row: Outcome, path: str) -> Intent:
-        """Note what the user says in a row; one who said nothing means what was said before."""
+    def _with_cleared(self, intent: Intent, row: Outcome, path: str) -> Intent:
+        """Note a landmark that the user cleared or gave, and keep a photo clear that was cleared
+        before and got none since."""
         cleared, tags = self.cleared, intent.tags
         if cleared is None:
             return intent

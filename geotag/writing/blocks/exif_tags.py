@@ -35,37 +35,23 @@ DATUM, ERROR, METHOD = ("gps", 0x12), ("gps", 0x1F), ("gps", 0x1B)
 DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE = (
     ("gps", number) for number in range(0x13, 0x17)
 )
-_TYPES = {
-    XP_KEYWORDS: BYTE,
-    VERSION: BYTE,
-    LATITUDE_REF: ASCII,
-    LATITUDE: RATIONAL,
-    LONGITUDE_REF: ASCII,
-    LONGITUDE: RATIONAL,
-    DATUM: ASCII,
-    METHOD: UNDEFINED,
-    ERROR: RATIONAL,
-    DEST_LATITUDE_REF: ASCII,
-    DEST_LATITUDE: RATIONAL,
-    DEST_LONGITUDE_REF: ASCII,
-    DEST_LONGITUDE: RATIONAL,
+# Name and type of what is written.
+_FIELDS = {
+    XP_KEYWORDS: ("XPKeywords", BYTE),
+    VERSION: ("GPSVersionID", BYTE),
+    LATITUDE_REF: ("GPSLatitudeRef", ASCII),
+    LATITUDE: ("GPSLatitude", RATIONAL),
+    LONGITUDE_REF: ("GPSLongitudeRef", ASCII),
+    LONGITUDE: ("GPSLongitude", RATIONAL),
+    DATUM: ("GPSMapDatum", ASCII),
+    METHOD: ("GPSProcessingMethod", UNDEFINED),
+    ERROR: ("GPSHPositioningError", RATIONAL),
+    DEST_LATITUDE_REF: ("GPSDestLatitudeRef", ASCII),
+    DEST_LATITUDE: ("GPSDestLatitude", RATIONAL),
+    DEST_LONGITUDE_REF: ("GPSDestLongitudeRef", ASCII),
+    DEST_LONGITUDE: ("GPSDestLongitude", RATIONAL),
 }
-_NAMES = {
-    XP_KEYWORDS: "XPKeywords",
-    VERSION: "GPSVersionID",
-    LATITUDE_REF: "GPSLatitudeRef",
-    LATITUDE: "GPSLatitude",
-    LONGITUDE_REF: "GPSLongitudeRef",
-    LONGITUDE: "GPSLongitude",
-    DATUM: "GPSMapDatum",
-    METHOD: "GPSProcessingMethod",
-    ERROR: "GPSHPositioningError",
-    DEST_LATITUDE_REF: "GPSDestLatitudeRef",
-    DEST_LATITUDE: "GPSDestLatitude",
-    DEST_LONGITUDE_REF: "GPSDestLongitudeRef",
-    DEST_LONGITUDE: "GPSDestLongitude",
-}
-TARGETS = frozenset(_TYPES)
+TARGETS = frozenset(_FIELDS)
 _DESTINATION = (DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE)
 _POSITION = (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE)
 # What geotag:Wrote calls the fields of this block.
@@ -104,7 +90,7 @@ def plan_exif(
             changes[XP_KEYWORDS] = None
             del wanted[XP_KEYWORDS]
     for tag, content in wanted.items():
-        value = encode_value(order, _TYPES[tag], content)
+        value = encode_value(order, _FIELDS[tag][1], content)
         if _differs(tiff, tag, value):
             changes[tag] = value
         else:
@@ -194,14 +180,20 @@ def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags 
     return earlier is not None and wrote in earlier.wrote and _is_ours(tiff, position, earlier)
 
 
+def may_change(tiff: Tiff, tag: Tag, earlier: EarlierTags | None) -> bool:
+    """Whether a targeted tag that is there may change: as a part of a position that may be set."""
+    if tag in _DESTINATION:
+        return _may_set(tiff, _DESTINATION, earlier)
+    return tag != VERSION and _may_set(tiff, _POSITION, earlier)
+
+
 def _is_ours(tiff: Tiff, position: tuple[Tag, ...], earlier: EarlierTags) -> bool:
     if position is _POSITION and tiff.data(METHOD) != GPS_PROCESSING_METHOD_EXIF:
         return False
-    latitude, longitude = (
-        _degrees(tiff, position[0], position[1]),
-        _degrees(tiff, position[2], position[3]),
+    latitude_ref, latitude, longitude_ref, longitude = position
+    return earlier.is_at(
+        _degrees(tiff, latitude_ref, latitude), _degrees(tiff, longitude_ref, longitude)
     )
-    return earlier.is_at(latitude, longitude)
 
 
 def _degrees(tiff: Tiff, ref: Tag, tag: Tag) -> float:
@@ -236,7 +228,7 @@ def snapshot(tiff: Tiff | None) -> dict[str, str]:
     """The targeted tags as texts for a diff."""
     if tiff is None:
         return {}
-    return {f"EXIF {name}": _text(tiff, tag) for tag, name in _NAMES.items() if tiff.get(tag)}
+    return {f"EXIF {name}": _text(tiff, tag) for tag, (name, _) in _FIELDS.items() if tiff.get(tag)}
 
 
 def _text(tiff: Tiff, tag: Tag) -> str:
@@ -247,7 +239,7 @@ def _text(tiff: Tiff, tag: Tag) -> str:
         return ".".join(map(str, data))
     if tag == METHOD:
         return data[8:].decode("latin-1").rstrip("\0 ")
-    if _TYPES[tag] == RATIONAL:
+    if _FIELDS[tag][1] == RATIONAL:
         numbers = tiff.longs(tag)
         pairs = zip(numbers[::2], numbers[1::2], strict=False)
         return " ".join(f"{n / d:g}" if d else f"{n}/0" for n, d in pairs)
