@@ -41,7 +41,6 @@ from geotag.state.absence import (
     check_same_library,
     check_sources,
     gone_photos,
-    root_of,
     table_before,
 )
 from geotag.state.catalog import Catalog, Criteria, open_catalog
@@ -145,7 +144,6 @@ class Scan:
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
         self.counts = Counts(Counter(), Counter())
-        self.listed: dict[str, int] = {}
         self._before = Before(0, {})
         prefilter = self._prefilter()
         self.criteria = Criteria(
@@ -242,7 +240,7 @@ class Scan:
             target = Path(os.path.realpath(out))
             remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes())
-        made = self.counts, self.listed, self.header.sha256, self.decider.threshold
+        made = self.counts, self.library.listed, self.header.sha256, self.decider.threshold
         self.catalog.note_exported(out, Export(signature, table_state(out), *made))
         return self.counts, True
 
@@ -256,22 +254,18 @@ class Scan:
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""
-        for source in self.library.sources:
-            found = 0
-            for photo in source.photos():
-                if self.progress.stop_requested():
-                    raise StoppedError("stopped while listing; nothing was changed")
-                found += 1
-                yield photo
-            self.listed[root_of(source)] = found
+        for photo in self.library.photos():
+            if self.progress.stop_requested():
+                raise StoppedError("stopped while listing; nothing was changed")
+            yield photo
 
     def _check_listing(self, listed: int) -> None:
         """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
-        self._before = table_before(self.catalog, self.out, self.listed)
+        self._before = table_before(self.catalog, self.out, self.library.listed)
         if not self.options.replace:
-            check_same_library(self.out, self._before, self.listed)
+            check_same_library(self.out, self._before, self.library.listed)
         if not self.options.allow_empty:
-            check_sources(self.catalog, self._before, self.listed)
+            check_sources(self.catalog, self._before, self.library.listed)
             self._check_rows(listed)
 
     def _check_rows(self, rows: int) -> None:
@@ -286,8 +280,7 @@ class Scan:
                 cleared.follow(photo.uri, picture_key(self.library, photo))
 
     def _prune(self) -> int:
-        seen = {root for root, n in self.listed.items() if n or self.options.allow_empty}
-        is_gone = gone_photos(self.catalog, self.out, self.library, seen)
+        is_gone = gone_photos(self.catalog, self.out, self.library, self.options.allow_empty)
         return self.catalog.prune(is_gone)
 
     def _moved(self, limit: int) -> Iterator[Reading]:

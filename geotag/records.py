@@ -21,11 +21,15 @@ class Status(str, Enum):
     CONFLICT = "conflict"
 
 
+UNKNOWN_SIZE = -1
+
+
 class Photo(NamedTuple):
     """One photo as its source lists it.
 
     `uri` is an absolute path (undecodable bytes as surrogate escapes) or a bucket URI.
-    `version` changes whenever the photo or one of its sidecars does.
+    `version` changes whenever the photo or one of its sidecars does. The size of one that could not
+    be looked at is UNKNOWN_SIZE: reading it tells why.
     """
 
     uri: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,17 +14,19 @@ from geotag.errors import SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters, Source
+from geotag.sources.base import READ_LIMIT, Filters, SingleSource
 from geotag.sources.bucket import BucketSource
+from geotag.sources.listing import Listing, is_below
 from geotag.sources.local import LocalSource
 from geotag.sources.web import WebSource
 from geotag.stores import SCHEMES, Kind, scheme_of
 
+_log = logging.getLogger(__name__)
 # Schemes that need no mention: paths, and a store for tests.
 _UNNAMED = ("", "memory")
 
 
-def open_source(text: str, filters: Filters) -> Source:
+def open_source(text: str, filters: Filters) -> SingleSource:
     """The source that a path or URI names.
 
     Raises SourceError for an unknown scheme, MissingDependencyError for one that needs an extra.
@@ -57,14 +61,38 @@ class Library:
         }
 
     @property
-    def skipped(self) -> Counter[str]:
-        """What all sources passed over, by reason."""
-        return sum((source.skipped for source in self.sources), Counter())
+    def listings(self) -> list[Listing]:
+        """What came of listing each source."""
+        return [source.listing for source in self.sources]
 
     @property
-    def roots(self) -> list[bytes]:
-        """Folders or files, one of which the URI of each photo is or lies below."""
-        return [root for source in self.sources for root in source.roots]
+    def skipped(self) -> Counter[str]:
+        """What all sources passed over, by reason."""
+        return sum((listing.skipped for listing in self.listings), Counter())
+
+    @property
+    def listed(self) -> dict[str, int]:
+        """How many photos each source has, by its folder, file or address."""
+        return {os.fsdecode(listing.root): listing.photos for listing in self.listings}
+
+    def is_gone(self, uri: str, allow_empty: bool = False) -> bool:
+        """Whether a photo that was not listed is known to be no longer there.
+
+        Each source above it speaks for itself: not one that lists it only in part, nor one that has
+        no photos at all (an unmounted drive), unless those are allowed. What the filters pass over
+        is still there.
+        """
+        above, name = self.above(uri), os.fsencode(uri)
+        seen = all(
+            (allow_empty or source.listing.photos) and source.listing.covers(name)
+            for source in above
+        )
+        return seen and any(source.is_gone(uri) for source in above)
+
+    def above(self, uri: str) -> list[SingleSource]:
+        """The sources in whose folder or bucket a photo lies."""
+        name = os.fsencode(uri)
+        return [source for source in self.sources if is_below(name, source.listing.root)]
 
     @property
     def bytes_fetched(self) -> int:
@@ -89,6 +117,8 @@ class Library:
         """The photos of each source in turn; one that lies in two of them comes twice."""
         for source in self.sources:
             yield from source.photos()
+            if not source.listing.photos:
+                _log.warning("%s: %s", source.listing.source, _why_none(source.listing))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
@@ -102,5 +132,13 @@ class Library:
         """All bytes of a sidecar, up to a limit."""
         return self._source_of(uri).read(uri, limit)
 
-    def _source_of(self, uri: str) -> Source:
+    def _source_of(self, uri: str) -> SingleSource:
         return self._by_scheme[SCHEMES[scheme_of(uri)]]
+
+
+def _why_none(listing: Listing) -> str:
+    """Why a source has no photos, as far as can be known."""
+    if not listing.skipped:
+        return "it is empty: is the name right, and is its drive mounted?"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(listing.skipped.items()))
+    return f"no photos are in it (passed over: {reasons})"

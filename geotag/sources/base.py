@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
@@ -11,23 +10,14 @@ from typing import NamedTuple, Protocol
 from geotag.errors import PhotoError
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
+from geotag.sources.listing import Listing, is_system_folder
 
 # The largest photo that is read, and what all workers hold of photos' files at once.
 READ_LIMIT = 320 * 2**20
 
 
 class Source(Protocol):
-    """A folder or bucket of photos; `skipped` is complete once `photos` has run."""
-
-    @property
-    def skipped(self) -> Counter[str]:
-        """Counts by reason, for people."""
-        ...
-
-    @property
-    def roots(self) -> list[bytes]:
-        """Folders or files, one of which the URI of each photo is or lies below."""
-        ...
+    """Where photos are listed and read: one place, or a library of several."""
 
     @property
     def bytes_fetched(self) -> int:
@@ -66,6 +56,17 @@ class Source(Protocol):
         ...
 
 
+class SingleSource(Source, Protocol):
+    """A folder, bucket or list of photos."""
+
+    listing: Listing
+
+    def is_gone(self, uri: str) -> bool:
+        """Whether a photo that the listing covers and does not hold is no longer there, rather than
+        passed over by the filters."""
+        ...
+
+
 class Filters(NamedTuple):
     """Which photos to list: globs on the path below the source, and on the name alone."""
 
@@ -78,6 +79,23 @@ class Filters(NamedTuple):
         if self.include and not _matches(relative, self.include):
             return False
         return not _matches(relative, self.exclude)
+
+    def why_not_enter(self, folder: str) -> str:
+        """Why nothing below a folder (its path below the source) is wanted; empty if it may be."""
+        name = folder.rpartition("/")[2]
+        if is_system_folder(name):
+            return "system folder"
+        if name.startswith("."):
+            return "hidden"
+        # A glob that ends with * and matches a folder matches whatever is below it.
+        below = (glob for glob in self.exclude if glob.endswith("*"))
+        return "excluded folder" if any(fnmatchcase(folder + "/", glob) for glob in below) else ""
+
+    def wants(self, relative: str) -> bool:
+        """Whether a photo of this path below the source is listed, if it is there."""
+        folders = relative.split("/")[:-1]
+        paths = ("/".join(folders[:depth]) for depth in range(1, len(folders) + 1))
+        return self.admit(relative) and not any(map(self.why_not_enter, paths))
 
 
 def check_size(size: int, limit: int = READ_LIMIT) -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, islice
 from threading import Lock
 
 from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
-from geotag.files.sidecars import is_sidecar, sidecar_names
+from geotag.files.sidecars import is_sidecar
 from geotag.metadata.containers import HEADER_SIZE
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
+from geotag.sources.listing import File, Listing, look_for_sidecars, with_sidecars
 from geotag.stores import store_of
-from geotag.stores.base import UNKNOWN_SIZE, Object, Store, StoreError
+from geotag.stores.base import UNKNOWN_SIZE, ForbiddenError, Object, Store, StoreError
 
 # Requests for headers in flight at once; for whole photos, and how many bytes these may hold.
 _HEADERS = 48
@@ -37,9 +37,9 @@ class BucketSource:
     def __init__(self, text: str, filters: Filters) -> None:
         self.uri = text
         self.filters = filters
-        self.skipped: Counter[str] = Counter()
         self.store: Store = store_of(text)
-        self.roots = [os.fsencode(text)]
+        self.listing = Listing(text, text.encode())
+        self._entered = self._passed_over = ""
         self._fetched_before = self.store.bytes_fetched
         self._headers: dict[str, Future[bytes]] = {}
         self._bodies: dict[str, Future[bytes]] = {}
@@ -56,40 +56,75 @@ class BucketSource:
 
     def photos(self) -> Iterator[Photo]:
         """List the photos in byte order. Raises SourceError when any of it cannot be listed."""
-        self.skipped.clear()
+        self.listing.begin()
+        self._entered = self._passed_over = ""
         try:
-            for _, objects in groupby(self._objects(), key=lambda o: _stem(o.uri)):
-                yield from self._photos_of(list(objects))
+            for photo, sidecars in self._files():
+                self.listing.photos += 1
+                yield _photo(photo, sidecars)
         except StoreError as error:
             raise SourceError(f"{self.uri}: {error}") from error
 
+    def is_gone(self, uri: str) -> bool:
+        """Whether it would have been listed: a listing is whole or fails."""
+        return self.filters.wants(self._relative(uri))
+
+    def _files(self) -> Iterator[tuple[File, list[File]]]:
+        """Photos with their sidecars in byte order of their keys."""
+        objects = self._objects()
+        head = list(islice(objects, 2))
+        if [found.uri for found in head] == [self.uri]:  # a single photo, whatever its name
+            return iter([look_for_sidecars(_file(head[0]), self._look_at)])
+        files = (_file(found) for found in chain(head, objects) if self._wants(found.uri))
+        return with_sidecars(files, self._look_at)
+
     def _objects(self) -> Iterator[Object]:
-        return self.store.list(self.uri)
+        return self.store.list(self.uri, lambda folder: self._enters(self._relative(folder)))
 
-    def _photos_of(self, objects: list[Object]) -> Iterator[Photo]:
-        """The photos among objects whose names are alike up to the first dot, so that sidecars
-        stand beside their photos."""
-        sidecars = {o.uri: o for o in objects if is_sidecar(o.uri)}
-        for found in objects:
-            if self._is_photo(found.uri):
-                names = sidecar_names(found.uri)
-                yield _photo(found, [sidecars[name] for name in names if name in sidecars])
-
-    def _is_photo(self, uri: str) -> bool:
-        name = uri.rpartition("/")[2]
-        relative = uri.removeprefix(self.uri).lstrip("/") or name
+    def _wants(self, uri: str) -> bool:
+        """Whether an object may be a photo that is wanted, or a sidecar."""
+        folder, _, name = self._relative(uri).rpartition("/")
         suffix = extension(name)
-        if not name:
+        if not name or not self._enters(folder):  # none: an object that stands for a folder
             return False
-        if any(part.startswith(".") for part in relative.split("/")):
-            self.skipped["hidden"] += 1
+        if is_sidecar(name):
+            self.listing.skipped["sidecar"] += 1
+            return True
+        if name.startswith("."):
+            self.listing.skipped["hidden"] += 1
         elif suffix not in PHOTO_EXTENSIONS and (suffix or not self.filters.include):
-            self.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
-        elif not self.filters.admit(relative):
-            self.skipped["excluded"] += 1
+            self.listing.skipped["not a photo"] += 1
+        elif not self.filters.admit(self._relative(uri)):
+            self.listing.skipped["excluded"] += 1
         else:
             return True
         return False
+
+    def _enters(self, folder: str) -> bool:
+        """Whether anything below a folder may be wanted; one that is passed over counts once."""
+        if folder == self._entered:
+            return True
+        if self._passed_over and f"{folder}/".startswith(self._passed_over):
+            return False
+        for end in (*(at for at, sign in enumerate(folder) if sign == "/"), len(folder)):
+            if folder and (reason := self.filters.why_not_enter(folder[:end])):
+                self._passed_over = f"{folder[:end]}/"
+                self.listing.skipped[reason] += 1
+                return False
+        self._entered = folder
+        return True
+
+    def _relative(self, uri: str) -> str:
+        """The path below the source; the name of one that is named like it."""
+        return uri.removeprefix(self.uri).lstrip("/") or uri.rpartition("/")[2]
+
+    def _look_at(self, path: bytes) -> File | None:
+        """A sidecar; None where there is none, or where it would be forbidden to look."""
+        try:
+            found = self.store.stat(path.decode())
+        except ForbiddenError:
+            return None
+        return _file(found) if found is not None else None
 
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The same photos; the headers of the next ones are fetched meanwhile."""
@@ -202,15 +237,15 @@ class _Ranges:
         return known + self._block[: length - len(known)]
 
 
-def _photo(found: Object, sidecars: list[Object]) -> Photo:
-    version = " ".join([found.version, *(sidecar.version for sidecar in sidecars)])
-    return Photo(found.uri, found.size, version, tuple(sidecar.uri for sidecar in sidecars))
+def _file(found: Object) -> File:
+    return File(found.uri.encode(), found.size, found.version)
+
+
+def _photo(photo: File, sidecars: list[File]) -> Photo:
+    version = " ".join([photo.version, *(sidecar.version for sidecar in sidecars)])
+    names = tuple(sidecar.path.decode() for sidecar in sidecars)
+    return Photo(photo.path.decode(), photo.size, version, names)
 
 
 def _etag(photo: Photo) -> str:
     return photo.version.split(" ", 1)[0]
-
-
-def _stem(uri: str) -> str:
-    folder, slash, name = uri.rpartition("/")
-    return folder + slash + name.split(".", 1)[0]

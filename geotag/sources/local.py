@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
-from geotag.files.sidecars import is_sidecar, sidecar_names
+from geotag.files.sidecars import is_sidecar
+from geotag.files.sorting import sorted_names
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.ranges import ReadRange
-from geotag.records import Photo
+from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.sources.content import content_key
+from geotag.sources.listing import File, Listing, look_for_sidecars, with_sidecars
 
-_log = logging.getLogger(__name__)
 _EXTENSIONS = frozenset(b"." + name.encode() for name in PHOTO_EXTENSIONS)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
 # A FIFO that took a photo's place must not block the scan.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_Identity = tuple[int, int]
+
+
+class _Folder(NamedTuple):
+    """A folder that is being walked: its path ends with a slash; `names` are yet to come."""
+
+    path: bytes
+    identity: _Identity
+    names: Iterator[bytes]
 
 
 class LocalSource:
@@ -35,103 +46,134 @@ class LocalSource:
         if not root:  # which would be the current folder
             raise SourceError("an empty name is no folder (of a variable that is not set?)")
         self.root = os.fsencode(os.path.abspath(root))
-        self.roots = [self.root]
         self.filters = filters
-        self.skipped: Counter[str] = Counter()
+        self.listing = Listing(format_path(os.fsdecode(self.root)), self.root)
 
     def photos(self) -> Iterator[Photo]:
         """List the photos below the root in byte order; links only as the filters say."""
-        self.skipped.clear()
+        self.listing.begin()
         try:
             status = os.stat(self.root)
         except OSError as error:
-            raise SourceError(f"{os.fsdecode(self.root)}: {_because(error)}") from error
+            raise SourceError(f"{self.listing.source}: {_because(error)}") from error
         if stat.S_ISDIR(status.st_mode):
-            yield from self._walk(self.root, ((status.st_dev, status.st_ino),))
+            files = self._walk((status.st_dev, status.st_ino))
+            for photo, sidecars in with_sidecars(files, self._look_at):
+                self.listing.photos += 1
+                yield _photo(photo, sidecars)
         elif stat.S_ISREG(status.st_mode):
-            yield self._single(status)
+            self.listing.photos += 1
+            yield _photo(*look_for_sidecars(_file(self.root, status), self._look_at))
         else:
-            raise SourceError(f"{os.fsdecode(self.root)}: neither a folder nor a regular file")
+            raise SourceError(f"{self.listing.source}: neither a folder nor a regular file")
 
-    def _single(self, status: os.stat_result) -> Photo:
-        folder, name = os.path.split(self.root)
-        names = {name}
-        names.update(n for n in sidecar_names(name) if os.path.exists(os.path.join(folder, n)))
-        return _photo(folder, name, status, names)
-
-    def _walk(self, folder: bytes, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Photo]:
+    def is_gone(self, uri: str) -> bool:
+        """Whether the system says that there is no such file."""
         try:
-            with os.scandir(folder) as scan:
-                entries = list(scan)
+            os.lstat(uri)
+        except OSError as error:
+            return error.errno in _ABSENT
+        return False
+
+    def _walk(self, identity: _Identity) -> Iterator[File]:
+        """Photos and sidecars in byte order of their paths."""
+        folders = [_Folder(os.path.join(self.root, b""), identity, self._names(self.root))]
+        while folders:
+            folder = folders[-1]
+            name = next(folder.names, None)
+            if name is None:
+                folders.pop()
+            elif name.endswith(b"/"):
+                folders += self._enter(folder.path + name, folders)
+            elif file := self._wanted(folder.path + name):
+                yield file
+
+    def _enter(self, path: bytes, above: list[_Folder]) -> list[_Folder]:
+        """The folder, unless it is one of those above it or cannot be entered."""
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            self._miss("folder", path[:-1], error)
+            return []
+        identity = status.st_dev, status.st_ino
+        if any(folder.identity == identity for folder in above):
+            self.listing.skipped["symlink loop"] += 1
+            return []
+        return [_Folder(path, identity, self._names(path[:-1]))]
+
+    def _names(self, folder: bytes) -> Iterator[bytes]:
+        """The names of what may be a photo or sidecar, and of folders with a slash behind, so that
+        a walk runs in byte order of whole paths."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted_names(name for entry in entries if (name := self._name(entry)))
         except OSError as error:
             if folder == self.root:
-                raise SourceError(f"{os.fsdecode(folder)}: {_because(error)}") from error
-            self._pass_by("folder", folder, error)
-            return
-        names = {entry.name for entry in entries if is_sidecar(entry.name)}
-        for key, entry, is_folder in sorted(self._visible(entries), key=lambda item: item[0]):
-            if is_folder:
-                yield from self._descend(entry, ancestors)
-            elif self._is_photo(entry, key):
-                try:
-                    status = entry.stat()
-                except OSError:
-                    self.skipped["vanished"] += 1
-                    continue
-                yield _photo(folder, entry.name, status, names)
+                raise SourceError(f"{self.listing.source}: {_because(error)}") from error
+            self._miss("folder", folder, error)
+            return iter(())
 
-    def _visible(
-        self, entries: list[os.DirEntry[bytes]]
-    ) -> Iterator[tuple[bytes, os.DirEntry[bytes], bool]]:
-        """What to look at, each with the key that makes a walk run in byte order of full paths."""
-        follow = self.filters.follow_symlinks
-        for entry in entries:
-            if entry.name.startswith(b"."):
-                self.skipped["hidden"] += 1
-            elif not follow and entry.is_symlink():
-                self.skipped["symlink"] += 1
-            elif entry.is_dir():
-                yield entry.name + b"/", entry, True
-            elif entry.is_file():
-                yield entry.name, entry, False
-            else:
-                self.skipped["broken link" if entry.is_symlink() else "special file"] += 1
-
-    def _descend(
-        self, entry: os.DirEntry[bytes], ancestors: tuple[tuple[int, int], ...]
-    ) -> Iterator[Photo]:
+    def _name(self, entry: os.DirEntry[bytes]) -> bytes:
+        """The name of an entry that is to be listed or entered; empty for others."""
+        name = entry.name
+        if name.startswith(b"."):
+            return self._skip(self.filters.why_not_enter(os.fsdecode(name)))
         try:
-            status = entry.stat()
-        except OSError:
-            self.skipped["vanished"] += 1
-            return
-        identity = (status.st_dev, status.st_ino)
-        if identity in ancestors:
-            self.skipped["symlink loop"] += 1
-            return
-        yield from self._walk(entry.path, (*ancestors, identity))
-
-    def _is_photo(self, entry: os.DirEntry[bytes], name: bytes) -> bool:
-        suffix = os.path.splitext(name)[1].lower()
-        try:
-            reason = "" if suffix in _EXTENSIONS else _why_no_photo(entry.path, suffix)
+            if not self.filters.follow_symlinks and entry.is_symlink():
+                return self._skip("symlink")
+            if entry.is_dir():
+                reason = self.filters.why_not_enter(self._relative(entry.path))
+                return self._skip(reason) if reason else name + b"/"
+            if not entry.is_file():
+                return self._skip("broken link" if entry.is_symlink() else "special file")
         except OSError as error:
-            self._pass_by("file", entry.path, error)
-            return False
-        if reason:
-            self.skipped[reason] += 1
-            return False
-        if self.filters.include or self.filters.exclude:
-            relative = os.fsdecode(entry.path[len(self.root) :].lstrip(b"/"))
-            if not self.filters.admit(relative):
-                self.skipped["excluded"] += 1
-                return False
-        return True
+            if error.errno == errno.ELOOP:
+                return self._skip("symlink loop")
+            self._miss("link" if error.errno in _FORBIDDEN else "file", entry.path, error)
+            return b""
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix and suffix not in _EXTENSIONS:
+            self.listing.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
+            return name if is_sidecar(name) else b""
+        filtered = self.filters.include or self.filters.exclude
+        if filtered and not self.filters.admit(self._relative(entry.path)):
+            return self._skip("excluded")
+        return name
 
-    def _pass_by(self, kind: str, path: bytes, error: OSError) -> None:
-        """What may hold photos but cannot be looked at: the listing is not whole."""
-        self.skipped[f"unreadable {kind}"] += 1
-        _log.warning("%s: %s", format_path(os.fsdecode(path)), _because(error))
+    def _wanted(self, path: bytes) -> File | None:
+        """A photo or sidecar; None for what is no photo by its content or has vanished."""
+        if not os.path.splitext(path)[1]:
+            try:
+                if not _is_photo(path):
+                    self.listing.skipped["not a photo"] += 1
+                    return None
+            except OSError as error:
+                self._miss("file", path, error)
+                return None
+        file = self._look_at(path)
+        if file is None and not is_sidecar(path):
+            self.listing.skipped["vanished"] += 1
+        return file
+
+    def _look_at(self, path: bytes) -> File | None:
+        """A photo or sidecar as it is now; None where there is no such file."""
+        try:
+            status = os.stat(path, follow_symlinks=self.filters.follow_symlinks)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            return File(path, UNKNOWN_SIZE, "+?" if is_sidecar(path) else "")
+        return _file(path, status) if stat.S_ISREG(status.st_mode) else None
+
+    def _relative(self, path: bytes) -> str:
+        return os.fsdecode(path[len(self.root) :].lstrip(b"/"))
+
+    def _skip(self, reason: str) -> bytes:
+        self.listing.skipped[reason] += 1
+        return b""
+
+    def _miss(self, kind: str, path: bytes, error: OSError) -> None:
+        self.listing.miss(kind, path, _because(error))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
@@ -182,37 +224,23 @@ class _OpenFile:
         return _pread(self.descriptor, length, offset)
 
 
-def _photo(folder: bytes, name: bytes, status: os.stat_result, names: set[bytes]) -> Photo:
-    sidecars = tuple(n for n in sidecar_names(name) if n in names) if names else ()
+def _file(path: bytes, status: os.stat_result) -> File:
     version = str(status.st_mtime_ns)
-    if sidecars:
-        version += "".join(_stamp(os.path.join(folder, sidecar)) for sidecar in sidecars)
-    prefix = folder if folder.endswith(b"/") else folder + b"/"
-    return Photo(
-        os.fsdecode(prefix + name),
-        status.st_size,
-        version,
-        tuple(os.fsdecode(prefix + sidecar) for sidecar in sidecars),
-    )
+    if is_sidecar(path):
+        version = f"+{status.st_size}.{version}"
+    return File(path, status.st_size, version)
 
 
-def _stamp(path: bytes) -> str:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return "+?"
-    return f"+{status.st_size}.{status.st_mtime_ns}"
+def _photo(photo: File, sidecars: list[File]) -> Photo:
+    version = "".join([photo.version, *(sidecar.version for sidecar in sidecars)])
+    names = tuple(os.fsdecode(sidecar.path) for sidecar in sidecars)
+    return Photo(os.fsdecode(photo.path), photo.size, version, names)
 
 
-def _why_no_photo(path: bytes, suffix: bytes) -> str:
-    """Why a file is none by its suffix, or without one by its content; empty for a photo.
-
-    Raises OSError.
-    """
-    if suffix:
-        return "sidecar" if is_sidecar(path) else "not a photo"
+def _is_photo(path: bytes) -> bool:
+    """Whether a file is a photo by its content. Raises OSError."""
     with open(path, "rb", opener=_opener) as file:
-        return "" if sniff_format(file.read(64)) is not None else "not a photo"
+        return sniff_format(file.read(64)) is not None
 
 
 def _opener(path: str, flags: int) -> int:
@@ -239,6 +267,6 @@ def _because(error: OSError) -> str:
     """The reason without the path, which the row or message already names."""
     if error.errno == errno.ENOENT:
         return "no such file or folder (moved or deleted?)"
-    if error.errno in (errno.EACCES, errno.EPERM):
+    if error.errno in _FORBIDDEN:
         return "no permission to read it"
     return f"cannot be read ({os.strerror(error.errno or 0)})"

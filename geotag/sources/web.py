@@ -10,6 +10,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from geotag.files.credentials import has_credentials
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
+from geotag.files.sidecars import is_sidecar
+from geotag.files.sorting import sorted_names
 from geotag.sources.bucket import BucketSource
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, Object, StoreError
@@ -28,8 +30,9 @@ class WebSource(BucketSource):
             return
         with ThreadPoolExecutor(_IN_FLIGHT, "list") as pool:
             coming: deque[Future[Object]] = deque()
-            for address in self._addresses():
-                coming.append(pool.submit(_stat, address))
+            addresses = (address.encode() for address in self._addresses())
+            for address in sorted_names(addresses):
+                coming.append(pool.submit(_stat, address.decode()))
                 if len(coming) > _IN_FLIGHT:
                     yield coming.popleft().result()
             while coming:
@@ -45,19 +48,29 @@ class WebSource(BucketSource):
                 continue
             address = urljoin(self.uri, text)
             if urlsplit(address).scheme not in ("http", "https"):
-                self.skipped["not a web address"] += 1
+                self.listing.skipped["not a web address"] += 1
             elif has_credentials(address):
-                self.skipped["address with credentials"] += 1
+                self.listing.skipped["address with credentials"] += 1
             else:
                 yield address
 
-    def _is_photo(self, uri: str) -> bool:
+    def is_gone(self, uri: str) -> bool:
+        """Never known: a list may have lost a line."""
+        return False
+
+    def _wants(self, uri: str) -> bool:
         """What is listed is meant, whatever its name."""
         path = unquote(urlsplit(uri).path).lstrip("/")
+        if is_sidecar(path):
+            self.listing.skipped["sidecar"] += 1
+            return True
         if not self.filters.admit(path or posixpath.basename(uri)):
-            self.skipped["excluded"] += 1
+            self.listing.skipped["excluded"] += 1
             return False
         return True
+
+    def _look_at(self, path: bytes) -> None:
+        """Sidecars count where the list names them."""
 
 
 def _stat(address: str) -> Object:

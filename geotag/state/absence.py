@@ -4,14 +4,12 @@ to a disk that is not mounted or a mistyped name."""
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from geotag.errors import AbsenceError, TableError
 from geotag.files.paths import parse_path
 from geotag.sources import Library
-from geotag.sources.base import Source
 from geotag.state.catalog import Catalog
 from geotag.tables import STDOUT, read_table, table_state
 
@@ -26,12 +24,6 @@ class Before(NamedTuple):
 
     rows: int
     sources: Mapping[str, int]
-
-
-def root_of(source: Source) -> str:
-    """The folder or file that a source lists, as text."""
-    (root,) = source.roots
-    return os.fsdecode(root)
 
 
 def is_below(uri: str, root: str) -> bool:
@@ -107,30 +99,19 @@ def _short(roots: Mapping[str, int]) -> str:
 
 
 def gone_photos(
-    catalog: Catalog, out: str, library: Library, seen: Collection[str]
+    catalog: Catalog, out: str, library: Library, allow_empty: bool
 ) -> Callable[[str], bool]:
     """Tells of a photo that was not listed whether it is gone.
 
-    Each source speaks for itself: one whose root is not in `seen`, or that could not be listed
-    whole, for none. What --include and --exclude leave out is still there. Where only this table
-    was written from the catalog, what lies in no source is of one that was given up.
+    Its sources speak for themselves. Where only this table was written from the catalog, what lies
+    in no source is of one that was given up.
     """
     only_table = out != STDOUT and not catalog.has_other_tables(out)
-    whole = {root_of(source): _is_whole(source) for source in library.sources}
+    for listing in library.listings:
+        if listing.incomplete:
+            _log.warning("%s: nothing is pruned where it could not be listed", listing.source)
 
     def is_gone(uri: str) -> bool:
-        over = [root for root in whole if is_below(uri, root)]
-        if not all(root in seen and whole[root] for root in over):
-            return False
-        relative = [uri[len(root) :].lstrip("/") or os.path.basename(uri) for root in over]
-        return any(map(library.filters.admit, relative)) if over else only_table
+        return library.is_gone(uri, allow_empty) if library.above(uri) else only_table
 
     return is_gone
-
-
-def _is_whole(source: Source) -> bool:
-    """Whether a listing left nothing out that it could not look at."""
-    whole = not any(reason.startswith("unreadable") for reason in source.skipped)
-    if not whole:
-        _log.warning("%s: could not be listed whole, so nothing is pruned of it", root_of(source))
-    return whole

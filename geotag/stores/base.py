@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from geotag.errors import GeotagError
+from geotag.records import UNKNOWN_SIZE as UNKNOWN_SIZE
 
 # Waits double from the first on, each drawn up to its length ("full jitter", AWS Builders'
 # Library, "Timeouts, retries and backoff with jitter").
@@ -19,7 +20,6 @@ LONGEST_WAIT = 10.0
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 CONNECTIONS = 64
-UNKNOWN_SIZE = -1
 _DOWNLOAD = 2**24
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -39,8 +39,12 @@ class StoreError(GeotagError):
 class AbsentError(StoreError):
     """There is no such object."""
 
-    def __init__(self) -> None:
-        super().__init__("no such file (moved or deleted?)")
+    def __init__(self, reason: str = "no such file (moved or deleted?)") -> None:
+        super().__init__(reason)
+
+
+class ForbiddenError(StoreError):
+    """It may not be read or written with these credentials."""
 
 
 class ChangedError(StoreError):
@@ -68,13 +72,24 @@ class Part(NamedTuple):
     total: int
 
 
+Enters = Callable[[str], bool]
+
+
+def always(folder: str) -> bool:
+    """Enter any folder."""
+    return True
+
+
 class Store(Protocol):
     """Objects by URI. All methods raise StoreError; requests that can be retried have been."""
 
     bytes_fetched: int
 
-    def list(self, uri: str) -> Iterator[Object]:
-        """The objects below a URI, or the one that it names, in byte order, streaming."""
+    def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
+        """The objects below a URI, or the one that it names, in byte order, streaming.
+
+        Objects in a folder that `enters` declines (given its URI) may be left out.
+        """
         ...
 
     def stat(self, uri: str) -> Object | None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from geotag.stores.base import AbsentError, ChangedError, Object, Part, StoreError, retried
+from geotag.stores.base import (
+    AbsentError,
+    ChangedError,
+    Enters,
+    ForbiddenError,
+    Object,
+    Part,
+    StoreError,
+    always,
+    retried,
+)
 
 _VERSION_FIELDS = ("etag", "ETag", "generation", "md5Hash", "last_modified", "mtime", "created")
 _Result = TypeVar("_Result")
@@ -26,22 +36,17 @@ class GenericStore:
         self.protocol = protocol
         self._fs = fsspec.filesystem(protocol, use_listings_cache=False, **options)
 
-    def list(self, uri: str) -> Iterator[Object]:
+    def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
         """The objects below a folder in byte order, a folder at a time, or a single one."""
-        path = self._path(uri)
-        info = self._try(lambda: self._fs.info(path))
-        if info["type"] == "file":
-            yield self._object(info)
-        else:
-            yield from self._walk(path)
-
-    def _walk(self, folder: str) -> Iterator[Object]:
-        entries = self._try(lambda: self._fs.ls(folder, detail=True, refresh=True))
-        for entry in sorted(entries, key=_order):
-            if entry["type"] != "directory":
+        folders = [iter(self._entries(self._path(uri)))]
+        while folders:
+            entry = next(folders[-1], None)
+            if entry is None:
+                folders.pop()
+            elif entry["type"] != "directory":
                 yield self._object(entry)
-            elif entry["name"].strip("/") != folder.strip("/"):
-                yield from self._walk(entry["name"])
+            elif enters(self._uri(entry)):
+                folders.append(iter(self._entries(entry["name"])))
 
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""
@@ -85,13 +90,24 @@ class GenericStore:
         except AbsentError:
             return
 
+    def _entries(self, folder: str) -> Sequence[Mapping[str, Any]]:
+        """What lies in a folder, without what stands for the folder itself; for an object alone,
+        that one."""
+        entries = self._try(lambda: self._fs.ls(folder, detail=True, refresh=True))
+        itself = folder.strip("/")
+        below = [entry for entry in entries if entry["name"].strip("/") != itself]
+        alone = [entry for entry in entries if entry["type"] != "directory"]
+        return sorted(below, key=_order) if below else alone[:1]
+
     def _path(self, uri: str) -> str:
         return str(self._fs._strip_protocol(uri))
 
     def _object(self, info: Mapping[str, Any]) -> Object:
         version = next((_text(info[f]) for f in _VERSION_FIELDS if info.get(f)), "")
-        uri = f"{self.protocol}://{str(info['name']).lstrip('/')}"
-        return Object(uri, int(info["size"] or 0), version)
+        return Object(self._uri(info), int(info["size"] or 0), version)
+
+    def _uri(self, info: Mapping[str, Any]) -> str:
+        return f"{self.protocol}://{str(info['name']).strip('/')}"
 
     @staticmethod
     def _try(request: Callable[[], _Result]) -> _Result:
@@ -103,7 +119,7 @@ class GenericStore:
             except FileNotFoundError:
                 raise AbsentError from None
             except PermissionError:
-                raise StoreError("no permission to read or write it") from None
+                raise ForbiddenError("no permission to read or write it") from None
             except Exception as error:
                 raise _store_error(error) from None
 

@@ -12,9 +12,12 @@ from geotag.stores.base import (
     UNKNOWN_SIZE,
     AbsentError,
     ChangedError,
+    Enters,
+    ForbiddenError,
     Object,
     Part,
     StoreError,
+    always,
     retried,
 )
 
@@ -35,7 +38,7 @@ class HttpStore:
             client_kwargs=options, use_listings_cache=False, skip_instance_cache=True
         )
 
-    def list(self, uri: str) -> Iterator[Object]:
+    def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
         """The object that an address names; web servers have no folders."""
         found = self.stat(uri)
         if found is None:
@@ -147,5 +150,5 @@ def _check(status: int) -> None:
     if status in (408, 425, 429) or status >= 500:
         raise StoreError(f"the server is overloaded or failing (HTTP {status})", retry=True)
     if status in (401, 403):
-        raise StoreError(f"no permission to read it (HTTP {status})")
+        raise ForbiddenError(f"no permission to read it (HTTP {status})")
     raise StoreError(f"the server refused the request (HTTP {status})")

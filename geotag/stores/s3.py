@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -14,9 +13,12 @@ from geotag.stores.base import (
     READ_TIMEOUT,
     AbsentError,
     ChangedError,
+    Enters,
+    ForbiddenError,
     Object,
     Part,
     StoreError,
+    always,
     retried,
 )
 
@@ -24,7 +26,49 @@ _RETRIED_CODES = frozenset(
     ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling",
      "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded")
 )  # fmt: skip
-_ABSENT_CODES = frozenset(("NoSuchKey", "NoSuchBucket", "NotFound", "404"))
+_ABSENT_CODES = frozenset(("NoSuchKey", "NotFound", "404"))
+_CHANGED_CODES = frozenset(("PreconditionFailed", "ConditionalRequestConflict"))
+_CLOCK = "this machine's clock is wrong by more than the bucket allows: set it"
+_REGION = "the bucket is in another region: set AWS_REGION, or for a store of your own its endpoint"
+_EXPIRED = "the credentials have expired: log in or renew them"
+_FORBIDDEN = "no permission to read or write it with these credentials"
+_SECRET = "the secret key is not that of the key id (or this machine's clock is wrong)"
+_REASONS = {
+    "NoSuchBucket": "no such bucket: is its name right, and AWS_ENDPOINT_URL_S3?",
+    "InvalidBucketName": "no bucket can have this name",
+    "RequestTimeTooSkewed": _CLOCK,
+    "RequestInTheFuture": _CLOCK,
+    "PermanentRedirect": _REGION,
+    "TemporaryRedirect": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "301": _REGION,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "InvalidToken": "the session token is not valid: log in anew",
+    "InvalidAccessKeyId": "the access key id is not known there: are key and endpoint right?",
+    "SignatureDoesNotMatch": _SECRET,
+    "AccessDenied": _FORBIDDEN,
+    "AllAccessDisabled": _FORBIDDEN,
+    "AccountProblem": "its account is blocked: ask the provider",
+    "InvalidObjectState": "it is archived (Glacier): restore it first",
+    "NotImplemented": "the store does not support this request",
+}
+# Errors of botocore itself, by class.
+_LOCAL_REASONS = {
+    "NoCredentialsError": "no credentials were found (AWS_ACCESS_KEY_ID, AWS_PROFILE or ~/.aws)",
+    "PartialCredentialsError": "the credentials are incomplete: key id and secret go together",
+    "CredentialRetrievalError": "no credentials could be had: log in anew",
+    "ProfileNotFound": "there is no such profile in ~/.aws: is AWS_PROFILE right?",
+    "SSOTokenLoadError": _EXPIRED,
+    "UnauthorizedSSOTokenError": _EXPIRED,
+    "TokenRetrievalError": _EXPIRED,
+    "NoRegionError": "the bucket's region is not known: set AWS_REGION",
+    "InvalidEndpointDiscoveryConfigurationError": "AWS_ENDPOINT_URL_S3 is no address",
+    "ParamValidationError": "no bucket or object can have this name",
+}
 _Result = TypeVar("_Result")
 _SINGLE_PUT_LIMIT = 5 * 2**30
 _PARTS_FROM = 2**29
@@ -49,22 +93,47 @@ class S3Store:
         )
         self._fs.retries = 1
 
-    def list(self, uri: str) -> Iterator[Object]:
-        """The objects below a prefix that ends at a slash, or the one object that it names."""
+    def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
+        """The objects below a prefix that ends at a slash, after the one that the URI names.
+
+        One without bytes that is named like the prefix only stands for a folder.
+        """
         bucket, key = _split(uri)
-        single = self.stat(uri) if key and not key.endswith("/") else None
-        if single is not None:
-            yield single
-            return
-        prefix = key.rstrip("/") + "/" if key else ""
+        below = self._below(bucket, key.rstrip("/") + "/" if key else "", enters)
+        first = next(below, None)
+        if key and not key.endswith("/"):
+            try:
+                single = self.stat(uri)
+            except ForbiddenError:  # as by a policy for what lies below the prefix
+                if first is None:
+                    raise
+                single = None
+            if single is not None and (first is None or single.size):
+                yield single
+        if first is not None:
+            yield first
+            yield from below
+
+    def _below(self, bucket: str, prefix: str, enters: Enters) -> Iterator[Object]:
+        """The objects below a prefix, page by page. Raises StoreError for pages that do not follow
+        one another, rather than list a part or list for ever."""
         arguments: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
+        last, tokens = "", set[str]()
         while True:
             page = self._call("list_objects_v2", **arguments)
             for entry in page.get("Contents", ()):
-                yield _object(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["ETag"])
-            if not page.get("IsTruncated"):
+                if entry["Key"] <= last:
+                    raise StoreError("the bucket does not list its objects in order")
+                last = entry["Key"]
+                yield _object(f"s3://{bucket}/{last}", entry["Size"], entry.get("ETag", ""))
+            token = page.get("NextContinuationToken")
+            if not token and not page.get("IsTruncated"):
                 return
-            arguments["ContinuationToken"] = page["NextContinuationToken"]
+            if not token or token in tokens:
+                raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+            tokens.add(token)
+            arguments.pop("StartAfter", None)
+            arguments["ContinuationToken"] = token
 
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""
@@ -183,29 +252,36 @@ def _md5(path: Path) -> str:
 
 def _store_error(error: Exception) -> StoreError:
     """Told by code and status alone: a server's words may hold key ids or signed addresses."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import ClientError
 
+    kind = type(error).__name__
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return client_error(code, status)
-    if isinstance(error, NoCredentialsError):
-        return StoreError("no credentials for the bucket were found")
-    if isinstance(error, (asyncio.TimeoutError, TimeoutError)) or "Timeout" in type(error).__name__:
+    if kind in _LOCAL_REASONS:
+        return StoreError(_LOCAL_REASONS[kind])
+    if isinstance(error, TimeoutError) or "Timeout" in kind:
         return StoreError("the bucket did not answer in time", retry=True)
-    if isinstance(error, BotoCoreError) and type(error).__name__ in ("ParamValidationError",):
-        return StoreError("no valid bucket or object name")
-    return StoreError(f"the connection to the bucket failed ({type(error).__name__})", retry=True)
+    if kind == "SSLError":
+        return StoreError("the bucket's certificate is not trusted, or it speaks no TLS")
+    if kind == "EndpointConnectionError":
+        hint = "is the network up, and AWS_ENDPOINT_URL_S3 right?"
+        return StoreError(f"there is no connection to the bucket: {hint}", retry=True)
+    if isinstance(error, ValueError):
+        return StoreError(f"the bucket's address or answer makes no sense ({kind})")
+    return StoreError(f"the connection to the bucket failed ({kind})", retry=True)
 
 
 def client_error(code: str, status: int) -> StoreError:
     """What an S3 error code and HTTP status mean."""
-    if code in _ABSENT_CODES or status == 404:
-        return AbsentError()
-    if status in (409, 412) or code in ("PreconditionFailed", "ConditionalRequestConflict"):
-        return ChangedError()
     if code in _RETRIED_CODES or status == 429 or status >= 500:
         return StoreError(f"the bucket is overloaded or failing ({code or status})", retry=True)
-    if status in (401, 403):
-        return StoreError(f"no permission to read or write it ({code or status})")
-    return StoreError(f"the bucket refused the request ({code or status})")
+    if code in _CHANGED_CODES or status in (409, 412):
+        return ChangedError()
+    reason = _REASONS.get(code, "the bucket refused the request")
+    if code in _ABSENT_CODES or status == 404:
+        return AbsentError(reason) if code in _REASONS else AbsentError()
+    if reason == _FORBIDDEN or (code not in _REASONS and status in (401, 403)):
+        return ForbiddenError(f"{_FORBIDDEN} ({code or status})")
+    return StoreError(f"{reason} ({code or status})")

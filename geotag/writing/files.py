@@ -59,7 +59,7 @@ class LocalFiles:
     is_remote = False
 
     def __init__(self) -> None:
-        self.source = open_source(os.sep, Filters())
+        self.source: Source = open_source(os.sep, Filters())
 
     def exists(self, path: str) -> bool:
         """Also broken links exist. Raises CannotWriteError when it cannot be told now."""
@@ -106,7 +106,7 @@ class ObjectFiles:
     is_remote = True
 
     def __init__(self, root: str) -> None:
-        self.source = open_source(root, Filters())
+        self.source: Source = open_source(root, Filters())
         self.store = store_of(root)
 
     def exists(self, path: str) -> bool:

@@ -80,6 +80,9 @@ def environment(port: int) -> dict[str, str]:
 Fault = Callable[[str, str], int | str | None]
 
 
+_CODES = {503: "SlowDown", 500: "InternalError", 404: "NoSuchKey"}
+
+
 class FaultyProxy:
     """Passes requests on to an endpoint, but for those that `fault` spoils."""
 
@@ -119,7 +122,7 @@ class FaultyProxy:
                     self._forward(body, cut=fault == "cut")
 
             def _refuse(self, status: int) -> None:
-                code = "SlowDown" if status == 503 else "AccessDenied"
+                code = _CODES.get(status, "AccessDenied")
                 text = f"<Error><Code>{code}</Code><Message>{KEY_ID}</Message></Error>".encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))

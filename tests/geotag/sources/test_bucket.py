@@ -356,7 +356,7 @@ def test_credentials_appear_nowhere(
 
 
 def test_a_missing_bucket_is_one_line(bucket: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"s3://nowhere: no such file"):
+    with pytest.raises(SourceError, match=r"s3://nowhere: no such bucket"):
         list(Library(("s3://nowhere",), Filters()).photos())
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
-from geotag.records import Photo
+from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
@@ -19,7 +23,7 @@ def listed(root: Path | str, **filters: object) -> tuple[list[str], dict[str, in
     """The names below the root, and what was skipped."""
     source = LocalSource(str(root), Filters(**filters))  # type: ignore[arg-type]
     photos = list(source.photos())
-    return [os.path.relpath(photo.uri, root) for photo in photos], dict(source.skipped)
+    return [os.path.relpath(photo.uri, root) for photo in photos], dict(source.listing.skipped)
 
 
 @pytest.fixture
@@ -61,7 +65,8 @@ def test_what_is_skipped_is_counted(photos: Path) -> None:
     names, skipped = listed(photos)
     assert len(names) == 5
     assert skipped == {
-        "hidden": 2, "not a photo": 1, "sidecar": 1, "symlink": 1, "special file": 1
+        "hidden": 1, "system folder": 1, "not a photo": 1, "sidecar": 1, "symlink": 1,
+        "special file": 1,
     }  # fmt: skip
 
 
@@ -151,6 +156,140 @@ def test_a_missing_root_is_an_error_of_ours(tmp_path: Path) -> None:
         list(LocalSource(str(tmp_path / "missing"), Filters()).photos())
 
 
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Names of files and folders that the system cannot look at, with the error's number."""
+    errors: dict[str, int] = {}
+    for function in ("stat", "scandir", "open"):
+        monkeypatch.setattr(os, function, _failing(getattr(os, function), errors))
+    return errors
+
+
+def _failing(original: Callable[..., Any], errors: dict[str, int]) -> Callable[..., Any]:
+    def call(path: Any, *arguments: Any, **options: Any) -> Any:
+        text = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
+        number = errors.get(os.path.basename(text.rstrip("/")))
+        if number is not None:
+            raise OSError(number, os.strerror(number), path)
+        return original(path, *arguments, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOTCONN])
+def test_a_photo_that_cannot_be_looked_at_is_listed_all_the_same(
+    photos: Path, broken: dict[str, int], number: int
+) -> None:
+    broken["b.jpg"] = number
+    source = LocalSource(str(photos), Filters())
+    photo = next(p for p in source.photos() if p.uri.endswith("b.jpg"))
+    assert (photo.size, photo.version) == (UNKNOWN_SIZE, "")
+    assert source.listing.skipped == {}
+    with pytest.raises(TransientPhotoError), source.open(photo):
+        pass
+
+
+def test_a_photo_that_vanished_is_not_listed(photos: Path, broken: dict[str, int]) -> None:
+    broken["b.jpg"] = errno.ENOENT
+    names, skipped = listed(photos)
+    assert "b.jpg" not in names
+    assert skipped == {"vanished": 1}
+
+
+def test_a_sidecar_that_cannot_be_looked_at_stays_one(photos: Path, broken: dict[str, int]) -> None:
+    (photos / "b.xmp").write_text("<x/>")
+    source = LocalSource(str(photos), Filters())
+    before = next(p for p in source.photos() if p.uri.endswith("b.jpg"))
+    broken["b.xmp"] = errno.EIO
+    after = next(p for p in source.photos() if p.uri.endswith("b.jpg"))
+    assert after.sidecars == before.sidecars == (str(photos / "b.xmp"),)
+    assert after.version != before.version
+    (alone,) = LocalSource(str(photos / "b.jpg"), Filters()).photos()
+    assert alone == after
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENAMETOOLONG])
+def test_a_folder_that_cannot_be_listed_is_counted_and_the_rest_goes_on(
+    photos: Path, broken: dict[str, int], number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken["a"] = number
+    library = Library([str(photos)], Filters())
+    uris = [photo.uri for photo in library.photos()]
+    assert [os.path.relpath(uri, photos) for uri in uris] == ["a-b/y.jpeg", "a.jpg", "b.jpg"]
+    (listing,) = library.listings
+    assert listing.skipped == {"unreadable folder": 1}
+    assert listing.incomplete == [bytes(photos / "a")]
+    assert f"{photos / 'a'}: " in caplog.text
+    os.unlink(photos / "b.jpg")
+    assert library.is_gone(str(photos / "b.jpg"))
+    assert not library.is_gone(str(photos / "a" / "gone.jpg"))
+    assert not library.is_gone(str(photos / "a.jpg"))
+    assert not library.is_gone("/elsewhere/b.jpg")
+
+
+def test_each_source_speaks_for_itself(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    library = Library([str(photos), str(tmp_path / "empty")], Filters(exclude=("x*",)))
+    assert len(list(library.photos())) == 4
+    listings = [(listing.photos, listing.is_whole) for listing in library.listings]
+    assert listings == [(4, True), (0, False)]
+    assert library.is_gone(str(photos / "gone.jpg"))
+    assert not library.is_gone(str(tmp_path / "empty" / "gone.jpg"))
+    assert not library.is_gone(str(photos / "a" / "x.JPG"))  # it is there, and excluded
+
+
+def test_links_that_lead_nowhere_cost_their_own_count_alone(photos: Path) -> None:
+    (photos / "itself.jpg").symlink_to("itself.jpg")
+    (photos / "one").symlink_to("two")
+    (photos / "two").symlink_to("one")
+    names, skipped = listed(photos, follow_symlinks=True)
+    assert len(names) == 5
+    assert skipped == {"symlink loop": 3}
+
+
+@pytest.mark.parametrize("name", ["d", "d" * 200])
+def test_folders_nested_600_deep(tmp_path: Path, name: str) -> None:
+    """Short names make a path that the system takes; of long ones what is below is counted."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "first.jpg").write_bytes(b"x")
+    folder = os.open(root, os.O_RDONLY)
+    for depth in range(600):
+        os.mkdir(name, dir_fd=folder)
+        below = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+        if depth in (5, 599):
+            os.close(os.open("p.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    names, skipped = listed(root)
+    subprocess.run(["rm", "-r", root], check=True)  # which goes deeper than Python's own
+    if len(name) == 1:
+        assert (len(names), skipped) == (3, {})
+    else:
+        assert (len(names), skipped) == (2, {"unreadable folder": 1})
+
+
+@pytest.mark.slow
+def test_a_folder_of_very_many_is_in_order(tmp_path: Path) -> None:
+    count = 70_000  # more than are sorted in memory
+    for number in range(count):
+        os.close(os.open(tmp_path / f"{number * 7919 % count}.jpg", os.O_CREAT | os.O_WRONLY))
+    names = [os.path.basename(p.uri) for p in LocalSource(str(tmp_path), Filters()).photos()]
+    assert len(names) == count
+    assert names == sorted(names)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_link_into_a_closed_folder_is_counted(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (photos / "link").symlink_to(tmp_path / "closed" / "inner")
+    (tmp_path / "closed").chmod(0)
+    names, skipped = listed(photos, follow_symlinks=True)
+    (tmp_path / "closed").chmod(0o700)
+    assert (len(names), skipped) == (5, {"unreadable link": 1})
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_folder_is_counted(photos: Path) -> None:
     (photos / "a").chmod(0)
@@ -164,7 +303,7 @@ def test_an_unreadable_file_that_may_be_a_photo_is_counted(photos: Path) -> None
     library = Library([str(photos)], Filters())
     assert len(list(library.photos())) == 5
     assert library.skipped == {"unreadable file": 1}
-    assert library.incomplete
+    assert library.listings[0].incomplete == [bytes(photos / "3f2a77")]
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""What disks and buckets have in common when they are listed: which folders are passed over, and
+which sidecars lie beside a photo."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from geotag.files.paths import format_path
+from geotag.files.sidecars import is_sidecar, sidecar_names
+
+_log = logging.getLogger(__name__)
+# Files that wait for their sidecars; beyond, these are asked for one by one.
+_WINDOW = 4096
+# Of network storage, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets and the like.
+_SYSTEM_FOLDERS = frozenset(
+    "@eadir #recycle #snapshot @recycle @recently-snapshot .@__thumb $recycle.bin recycler "
+    "lost+found .thumbnails .trashes .spotlight-v100 .fseventsd __macosx".split()
+) | {"system volume information"}
+_SYSTEM_PATTERNS = (".trash*", "*.lrdata")
+
+
+class Listing:
+    """What came of listing one source; whole once all its photos have come.
+
+    All photos lie below `root`, or it is one. Below each prefix in `incomplete` there may be more
+    photos than were listed.
+    """
+
+    def __init__(self, source: str, root: bytes) -> None:
+        self.source = source
+        self.root = root
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget an earlier listing."""
+        self.photos = 0
+        self.skipped: Counter[str] = Counter()
+        self.incomplete: list[bytes] = []
+
+    def miss(self, kind: str, path: bytes, reason: str) -> None:
+        """Note what may hold photos and could not be looked into."""
+        self.skipped[f"unreadable {kind}"] += 1
+        self.incomplete.append(path)
+        _log.warning("%s: %s", format_path(os.fsdecode(path)), reason)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are photos, and none that may have been missed."""
+        return self.photos > 0 and not self.incomplete
+
+    def covers(self, uri: bytes) -> bool:
+        """Whether a photo of this name would have been listed, if it were there and wanted."""
+        return is_below(uri, self.root) and not any(is_below(uri, p) for p in self.incomplete)
+
+
+def is_below(uri: bytes, folder: bytes) -> bool:
+    """Whether a URI is that of a folder or of anything in it."""
+    return uri == folder or uri.startswith(folder.rstrip(b"/") + b"/")
+
+
+class File(NamedTuple):
+    """A photo or sidecar as it is listed; `path` is its URI in bytes."""
+
+    path: bytes
+    size: int
+    version: str
+
+
+def is_system_folder(name: str) -> bool:
+    """Whether a folder belongs to a system or program, and its photos are copies or waste."""
+    name = name.lower()
+    return name in _SYSTEM_FOLDERS or any(fnmatchcase(name, glob) for glob in _SYSTEM_PATTERNS)
+
+
+class _Waiting(NamedTuple):
+    """A photo, and the last name in byte order that a sidecar of it can have."""
+
+    photo: File
+    last: bytes
+
+
+def with_sidecars(
+    files: Iterable[File], find: Callable[[bytes], File | None]
+) -> Iterator[tuple[File, list[File]]]:
+    """Each photo with its sidecars, from photos and sidecars in byte order.
+
+    Anything may sort between the two (IMG.jpg, IMG.k/..., IMG.xmp): a photo waits until none can
+    come any more. Where too much waits, `find` tells whether there is a file of a name.
+    """
+    waiting: deque[_Waiting] = deque()
+    sidecars: dict[bytes, File] = {}
+    for file in files:
+        path = file.path
+        while waiting and (waiting[0].last < path or len(waiting) + len(sidecars) > _WINDOW):
+            yield _joined(waiting.popleft().photo, sidecars, path, find)
+        if sidecars and not waiting:  # keep those that sort before photos: IMG.XMP, IMG.jpg
+            sidecars = {name: s for name, s in sidecars.items() if path.startswith(name[:-3])}
+        if is_sidecar(path):
+            sidecars[path] = file
+        else:
+            waiting.append(_Waiting(file, _last_sidecar(path)))
+    for photo, last in waiting:
+        yield _joined(photo, sidecars, last + b"\0", find)
+
+
+def look_for_sidecars(photo: File, find: Callable[[bytes], File | None]) -> tuple[File, list[File]]:
+    """A photo that is listed alone with its sidecars."""
+    return _joined(photo, {}, b"", find)
+
+
+def _joined(
+    photo: File, sidecars: dict[bytes, File], reached: bytes, find: Callable[[bytes], File | None]
+) -> tuple[File, list[File]]:
+    """A photo with its sidecars: those before `reached` have come, others are asked for."""
+    if not sidecars and _last_sidecar(photo.path) < reached:
+        return photo, []
+    names = sidecar_names(photo.path)
+    found = (sidecars.get(name) if name < reached else find(name) for name in names)
+    return photo, [sidecar for sidecar in found if sidecar is not None]
+
+
+def _last_sidecar(photo: bytes) -> bytes:
+    """The last name in byte order that a photo's sidecar can have."""
+    return max(photo + b".xmp", os.path.splitext(photo)[0] + b".xmp")
