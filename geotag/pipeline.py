@@ -267,6 +267,9 @@ class Scan:
         if not self.options.allow_empty:
             check_sources(self.catalog, self._before, self.library.listed)
             self._check_rows(listed)
+        for listing in self.library.listings:
+            if listing.why_empty:
+                _log.warning("%s: %s", listing.source, listing.why_empty)
 
     def _check_rows(self, rows: int) -> None:
         if not self.options.allow_empty and not self.options.replace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,6 @@ from geotag.sources.local import LocalSource
 from geotag.sources.web import WebSource
 from geotag.stores import SCHEMES, Kind, scheme_of
 
-_log = logging.getLogger(__name__)
 # Schemes that need no mention: paths, and a store for tests.
 _UNNAMED = ("", "memory")
 
@@ -34,7 +32,9 @@ def open_source(text: str, filters: Filters) -> SingleSource:
     name = scheme_of(text)
     if name not in SCHEMES:
         known = ", ".join(sorted(f"{known}://" for known in SCHEMES if known not in _UNNAMED))
-        raise SourceError(f"{text}: {name}:// is not supported; folders and {known} are")
+        raise SourceError(
+            f"{text}: no photos can be read from {name}://, only from folders, {known}"
+        )
     kind = SCHEMES[name].kind
     match kind:
         case Kind.FILES:
@@ -117,8 +117,6 @@ class Library:
         """The photos of each source in turn; one that lies in two of them comes twice."""
         for source in self.sources:
             yield from source.photos()
-            if not source.listing.photos:
-                _log.warning("%s: %s", source.listing.source, _why_none(source.listing))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""
@@ -134,11 +132,3 @@ class Library:
 
     def _source_of(self, uri: str) -> SingleSource:
         return self._by_scheme[SCHEMES[scheme_of(uri)]]
-
-
-def _why_none(listing: Listing) -> str:
-    """Why a source has no photos, as far as can be known."""
-    if not listing.skipped:
-        return "it is empty: is the name right, and is its drive mounted?"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(listing.skipped.items()))
-    return f"no photos are in it (passed over: {reasons})"

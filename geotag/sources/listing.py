@@ -49,9 +49,14 @@ class Listing:
         _log.warning("%s: %s", format_path(os.fsdecode(path)), reason)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether there are photos, and none that may have been missed."""
-        return self.photos > 0 and not self.incomplete
+    def why_empty(self) -> str:
+        """Why there are no photos, as far as can be known; empty where there are some."""
+        if self.photos:
+            return ""
+        if not self.skipped:
+            return "it is empty: is the name right, and is its drive mounted?"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.skipped.items()))
+        return f"no photos are in it (passed over: {reasons})"
 
     def covers(self, uri: bytes) -> bool:
         """Whether a photo of this name would have been listed, if it were there and wanted."""

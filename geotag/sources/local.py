@@ -68,7 +68,10 @@ class LocalSource:
             raise SourceError(f"{self.listing.source}: neither a folder nor a regular file")
 
     def is_gone(self, uri: str) -> bool:
-        """Whether the system says that there is no such file."""
+        """Whether the system says that there is no such file. What is excluded may lie on a drive
+        that is not mounted."""
+        if not self.filters.wants(self._relative(os.fsencode(uri))):
+            return False
         try:
             os.lstat(uri)
         except OSError as error:
@@ -166,7 +169,7 @@ class LocalSource:
         return _file(path, status) if stat.S_ISREG(status.st_mode) else None
 
     def _relative(self, path: bytes) -> str:
-        return os.fsdecode(path[len(self.root) :].lstrip(b"/"))
+        return os.fsdecode(path[len(self.root) :].lstrip(b"/") or os.path.basename(path))
 
     def _skip(self, reason: str) -> bytes:
         self.listing.skipped[reason] += 1

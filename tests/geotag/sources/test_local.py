@@ -231,8 +231,8 @@ def test_each_source_speaks_for_itself(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     library = Library([str(photos), str(tmp_path / "empty")], Filters(exclude=("x*",)))
     assert len(list(library.photos())) == 4
-    listings = [(listing.photos, listing.is_whole) for listing in library.listings]
-    assert listings == [(4, True), (0, False)]
+    listings = [(listing.photos, bool(listing.why_empty)) for listing in library.listings]
+    assert listings == [(4, False), (0, True)]
     assert library.is_gone(str(photos / "gone.jpg"))
     assert not library.is_gone(str(tmp_path / "empty" / "gone.jpg"))
     assert not library.is_gone(str(photos / "a" / "x.JPG"))  # it is there, and excluded

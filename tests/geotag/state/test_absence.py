@@ -169,8 +169,10 @@ def test_prune_judges_each_source_by_itself(
     folders: tuple[Path, Path], table: Path, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folders[0] / "locked").mkdir()
+    shutil.copy(folders[0] / "1.jpg", folders[0] / "locked" / "7.jpg")
     scan(*folders)
     (folders[0] / "0.jpg").unlink()
+    (folders[0] / "locked" / "7.jpg").unlink()
     (folders[1] / "6.jpg").unlink()
     look = os.scandir
 
@@ -181,7 +183,7 @@ def test_prune_judges_each_source_by_itself(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", scandir)
-        assert scan(*folders, prune=True).forgotten == 1
+        assert scan(*folders, prune=True).forgotten == 2
     assert scan(*folders, prune=True).forgotten == 1
 
 
