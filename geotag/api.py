@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
@@ -73,6 +73,7 @@ def scan_rows(
     cascade: bool = True,
     places: bool = False,
     tracks: Iterable[PathText] = (),
+    clock_offsets: Mapping[str, float] | None = None,
     limit: int | None = None,
     max_time: float | None = None,
     rescan: bool = False,
@@ -118,6 +119,7 @@ def scan_rows(
         cascade=cascade,
         places=places,
         tracks=tuple(os.fspath(track) for track in tracks),
+        clock_offsets=tuple((clock_offsets or {}).items()),
     )
     check_options(options)
     return _rows(names, os.fspath(out) if out is not None else None, options)
@@ -167,6 +169,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         cascade: Leave photos unread whose thumbnail surely shows no landmark.
         places: Place photos without a position by photos and tracks of the same time.
         tracks: Recorded tracks, files or folders, to place photos by.
+        clock_offsets: By how many seconds cameras' clocks were ahead of local time, by camera.
         limit: Read at most this many photos.
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.

@@ -71,6 +71,7 @@ class ScanOptions(NamedTuple):
     cascade: bool = True
     places: bool = False
     tracks: tuple[str, ...] = ()
+    clock_offsets: tuple[tuple[str, float], ...] = ()
 
 
 def check_options(options: ScanOptions) -> None:
@@ -78,8 +79,9 @@ def check_options(options: ScanOptions) -> None:
     check(**options._asdict(), **options.engine_options._asdict())
     if options.catalog is not None and not os.fspath(options.catalog):
         raise UsageError("catalog is an empty name (of a variable that is not set?)")
-    if options.tracks and not options.places:
-        raise UsageError("tracks are for placing photos: ask for --places (places=True) as well")
+    for name in ("tracks", "clock_offsets"):
+        if getattr(options, name) and not options.places:
+            raise UsageError(f"{name} are for placing photos: ask for --places (places=True), too")
 
 
 def check(**values: Any) -> None:

@@ -221,7 +221,8 @@ class Scan:
             return {}
         from geotag.places.library import find_placements  # only now: numpy is heavy
 
-        return find_placements(self.catalog.readings(), self.segments)
+        offsets = dict(self.options.clock_offsets)
+        return find_placements(self.catalog.readings(), self.segments, offsets)
 
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
@@ -249,7 +250,7 @@ class Scan:
         decider = self.decider
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
         parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
-        parts += [self.options.places, self.tracks_digest]
+        parts += [self.options.places, self.tracks_digest, self.options.clock_offsets]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _listing(self) -> Iterator[Photo]:

@@ -53,6 +53,20 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def parse_clock_offset(text: str) -> tuple[str, float]:
+    """A camera and how far its clock was ahead, as in "Canon EOS 80D=-1h02m30s", in seconds.
+
+    Raises a usage error for anything else.
+    """
+    camera, _, offset = text.rpartition("=")
+    match = re.fullmatch(r"([+-]?)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?", offset.strip())
+    if match is None or not camera.strip() or not any(match.groups()[1:]):
+        raise click.BadParameter(f"{text!r} is not CAMERA=OFFSET, such as 'Canon EOS 80D=-1h02m'")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
+    total = float(hours * 3600 + minutes * 60 + seconds)
+    return camera.strip(), -total if match[1] == "-" else total
+
+
 model_option = click.option(
     "--model",
     type=click.Path(dir_okay=False, path_type=Path),

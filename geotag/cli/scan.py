@@ -22,6 +22,7 @@ from geotag.cli.options import (
     min_precision_option,
     model_option,
     number,
+    parse_clock_offset,
     parse_duration,
     quiet_option,
     top_k_option,
@@ -92,6 +93,14 @@ _places_options = bundle(
         type=click.Path(exists=True),
         metavar="FILE|FOLDER",
         help="A recorded track (GPX, KML, TCX, FIT, NMEA, Google's JSON); needs --places.",
+    ),
+    click.option(
+        "--clock-offset",
+        "clock_offsets",
+        multiple=True,
+        type=parse_clock_offset,
+        metavar="CAMERA=OFFSET",
+        help="How far a camera's clock was ahead of local time, such as 'Canon EOS 80D=-1h02m'.",
     ),
 )
 _reading_options = bundle(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from geotag.places.placing import place_photos
+from geotag.errors import UsageError
+from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
 from geotag.places.sighting import ClockSource, Placement, Places
 from geotag.places.tracks import Segment
@@ -16,17 +17,33 @@ _log = logging.getLogger(__name__)
 
 
 def find_placements(
-    readings: Iterable[Reading], segments: Iterable[Segment]
+    readings: Iterable[Reading],
+    segments: Iterable[Segment] = (),
+    clock_offsets: Mapping[str, float] | None = None,
 ) -> Mapping[str, Placement]:
     """The photos that could be placed, by URI; what was found of clocks is logged.
 
-    Raises MissingDependencyError.
+    `clock_offsets` are how far ahead of local time the user says that cameras' clocks were, in
+    seconds, by camera as the table names it or with its serial number. Raises
+    MissingDependencyError, and UsageError for a camera that took none of the photos.
     """
     zone = local_zone()
-    places = place_photos(map(sighting_of, readings), zone, segments)
+    sightings = [sighting_of(reading) for reading in readings]
+    settings = Settings(_by_device(clock_offsets or {}, {each.device for each in sightings}))
+    places = place_photos(sightings, zone, segments, settings)
     for line in clock_lines(places):
         _log.info("%s", line)
     return {uri: each for uri, each in places.placements.items() if isinstance(each, Placement)}
+
+
+def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for camera, seconds in offsets.items():
+        named = [d for d in devices if d == camera or d.rpartition(" (")[0] == camera]
+        if not named:
+            raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
+        found.update(dict.fromkeys(named, seconds))
+    return found
 
 
 def clock_lines(places: Places) -> Iterable[str]:

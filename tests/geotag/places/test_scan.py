@@ -93,6 +93,19 @@ def test_tracks_alone_are_a_mistake(library: Path, options: ScanOptions) -> None
         scan(library, options._replace(places=False, tracks=("a.gpx",)))
 
 
+def test_a_clock_that_the_user_corrects(
+    library: Path, options: ScanOptions, write_photo: WritePhoto
+) -> None:
+    exif = {TAKEN: b"2023:06:01 10:59:30"}
+    write_photo("slow.jpg", seed=5, zeroth={MAKE: b"NIKON", MODEL: b"D70"}, exif=exif)
+    assert scan(library, options)[1]["slow.jpg"].status is not Status.PLACED
+    told = options._replace(clock_offsets=(("NIKON D70", -3690.0),))
+    slow = scan(library, told)[1]["slow.jpg"]
+    assert (slow.status, slow.utc) == (Status.PLACED, "2023-06-01T10:01:00Z")
+    with pytest.raises(UsageError, match="no photo was taken with 'Leica'"):
+        scan(library, options._replace(clock_offsets=(("Leica", 1.0),)))
+
+
 def test_a_write_leaves_placed_rows_alone_and_says_so(library: Path, options: ScanOptions) -> None:
     _, rows = scan(library, options)
     writing = WriteOptions(position=True, dry_run=True)
