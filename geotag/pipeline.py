@@ -30,7 +30,7 @@ from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
 from geotag.places.sighting import Placement
-from geotag.records import Landmark, Outcome, Photo, Reading
+from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job
 from geotag.sources import Library
@@ -64,7 +64,7 @@ _LEFTOVER_SECONDS = 86_400
 
 
 class Progress:
-    """Hears of a scan's progress; the command line shows it. All methods may be overridden."""
+    """Is told of a scan's progress; the command line shows it. All methods may be overridden."""
 
     def started(self, pending: int) -> None:
         """Listing is done; so many photos must be read."""
@@ -143,6 +143,7 @@ class Scan:
         self.library = Library(sources, options.filters)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
+        self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())
         self._before = Before(0, {})
         prefilter = self._prefilter()
@@ -206,7 +207,7 @@ class Scan:
         """
         self.counts = Counts(Counter(), Counter())
         cleared, placed = self.catalog.cleared, self._placements()
-        for reading in self.catalog.readings():
+        for reading in self._readings():
             uri = reading.photo.uri
             evidence = Evidence(cleared.is_cleared(uri), placed.get(uri))
             outcome = self.decider.outcome(reading, evidence)
@@ -215,6 +216,16 @@ class Scan:
                 self.counts.failures[reading.failure.kind.value] += 1
             yield outcome
 
+    def _readings(self) -> Iterator[Reading]:
+        """What is known of the photos, less the predictions of landmarks that this model lacks:
+        another one made these."""
+        unclassified = Failure(FailureKind.TRANSIENT, "not classified by this model yet")
+        for reading in self.catalog.readings():
+            top = reading.prediction.top if reading.prediction is not None else ()
+            if not self._slugs.issuperset(score.slug for score in top):
+                reading = reading._replace(prediction=None, failure=unclassified)
+            yield reading
+
     def _placements(self) -> Mapping[str, Placement]:
         """Where photos were taken by what the rest of the library tells; nothing unless asked."""
         if not self.options.places:
@@ -222,7 +233,7 @@ class Scan:
         from geotag.places.library import find_placements  # only now: numpy is heavy
 
         offsets = dict(self.options.clock_offsets)
-        return find_placements(self.catalog.readings(), self.segments, offsets)
+        return find_placements(self._readings(), self.segments, offsets)
 
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
@@ -312,7 +323,7 @@ class Scan:
 
     def _pending(self, limit: int) -> Iterator[Reading]:
         """At least one photo is read, and for a tenth of the time, however long the listing took:
-        so each run gets on."""
+        so each run makes progress."""
         if self.options.max_time is not None:
             least = time.monotonic() + self.options.max_time * _LEAST_READING
             self._deadline = max(self._deadline, least)

@@ -145,8 +145,8 @@ class Reading(NamedTuple):
     """All that was learned from one photo, before any decision.
 
     `content_key` is the same for photos of the same content; empty when none was classified.
-    `prefilter` is set where the prefilter alone looked: the probability of a landmark that it
-    found the photo to be below. `is_outdated` says that the photo changed since, and could not be
+    `prefilter` is set where the prefilter alone was run: the probability of a landmark that the
+    photo stayed below. `is_outdated` says that the photo changed since, and could not be
     read again.
     """
 

@@ -104,7 +104,7 @@ def gone_photos(
     """Tells of a photo that was not listed whether it is gone.
 
     Its sources speak for themselves. Where only this table was written from the catalog, what lies
-    in no source is of one that was given up.
+    in no source is of one that is given no more.
     """
     only_table = out != STDOUT and not catalog.has_other_tables(out)
     for listing in library.listings:

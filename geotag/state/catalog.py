@@ -31,7 +31,7 @@ from geotag.state.queries import (
     READINGS,
 )
 from geotag.state.remote import RemoteCatalog, remote_catalog
-from geotag.state.rows import format_row, parse_row
+from geotag.state.rows import format_row, is_passing, parse_row
 from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
 
@@ -59,8 +59,8 @@ _NO_RETRY = "DELETE FROM retries WHERE uri = ?"
 class Criteria(NamedTuple):
     """What a photo's reading must meet to count as up to date.
 
-    It is by `model` (its SHA-256); where only the prefilter looked, it found a probability of a
-    landmark below `prefilter`. With `rescan` no reading of an earlier scan is.
+    It is by `model` (its SHA-256); one of the prefilter alone found a probability of a landmark
+    below `prefilter`. With `rescan` no reading of an earlier scan is.
     """
 
     model: str
@@ -168,9 +168,7 @@ class Catalog:
         read: list[Reading] = []
         unread: list[Reading] = []
         for reading in readings:
-            failure = reading.failure
-            is_passing = failure is not None and failure.kind is FailureKind.TRANSIENT
-            (unread if is_passing else read).append(reading)
+            (unread if is_passing(reading.failure) else read).append(reading)
         with sqlite_errors(), self.connection as connection:
             for statement, group in ((_RECORD, read), (_RECORD_UNREAD, unread)):
                 rows = ((*format_row(reading, model), self._scan) for reading in group)
@@ -187,7 +185,7 @@ class Catalog:
     def follow(self, old: Photo, new: Photo) -> None:
         """Carry what is known of a photo over to its new size and version.
 
-        For a photo whose metadata geotag itself changed: its picture needs no other look.
+        For a photo whose metadata geotag itself changed: its picture is the same.
         """
         with sqlite_errors():
             row = self.connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import Any, assert_never
 
 from geotag.errors import DamagedCatalogError
 from geotag.records import (
@@ -28,7 +28,6 @@ def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
     `model` (its SHA-256) made the prediction. A passing failure is no part of it.
     """
     photo, metadata, prediction, failure, content_key, prefilter, _ = reading
-    is_lasting = failure is not None and failure.kind is FailureKind.PERMANENT
     cells = (
         os.fsencode(photo.uri),
         photo.size,
@@ -44,9 +43,20 @@ def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
         float(prefilter) if prediction is not None and prefilter else None,
         json.dumps(prediction.top) if prediction is not None else None,
         _real(prediction.landmark_probability) if prediction is not None else None,
-        failure.reason if failure is not None and is_lasting else None,
+        failure.reason if failure is not None and not is_passing(failure) else None,
     )
     return (*cells, checksum(cells))
+
+
+def is_passing(failure: Failure | None) -> bool:
+    """Whether a photo failed for the time being alone."""
+    match failure and failure.kind:
+        case None | FailureKind.PERMANENT:
+            return False
+        case FailureKind.TRANSIENT:
+            return True
+        case other:
+            assert_never(other)
 
 
 def _real(number: float | None) -> float | None:

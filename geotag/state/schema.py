@@ -188,8 +188,8 @@ def _photos_of_2(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         if checksum(tuple(cells)) != sum_:
             continue
         *read, model, top, landmark_probability, kind, reason = cells
-        # The name of a model that only looked at a small picture ended with "~" and the least
-        # probability of a landmark at which it would have looked further.
+        # The name of a model of which only the prefilter was run ended with "~" and the probability
+        # of a landmark that the photo stayed below.
         model, _, prefilter = (model or "").partition("~")
         new = (
             *read, None, None, model or None, float(prefilter) if prefilter else None, top,

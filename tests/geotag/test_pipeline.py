@@ -11,6 +11,7 @@ import pytest
 
 import geotag
 from geotag.errors import MissingDependencyError, UsageError
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
@@ -127,6 +128,21 @@ def test_another_threshold_decides_anew_without_reading(
     rows = {os.path.relpath(row.path, library): row for row in read_table(table)}
     assert rows["tower.jpg"].status is Status.UNCERTAIN or confidence == 1.0
     assert rows["measured.jpg"].status is Status.HAS_GPS
+
+
+def test_what_another_model_saw_that_this_one_does_not_know_is_no_error(
+    library: Path, tmp_path: Path, options: ScanOptions, model_path: Path
+) -> None:
+    checkpoint = load_checkpoint(model_path)
+    spec = checkpoint.spec._replace(categories=("colosseum", "taj_mahal", "stonehenge"))
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, spec, checkpoint.tensors)
+    table = tmp_path / "tags.csv"
+    scan(library, table, options)
+    rows = scan(library, table, options._replace(model=other, limit=0))
+    assert rows["tower.jpg"].status is Status.UNREADABLE
+    assert rows["tower.jpg"].error == "not classified by this model yet"
+    assert scan(library, table, options._replace(model=other))["tower.jpg"].landmark == "Colosseum"
 
 
 def test_all_classifies_measured_photos_too(
