@@ -13,8 +13,10 @@ ByteOrder = Literal["little", "big"]
 # tuple, for a metadata scan makes hundreds of thousands.
 Entry = tuple[int, int, int, bytes]
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-SIZES[129] = 1  # UTF-8, since Exif 3.0
+# The bytes of one component of each type; 129 is UTF-8, since Exif 3.0.
+SIZES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1,
+}  # fmt: skip
 PREFIXES: dict[ByteOrder, str] = {"little": "<", "big": ">"}
 ENTRY_LIMIT = 1000
 _ENTRIES = {"little": struct.Struct("<HHI4s"), "big": struct.Struct(">HHI4s")}

@@ -201,7 +201,7 @@ def _capture(properties: Mapping[str, str]) -> Capture:
     serial = properties.get("exifEX:BodySerialNumber") or properties.get("aux:SerialNumber", "")
     return Capture(
         time=next(filter(None, times), ""),
-        gps_time=format_time(properties.get("exif:GPSTimeStamp", "")),
+        gps_time=format_time(properties.get("exif:GPSTimeStamp", ""), "Z"),
         make=properties.get("tiff:Make", ""),
         model=properties.get("tiff:Model", ""),
         serial_number=serial,
