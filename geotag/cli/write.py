@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, assert_never
 
 import click
 
-from geotag.categories import load_categories
 from geotag.cli.lines import counted
 from geotag.cli.logs import start_logging
 from geotag.cli.options import SOME_FAILED, number, quiet_option, writing_options
@@ -21,12 +20,9 @@ from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
 from geotag.tables.csv import unmangled
-from geotag.writing.intent import Landmarks, named_by_user
 from geotag.writing.result import Action, WriteResult
-from geotag.writing.runs import write_table_tags
-from geotag.writing.writeback import WriteOptions, is_wanted, photo_path
-
-_EDITS_SHOWN = 20
+from geotag.writing.runs import Survey, write_table_tags
+from geotag.writing.writeback import WriteOptions
 
 
 @click.command()
@@ -69,33 +65,32 @@ def write_tags(
     Between two photos it may be asked to stop.
     """
 
-    def paced(rows: Sequence[Outcome]) -> Iterable[Outcome]:
+    def paced(rows: Iterable[Outcome], survey: Survey) -> Iterable[Outcome]:
         if not (quiet or options.unattended):
-            _tell_edits([row for row in rows if is_wanted(photo_path(row), options.only)])
-        return takewhile(lambda row: stop.signal is None, _with_bar(rows, quiet))
+            _tell_edits(survey)
+        return takewhile(lambda row: stop.signal is None, _with_bar(rows, survey.rows, quiet))
 
     results = write_table_tags(table, Path(catalog) if catalog else None, options, paced)
     return _report(_shown(results) if options.dry_run else results, quiet, options.dry_run)
 
 
-def _tell_edits(rows: Iterable[Outcome]) -> None:
+def _tell_edits(survey: Survey) -> None:
     """List what is taken as the user's word, before it is written."""
-    edits = list(named_by_user(rows, Landmarks(load_categories())))
-    if edits:
-        landmarks = counted(len(edits), "landmark")
+    if survey.edits:
+        landmarks = counted(survey.edit_count, "landmark")
         tell(f"{landmarks} that the scan did not find, to be written as named by you:")
-        for path, name in edits[:_EDITS_SHOWN]:
+        for path, name in survey.edits:
             tell(f"  {one_line(path)}: {one_line(name)}")
-        if len(edits) > _EDITS_SHOWN:
-            tell(f"  and {len(edits) - _EDITS_SHOWN} more")
+        if more := survey.edit_count - len(survey.edits):
+            tell(f"  and {more} more")
 
 
-def _with_bar(rows: Sequence[Outcome], quiet: bool) -> Iterable[Outcome]:
+def _with_bar(rows: Iterable[Outcome], count: int, quiet: bool) -> Iterable[Outcome]:
     if quiet or not sys.stderr.isatty():
         return rows
     from tqdm import tqdm
 
-    bar: Iterable[Outcome] = tqdm(rows, unit="photo", dynamic_ncols=True)
+    bar: Iterable[Outcome] = tqdm(rows, total=count, unit="photo", dynamic_ncols=True)
     return bar
 
 

@@ -103,14 +103,23 @@ def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | Non
     return None
 
 
-def recognised(path: Path, photos: Iterable[bytes]) -> dict[bytes, tuple[str, float, str, bool]]:
+Recognised = dict[bytes, tuple[str, float, str, bool]]
+
+
+def recognised_in(path: Path, photos: Iterable[bytes]) -> Recognised:
+    """As `recognised`, in a catalog that is not open; nothing where there is none."""
+    with suppress(sqlite3.Error), opened_to_read(path) as reader:
+        return recognised(reader, photos)
+    return {}
+
+
+def recognised(reader: sqlite3.Connection, photos: Iterable[bytes]) -> Recognised:
     """The most likely landmark of these photos: slug, confidence, model, and whether it is a tag.
 
-    The model is named as in tables. Photos of which the catalog knows none are left out, all of
-    them where it cannot be read. Nothing is locked or written.
+    The model is named as in tables. Photos of which the catalog knows none are left out.
     """
-    found: dict[bytes, tuple[str, float, str, bool]] = {}
-    with suppress(sqlite3.Error), opened_to_read(path) as reader:
+    found: Recognised = {}
+    with suppress(sqlite3.Error):
         least = dict(reader.execute("SELECT model, min(threshold) FROM tables GROUP BY model"))
         names = _model_names(reader)
         for uri in photos:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple, assert_never
 
@@ -115,13 +115,13 @@ def with_guess(row: Outcome, guess: Guess, landmarks: Landmarks) -> Outcome:
     )
 
 
-def named_by_user(rows: Iterable[Outcome], landmarks: Landmarks) -> Iterator[tuple[str, str]]:
-    """The paths and landmarks of the rows that are taken as the user's word."""
-    for row in rows:
-        with suppress(IntentError):  # which the write reports
-            tags = read_intent(row, landmarks).tags
-            if tags is not None and tags.source == SOURCE_USER:
-                yield row.path, tags.landmark.name
+def named_by_user(row: Outcome, landmarks: Landmarks) -> str:
+    """The landmark of a row that is taken as the user's word; empty for others."""
+    with suppress(IntentError):  # which the write reports
+        tags = read_intent(row, landmarks).tags
+        if tags is not None and tags.source == SOURCE_USER:
+            return tags.landmark.name
+    return ""
 
 
 def _named_by_user(landmark: Category) -> LandmarkTags:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
@@ -15,9 +18,9 @@ from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
-from geotag.state.queries import decided_with, recognised
+from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
 from geotag.tables import read_table
-from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, with_guess
+from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, named_by_user, with_guess
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run, settle
 from geotag.writing.writeback import (
@@ -31,68 +34,118 @@ from geotag.writing.writeback import (
 )
 
 _log = logging.getLogger(__name__)
+_CHUNK = 1000
+_EDITS_SHOWN = 20
 _MISPLACED = (
     "the scan found another landmark in it than its row says: were some columns sorted without the "
     "others? Scan again for a new table"
 )
 
 
+class Survey(NamedTuple):
+    """What a table holds, before anything of it is written.
+
+    `edits` are the first of the photos and landmarks that are taken as the user's word, of
+    `edit_count` in all; `models` are those whose tags it has.
+    """
+
+    rows: int
+    edits: tuple[tuple[str, str], ...]
+    edit_count: int
+    models: frozenset[str]
+
+
+class _Rows:
+    """A table's rows beside what the catalog knows, read anew each time: memory stays flat.
+
+    They are completed with what the scan found where they lack it; the photos of those that
+    contradict it are `misplaced`, and left out.
+    """
+
+    def __init__(self, table: Path, look_up: Callable[[Iterable[bytes]], Recognised]) -> None:
+        self.table = table
+        self.look_up = look_up
+        self.landmarks = Landmarks(load_categories())
+        self.misplaced: list[str] = []
+
+    def __iter__(self) -> Iterator[Outcome]:
+        self.misplaced = []
+        remaining = read_table(self.table)
+        while chunk := list(islice(remaining, _CHUNK)):
+            named = {row.path: os.fsencode(path) for row in chunk if (path := _named_path(row))}
+            known = self.look_up(named.values())
+            for row in chunk:
+                found = known.get(named.get(row.path, b""))
+                if found is not None and is_of_another_photo(row, Guess(*found)):
+                    self.misplaced.append(photo_path(row))
+                else:
+                    yield with_guess(row, Guess(*found), self.landmarks) if found else row
+
+    def survey(self, only: tuple[str, ...]) -> Survey:
+        """Go through the table once; `edits` are of the photos that match the globs."""
+        models: set[str] = set()
+        edits: list[tuple[str, str]] = []
+        rows = count = 0
+        for row in self:
+            rows += 1
+            if row.landmark and row.model:
+                models.add(row.model)
+            name = named_by_user(row, self.landmarks)
+            if name and is_wanted(photo_path(row), only):
+                count += 1
+                edits += [(row.path, name)] if count <= _EDITS_SHOWN else []
+        return Survey(rows, tuple(edits), count, frozenset(models))
+
+
+def _named_path(row: Outcome) -> str:
+    """The photo of a row with a landmark; empty for others."""
+    path = photo_path(row) if row.landmark else ""
+    return path if is_path(path) else ""
+
+
 def write_table_tags(
     table: Path,
     catalog: Path | None,
     options: WriteOptions,
-    paced: Callable[[Sequence[Outcome]], Iterable[Outcome]] = iter,
+    paced: Callable[[Iterable[Outcome], Survey], Iterable[Outcome]] = lambda rows, survey: rows,
 ) -> Iterator[WriteResult]:
     """Write a table's tags into its photos, one result for each; a dry run writes nothing.
 
     The catalog, beside the table unless named, keeps the journal. `paced` is given the table's
-    rows and yields them as the caller wants them written: it may count them, or stop early.
-    Raises TableError, CatalogError and LockedError.
+    rows and what it holds, and yields the rows as the caller wants them written: it may count
+    them, or stop early. Raises TableError, CatalogError and LockedError.
     """
     catalog = catalog or table.with_name(table.name + SUFFIX)
-    rows, misplaced = _compared(tuple(read_table(table)), catalog)
-    for path in misplaced:
-        if is_wanted(path, options.only):
-            yield WriteResult(path, Action.FAILED, _MISPLACED)
-    options = _with_decision(options, rows, table, catalog)
+    rows = _Rows(table, partial(recognised_in, catalog))
+    survey = rows.survey(options.only)
+    options = _with_decision(options, survey.models, table, catalog)
     if options.dry_run:
-        yield from write_back(paced(rows), None, options, new_run_id())
+        yield from write_back(paced(rows, survey), None, options, new_run_id())
+        yield from _failed(rows.misplaced, options.only)
         return
     title = f"write {format_path(str(table.absolute()))}" + (" --gps" if options.position else "")
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
-        yield from write_run(paced(rows), opened, options, title)
+        rows.look_up = partial(recognised, opened.connection)
+        yield from write_run(paced(rows, survey), opened, options, title)
+        yield from _failed(rows.misplaced, options.only)
         if opened.cleared.unknown:
             _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
 
 
-def _compared(rows: tuple[Outcome, ...], catalog: Path) -> tuple[list[Outcome], list[str]]:
-    """The rows beside what the catalog knows: completed with what the scan found where they lack
-    it, and, apart from them, the photos of those that contradict it."""
-    paths = [photo_path(row) for row in rows]
-    named = [p for p, row in zip(paths, rows, strict=True) if row.landmark and is_path(p)]
-    known = recognised(catalog, map(os.fsencode, named))
-    landmarks = Landmarks(load_categories())
-    kept, misplaced = [], []
-    for row, path in zip(rows, paths, strict=True):
-        found = known.get(os.fsencode(path)) if row.landmark and is_path(path) else None
-        if found is None:
-            kept.append(row)
-        elif is_of_another_photo(row, Guess(*found)):
-            misplaced.append(path)
-        else:
-            kept.append(with_guess(row, Guess(*found), landmarks))
-    return kept, misplaced
+def _failed(misplaced: list[str], only: tuple[str, ...]) -> Iterator[WriteResult]:
+    for path in misplaced:
+        if is_wanted(path, only):
+            yield WriteResult(path, Action.FAILED, _MISPLACED)
 
 
 def _with_decision(
-    options: WriteOptions, rows: Sequence[Outcome], table: Path, catalog: Path
+    options: WriteOptions, models: frozenset[str], table: Path, catalog: Path
 ) -> WriteOptions:
     """With the model's SHA-256 and the threshold, where the catalog of the scan knows them."""
-    models = {row.model for row in rows if row.landmark and row.model}
     if options.model_sha256 or len(models) != 1:
         return options
-    known = decided_with(catalog, table, models.pop())
+    known = decided_with(catalog, table, min(models))
     return options._replace(model_sha256=known[0], threshold=known[1]) if known else options
 
 
