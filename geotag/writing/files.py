@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -111,10 +113,8 @@ class ObjectFiles:
 
     def exists(self, path: str) -> bool:
         """Whether there is such an object."""
-        try:
+        with _reasons():
             return self.store.stat(path) is not None
-        except StoreError as error:
-            raise CannotWriteError(str(error)) from error
 
     def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
         """A photo of the size and version that it has now."""
@@ -122,10 +122,8 @@ class ObjectFiles:
         return Photo(path, present.size, present.version, sidecars)
 
     def _stat(self, path: str) -> Object:
-        try:
+        with _reasons():
             present = self.store.stat(path)
-        except StoreError as error:
-            raise CannotWriteError(str(error)) from error
         if present is None:
             raise CannotWriteError("no such object (moved or deleted?)")
         return present
@@ -137,10 +135,8 @@ class ObjectFiles:
             raise CannotWriteError("its store tells no versions: a write might harm another's")
         if present.size > SIZE_LIMIT:
             raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
-        try:
+        with _reasons():
             data = self.store.get(path, 0, present.size, present.version).data
-        except StoreError as error:
-            raise CannotWriteError(str(error)) from error
         if len(data) != present.size:
             raise CannotWriteError("it is being changed by another program")
         return Original(path, data, None, present.version)
@@ -150,29 +146,37 @@ class ObjectFiles:
     ) -> None:
         """Put new bytes in its place by a conditional write."""
         try:
-            with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+            with _reasons(), tempfile.TemporaryDirectory(prefix="geotag-") as folder:
                 path = Path(folder) / "object"
                 path.write_bytes(new)
                 self.store.put_if(original.path, path, original.version or None)
-        except ChangedError as error:
-            raise CannotWriteError("another program changed it meanwhile") from error
-        except StoreError as error:
-            raise CannotWriteError(str(error)) from error
         except OSError as error:
             raise CannotWriteError(f"no room for a temporary file ({error.strerror})") from error
 
     def remove(self, original: Original) -> None:
         """Remove an object that is still the version that was read."""
         if self.read(original.path).version != original.version:
-            raise CannotWriteError("another program changed it meanwhile")
-        try:
+            raise CannotWriteError(_CHANGED)
+        with _reasons():
             self.store.delete(original.path)
-        except StoreError as error:
-            raise CannotWriteError(str(error)) from error
 
     def hash_now(self, path: str) -> str:
         """The hash of its bytes."""
         return self.read(path).sha256 if self.exists(path) else ""
+
+
+_CHANGED = "another program changed it meanwhile; run again to write it"
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever a store cannot do is the photo's reason."""
+    try:
+        yield
+    except ChangedError as error:
+        raise CannotWriteError(_CHANGED) from error
+    except StoreError as error:
+        raise CannotWriteError(str(error)) from error
 
 
 def files_of(path: str) -> Files:
