@@ -112,8 +112,9 @@ def read_file(path: str) -> tuple[bytes, os.stat_result]:
     """
     descriptor = os.open(path, _READ_FLAGS)
     with os.fdopen(descriptor, "rb") as file:
-        _check_readable(os.fstat(descriptor))
-        data = file.read(SIZE_LIMIT + 1)
+        status = os.fstat(descriptor)
+        _check_readable(status)
+        data = file.read(status.st_size + 1)
         status = os.fstat(descriptor)
     if len(data) != status.st_size:
         raise CannotWriteError("it is being changed by another program")

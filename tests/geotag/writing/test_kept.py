@@ -106,7 +106,7 @@ def written(packet: bytes, tags: LandmarkTags | None = TAGS) -> bytes:
     return verified(container, edits) if edits else packet
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(packets(), st.booleans())
 def test_no_value_is_lost_whatever_the_form(packet: bytes, position: bool) -> None:
     once = written(packet, TAGS._replace(position=position))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,11 +153,16 @@ def test_a_path_that_no_write_noted_is_refused(
 
 def test_a_compressed_bomb_is_not_unpacked(catalog: Catalog, tmp_path: Path) -> None:
     compressor = zlib.compressobj()
-    bomb = b"".join(compressor.compress(bytes(2**20)) for _ in range(1024)) + compressor.flush()
+    first, second = (
+        compressor.compress(bytes(2**20)) + compressor.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    bomb = first + 1023 * second  # 1 GiB
     alter(catalog, "a.jpg", old_blocks=bomb)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tracemalloc.start()
     assert_refused(catalog, tmp_path, "too large")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -181,14 +186,15 @@ def test_a_device_is_not_read_when_a_crash_is_settled(catalog: Catalog) -> None:
 
 
 ANY = st.one_of(
-    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(st.characters(codec="utf-8")),
-    st.binary(), st.sampled_from([state.value for state in State]),
+    st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False),
+    st.text(st.characters(codec="utf-8")), st.binary(),
+    st.sampled_from([state.value for state in State]),
 )  # fmt: skip
 COLUMNS = ("path", "temporary", "state", "old_sha256", "old_mtime_ns", "new_sha256", "new_blocks",
            "old_blocks")  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(changes=st.dictionaries(st.sampled_from(COLUMNS), ANY, min_size=1, max_size=3))
 def test_any_row_is_reverted_or_refused_and_harms_nothing(
     tmp_path_factory: pytest.TempPathFactory, changes: dict[str, object]
