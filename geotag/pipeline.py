@@ -174,7 +174,7 @@ class Scan:
         """List the library, and read what the catalog does not know yet."""
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
-        listed = catalog.note_listed(self._listing())
+        listed = catalog.note_listed(self._listing()) + catalog.keep_unseen(self.library.unseen)
         self._check_listing(listed)
         self._follow_pictures()
         forgotten = self._prune() if self.options.prune else 0
@@ -262,6 +262,7 @@ class Scan:
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
         parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
         parts += [self.options.places, self.tracks_digest, self.options.clock_offsets]
+        parts += map(os.fsdecode, self.library.unseen)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _listing(self) -> Iterator[Photo]:

@@ -73,6 +73,11 @@ class Library:
         """How many photos each source has, by its folder, file or address."""
         return {os.fsdecode(listing.root): listing.photos for listing in self.listings}
 
+    @property
+    def unseen(self) -> list[bytes]:
+        """Folders and files that could not be listed: nothing is known to be gone there."""
+        return [path for listing in self.listings for path in listing.incomplete]
+
     def is_gone(self, uri: str, allow_empty: bool = False) -> bool:
         """Whether a photo that was not listed is known to be no longer there.
 

@@ -24,6 +24,7 @@ from geotag.state.locks import file_lock
 from geotag.state.queries import (
     COUNT_WAITING,
     FIND_PENDING,
+    KEEP_UNSEEN,
     LISTED,
     MOVED_PAGE,
     PENDING,
@@ -116,10 +117,18 @@ class Catalog:
         with sqlite_errors(), self.connection:
             while batch := list(islice(rows, _BATCH)):
                 self.connection.executemany(
-                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)", batch
+                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, 1)", batch
                 )
         self.fingerprint = digest.hexdigest()
         return self._count("SELECT count(*) FROM listed")
+
+    def keep_unseen(self, folders: Iterable[bytes]) -> int:
+        """Count the known photos below folders that could not be looked into as listed, and as up
+        to date; returns how many there are."""
+        with sqlite_errors(), self.connection as connection:
+            return sum(
+                connection.execute(KEEP_UNSEEN, _range_below(folder)).rowcount for folder in folders
+            )
 
     def find_pending(self, criteria: Criteria) -> int:
         """Find the listed photos that are new, changed, due for another try or whose reading does
@@ -222,12 +231,8 @@ class Catalog:
 
     def count_below(self, root: str) -> int:
         """How many photos below a root are known."""
-        below = os.fsencode(root.rstrip("/"))
-        # "0" is what follows "/".
-        return self._count(
-            "SELECT count(*) FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)",
-            (os.fsencode(root), below + b"/", below + b"0"),
-        )
+        query = "SELECT count(*) FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)"
+        return self._count(query, _range_below(os.fsencode(root)))
 
     def count_rows(self) -> int:
         """How many rows a table of the listed photos would have."""
@@ -342,6 +347,12 @@ def _aside_when_damaged(path: Path) -> Callable[..., None]:
             begin_anew(path).close()
 
     return leave
+
+
+def _range_below(folder: bytes) -> tuple[bytes, bytes, bytes]:
+    """A folder, and the least name below it and behind it: "0" is what follows "/"."""
+    folder = folder.rstrip(b"/")
+    return folder, folder + b"/", folder + b"0"
 
 
 def back_off(attempts: int) -> float:

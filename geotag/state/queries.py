@@ -15,7 +15,8 @@ from geotag.state.schema import READING_COLUMNS
 # What this run's sources list, and what of it must be read; gone when the connection closes.
 LISTED = """
 CREATE TEMP TABLE listed (
-    uri BLOB PRIMARY KEY, size INTEGER NOT NULL, version TEXT NOT NULL, sidecars TEXT
+    uri BLOB PRIMARY KEY, size INTEGER NOT NULL, version TEXT NOT NULL, sidecars TEXT,
+    is_seen INTEGER NOT NULL DEFAULT 1
 ) WITHOUT ROWID
 """
 PENDING = "CREATE TEMP TABLE pending (id INTEGER PRIMARY KEY, uri BLOB NOT NULL)"
@@ -28,15 +29,20 @@ _IS_DUE = """
     retries.retry_at <= :now OR retries.retry_at > :now + :longest_wait
     OR retries.size != listed.size OR retries.version != listed.version
 """
+# Photos below a folder that could not be looked into: their rows stay, and none is read.
+KEEP_UNSEEN = """
+INSERT OR IGNORE INTO listed (uri, size, version, is_seen)
+SELECT uri, size, version, 0 FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)
+"""
 # Those that no run has tried yet come first, then those whose last try is the longest ago.
 FIND_PENDING = f"""
 INSERT INTO pending (uri)
 SELECT listed.uri FROM listed LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
-WHERE :rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS_DUE} ELSE {_STALE}
+WHERE listed.is_seen AND (:rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS_DUE} ELSE {_STALE}
     OR (photos.failure_reason IS NULL
         AND (photos.latitude IS NULL OR :classify_all)
         AND (photos.model IS NOT :model OR photos.landmark_probability >= :prefilter
-             AND photos.prefilter IS NOT NULL)) END
+             AND photos.prefilter IS NOT NULL)) END)
 ORDER BY max(ifnull(photos.scan, 0), ifnull(retries.scan, 0)), listed.uri
 """
 # A photo that was tried in this scan is not tried twice.

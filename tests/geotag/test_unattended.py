@@ -301,6 +301,29 @@ def test_what_is_known_outlives_a_night_on_which_it_cannot_be_read(
     assert (summary.failures, rows) == ({}, before)
 
 
+def test_rows_below_a_folder_that_cannot_be_looked_into_stay(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, look = tmp_path / "tags.csv", os.scandir
+    _, before = scan(library, table, options)
+
+    def scandir(path: str | bytes | Path) -> object:
+        if os.fsencode(path).endswith(b"photos/1"):
+            raise OSError(5, "Input/output error")
+        return look(path)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        for settings in ({}, {"rescan": True, "prune": True}):
+            summary, rows = scan(library, table, options._replace(**settings))
+            assert rows == before
+            assert summary.forgotten == 0
+    for name in ("1/01.jpg", "1/04.jpg"):
+        (library / name).unlink()
+    _, rows = scan(library, table, options)
+    assert before.keys() - rows.keys() == {"1/01.jpg", "1/04.jpg"}
+
+
 def test_photos_that_failed_for_the_time_being_end_with_3(
     tmp_path: Path, model_path: Path, write_photo: WritePhoto, broken: Broken
 ) -> None:
@@ -421,7 +444,8 @@ def test_the_summary_and_the_log_are_for_machines(
     done = json.loads(summary.read_text())
     assert lines[-1]["summary"] == done
     assert done["statuses"] == {
-        "has_gps": 30, "tagged": 0, "uncertain": 0, "no_landmark": 0, "unreadable": 3
+        "has_gps": 30, "tagged": 0, "uncertain": 0, "no_landmark": 0, "unreadable": 3,
+        "placed": 0, "conflict": 0,
     }  # fmt: skip
     assert (done["photos"], done["read"], done["unchanged"], done["exit_code"]) == (33, 33, 0, 3)
     assert done["failures"] == {"permanent": 3}
