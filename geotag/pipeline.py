@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from itertools import count, islice, takewhile
 from pathlib import Path
@@ -206,11 +206,11 @@ class Scan:
         Here alone is decided what a reading amounts to.
         """
         self.counts = Counts(Counter(), Counter())
-        cleared, placed = self.catalog.cleared, self._placements()
+        cleared, placed, named = self.catalog.cleared, self._placements(), self._naming()
         for reading in self._readings():
             uri = reading.photo.uri
             evidence = Evidence(cleared.is_cleared(uri), placed.get(uri))
-            outcome = self.decider.outcome(reading, evidence)
+            outcome = named(self.decider.outcome(reading, evidence))
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
@@ -225,6 +225,14 @@ class Scan:
             if not self._slugs.issuperset(score.slug for score in top):
                 reading = reading._replace(prediction=None, failure=unclassified)
             yield reading
+
+    def _naming(self) -> Callable[[Outcome], Outcome]:
+        """What adds the names of places to a row; nothing unless asked."""
+        if not self.options.places:
+            return lambda outcome: outcome
+        from geotag.places.library import naming  # only now: numpy is heavy
+
+        return naming()
 
     def _placements(self) -> Mapping[str, Placement]:
         """Where photos were taken by what the rest of the library tells; nothing unless asked."""

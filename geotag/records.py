@@ -191,3 +191,6 @@ class Outcome(NamedTuple):
     method: str = ""
     evidence: str = ""
     utc: str = ""
+    place: str = ""
+    region: str = ""
+    time_zone: str = ""

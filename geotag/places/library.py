@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from geotag.errors import UsageError
+from geotag.places.names import Gazetteer
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
 from geotag.places.sighting import ClockSource, Placement, Places
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
-from geotag.records import Reading
+from geotag.records import Location, Outcome, Reading
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,24 @@ def find_placements(
     for line in clock_lines(places):
         _log.info("%s", line)
     return {uri: each for uri, each in places.placements.items() if isinstance(each, Placement)}
+
+
+def naming() -> Callable[[Outcome], Outcome]:
+    """What adds the names of the place to a row with a position. Raises MissingDependencyError."""
+    gazetteer = Gazetteer()
+
+    def named(row: Outcome) -> Outcome:
+        if row.latitude is None or row.longitude is None:
+            return row
+        name = gazetteer.name(Location(row.latitude, row.longitude))
+        return row._replace(
+            place=name.town,
+            region=name.region,
+            country=row.country or name.country,
+            time_zone=name.time_zone,
+        )
+
+    return named
 
 
 def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str, float]:

@@ -121,5 +121,8 @@ def _cells(row: Outcome) -> tuple[object, ...]:
         guard_cell(row.method),
         guard_cell(row.evidence),
         guard_cell(row.utc),
+        guard_cell(row.place),
+        guard_cell(row.region),
+        guard_cell(row.time_zone),
         SCHEMA_VERSION,
     )

@@ -110,13 +110,14 @@ def test_csv_golden(tmp_path: Path) -> None:
     assert data.startswith(b"\xef\xbb\xbf")  # by which Excel knows UTF-8
     assert data.decode("utf-8-sig").split("\r\n") == [
         "path,status,latitude,longitude,altitude,position_source,radius_m,landmark,category_id,"
-        "confidence,city,country,taken_at,camera,top_k,model,error,method,evidence,utc,schema_version",
+        "confidence,city,country,taken_at,camera,top_k,model,error,method,evidence,utc,place,region,"
+        "time_zone,schema_version",
         "/photos/a.jpg,tagged,48.8584,2.2945,,inferred,1500.0,Eiffel Tower,16,0.98765,Paris,France,"
         '2008-10-22T16:28:39+02:00,Canon EOS 40D,"[{""category_id"": 16, ""slug"": '
         '""eiffel_tower"", ""landmark"": ""Eiffel Tower"", ""confidence"": 0.98765}]",'
-        "model-1,,,,,2",
-        '"/photos/b, ""c""\nd.jpg",has_gps,-33.5,-151.25,12.5,measured,,,,,,,,,,,,,,,2',
-        '/photos/Δ.jpg,no_landmark,,,,,,,,,,,,"\'=HYPERLINK(""http://x"")",,,,,,,2',
+        "model-1,,,,,,,,2",
+        '"/photos/b, ""c""\nd.jpg",has_gps,-33.5,-151.25,12.5,measured,,,,,,,,,,,,,,,,,,2',
+        '/photos/Δ.jpg,no_landmark,,,,,,,,,,,,"\'=HYPERLINK(""http://x"")",,,,,,,,,,2',
         "",
     ]
 

