@@ -182,7 +182,8 @@ class Catalog:
             for statement, group in ((_RECORD, read), (_RECORD_UNREAD, unread)):
                 rows = ((*format_row(reading, model), self._scan) for reading in group)
                 connection.executemany(statement, rows)
-            connection.executemany(_NO_RETRY, ((os.fsencode(r.photo.uri),) for r in read))
+            if connection.execute("SELECT 1 FROM retries LIMIT 1").fetchone():
+                connection.executemany(_NO_RETRY, ((os.fsencode(r.photo.uri),) for r in read))
             connection.executemany(_RETRY, map(self._retry, unread))
             connection.execute("UPDATE revision SET number = number + 1")
         self.changed = True
