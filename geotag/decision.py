@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
 from geotag.places.distance import distance_m
-from geotag.places.sighting import Placement
-from geotag.places.telling import tell
+from geotag.places.sighting import Placement, Reason
+from geotag.places.telling import tell, tell_why_not
 from geotag.records import (
     Landmark,
     Location,
@@ -76,11 +76,12 @@ class Evidence(NamedTuple):
     """What is known of a photo beside its own reading.
 
     `is_cleared` says that the user cleared its landmark: it has none, whatever the network saw.
-    `placement` is where the rest of the library, or a track, says that it was taken.
+    `placement` is where the rest of the library, or a track, says that it was taken, or why those
+    do not tell.
     """
 
     is_cleared: bool = False
-    placement: Placement | None = None
+    placement: Placement | Reason | None = None
 
 
 _NO_EVIDENCE = Evidence()
@@ -125,8 +126,13 @@ class Decider(NamedTuple):
         )
         return outcome if placement is None else self._with_placement(outcome, reading, placement)
 
-    def _with_placement(self, outcome: Outcome, reading: Reading, placement: Placement) -> Outcome:
+    def _with_placement(
+        self, outcome: Outcome, reading: Reading, placement: Placement | Reason
+    ) -> Outcome:
         """A row with what the rest of the library says, where that says anything new."""
+        if isinstance(placement, Reason):
+            is_open = outcome.status in (Status.UNCERTAIN, Status.NO_LANDMARK)
+            return outcome._replace(evidence=tell_why_not(placement)) if is_open else outcome
         if outcome.status is Status.PLACED:
             return outcome._replace(
                 latitude=placement.location.latitude,
@@ -139,9 +145,9 @@ class Decider(NamedTuple):
             )
         if outcome.status is Status.CONFLICT and reading.prediction is not None:
             seen = self.category_of(reading.prediction.top[0].slug)
-            return outcome._replace(
-                evidence=f"the picture shows {seen.name}, but {tell(placement)}"
-            )
+            here = f"{placement.location.latitude:.5f}, {placement.location.longitude:.5f}"
+            said = f"seems to show {seen.name}, but was taken near {here}: {tell(placement)}"
+            return outcome._replace(evidence=said)
         return outcome
 
     def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:
@@ -153,7 +159,7 @@ class Decider(NamedTuple):
             status, category = Status.NO_LANDMARK, None
         else:
             status, category = self._recognise(reading.prediction)
-        if evidence.placement is not None:
+        if isinstance(evidence.placement, Placement):
             status, category = _beside(status, category, evidence.placement)
         return (Status.HAS_GPS if has_position else status), category
 

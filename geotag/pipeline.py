@@ -29,7 +29,7 @@ from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
-from geotag.places.sighting import Placement
+from geotag.places.sighting import Placement, Reason
 from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job
@@ -234,8 +234,9 @@ class Scan:
 
         return naming()
 
-    def _placements(self) -> Mapping[str, Placement]:
-        """Where photos were taken by what the rest of the library tells; nothing unless asked."""
+    def _placements(self) -> Mapping[str, Placement | Reason]:
+        """Where photos were taken by what the rest of the library tells, or why it does not;
+        nothing unless asked."""
         if not self.options.places:
             return {}
         from geotag.places.library import find_placements  # only now: numpy is heavy

@@ -9,7 +9,7 @@ from geotag.errors import UsageError
 from geotag.places.names import Gazetteer
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
-from geotag.places.sighting import ClockSource, Placement, Places
+from geotag.places.sighting import ClockSource, Placement, Places, Reason
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
 from geotag.records import Location, Outcome, Reading
@@ -21,8 +21,9 @@ def find_placements(
     readings: Iterable[Reading],
     segments: Iterable[Segment] = (),
     clock_offsets: Mapping[str, float] | None = None,
-) -> Mapping[str, Placement]:
-    """The photos that could be placed, by URI; what was found of clocks is logged.
+) -> Mapping[str, Placement | Reason]:
+    """Where photos without a position were taken, or why that is not known, by URI; what was found
+    of clocks is logged.
 
     `clock_offsets` are how far ahead of local time the user says that cameras' clocks were, in
     seconds, by camera as the table names it or with its serial number. Raises
@@ -34,7 +35,7 @@ def find_placements(
     places = place_photos(sightings, zone, segments, settings)
     for line in clock_lines(places):
         _log.info("%s", line)
-    return {uri: each for uri, each in places.placements.items() if isinstance(each, Placement)}
+    return places.placements
 
 
 def naming() -> Callable[[Outcome], Outcome]:

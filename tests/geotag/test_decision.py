@@ -8,7 +8,7 @@ import pytest
 from geotag.categories import load_categories
 from geotag.decision import Decider, Evidence, parse_scores
 from geotag.errors import EngineError
-from geotag.places.sighting import Method, Neighbour, Placement
+from geotag.places.sighting import Method, Neighbour, Placement, Reason
 from geotag.records import (
     Failure,
     FailureKind,
@@ -176,7 +176,19 @@ def test_a_landmark_that_cannot_be_seen_from_there_is_a_conflict(decider: Decide
     assert row.status is Status.CONFLICT
     assert row.latitude is row.category_id is row.confidence is None
     assert (row.landmark, row.method, row.position_source) == ("", "", "")
-    assert "shows Eiffel Tower, but b.jpg was taken" in row.evidence
+    assert (
+        "seems to show Eiffel Tower, but was taken near 40.00000, -3.70000: b.jpg was"
+        in row.evidence
+    )
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_why_a_photo_was_not_placed(decider: Decider, reason: Reason) -> None:
+    row = decider.outcome(Reading(PHOTO, Metadata(), NOTHING), Evidence(placement=reason))
+    assert (row.status, row.latitude, row.method) == (Status.NO_LANDMARK, None, "")
+    assert row.evidence.startswith("not placed: ")
+    tagged = decider.outcome(Reading(PHOTO, Metadata(), SURE), Evidence(placement=reason))
+    assert (tagged.status, tagged.evidence) == (Status.TAGGED, "")
 
 
 def test_a_measured_or_unclear_position_is_never_replaced_by_a_placement(decider: Decider) -> None:

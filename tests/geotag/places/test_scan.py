@@ -60,6 +60,8 @@ def test_the_camera_is_placed_between_the_phones_photos(
     assert placed.utc == "2023-06-01T10:02:00Z"
     assert "phone0.jpg was taken 2 min before" in placed.evidence
     assert rows["late.jpg"].latitude is rows["Screenshot_1.jpg"].latitude is None
+    assert "no photo with a position is near enough in time" in rows["late.jpg"].evidence
+    assert "a screenshot" in rows["Screenshot_1.jpg"].evidence
     assert rows["phone0.jpg"].status is Status.HAS_GPS
 
 
