@@ -87,6 +87,32 @@ def test_a_list_of_addresses(web: tuple[str, Path], tmp_path: Path, model_path: 
     assert rows["tower"].landmark == "Taj Mahal"
 
 
+@pytest.mark.parametrize("status", [503, 404])
+def test_a_server_that_is_down_for_a_night_costs_nothing_that_is_known(
+    web: tuple[str, Path], tmp_path: Path, model_path: Path, status: int
+) -> None:
+    address, folder = web
+    (folder / "tower.jpg").write_bytes(jpeg_bytes(picture("eiffel_tower")))
+    (folder / "gps.jpg").write_bytes(jpeg_bytes(picture(), gps=gps_ifd(48.5, 2.25)))
+    (folder / "photos.txt").write_text("tower.jpg\ngps.jpg\n")
+    table, options = tmp_path / "t.csv", ScanOptions(model=model_path)
+
+    def rows() -> tuple[int, list[Status]]:
+        summary = scan_library([f"{address}/photos.txt"], str(table), options)
+        return summary.read, [row.status for row in read_table(table)]
+
+    assert rows() == (2, [Status.HAS_GPS, Status.TAGGED])
+    Handler.faults = {"tower.jpg": status, "gps.jpg": status}
+    assert rows() == (2, [Status.HAS_GPS, Status.TAGGED])
+    Handler.faults = {"photos.txt": 503}
+    before = table.read_bytes()
+    with pytest.raises(SourceError, match="HTTP 503"):
+        rows()
+    assert table.read_bytes() == before
+    Handler.faults = {}
+    assert rows()[1] == [Status.HAS_GPS, Status.TAGGED]
+
+
 def test_one_photo_by_its_address(web: tuple[str, Path]) -> None:
     address, folder = web
     (folder / "a.jpg").write_bytes(b"x" * 100)
