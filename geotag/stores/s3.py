@@ -73,6 +73,7 @@ _Result = TypeVar("_Result")
 _SINGLE_PUT_LIMIT = 5 * 2**30
 _PARTS_FROM = 2**29
 PAGE = 1000
+_LAST_CHARACTER = "\U0010ffff"  # none in a key sorts behind it
 
 
 class S3Store:
@@ -117,23 +118,30 @@ class S3Store:
     def _below(self, bucket: str, prefix: str, enters: Enters) -> Iterator[Object]:
         """The objects below a prefix, page by page. Raises StoreError for pages that do not follow
         one another, rather than list a part or list for ever."""
-        arguments: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
-        last, tokens = "", set[str]()
+        listing = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE}
+        start: dict[str, str] = {}
+        last, token, tokens = "", "", set[str]()
         while True:
-            page = self._call("list_objects_v2", **arguments)
-            for entry in page.get("Contents", ()):
+            page = self._call("list_objects_v2", **listing, **start)
+            entries = page.get("Contents", ())
+            if "StartAfter" in start and entries and entries[0]["Key"] <= last:
+                # The server does not know StartAfter: nothing is left out.
+                start, enters = {"ContinuationToken": token}, always
+                continue
+            for entry in entries:
                 if entry["Key"] <= last:
                     raise StoreError("the bucket does not list its objects in order")
                 last = entry["Key"]
                 yield _object(f"s3://{bucket}/{last}", entry["Size"], entry.get("ETag", ""))
-            token = page.get("NextContinuationToken")
+            token = page.get("NextContinuationToken", "")
             if not token and not page.get("IsTruncated"):
                 return
             if not token or token in tokens:
                 raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
             tokens.add(token)
-            arguments.pop("StartAfter", None)
-            arguments["ContinuationToken"] = token
+            start = {"ContinuationToken": token}
+            if folder := _declined(bucket, last, len(prefix), enters):
+                start = {"StartAfter": f"{folder}/{_LAST_CHARACTER}"}
 
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""
@@ -234,6 +242,13 @@ class S3Store:
             return result
 
         return retried(run)
+
+
+def _declined(bucket: str, key: str, start: int, enters: Enters) -> str:
+    """The folder that a key lies in and that is not to be entered; empty where there is none."""
+    ends = (at for at in range(start, len(key)) if key[at] == "/")
+    folders = (key[:end] for end in ends)
+    return next((folder for folder in folders if not enters(f"s3://{bucket}/{folder}")), "")
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -77,6 +77,7 @@ def command(count: int, repeats: int, ray: bool, out: Path | None) -> None:
         figures = [
             *_rescans(folder / "rescan", count, repeats),
             *_memory(folder / "memory", count // 5, count * 2),
+            *_one_folder(folder / "folder", count // 5, count * 10),
             *_recording(folder / "record", count, repeats),
             *_bucket(folder / "bucket", 50),
             *(_ray(folder / "ray", count // 50) if ray else ()),
@@ -112,6 +113,19 @@ def _memory(folder: Path, small: int, large: int) -> Iterator[Figure]:
         yield Figure(f"peak memory of a first scan of {count}", peaks[-1] / 2**20, "MiB")
         shutil.rmtree(folder / str(count))
     yield Figure("the larger by the smaller", peaks[1] / peaks[0], "times", 1.1)
+
+
+def _one_folder(folder: Path, small: int, large: int) -> Iterator[Figure]:
+    """Memory that the listing of one folder takes, by how many photos are in it."""
+    peaks = []
+    for count in (small, large):
+        folder.mkdir(parents=True)
+        for number in range(count):
+            (folder / f"IMG_{number:08d}.jpg").touch()
+        peaks.append(_probe("list", folder, folder)["peak"])
+        shutil.rmtree(folder)
+    yield Figure(f"peak memory of listing a folder of {large}", peaks[1] / 2**20, "MiB")
+    yield Figure(f"that by one of {small}", peaks[1] / peaks[0], "times", 1.2)
 
 
 def _recording(folder: Path, count: int, repeats: int) -> Iterator[Figure]:

@@ -29,7 +29,7 @@ class Page(NamedTuple):
 
 
 class Bucket:
-    """Answers listings with pages, by the continuation token; objects are forbidden."""
+    """Answers listings with pages, by what they start with; objects are forbidden."""
 
     def __init__(self, pages: dict[str, Page]) -> None:
         self.pages = pages
@@ -38,7 +38,8 @@ class Bucket:
     def listing(self, query: dict[str, list[str]]) -> str:
         """The XML of a page."""
         self.prefixes.append(query.get("prefix", [""])[0])
-        page = self.pages[query.get("continuation-token", [""])[0]]
+        start = query.get("start-after") or query.get("continuation-token", [""])
+        page = self.pages[start[0]]
         entries = "".join(
             f"<Contents><Key>{escape(key)}</Key><Size>3</Size><ETag>&quot;e&quot;</ETag></Contents>"
             for key in page.keys
@@ -116,6 +117,19 @@ def test_a_listing_that_breaks_off_is_an_error(
     bucket.pages = pages
     with pytest.raises(SourceError, match=f"s3://photos: .*{reason}"):
         listed()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_folder_that_is_excluded_is_not_listed_to_its_end(bucket: Bucket, ignored: bool) -> None:
+    """Also where the server does not know how to start behind it."""
+    first = Page(("a.jpg", "dir/1.jpg", "dir/deep/2.jpg"), True, "t")
+    bucket.pages = {
+        "": first,
+        "dir/\U0010ffff": first if ignored else Page(("z.jpg",)),
+        "t": Page(("dir/deep/3.jpg", "z.jpg")) if ignored else Page((), True),
+    }
+    assert listed(exclude=("dir/*",)) == ["s3://photos/a.jpg", "s3://photos/z.jpg"]
+    assert len(bucket.prefixes) == (3 if ignored else 2)
 
 
 def test_a_policy_for_a_prefix_is_enough(bucket: Bucket) -> None:
