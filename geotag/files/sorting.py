@@ -26,7 +26,7 @@ def sorted_names(names: Iterable[bytes]) -> Iterator[bytes]:
                 file = file or tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (read till the end)
                 stored = _stored(part, file)
         parts.append(stored or part)
-    return merge(*parts)
+    return iter(parts[0]) if len(parts) == 1 else merge(*parts)
 
 
 def _stored(names: list[bytes], file: IO[bytes]) -> Iterator[bytes]:

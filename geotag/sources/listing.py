@@ -82,13 +82,6 @@ def is_system_folder(name: str) -> bool:
     return name in _SYSTEM_FOLDERS or any(fnmatchcase(name, glob) for glob in _SYSTEM_PATTERNS)
 
 
-class _Waiting(NamedTuple):
-    """A photo, and the last name in byte order that a sidecar of it can have."""
-
-    photo: File
-    last: bytes
-
-
 def with_sidecars(
     files: Iterable[File], find: Callable[[bytes], File | None]
 ) -> Iterator[tuple[File, list[File]]]:
@@ -97,18 +90,20 @@ def with_sidecars(
     Anything may sort between the two (IMG.jpg, IMG.k/..., IMG.xmp): a photo waits until none can
     come any more. Where too much waits, `find` tells whether there is a file of a name.
     """
-    waiting: deque[_Waiting] = deque()
+    waiting: deque[tuple[File, bytes]] = deque()  # with the last name that a sidecar can have
     sidecars: dict[bytes, File] = {}
     for file in files:
         path = file.path
-        while waiting and (waiting[0].last < path or len(waiting) + len(sidecars) > _WINDOW):
-            yield _joined(waiting.popleft().photo, sidecars, path, find)
+        while waiting and (waiting[0][1] < path or len(waiting) + len(sidecars) > _WINDOW):
+            photo, last = waiting.popleft()
+            none = not sidecars and last < path
+            yield (photo, []) if none else _joined(photo, sidecars, path, find)
         if sidecars and not waiting:  # keep those that sort before photos: IMG.XMP, IMG.jpg
             sidecars = {name: s for name, s in sidecars.items() if path.startswith(name[:-3])}
         if is_sidecar(path):
             sidecars[path] = file
         else:
-            waiting.append(_Waiting(file, _last_sidecar(path)))
+            waiting.append((file, _last_sidecar(path)))
     for photo, last in waiting:
         yield _joined(photo, sidecars, last + b"\0", find)
 
@@ -122,8 +117,6 @@ def _joined(
     photo: File, sidecars: dict[bytes, File], reached: bytes, find: Callable[[bytes], File | None]
 ) -> tuple[File, list[File]]:
     """A photo with its sidecars: those before `reached` have come, others are asked for."""
-    if not sidecars and _last_sidecar(photo.path) < reached:
-        return photo, []
     names = sidecar_names(photo.path)
     found = (sidecars.get(name) if name < reached else find(name) for name in names)
     return photo, [sidecar for sidecar in found if sidecar is not None]
@@ -131,4 +124,6 @@ def _joined(
 
 def _last_sidecar(photo: bytes) -> bytes:
     """The last name in byte order that a photo's sidecar can have."""
-    return max(photo + b".xmp", os.path.splitext(photo)[0] + b".xmp")
+    stem, dot, suffix = photo.rpartition(b".")
+    shared = dot and suffix < b"xmp" and b"/" not in suffix
+    return (stem if shared else photo) + b".xmp"

@@ -21,7 +21,7 @@ from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.sources.content import content_key
 from geotag.sources.listing import File, Listing, look_for_sidecars, with_sidecars
 
-_EXTENSIONS = frozenset(b"." + name.encode() for name in PHOTO_EXTENSIONS)
+_EXTENSIONS = frozenset(name.encode() for name in PHOTO_EXTENSIONS)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 # A FIFO that took a photo's place must not block the scan.
@@ -88,7 +88,7 @@ class LocalSource:
                 folders.pop()
             elif name.endswith(b"/"):
                 folders += self._enter(folder.path + name, folders)
-            elif file := self._wanted(folder.path + name):
+            elif file := self._wanted(folder.path, name):
                 yield file
 
     def _enter(self, path: bytes, above: list[_Folder]) -> list[_Folder]:
@@ -134,8 +134,8 @@ class LocalSource:
                 return self._skip("symlink loop")
             self._miss("link" if error.errno in _FORBIDDEN else "file", entry.path, error)
             return b""
-        suffix = os.path.splitext(name)[1].lower()
-        if suffix and suffix not in _EXTENSIONS:
+        _, dot, suffix = name.rpartition(b".")
+        if dot and suffix.lower() not in _EXTENSIONS:
             self.listing.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
             return name if is_sidecar(name) else b""
         filtered = self.filters.include or self.filters.exclude
@@ -143,9 +143,10 @@ class LocalSource:
             return self._skip("excluded")
         return name
 
-    def _wanted(self, path: bytes) -> File | None:
+    def _wanted(self, folder: bytes, name: bytes) -> File | None:
         """A photo or sidecar; None for what is no photo by its content or has vanished."""
-        if not os.path.splitext(path)[1]:
+        path = folder + name
+        if b"." not in name:
             try:
                 if not _is_photo(path):
                     self.listing.skipped["not a photo"] += 1
@@ -165,7 +166,7 @@ class LocalSource:
         except OSError as error:
             if error.errno in _ABSENT:
                 return None
-            return File(path, UNKNOWN_SIZE, "+?" if is_sidecar(path) else "")
+            return File(path, UNKNOWN_SIZE, "")
         return _file(path, status) if stat.S_ISREG(status.st_mode) else None
 
     def _relative(self, path: bytes) -> str:
@@ -228,16 +229,20 @@ class _OpenFile:
 
 
 def _file(path: bytes, status: os.stat_result) -> File:
-    version = str(status.st_mtime_ns)
-    if is_sidecar(path):
-        version = f"+{status.st_size}.{version}"
-    return File(path, status.st_size, version)
+    return File(path, status.st_size, str(status.st_mtime_ns))
 
 
 def _photo(photo: File, sidecars: list[File]) -> Photo:
-    version = "".join([photo.version, *(sidecar.version for sidecar in sidecars)])
-    names = tuple(os.fsdecode(sidecar.path) for sidecar in sidecars)
-    return Photo(os.fsdecode(photo.path), photo.size, version, names)
+    uri = os.fsdecode(photo.path)
+    if not sidecars:
+        return Photo(uri, photo.size, photo.version)
+    version = photo.version + "".join(map(_stamp, sidecars))
+    return Photo(uri, photo.size, version, tuple(os.fsdecode(s.path) for s in sidecars))
+
+
+def _stamp(sidecar: File) -> str:
+    known = sidecar.size != UNKNOWN_SIZE
+    return f"+{sidecar.size}.{sidecar.version}" if known else "+?"
 
 
 def _is_photo(path: bytes) -> bool:
