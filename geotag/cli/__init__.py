@@ -23,6 +23,7 @@ COMMANDS = {
     "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
     "revert": ("geotag.cli.revert:revert", "Undo a write: bring back the very same bytes."),
     "runs": ("geotag.cli.runs:runs", "List the runs of write."),
+    "clocks": ("geotag.cli.clocks:clocks", "List how far cameras' clocks were from UTC."),
     "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
     "explain": ("geotag.cli.explain:explain", "Draw which parts of a photo speak for its tag."),
     "serve": ("geotag.cli.serve:serve", "Serve a web page for single photos."),

@@ -9,7 +9,8 @@ from geotag.errors import UsageError
 from geotag.places.names import Gazetteer
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
-from geotag.places.sighting import ClockSource, Placement, Places, Reason
+from geotag.places.sighting import Placement, Reason
+from geotag.places.telling import clock_lines
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
 from geotag.records import Location, Outcome, Reading
@@ -66,17 +67,6 @@ def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str
     return found
 
 
-def clock_lines(places: Places) -> Iterable[str]:
-    """What was found of the clocks that no device tells itself, in sentences."""
-    for device, pieces in sorted(places.clocks.items()):
-        for piece in pieces:
-            if piece.source is ClockSource.COMPANY and piece.offset is not None:
-                hours, minutes = divmod(round(abs(piece.offset) / 60), 60)
-                way = "ahead of" if piece.offset >= 0 else "behind"
-                yield (
-                    f"{device}: its clock was {hours} h {minutes:02} min {way} UTC, give or take "
-                    f"{piece.uncertainty:.0f} s, by {piece.pairs} photos on {piece.visits} visits "
-                    "beside a phone"
-                )
-            elif piece.source is ClockSource.UNKNOWN:
-                yield f"{device}: too little tells whether its clock was right; not corrected"
+def find_clocks(readings: Iterable[Reading]) -> list[str]:
+    """What is known of the clocks of a library, in sentences. Raises MissingDependencyError."""
+    return list(clock_lines(place_photos(map(sighting_of, readings), local_zone())))

@@ -1,10 +1,20 @@
-"""What a position that was worked out rests on, in a sentence."""
+"""What was found of clocks, and what a position that was worked out rests on, in sentences."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import assert_never
 
-from geotag.places.sighting import Method, Neighbour, Placement, Reason
+from geotag.places.sighting import (
+    ClockPiece,
+    ClockSource,
+    Method,
+    Neighbour,
+    Placement,
+    Places,
+    Reason,
+)
 
 
 def tell(placement: Placement) -> str:
@@ -61,3 +71,48 @@ def _duration(seconds: float) -> str:
 
 def _distance(metres: float) -> str:
     return f"{metres:.0f} m" if metres < 1000 else f"{metres / 1000:.1f} km"
+
+
+def clock_lines(places: Places) -> Iterator[str]:
+    """A line for each stretch of each device's clock."""
+    for device, pieces in sorted(places.clocks.items()):
+        for piece in pieces:
+            yield f"{device}, {_days(piece)}: {_of_clock(piece)}"
+        if not pieces:
+            yield f"{device}: nothing tells what its clock was; not corrected"
+
+
+def _days(piece: ClockPiece) -> str:
+    first, last = (
+        datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (piece.start, piece.end)
+    )
+    return first if first == last else f"{first} to {last}"
+
+
+def _of_clock(piece: ClockPiece) -> str:
+    if piece.offset is None:
+        return "too little tells what its clock was; not corrected"
+    hours, seconds = divmod(round(abs(piece.offset)), 3600)
+    minutes, seconds = divmod(seconds, 60)
+    ahead = (
+        f"{hours} h {minutes:02} min {seconds:02} s {'ahead of' if piece.offset >= 0 else 'behind'}"
+    )
+    photos = "1 photo" if piece.pairs == 1 else f"{piece.pairs} photos"
+    match piece.source:
+        case ClockSource.GIVEN:
+            return f"{ahead} local time, as given"
+        case ClockSource.GPS:
+            return f"{ahead} UTC, by the satellite receiver in {photos}"
+        case ClockSource.RECORDED:
+            return f"{ahead} UTC, as it recorded in {photos}"
+        case ClockSource.ZONE:
+            return f"{ahead} UTC, by the time zone of {photos} with a position"
+        case ClockSource.COMPANY:
+            return (
+                f"{ahead} UTC, give or take {piece.uncertainty:.0f} s, by {piece.pairs} photos on "
+                f"{piece.visits} visits beside those of another device"
+            )
+        case ClockSource.UNKNOWN:
+            return "too little tells what its clock was; not corrected"
+        case _:
+            assert_never(piece.source)

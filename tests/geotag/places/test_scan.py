@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from geotag.cli import main
 from geotag.errors import UsageError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
@@ -116,3 +117,27 @@ def test_a_write_leaves_placed_rows_alone_and_says_so(library: Path, options: Sc
         Action.LEFT_ALONE,
         "placed by time, which is not written",
     )
+
+
+def test_clocks_lists_what_is_known(
+    library: Path, options: ScanOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan(library, options)
+    with pytest.raises(SystemExit) as stopped:
+        main(["clocks", str(library.parent / "tags.csv")])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    ahead = "2 h 00 min 00 s ahead of UTC, as it recorded in 2 photos"
+    assert lines == [
+        f"Canon EOS 80D, 2023-06-01: {ahead}",
+        f"samsung SM-G930F, 2023-06-01: {ahead}",
+    ]
+
+
+def test_clocks_without_a_catalog_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["clocks", str(tmp_path / "tags.csv")])
+    assert stopped.value.code == 2
+    assert "scan the library first" in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""geotag clocks: what is known of the clocks of a library's cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geotag.cli.streams import one_line, tell
+from geotag.errors import UsageError
+from geotag.state.database import SUFFIX
+from geotag.state.known_readings import known_readings
+
+
+@click.command()
+@click.argument("table", type=click.Path(dir_okay=False))
+@click.option(
+    "--catalog",
+    type=click.Path(dir_okay=False),
+    help="The catalog of the scan [default: TABLE.geotag].",
+)
+def clocks(table: str, catalog: str | None) -> None:
+    """List how far the clocks of the cameras of a scanned library were from UTC, and how that is
+    known. No photo is read, and nothing is changed."""
+    from geotag.places.library import find_clocks  # only now: numpy is heavy
+
+    place = Path(catalog if catalog is not None else table + SUFFIX)
+    if not place.is_file():
+        raise UsageError(f"{place}: no such catalog; scan the library first, or name its --catalog")
+    lines = find_clocks(known_readings(place))
+    for line in lines:
+        click.echo(one_line(line))
+    if not lines:
+        tell("no photo of this library tells when and with what it was taken")
