@@ -32,7 +32,7 @@ from geotag.options import ScanOptions, check_options
 from geotag.places.sighting import Placement, Reason
 from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
-from geotag.runners.base import Job
+from geotag.runners.base import Job, available_cores
 from geotag.sources import Library
 from geotag.sources.content import picture_key, thumbnail_key
 from geotag.state.absence import (
@@ -380,13 +380,6 @@ def known(landmarks: ModelCategories, slug: str) -> Landmark:
         return landmarks.by_slug(slug)
     except CategoryTableError as error:
         raise CheckpointError(f"model and landmark table do not fit: {error}") from None
-
-
-def available_cores() -> int:
-    """The processors that this process may use."""
-    with suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _groups(readings: Iterable[Reading]) -> Iterator[list[Reading]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -49,3 +51,10 @@ class Runner(Protocol):
         Once the run must stop, nothing more is begun, and what is being read is finished.
         """
         ...
+
+
+def available_cores() -> int:
+    """The processors that this process may use."""
+    with suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

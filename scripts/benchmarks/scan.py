@@ -34,7 +34,7 @@ from geotag.decision import parse_scores
 from geotag.engines import build_engine
 from geotag.engines.base import Engine, EngineOptions
 from geotag.model.checkpoint import Checkpoint, load_checkpoint
-from geotag.pipeline import available_cores
+from geotag.runners.base import available_cores
 
 if TYPE_CHECKING:
     import torch

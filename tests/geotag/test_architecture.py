@@ -10,65 +10,150 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "geotag"
-MODULES = {
-    ".".join(("geotag", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
-        ".__init__"
-    ): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-TORCH_ROOMS = ("geotag.model.architectures", "geotag.model.networks", "geotag.engines.")
+ROOT = Path(__file__).resolve().parents[2]
+# From the ground up: a room may import from those below its own line, and from no other.
+LAYERS = (
+    ("files", "records"),
+    ("errors",),
+    ("categories", "metadata", "places", "stores", "summary"),
+    ("decision", "model", "sources"),
+    ("decoding", "engines", "tables"),
+    ("recognition", "state"),
+    ("runners", "web", "writing"),
+    ("options",),
+    ("pipeline",),
+    ("api",),
+    ("geotag",),
+    ("cli",),
+    ("__main__",),
+)
+HEIGHTS = {room: height for height, layer in enumerate(LAYERS) for room in layer}
+TORCH = {"torch", "torchvision"}
+TORCH_MODULES = (
+    "geotag.engines.",
+    "geotag.model.architectures",
+    "geotag.model.networks",
+    "geotag.model.networks_study",
+)
 CLI_PACKAGES = {"click", "tqdm"}
+LEAVES = ("geotag.records", "geotag.errors", "geotag.files.credentials")
 
 
-def _imports(path: Path, at_load: bool) -> set[str]:
-    """What a module imports, by full name; with `at_load` only what importing it imports."""
+def _modules(folder: str) -> dict[str, Path]:
+    """The modules of a package by full name; those of scripts/ import each other without it."""
+    base = ROOT / folder if folder == "scripts" else ROOT
+    return {
+        ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+PACKAGES = {name: _modules(name) for name in ("geotag", "training", "scripts")}
+MODULES = PACKAGES["geotag"] | PACKAGES["training"] | PACKAGES["scripts"]
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _imports(code: str) -> set[str]:
+    """The modules that code imports, anywhere in it, except for types alone."""
     found: set[str] = set()
-    pending: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    pending: list[ast.AST] = [ast.parse(code)]
     while pending:
         node = pending.pop()
+        if _is_for_types(node) and not ast.unparse(node.test).startswith("not "):
+            pending.extend(node.orelse)
+            continue
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        skipped = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        if at_load and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            skipped = True
-        if not skipped:
-            pending.extend(ast.iter_child_nodes(node))
+            found.update(_module(alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: a relative import"
+            names = {alias.name for alias in node.names}
+            # The version is a constant of the package itself, there before all else.
+            if node.module != "geotag" or names != {"__version__"}:
+                found.update(_module(f"{node.module}.{name}") for name in names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("import_module", "__import__")
+        ):
+            found.update(
+                _module(word.value)
+                for word in node.args
+                if isinstance(word, ast.Constant) and isinstance(word.value, str)
+            )
+        pending.extend(ast.iter_child_nodes(node))
     return found
 
 
+def _module(name: str) -> str:
+    """The module that holds what is imported by a full name; as it is for other packages."""
+    whole = name
+    while name not in MODULES:
+        name, _, _ = name.rpartition(".")
+        if not name:
+            return whole
+    return name
+
+
+def _room(module: str) -> str:
+    """The top part of geotag/ that a module belongs to."""
+    return module.split(".")[1] if "." in module else module
+
+
+IMPORTS = {name: _imports(path.read_text("utf-8")) for name, path in MODULES.items()}
+ROOTS = {name: {module.split(".")[0] for module in found} for name, found in IMPORTS.items()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import geotag.records",
+        "from geotag import records",
+        "from geotag.records import Photo",
+        "def f():\n    from geotag.records import Photo",
+        "class C:\n    async def f(self):\n        import geotag.records as r",
+        "import_module('geotag.records')",
+        "if TYPE_CHECKING:\n    from geotag import errors\nelse:\n    from geotag import records",
+        "if not TYPE_CHECKING:\n    from geotag import records",
+    ],
+)
+def test_an_import_is_seen_wherever_it_stands(code: str) -> None:
+    assert _imports(code) - {"typing"} == {"geotag.records"}
+
+
 def test_no_cycles() -> None:
-    graph = {name: _imports(path, at_load=True) & set(MODULES) for name, path in MODULES.items()}
-    for name, imported in graph.items():
-        imported.discard(name)
+    graph = {name: found & set(MODULES) - {name} for name, found in IMPORTS.items()}
     list(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_rooms(name: str) -> None:
-    roots = {imported.split(".")[0] for imported in _imports(MODULES[name], at_load=False)}
-    own = _imports(MODULES[name], at_load=False)
-    assert "training" not in roots
-    if not name.startswith("geotag.cli"):
-        assert not roots & CLI_PACKAGES
-        assert not any(imported.startswith("geotag.cli") for imported in own - {name}) or (
-            name == "geotag.__main__"
-        )
-    if not name.startswith(TORCH_ROOMS):
-        assert "torch" not in roots
-    if name in ("geotag.records", "geotag.errors", "geotag.files.credentials"):
-        ours = {imported for imported in own if imported.startswith("geotag")}
-        assert roots - {"geotag"} <= set(sys.stdlib_module_names) | {"__future__"}
-        assert all(imported.startswith("geotag.files.credentials") for imported in ours)
+@pytest.mark.parametrize("name", PACKAGES["geotag"])
+def test_a_module_of_geotag_imports_from_below(name: str) -> None:
+    ours = IMPORTS[name] & set(PACKAGES["geotag"])
+    higher = {m for m in ours if _room(m) != _room(name) and HEIGHTS[_room(m)] >= _height(name)}
+    assert not higher
+    assert not ROOTS[name] & {"training", "scripts", *PACKAGES["scripts"]}
+    assert name.startswith(TORCH_MODULES) or not ROOTS[name] & TORCH
+    assert _room(name) == "cli" or not ROOTS[name] & CLI_PACKAGES
 
 
-def test_training_stands_on_geotag_but_not_on_its_cli() -> None:
-    for path in sorted((PACKAGE.parent / "training").rglob("*.py")):
-        for imported in _imports(path, at_load=False):
-            assert not imported.startswith(("geotag.cli", "geotag.pipeline")), path
+def _height(module: str) -> int:
+    room = _room(module)
+    assert room in HEIGHTS, f"say in LAYERS what {room} may import"
+    return HEIGHTS[room]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_records_and_errors_stand_alone(name: str) -> None:
+    assert ROOTS[name] - {"geotag"} <= set(sys.stdlib_module_names)
+    assert IMPORTS[name] & set(MODULES) <= {"geotag.files.credentials"}
+
+
+@pytest.mark.parametrize("name", [*PACKAGES["training"], *PACKAGES["scripts"]])
+def test_training_and_scripts_stand_on_geotag_but_not_on_its_cli_or_pipeline(name: str) -> None:
+    rooms = {_room(module) for module in IMPORTS[name] if module in PACKAGES["geotag"]}
+    assert not rooms & {"cli", "pipeline", "api"}
+    if name in PACKAGES["training"]:
+        assert not ROOTS[name] & {"scripts", *PACKAGES["scripts"]}
 
 
 def _modules_after(code: str) -> set[str]:
