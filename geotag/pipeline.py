@@ -29,6 +29,7 @@ from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
+from geotag.places.packages import check_installed as check_places_installed
 from geotag.places.sighting import Placement, Reason
 from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
@@ -137,6 +138,8 @@ class Scan:
         self.catalog = catalog
         self.options = options
         self.progress = progress
+        if options.places:
+            check_places_installed()
         self.segments, self.tracks_digest = _read_tracks(options)
         check_runner(options.runner)
         check_installed(options.engine_options)

@@ -32,6 +32,8 @@ def together(fixes: Mapping[str, Fixes]) -> list[tuple[str, ...]]:
 
 
 def _is_together(one: Fixes, other: Fixes) -> bool:
+    if min(len(one.times), len(other.times)) < _FEW:
+        return False
     forth, back = _distances(one, other), _distances(other, one)
     if min(len(forth), len(back)) < _FEW:
         return False

@@ -31,6 +31,8 @@ RADIUS_LIMIT_M = 5000.0
 _GIVEN_S, _HOUR = 30.0, 3600.0
 # By how much (in nats) more must speak for one person's company than for another's.
 _COMPANY = 10.0
+# So many people with the most photos are asked for; others' pictures come to a library, too.
+_PEOPLE = 12
 _TRACK_SAMPLES = 20_000
 Rows = NDArray[np.int64]
 
@@ -130,6 +132,7 @@ def _company(
     """
     if not groups:
         return device.pieces, []
+    groups = sorted(groups, key=lambda group: (-len(group.taken), group.members))[:_PEOPLE]
     tried = [
         (pieces, _strength(device, pieces, group), group)
         for group in groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +128,20 @@ def test_a_track_that_contradicts_the_phone_places_nothing() -> None:
     way = Segment("walk.gpx", times, np.full(60, ROME.latitude), np.full(60, ROME.longitude))
     library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 590, PARIS), camera("c.jpg", 300)]
     assert isinstance(place_photos(library, utc_everywhere, (way,)).placements["c.jpg"], Reason)
+
+
+def test_pictures_of_very_many_devices_take_no_time() -> None:
+    library = [
+        each
+        for number in range(100)
+        for each in (
+            phone(f"p{number}.jpg", 700.0 * number, near(PARIS, number), f"phone {number}"),
+            camera(f"c{number}.jpg", 700.0 * number + 9)._replace(device=f"camera {number}"),
+        )
+    ]
+    start = time.process_time()
+    assert len(place(*library).placements) == 100
+    assert time.process_time() - start < 8
 
 
 photos = st.lists(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from geotag.cli import main
-from geotag.errors import UsageError
+from geotag.errors import MissingDependencyError, UsageError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.records import Outcome, Status
@@ -141,3 +142,12 @@ def test_clocks_without_a_catalog_says_what_to_do(
         main(["clocks", str(tmp_path / "tags.csv")])
     assert stopped.value.code == 2
     assert "scan the library first" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_told_before_a_photo_is_read(
+    library: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "countrycheck", None)
+    with pytest.raises(MissingDependencyError, match=r"\[places\]"):
+        scan(library, options)
+    assert not (library.parent / "tags.csv").exists()
