@@ -102,8 +102,12 @@ def _tagged_and_back(kind: type[Container], data: bytes) -> str:
 
 
 @cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="geotag-fuzz-", dir=_memory())
+
+
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="geotag-fuzz-", dir=_memory()))
+    return Path(_temporary().name)
 
 
 def _memory() -> str | None:
