@@ -17,7 +17,7 @@ from geotag.pipeline import Progress, Scan, scan_library
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
 from geotag.state.catalog import open_catalog
-from geotag.tables import STDOUT, read_table
+from geotag.tables import STDOUT, read_table, table_format
 from geotag.tables.base import FLOATS
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
@@ -98,6 +98,8 @@ def scan_rows(
         raise UsageError("nothing to scan: name at least one folder or file")
     if out == STDOUT:
         raise UsageError("out must be a file or an object in a bucket")
+    if out is not None:
+        table_format(os.fspath(out))
     options = ScanOptions(
         filters=Filters(_globs(include), _globs(exclude), follow_symlinks),
         catalog=os.fspath(catalog) if catalog is not None else None,
@@ -156,8 +158,8 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
 
     Args:
         sources: A folder, file or bucket address, or several.
-        out: Table to write too: .csv, .jsonl or .parquet. What was read is then remembered
-            beside it, and a second scan reads only new and changed photos.
+        out: Table to write too: .csv, .jsonl, .parquet or .geojson. What was read is then
+            remembered beside it, and a second scan reads only new and changed photos.
         catalog: Where to remember what was read, instead of beside `out`.
         include: Globs on paths and names: only photos that match one.
         exclude: Globs on paths and names: no photo that matches one.

@@ -286,8 +286,8 @@ class Scan:
 
     def _check_listing(self, listed: int) -> None:
         """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
-        self._before = table_before(self.catalog, self.out, self.library.listed)
         if not self.options.replace:
+            self._before = table_before(self.catalog, self.out, self.library.listed)
             check_same_library(self.out, self._before, self.library.listed)
         if not self.options.allow_empty:
             check_sources(self.catalog, self._before, self.library.listed)

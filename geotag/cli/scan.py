@@ -40,7 +40,7 @@ from geotag.records import Status
 from geotag.sources.base import Filters
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
-from geotag.tables import STDOUT, check_writable, write_text
+from geotag.tables import STDOUT, check_writable, table_format, write_text
 
 if TYPE_CHECKING:
     from geotag.writing.writeback import WriteOptions
@@ -52,7 +52,8 @@ _table_options = bundle(
         "--out",
         required=True,
         metavar="TABLE",
-        help="Table to write: .csv, .jsonl or .parquet; - writes CSV to standard output.",
+        help="Table to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions "
+        "alone; - writes CSV to standard output.",
     ),
     click.option(
         "--catalog",
@@ -201,6 +202,7 @@ def _writing_options(out: str, options: ScanOptions, gps: bool, sidecar: bool) -
     """What `--write` asks for. Raises UsageError for what cannot be written back."""
     if out == STDOUT or is_remote(out) or is_remote(str(options.catalog or "")):
         raise UsageError("--write needs the table and the catalog in files on this machine")
+    table_format(out)
     from geotag.writing.writeback import WriteOptions  # only now: a scan alone starts faster
 
     return WriteOptions(position=gps, sidecar=sidecar)

@@ -11,7 +11,7 @@ from geotag.errors import AbsenceError, TableError
 from geotag.files.paths import parse_path
 from geotag.sources import Library
 from geotag.state.catalog import Catalog
-from geotag.tables import STDOUT, read_table, table_state
+from geotag.tables import STDOUT, is_for_maps, read_table, table_state
 
 _log = logging.getLogger(__name__)
 # A table that would keep a smaller share of its rows is left as it is.
@@ -34,13 +34,18 @@ def is_below(uri: str, root: str) -> bool:
 def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Before:
     """What the table `out` holds: as the catalog knows, or else by its own rows.
 
-    Raises AbsenceError for a file that is no table.
+    Raises AbsenceError for a file that is no table, or one for maps that no scan wrote.
     """
     last = catalog.exported(out)
     if last is not None and last.sources:
         return Before(last.counts.statuses.total(), last.sources)
     if out == STDOUT or not table_state(out) or table_state(out).startswith("0-"):
         return Before(0, {})
+    if is_for_maps(out):
+        raise AbsenceError(
+            f"{out} is there, and no scan with this catalog wrote it: give another --out, or "
+            "--replace to lose what it holds"
+        )
     rows, sources = 0, dict.fromkeys(listed, 0)
     try:
         for row in read_table(out):

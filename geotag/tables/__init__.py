@@ -1,4 +1,4 @@
-"""Where results go: one dict of suffixes to table formats."""
+"""Where results go: the table formats by suffix, and those that are written for maps alone."""
 
 from __future__ import annotations
 
@@ -15,34 +15,58 @@ from geotag.files.atomic import atomic_file
 from geotag.records import Outcome
 from geotag.stores import is_remote, store_of
 from geotag.stores.base import StoreError, download
-from geotag.tables.base import TableFormat, parse_row
+from geotag.tables.base import MapFormat, TableFormat, parse_row
 from geotag.tables.csv import CsvFormat
+from geotag.tables.geojson import GeojsonFormat
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import ParquetFormat
+from geotag.tables.waypoints import GpxFormat, KmlFormat
 
 TABLES: dict[str, Callable[[], TableFormat]] = {
     ".csv": CsvFormat,
     ".jsonl": JsonlFormat,
     ".parquet": ParquetFormat,
+    ".geojson": GeojsonFormat,
 }
+# They hold the rows with a position only, and are never read.
+MAPS: dict[str, Callable[[], MapFormat]] = {".kml": KmlFormat, ".gpx": GpxFormat}
 STDOUT = "-"
 
 
 def table_format(path: str) -> TableFormat:
-    """The format by suffix; standard output is CSV. Raises UsageError for another suffix."""
-    if path == STDOUT:
-        return CsvFormat(with_mark=False)
+    """The format of a table to read, by suffix. Raises UsageError for another suffix."""
     suffix = Path(path).suffix.lower()
+    if suffix in MAPS:
+        raise UsageError(
+            f"{path}: geotag writes {suffix} for maps and does not read it, for it lacks the rows "
+            f"without a position; name a table ({', '.join(TABLES)})"
+        )
     if suffix not in TABLES:
         raise UsageError(f"{path}: the suffix must be one of {', '.join(TABLES)}")
     return TABLES[suffix]()
+
+
+def is_for_maps(path: str) -> bool:
+    """Whether a file holds positions alone, by suffix: it is written, and never read."""
+    return Path(path).suffix.lower() in MAPS
+
+
+def _output_format(path: str) -> MapFormat:
+    """The format to write, by suffix; standard output is CSV. Raises UsageError."""
+    if path == STDOUT:
+        return CsvFormat(with_mark=False)
+    formats = {**TABLES, **MAPS}
+    suffix = Path(path).suffix.lower()
+    if suffix not in formats:
+        raise UsageError(f"{path}: the suffix must be one of {', '.join(formats)}")
+    return formats[suffix]()
 
 
 def check_table(path: str) -> None:
     """Raise an error where a table surely cannot be written; touches nothing."""
     if path != STDOUT:
         check_writable(path)
-    table_format(path)
+    _output_format(path)
 
 
 def check_writable(path: str) -> None:
@@ -76,7 +100,7 @@ def write_table(path: str, rows: Iterable[Outcome]) -> None:
 
     To standard output (`-`) it is streamed: OSError then tells of a reader that went away.
     """
-    layout = table_format(path)
+    layout = _output_format(path)
     if path != STDOUT:
         _write_whole(path, lambda file: layout.write(file, rows))
         return

@@ -35,12 +35,16 @@ _BEFORE_GUARD = re.compile(rf"(?<!{_BLANKS})({_BLANKS}*+){_GUARD}(?={_SIGNS})")
 _PLAIN_START = re.compile(r"[\w/\[]")
 
 
-class TableFormat(Protocol):
-    """One table format: rows to bytes and back."""
+class MapFormat(Protocol):
+    """One format that is written for other programs: rows to bytes."""
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
         """Write all rows, streaming."""
         ...
+
+
+class TableFormat(MapFormat, Protocol):
+    """One table format: rows to bytes and back."""
 
     def read(self, path: Path) -> Iterator[Mapping[str, Any]]:
         """The cells of each row by column name, as the format holds them. Raises TableError."""
@@ -50,6 +54,21 @@ class TableFormat(Protocol):
 def format_top_k(top_k: tuple[TopCategory, ...]) -> str:
     """The top_k cell: JSON, most likely first; empty for a photo that was not classified."""
     return json.dumps([entry._asdict() for entry in top_k], ensure_ascii=False) if top_k else ""
+
+
+def finite(number: float | None) -> float | None:
+    """The number; none where it is not finite."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def degrees(row: Outcome) -> tuple[float, float] | None:
+    """A row's latitude and longitude to a centimetre; none where it has no position on Earth."""
+    latitude, longitude = row.latitude, row.longitude
+    if latitude is None or longitude is None:
+        return None
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        return None
+    return round(latitude, 7), round(longitude, 7)
 
 
 def guard_cell(text: str) -> str:

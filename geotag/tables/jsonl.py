@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from geotag.errors import TableError
 from geotag.records import Outcome
-from geotag.tables.base import CELL_LIMIT, SCHEMA_VERSION
+from geotag.tables.base import CELL_LIMIT, FLOATS, SCHEMA_VERSION, finite
 
 
 class JsonlFormat:
@@ -18,10 +18,7 @@ class JsonlFormat:
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
         """Write one line for each row."""
         for row in rows:
-            cells = {k: v if v != "" else None for k, v in row._asdict().items()}
-            cells["top_k"] = [entry._asdict() for entry in row.top_k]
-            cells["schema_version"] = SCHEMA_VERSION
-            file.write(json.dumps(cells, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(json_cells(row), ensure_ascii=False).encode() + b"\n")
 
     def read(self, path: Path) -> Iterator[Mapping[str, Any]]:
         """The rows of a table; blank lines are passed over."""
@@ -31,12 +28,22 @@ class JsonlFormat:
                 while line := file.readline(CELL_LIMIT):
                     number += 1
                     if line.strip():
-                        yield _parse_line(line, f"{path}, line {number}")
+                        yield parse_object(line, f"{path}, line {number}")
         except OSError as error:
             raise TableError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _parse_line(line: bytes, place: str) -> Mapping[str, Any]:
+def json_cells(row: Outcome) -> dict[str, Any]:
+    """A row as a JSON object: empty cells are null, top_k is a list."""
+    cells: dict[str, Any] = {k: v if v != "" else None for k, v in row._asdict().items()}
+    cells |= {name: finite(cells[name]) for name in FLOATS}  # JSON has no others
+    cells["top_k"] = [entry._asdict() for entry in row.top_k]
+    cells["schema_version"] = SCHEMA_VERSION
+    return cells
+
+
+def parse_object(line: bytes, place: str) -> Mapping[str, Any]:
+    """A line that holds one JSON object. Raises TableError that names `place`."""
     try:
         cells = json.loads(line)
     except (ValueError, RecursionError) as error:

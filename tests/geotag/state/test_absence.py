@@ -161,6 +161,8 @@ def test_a_table_of_which_no_catalog_knows_is_judged_by_its_rows(
     with pytest.raises(AbsenceError, match="is no table that geotag wrote"):
         scan(folders[0])
     assert table.read_text() == "my,own\nlist,of things\n"
+    assert scan(folders[0], replace=True).total == 6
+    catalog.unlink()
     table.write_bytes(b"")  # as mktemp leaves it
     assert scan(folders[0]).total == 6
 

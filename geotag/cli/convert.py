@@ -1,0 +1,69 @@
+"""geotag convert: a table in another format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+import click
+
+from geotag.cli.lines import counted
+from geotag.cli.options import quiet_option
+from geotag.cli.streams import tell
+from geotag.errors import UsageError
+from geotag.records import Outcome
+from geotag.stores import is_remote
+from geotag.tables import (
+    check_table,
+    is_for_maps,
+    read_table,
+    table_format,
+    table_state,
+    write_table,
+)
+from geotag.tables.base import degrees
+
+
+@click.command()
+@click.argument("table")
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE",
+    help="File to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions alone.",
+)
+@click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@quiet_option
+def convert(table: str, out: str, replace: bool, quiet: bool) -> None:
+    """Write the rows of TABLE into a file of another format; TABLE stays as it is.
+
+    A KML or GPX file holds the rows with a position only, so geotag does not read it.
+    """
+    table_format(table)
+    check_table(out)
+    if os.path.realpath(table) == os.path.realpath(out):
+        raise UsageError(f"{out}: --out is the table itself")
+    if not replace and _is_there(out):
+        raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
+    counts = _Counts()
+    write_table(out, counts.counted(read_table(table)))
+    if not quiet:
+        left_out = counts.rows - counts.positions if is_for_maps(out) else 0
+        more = f", {left_out} without a position left out" if left_out else ""
+        tell(f"{out}: {counted(counts.rows - left_out, 'row')}{more}")
+
+
+def _is_there(path: str) -> bool:
+    return bool(table_state(path)) if is_remote(path) else os.path.isfile(path)
+
+
+class _Counts:
+    """How many rows went by, and how many of them with a position."""
+
+    rows = positions = 0
+
+    def counted(self, rows: Iterable[Outcome]) -> Iterator[Outcome]:
+        for row in rows:
+            self.rows += 1
+            self.positions += degrees(row) is not None
+            yield row
