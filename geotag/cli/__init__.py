@@ -20,6 +20,7 @@ from geotag.errors import GeotagError
 # A command's module is imported only when it runs, so that `geotag --help` is instant.
 COMMANDS = {
     "scan": ("geotag.cli.scan:scan", "Tag photos with places, into a table."),
+    "report": ("geotag.cli.report:report", "Show a table as one HTML file."),
     "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
     "revert": ("geotag.cli.revert:revert", "Undo a write: bring back the very same bytes."),
     "runs": ("geotag.cli.runs:runs", "List the runs of write."),

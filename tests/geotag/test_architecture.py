@@ -19,7 +19,7 @@ LAYERS = (
     ("decision", "model", "sources"),
     ("decoding", "engines", "tables"),
     ("recognition", "state"),
-    ("runners", "web", "writing"),
+    ("report", "runners", "web", "writing"),
     ("options",),
     ("pipeline",),
     ("api",),

@@ -1,0 +1,1 @@
+"""A table as one HTML file that opens offline: map, gallery, timeline and lists."""

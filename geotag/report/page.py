@@ -1,0 +1,60 @@
+"""The report's page: one HTML file that holds all it needs and may load nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from geotag.errors import UsageError
+from geotag.records import Outcome
+from geotag.report.data import report_data, script_json
+
+MOST_THUMBNAILS = 30_000
+_BUDGET = 14_000_000  # bytes of all thumbnails together, in base64
+_LARGEST = 4_000
+_SCRIPTS = ("map.js", "page.js")
+
+
+def thumbnail_bytes(photos: int) -> int:
+    """How many bytes each thumbnail may take. Raises UsageError for more photos than fit."""
+    if photos > MOST_THUMBNAILS:
+        raise UsageError(
+            f"thumbnails of {photos} photos are too many for one file (the most is "
+            f"{MOST_THUMBNAILS}): give --no-thumbnails"
+        )
+    return min(_LARGEST, _BUDGET * 3 // 4 // max(photos, 1))
+
+
+def build_page(name: str, rows: Sequence[Outcome], thumbnails: Sequence[bytes]) -> str:
+    """The page of a table; the same rows and thumbnails give the same text.
+
+    There are as many thumbnails as rows, some of them perhaps empty, or none at all.
+    """
+    style = _static("page.css")
+    script = "\n".join(map(_static, _SCRIPTS))
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return Template(_static("page.html")).substitute(
+        name=escape(name),
+        policy=escape(policy, quote=False),
+        style=style,
+        script=script,
+        world=_static("world.json"),
+        rows=script_json(report_data(rows)),
+        thumbnails=script_json([base64.b64encode(webp).decode() for webp in thumbnails]),
+    )
+
+
+def _static(name: str) -> str:
+    return (files("geotag.report") / "static" / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """A hash as a content security policy names what it permits."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

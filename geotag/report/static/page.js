@@ -1,0 +1,263 @@
+const element = id => document.getElementById(id);
+const parsed = id => JSON.parse(element(id).textContent);
+const number = value => value.toLocaleString("en");
+const photos = count => count === 1 ? "1 photo" : `${number(count)} photos`;
+const percent = share => `${(100 * share).toFixed(1)}%`;
+
+const STATUSES = {
+  has_gps: "position from the camera", tagged: "tagged with a landmark", placed: "placed by time",
+  uncertain: "uncertain", no_landmark: "no landmark", conflict: "conflict", unreadable: "could not be read",
+};
+const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120;
+
+function readRows() {
+  const { count, repeated, words, columns } = parsed("rows");
+  const rows = [];
+  for (let at = 0; at < count; at++) {
+    const row = { number: at };
+    for (const name in columns) row[name] = columns[name][at];
+    for (const name of repeated) row[name] = words[row[name]];
+    row.day = /^\d{4}-\d{2}-\d{2}/.exec(row.taken)?.[0] ?? "";
+    row.candidates = row.candidates.map(([word, confidence]) => [words[word], confidence]);
+    row.text = [row.name, row.folder, row.landmark, row.city, row.place, row.region, row.country].join("\n").toLowerCase();
+    if (row.position) {
+      const [latitude, longitude] = row.position;
+      const inferred = row.position_source === "inferred";
+      row.point = { at: mercator(latitude, longitude), inferred, radius: inferred ? row.radius : null, latitude, row };
+    }
+    rows.push(row);
+  }
+  return rows;
+}
+
+const rows = readRows();
+let thumbnails; // parsed when the first one is shown
+let found = rows, chosen = null, shown = 0;
+
+// A new element with text that is never taken for HTML.
+function made(tag, text = "", name = "") {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  node.className = name;
+  return node;
+}
+
+function pair(list, term, value) {
+  const group = list.id === "figures" ? list.appendChild(made("div")) : list;
+  group.append(made("dt", term), made("dd", value));
+}
+
+function tally(values) {
+  const counts = new Map();
+  for (const value of values) if (value) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
+function showFigures() {
+  const list = element("figures"), statuses = tally(rows.map(row => row.status));
+  pair(list, rows.length === 1 ? "photo" : "photos", number(rows.length));
+  for (const status in STATUSES) if (statuses.has(status)) pair(list, STATUSES[status], number(statuses.get(status)));
+  for (const [name, plural] of [["landmark", "landmarks"], ["country", "countries"], ["camera", "cameras"]]) {
+    const count = tally(rows.map(row => row[name])).size;
+    if (count) pair(list, count === 1 ? name : plural, number(count));
+  }
+  const days = rows.map(row => row.day).filter(Boolean).sort();
+  element("span").textContent = days.length ? `${photos(rows.length)}, taken from ${days[0]} to ${days.at(-1)}` : photos(rows.length);
+}
+
+function fillSelect(name, label = value => value) {
+  const select = element(name), counts = tally(rows.map(row => row[name]));
+  select.append(new Option("all", ""));
+  for (const [value, count] of [...counts].sort(([one], [other]) => label(one).localeCompare(label(other))))
+    select.append(new Option(`${label(value)} (${number(count)})`, value));
+  select.disabled = counts.size === 0;
+}
+
+// Whether a row passes the filters; the timeline leaves out those of the date.
+function passes(row, filters, withDates = true) {
+  return ["status", "landmark", "country", "camera"].every(name => !filters[name] || row[name] === filters[name])
+    && (!filters.confidence || (row.confidence ?? 0) >= filters.confidence)
+    && (!filters.search || row.text.includes(filters.search))
+    && (!withDates || ((!filters.from || row.day >= filters.from)
+      && (!filters.to || (row.day && row.day <= filters.to))))
+    && (!chosen || chosen.has(row.number));
+}
+
+function readFilters() {
+  const names = ["status", "landmark", "country", "camera", "from", "to"];
+  const filters = Object.fromEntries(names.map(name => [name, element(name).value]));
+  filters.search = element("search").value.trim().toLowerCase();
+  filters.confidence = element("confidence").valueAsNumber / 100;
+  return filters;
+}
+
+function update() {
+  const filters = readFilters();
+  element("least").value = filters.confidence ? `${Math.round(100 * filters.confidence)}%` : "any";
+  found = rows.filter(row => passes(row, filters));
+  const here = chosen;
+  chosen = null; // the map keeps the other places, to choose among
+  map.show(rows.filter(row => row.point && passes(row, filters)).map(row => row.point));
+  chosen = here;
+  const placed = found.reduce((sum, row) => sum + Boolean(row.point), 0);
+  element("count").textContent = `${number(found.length)} of ${photos(rows.length)}, ${number(placed)} on the map`;
+  element("chosen").hidden = !chosen;
+  element("chosen-text").textContent = chosen ? `${photos(chosen.size)} at the chosen place.` : "";
+  showTimeline(filters);
+  shown = 0;
+  element("gallery").replaceChildren();
+  showMore();
+}
+
+function showTimeline(filters) {
+  const dated = rows.filter(row => passes(row, filters, false) && row.day);
+  let length = 7, counts = tally(dated.map(row => row.day.slice(0, length)));
+  if (counts.size > MOST_BARS && !filters.from) {
+    length = 4;
+    counts = tally(dated.map(row => row.day.slice(0, length)));
+  }
+  const bars = withGaps([...counts.keys()].sort(), length), most = Math.max(1, ...counts.values());
+  element("timeline").replaceChildren(...bars.slice(-400).map(period => {
+    const count = counts.get(period) ?? 0, button = made("button"), bar = made("i");
+    const first = `${period}-01-01`.slice(0, 10), last = lastDay(period);
+    bar.style.height = `${count ? Math.max(2, 100 * count / most) : 0}px`;
+    button.type = "button";
+    button.title = `${period}: ${photos(count)}`;
+    button.setAttribute("aria-label", button.title);
+    button.setAttribute("aria-pressed", filters.from === first && filters.to === last);
+    button.append(bar, made("span", length === 4 || period.endsWith("-01") ? period.slice(0, 4) : bars.length > 30 ? "" : period.slice(5)));
+    button.addEventListener("click", () => choosePeriod(period, first, last));
+    return button;
+  }));
+  const undated = found.reduce((sum, row) => sum + !row.day, 0);
+  element("undated").textContent = undated ? `${photos(undated)} without a date` : "";
+}
+
+function lastDay(period) {
+  const [year, month] = period.split("-").map(Number);
+  const days = month ? [31, year % 4 || (year % 100 === 0 && year % 400) ? 28 : 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] : 31;
+  return month ? `${period}-${days ?? 31}` : `${period}-12-31`;
+}
+
+// Months or years without photos between others, where there is room for them.
+function withGaps(periods, length) {
+  const index = period => Number(period.slice(0, 4)) * (length === 4 ? 1 : 12) + (length === 4 ? 0 : Number(period.slice(5)) - 1);
+  if (!periods.length || index(periods.at(-1)) - index(periods[0]) > MOST_BARS) return periods;
+  const all = [];
+  for (let at = index(periods[0]); at <= index(periods.at(-1)); at++) {
+    const year = String(length === 4 ? at : Math.floor(at / 12)).padStart(4, "0");
+    all.push(length === 4 ? year : `${year}-${String(at % 12 + 1).padStart(2, "0")}`);
+  }
+  return all;
+}
+
+function choosePeriod(period, first, last) {
+  const again = element("from").value === first && element("to").value === last;
+  element("from").value = again ? "" : first;
+  element("to").value = again ? "" : last;
+  update();
+  [...element("timeline").children].find(button => button.title.startsWith(`${period}:`))?.focus();
+}
+
+function picture(row) {
+  thumbnails ??= parsed("thumbnails");
+  return thumbnails[row.number] ? `data:image/webp;base64,${thumbnails[row.number]}` : "";
+}
+
+function describe(row) {
+  return row.landmark || row.place || row.city || row.country || STATUSES[row.status] || row.status;
+}
+
+function card(row) {
+  const item = made("li"), button = made("button", "", "card"), source = picture(row);
+  button.type = "button";
+  if (row.point) button.classList.add(row.point.inferred ? "inferred" : "measured");
+  const image = made(source ? "img" : "span", "", source ? "" : "none");
+  if (source) {
+    image.alt = "";
+    image.decoding = "async";
+    image.src = source;
+  }
+  button.append(image, made("span", row.name, "name"), made("span", describe(row), "what"));
+  button.addEventListener("click", () => showDetails(row));
+  item.append(button);
+  return item;
+}
+
+function showMore() {
+  const next = found.slice(shown, shown + PAGE);
+  element("gallery").append(...next.map(card));
+  shown += next.length;
+  element("more").hidden = shown >= found.length;
+}
+
+function showDetails(row) {
+  const list = element("details-list"), source = picture(row);
+  element("details-title").textContent = row.name;
+  element("details-picture").hidden = !source;
+  if (source) element("details-picture").src = source;
+  list.replaceChildren();
+  const position = row.position && `${row.position.map(degrees => degrees.toFixed(5)).join(", ")} (${row.position_source || "source unknown"}`
+    + `${row.radius ? `, within ${number(row.radius)} m` : ""})`;
+  const facts = {
+    Status: STATUSES[row.status] ?? row.status, Landmark: row.landmark, Confidence: row.confidence !== null && percent(row.confidence),
+    Place: [row.place || row.city, row.region, row.country].filter(Boolean).join(", "), Position: position, Method: row.method,
+    Taken: row.taken, Camera: row.camera, Evidence: row.evidence, Error: row.error, Folder: row.folder,
+    Candidates: row.candidates.map(([name, confidence]) => `${name} ${percent(confidence)}`).join(", "),
+  };
+  for (const term in facts) if (facts[term]) pair(list, term, facts[term]);
+  element("locate").hidden = !row.point;
+  element("locate").onclick = () => {
+    element("details").close();
+    map.fit([row.point]);
+    element("map").focus();
+  };
+  element("details").showModal();
+}
+
+function showList(id, title, status, reason) {
+  const wanted = rows.filter(row => row.status === status);
+  element(id).hidden = !wanted.length;
+  element(id).querySelector("h2").textContent = `${title} (${number(wanted.length)})`;
+  const list = element(id).querySelector("ul");
+  for (const row of wanted.slice(0, MOST_LISTED)) {
+    const button = made("button", row.name);
+    button.type = "button";
+    button.append(made("span", row[reason]));
+    button.addEventListener("click", () => showDetails(row));
+    list.appendChild(made("li")).append(button);
+  }
+  if (wanted.length > MOST_LISTED) list.append(made("li", `and ${number(wanted.length - MOST_LISTED)} more: filter by status`, "rest"));
+}
+
+function choosePlace(here) {
+  chosen = new Set(here.map(row => row.number));
+  update();
+  element("gallery-title").focus({ preventScroll: true });
+  element("gallery-title").scrollIntoView();
+}
+
+const map = new WorldMap(element("map"), parsed("world"), choosePlace);
+
+showFigures();
+fillSelect("status", status => STATUSES[status] ?? status);
+for (const name of ["landmark", "country", "camera"]) fillSelect(name);
+showList("failures", "Photos that could not be read", "unreadable", "error");
+showList("conflicts", "Photos whose landmark and place conflict", "conflict", "evidence");
+element("filters").addEventListener("input", update);
+element("filters").addEventListener("submit", event => event.preventDefault());
+element("filters").addEventListener("reset", () => { chosen = null; setTimeout(update); });
+element("unchoose").addEventListener("click", () => { chosen = null; update(); element("map").focus(); });
+element("in").addEventListener("click", () => map.zoom(2));
+element("out").addEventListener("click", () => map.zoom(0.5));
+element("all").addEventListener("click", () => map.fit());
+element("more").addEventListener("click", showMore);
+// Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
+const scrolled = new IntersectionObserver(([entry]) => {
+  if (!entry.isIntersecting) return;
+  showMore();
+  scrolled.unobserve(element("more"));
+  scrolled.observe(element("more"));
+}, { rootMargin: "600px" });
+scrolled.observe(element("more"));
+update();

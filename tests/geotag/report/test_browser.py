@@ -1,0 +1,185 @@
+"""The report in a real browser without a network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from geotag.decoding.previews import make_previews
+from geotag.records import Outcome, Status
+from geotag.report.page import build_page
+from tests.conftest import WritePhoto
+from tests.geotag.report.test_report import HOSTILE, ROWS
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.slow
+
+
+class Shown(NamedTuple):
+    """A page, and what went wrong with it."""
+
+    page: Any
+    faults: list[str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    with playwright.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=chromium, args=quiet)
+        yield launched
+        launched.close()
+
+
+def _rows(photo: Path) -> list[Outcome]:
+    tower = ROWS[0]._replace(path=str(photo))
+    more = [
+        Outcome(
+            f"/photos/{number:04}.jpg", Status.HAS_GPS, 40.0 + number / 1000, -100.0,
+            position_source="measured", country="United States", camera="Canon <EOS>",
+            taken_at=f"2021-{number % 12 + 1:02}-15T08:00:00",
+        )
+        for number in range(300)
+    ]  # fmt: skip
+    return [tower, *ROWS[1:], *more]
+
+
+@pytest.fixture(params=[390, 1280])
+def shown(
+    browser: Any, request: pytest.FixtureRequest, tmp_path: Path, write_photo: WritePhoto
+) -> Iterator[Shown]:
+    photo = write_photo("a.jpg", "taj_mahal")
+    photo = photo.rename(photo.with_name(HOSTILE))
+    rows = _rows(photo)
+    out = tmp_path / "report.html"
+    out.write_text(build_page(HOSTILE, rows, list(make_previews((r.path for r in rows), 4000))))
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 800}, offline=True, reduced_motion="reduce"
+    )
+    page, faults = context.new_page(), []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("dialog", lambda dialog: faults.append(dialog.message))
+    page.on("request", lambda one: faults.extend([one.url] * one.url.startswith("http")))
+    page.goto(out.as_uri())
+    yield Shown(page, faults)
+    assert faults == []
+    context.close()
+
+
+def _count(page: Any) -> str:
+    text: str = page.locator("#count").text_content()
+    return text.split(" of ")[0]
+
+
+def test_photos_figures_and_lists(shown: Shown) -> None:
+    page = shown.page
+    playwright.expect(page.locator("h1")).to_have_text(HOSTILE)
+    first = page.locator(".card").first
+    playwright.expect(first.locator(".name")).to_have_text(HOSTILE)
+    assert first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    page.click("#failures summary")
+    assert "304" in page.locator("#figures").text_content()
+    playwright.expect(page.locator("#failures .list li")).to_contain_text("damaged: cut off")
+    playwright.expect(page.locator("#conflicts .list li")).to_contain_text("812 km")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".card").count() < 304
+    page.keyboard.press("End")
+    page.locator("footer").scroll_into_view_if_needed()
+    playwright.expect(page.locator(".card")).to_have_count(304)
+
+
+def test_details_of_a_photo(shown: Shown) -> None:
+    page = shown.page
+    page.locator(".card").first.focus()
+    page.keyboard.press("Enter")
+    details = page.locator("#details")
+    playwright.expect(details).to_be_visible()
+    for text in (HOSTILE, "Eiffel Tower", "98.8%", "within 500 m", "</script><b>"):
+        playwright.expect(details).to_contain_text(text)
+    page.keyboard.press("Escape")
+    playwright.expect(details).to_be_hidden()
+
+
+def test_filters(shown: Shown) -> None:
+    page = shown.page
+    assert _count(page) == "304"
+    page.select_option("#status", "tagged")
+    assert _count(page) == "1"
+    page.click("#clear")
+    playwright.expect(page.locator("#count")).to_contain_text("304 of 304 photos, 302 on the map")
+    page.select_option("#camera", "Canon <EOS>")
+    assert _count(page) == "300"
+    page.fill("#from", "2021-12-01")
+    assert _count(page) == "25"
+    page.click("#clear")
+    page.fill("#search", "eiffel")
+    assert _count(page) == "1"
+    page.fill("#search", "")
+    page.locator("#confidence").focus()
+    page.keyboard.press("End")  # 100%
+    assert _count(page) == "0"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert _count(page) == "1"
+
+
+def test_the_timeline_chooses_a_month(shown: Shown) -> None:
+    page = shown.page
+    march = page.locator("#timeline button[title^='2021-03']")
+    march.click()
+    assert _count(page) == "25"
+    playwright.expect(march).to_have_attribute("aria-pressed", "true")
+    assert page.input_value("#to") == "2021-03-31"
+    march.click()
+    assert _count(page) == "304"
+
+
+def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
+    page = shown.page
+    page.select_option("#status", "tagged")
+    page.focus("#map")
+    page.keyboard.press("0")
+    page.wait_for_function("map.marks.length === 1")
+    box = page.locator("#map").bounding_box()
+    colour = page.evaluate(
+        "[...map.context.getImageData(map.canvas.width / 2, map.canvas.height / 2, 1, 1).data]"
+    )
+    assert colour[0] > colour[2]  # the one photo stands in the centre, as an inferred one
+    page.select_option("#status", "")
+    page.keyboard.press("Tab")
+    page.focus("#map")
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#chosen")).to_have_text(re.compile("^1 photo at"))
+    playwright.expect(page.locator(".card")).to_have_count(1)
+    page.click("#unchoose")
+    assert _count(page) == "304"
+    page.locator("#map").scroll_into_view_if_needed()
+    box = page.locator("#map").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    playwright.expect(page.locator("#chosen")).to_be_visible()
+
+
+def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
+    page = shown.page
+    before = page.evaluate("[map.size, map.x]")
+    page.click("#in")
+    size, _ = page.evaluate("[map.size, map.x]")
+    assert size == pytest.approx(2 * before[0])
+    page.focus("#map")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("map.x") != before[1]
+    page.locator("#map").hover()
+    page.mouse.wheel(0, -100)
+    page.wait_for_function(f"map.size > {size}")
+    page.wait_for_function("map.marks.length > 0 || map.points.length > 0")
+    page.click("#all")
+    assert page.evaluate("map.size") == pytest.approx(before[0])
