@@ -184,6 +184,10 @@ class WorldMap {
     const metre = this.size / (EQUATOR * Math.cos(latitude));
     const power = 10 ** Math.floor(Math.log10(100 / metre));
     const metres = [5, 2, 1].find(factor => factor * power * metre <= 100) * power, context = this.context;
+    context.globalAlpha = 0.8;
+    context.fillStyle = this.colours.land;
+    context.fillRect(6, this.height - 32, metres * metre + 12, 26);
+    context.globalAlpha = 1;
     context.strokeStyle = context.fillStyle = this.colours.faint;
     context.lineWidth = 2;
     context.beginPath();
@@ -245,6 +249,7 @@ class WorldMap {
   drawRadii() {
     const context = this.context;
     context.strokeStyle = context.fillStyle = this.colours.inferred;
+    context.lineWidth = 1.5;
     const drawn = new Set();
     for (const { points } of this.marks) {
       for (const { at, radius, latitude } of points) {

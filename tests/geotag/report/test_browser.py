@@ -80,6 +80,17 @@ def _count(page: Any) -> str:
     return text.split(" of ")[0]
 
 
+def _warmth(page: Any) -> list[int]:
+    """How much more red than blue there is in the map, from its centre to the right."""
+    script = """() => {
+      const { width, height } = map.canvas;
+      const { data } = map.context.getImageData(width / 2, height / 2, width / 2, 1);
+      return Array.from({ length: data.length / 4 }, (_, at) => data[4 * at] - data[4 * at + 2]);
+    }"""
+    warmth: list[int] = page.evaluate(script)
+    return warmth
+
+
 def test_photos_figures_and_lists(shown: Shown) -> None:
     page = shown.page
     playwright.expect(page.locator("h1")).to_have_text(HOSTILE)
@@ -149,13 +160,13 @@ def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     page.focus("#map")
     page.keyboard.press("0")
     page.wait_for_function("map.marks.length === 1")
-    box = page.locator("#map").bounding_box()
-    colour = page.evaluate(
-        "[...map.context.getImageData(map.canvas.width / 2, map.canvas.height / 2, 1, 1).data]"
-    )
-    assert colour[0] > colour[2]  # the one photo stands in the centre, as an inferred one
+    warmth = _warmth(page)
+    assert warmth[0] > 60  # the one photo stands in the centre, as an inferred one
+    reach = round(page.evaluate("500 / 40075017 / Math.cos(48.8584 * Math.PI / 180) * map.size"))
+    assert reach > 50
+    # Its radius is a circle around it.
+    assert max(warmth[reach - 2 : reach + 2]) > max(warmth[reach + 3 : reach + 10]) + 60
     page.select_option("#status", "")
-    page.keyboard.press("Tab")
     page.focus("#map")
     page.keyboard.press("Enter")
     playwright.expect(page.locator("#chosen")).to_have_text(re.compile("^1 photo at"))
@@ -180,6 +191,5 @@ def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
     page.locator("#map").hover()
     page.mouse.wheel(0, -100)
     page.wait_for_function(f"map.size > {size}")
-    page.wait_for_function("map.marks.length > 0 || map.points.length > 0")
     page.click("#all")
     assert page.evaluate("map.size") == pytest.approx(before[0])
