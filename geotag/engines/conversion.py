@@ -81,7 +81,7 @@ def convert_apart(checkpoint: Checkpoint, convert: Callable[[Checkpoint], Conver
 
     `convert` is a function of a module. Where no process can do it, this one does.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
         command = [sys.executable, "-c", _START, convert.__module__, convert.__name__, folder]
         try:
             save_checkpoint(Path(folder, _MODEL), checkpoint.spec, checkpoint.tensors)

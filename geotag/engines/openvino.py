@@ -124,7 +124,7 @@ def _convert(checkpoint: Checkpoint) -> Converted:
     pixels.set_element_type(openvino.Type.u8)
     pixels.set_partial_shape(openvino.PartialShape([-1, size, size, 3]))
     model.validate_nodes_and_infer_types()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
         graph = Path(folder, "model.xml")
         openvino.save_model(model, graph, compress_to_fp16=False)
         return Converted(graph.read_bytes(), graph.with_suffix(".bin").read_bytes())
