@@ -130,6 +130,7 @@ def test_another_threshold_decides_anew_without_reading(
     assert rows["measured.jpg"].status is Status.HAS_GPS
 
 
+@pytest.mark.slow
 def test_what_another_model_saw_that_this_one_does_not_know_is_no_error(
     library: Path, tmp_path: Path, options: ScanOptions, model_path: Path
 ) -> None:

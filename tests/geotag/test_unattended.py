@@ -68,6 +68,7 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_and_taken_up_again_the_table_is_the_same(
     library: Path, tmp_path: Path, model_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_killed_again_and_again_it_comes_to_its_end(
     assert table.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_with_table_and_catalog_in_a_bucket(
     library: Path, tmp_path: Path, model_path: Path, bucket: Path
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_request_that_does_not_come_is_not_waited_for(app: flask.Flask, sent: 
         pytest.fail("still open after ten seconds")
 
 
+@pytest.mark.slow
 def test_connections_are_kept_between_quick_requests(app: flask.Flask) -> None:
     with _served(app, patience=2.0) as port:
         connection = http.client.HTTPConnection("localhost", port, timeout=10)

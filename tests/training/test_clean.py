@@ -126,6 +126,7 @@ def test_the_test_photo_stays_and_the_train_photo_goes() -> None:
     assert clean.find_duplicates(samples, hashes, colours * 20) == []
 
 
+@pytest.mark.slow
 def test_what_the_auto_encoder_cannot_rebuild_is_an_outlier() -> None:
     level = np.linspace(40, 200, 100).astype(np.uint8)
     pixels = np.broadcast_to(level[:, None, None, None], (100, 64, 64, 3)).copy()

@@ -16,6 +16,7 @@ from training.data.dataset import load_dataset
 pytest.importorskip("matplotlib")
 
 
+@pytest.mark.slow
 def test_a_trained_recipe_beside_a_given_model(
     colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

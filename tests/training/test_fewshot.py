@@ -41,6 +41,7 @@ def test_the_background_is_chosen_evenly(big_set: Path) -> None:
     assert {sample.label for sample in chosen} == {"stonehenge", ""}
 
 
+@pytest.mark.slow
 def test_a_landmark_that_was_left_out_is_learned(
     big_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_landmark_that_was_left_out_is_learned(
     assert report["photos"] == 10 and estimated == 1
 
 
+@pytest.mark.slow
 def test_the_command_trains_without_some_classes_and_adds_them(
     tmp_path: Path, invoke: Invoke
 ) -> None:
@@ -98,6 +100,7 @@ def test_the_command_trains_without_some_classes_and_adds_them(
     assert "  5 photos: top-1" in output and "  8 photos: top-1" in output
 
 
+@pytest.mark.slow
 def test_a_model_that_can_promise_nothing_is_an_error_that_says_so(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_thumbnail_is_a_cameras() -> None:
         assert np.abs(np.asarray(small).astype(int) - (200, 100, 50)).max() < 8
 
 
+@pytest.mark.slow
 def test_the_command_fits_the_thresholds_of_photos_and_thumbnails(
     model_path: Path, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def make_job(data: Path, out: Path, **changes: object) -> Job:
     return Job(recipe, load_dataset(data), Run(out), None, out / "cache", World())
 
 
+@pytest.mark.slow
 def test_a_tiny_recipe_learns_colours(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
     out = tmp_path / "run"
     invoke(main, "--recipe", "tiny", "--data", colour_set, "--out", out, "--epochs", 12)
@@ -58,6 +59,7 @@ def test_a_tiny_recipe_learns_colours(colour_set: Path, tmp_path: Path, invoke: 
     assert (out / "loss.png").is_file() and (out / "top1.png").is_file()
 
 
+@pytest.mark.slow
 def test_what_training_goes_without_is_said(tmp_path: Path, invoke: Invoke) -> None:
     root = write_set(tmp_path / "set", {"train": 4, "val": 2})
     for name in ("train0.jpg", "val1.jpg"):
@@ -71,6 +73,7 @@ def test_what_training_goes_without_is_said(tmp_path: Path, invoke: Invoke) -> N
     assert "no train photos of: taj_mahal\n" in told
 
 
+@pytest.mark.slow
 def test_stopping_after_any_epoch_changes_nothing(colour_set: Path, tmp_path: Path) -> None:
     train(make_job(colour_set, tmp_path / "whole", epochs=3))
     states = []
@@ -94,6 +97,7 @@ def test_stopping_after_any_epoch_changes_nothing(colour_set: Path, tmp_path: Pa
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_calibrated_yet_is_none(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,12 +154,14 @@ def test_a_folder_takes_one_run(colour_set: Path, tmp_path: Path, invoke: Invoke
         invoke(main, "--recipe", "scratch-bn", *arguments)
 
 
+@pytest.mark.slow
 def test_left_out_labels_become_background(colour_set: Path, tmp_path: Path) -> None:
     job = make_job(colour_set, tmp_path, epochs=1, left_out=("stonehenge",))
     train(job)
     assert load_checkpoint(job.run.model).spec.categories == ("eiffel_tower", "taj_mahal")
 
 
+@pytest.mark.slow
 def test_a_frozen_trunk_is_computed_once_and_not_changed(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +209,7 @@ def test_features_that_a_killed_run_had_are_not_computed_again(
     assert job.run.model.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path) -> None:
     def classifier(share: float) -> np.ndarray:
         out = tmp_path / str(share)
@@ -215,6 +222,7 @@ def test_a_blend_lies_between_beginning_and_end(colour_set: Path, tmp_path: Path
     assert np.allclose(half, (begun + fitted) / 2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_best_or_the_last_epoch_is_kept(colour_set: Path, tmp_path: Path) -> None:
     """At a rate that makes the loss rise in the end, they are not the same."""
     settings = {"epochs": 6, "ema": 0.0, "learning_rate": 0.05}
@@ -295,6 +303,7 @@ def test_the_shipped_recipe_joins_tuned_backbones(
     assert job.run.model.read_bytes() == written
 
 
+@pytest.mark.slow
 def test_several_backbones_start_from_weights_of_their_own(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +323,7 @@ def test_several_backbones_start_from_weights_of_their_own(
             assert np.array_equal(kept, round_weights(value.numpy()))
 
 
+@pytest.mark.slow
 def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
     job = make_job(colour_set, tmp_path, epochs=1, greyscale=True)
     train(job)
@@ -325,6 +335,7 @@ def test_grey_models_see_no_colour(colour_set: Path, tmp_path: Path) -> None:
     assert torch.allclose(network(red), network(same_luminance), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_grey_models_start_from_pretrained_weights(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def read(out: Path) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_a_search_finds_its_best_and_goes_on_as_if_unbroken(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
@@ -71,6 +72,7 @@ def test_the_first_trial_is_the_recipe_itself(
     assert trial["augmentation"] == "full"
 
 
+@pytest.mark.slow
 def test_a_killed_trial_is_finished_with_its_own_settings(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_photo_that_was_touched_is_not_said_to_have_moved(
     assert "1 with a new name, time or sidecar, recognised by their content" in told
 
 
+@pytest.mark.slow
 def test_a_model_with_broken_weights_ends_the_scan_and_harms_nothing(
     tmp_path: Path, write_photo: WritePhoto, model_path: Path
 ) -> None:
@@ -266,6 +267,7 @@ def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path, tmp_p
     assert result.returncode == 3
 
 
+@pytest.mark.slow
 def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("skimage")
     photo = write_photo("tower.jpg", "eiffel_tower")

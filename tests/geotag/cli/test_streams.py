@@ -81,6 +81,7 @@ def test_results_that_cannot_be_written_are_an_error(
         assert (result.returncode, result.stderr) == (code, message), arguments
 
 
+@pytest.mark.slow
 def test_a_reader_that_went_away_ends_it_as_the_signal_does(scan: list[str]) -> None:
     for arguments in (["categories", "--json"], [*scan[:3], "-", "--quiet"]):
         result = shell("| (exec <&-; sleep 2)", *arguments)

@@ -106,6 +106,7 @@ def test_the_others_are_decoded_after_a_crash(
     assert _heif(decoder, "").tolist()[0][0] == [200, 100, 50]
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_given_up_for_now(decoder: IsolatedDecoder) -> None:
     began = time.monotonic()
     for command in ("time.sleep(60)", "while True: pass"):

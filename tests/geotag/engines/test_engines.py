@@ -61,6 +61,7 @@ def _build(
     return build_engine(checkpoint, EngineOptions(name, "cpu", dtype, size), streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "dtype"), _KINDS)
 def test_logits_are_pytorchs(
     checkpoint: Checkpoint, pixels: np.ndarray, expected: np.ndarray, name: str, dtype: str
@@ -192,6 +193,7 @@ def test_an_unknown_engine(checkpoint: Checkpoint) -> None:
         build_engine(checkpoint, EngineOptions("abacus"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ENGINES))
 def test_weights_that_do_not_fit(checkpoint: Checkpoint, name: str) -> None:
     for module in _NEEDS.get(name, ()):
@@ -263,6 +265,7 @@ def test_a_converted_model_runs_without_torch(model_path: Path) -> None:
     assert result.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_openvino_starts_from_what_was_compiled(
     checkpoint: Checkpoint, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +306,7 @@ def test_first_pictures_from_several_threads_do_not_wait_for_ever(model_path: Pa
     subprocess.run([sys.executable, "-c", code, str(model_path)], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     code = (

@@ -84,6 +84,7 @@ def taught(ready: Path, examples: Path, tmp_path: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_scan_finds_the_new_landmark_and_the_old_ones(
     taught: Path, write_photo: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_scan_finds_the_new_landmark_and_the_old_ones(
     assert rows["grey"].status is Status.NO_LANDMARK
 
 
+@pytest.mark.slow
 def test_a_landmark_without_a_place_has_no_position(
     ready: Path, examples: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def with_thumbnail(path: Path, image: Image.Image) -> None:
     image.resize((400, 300)).save(path, exif=piexif.dump(exif))
 
 
+@pytest.mark.slow
 def test_the_cascade_knows_the_new_landmark(
     cascading: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_the_thumbnail_rules_out_stays_unread(
     folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_what_the_thumbnail_rules_out_stays_unread(
     assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
 
 
+@pytest.mark.slow
 def test_what_the_prefilter_rejects_is_not_classified(
     folder: Path, cascade_model: Path, read_wholly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +117,7 @@ def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     assert len(rows) == 7
 
 
+@pytest.mark.slow
 def test_a_decoded_photo_is_rejected_only_below_its_own_threshold(
     folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
@@ -212,6 +215,7 @@ def test_turning_the_cascade_off_reads_what_was_rejected(
     assert read_wholly == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precisions", [(0.99, 0.95), (0.95, 0.99)])
 def test_another_threshold_reads_only_what_passes_its_own(
     folder: Path, model_path: Path, read_wholly: list[str], precisions: tuple[float, float]

@@ -243,6 +243,7 @@ def test_a_damaged_catalog_in_the_bucket_is_set_aside_there(bucket: Path) -> Non
     assert aside.read_bytes().endswith(b"\xff" * 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [503, 500, "reset", "cut", "hang"])
 def test_passing_faults_are_retried(
     faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path, fault: int | str

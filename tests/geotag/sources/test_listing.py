@@ -127,6 +127,7 @@ def listed(source: str, filters: Filters) -> tuple[list[tuple[object, ...]], dic
     return photos, dict(library.skipped)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(tree=trees, chosen=filters)
 def test_the_same_tree_on_disk_and_in_a_bucket(

@@ -308,6 +308,7 @@ def test_photo_that_could_not_be_cleared_is_cleared_by_the_next_scan(library: Li
     check_stays_clear(library)
 
 
+@pytest.mark.slow
 def test_killed_in_between_the_answer_is_whole_or_not_at_all(library: Library) -> None:
     library.clear("wrong.jpg")
     folder, kept = library.table.parent, library.table.parent.with_name("kept")

@@ -121,6 +121,7 @@ def copy(made: Made) -> Path:
 CHANGES = st.lists(st.tuples(st.integers(0, 10_000), VALUES, st.booleans()), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @given(changes=CHANGES)
 @settings(
     max_examples=int(os.environ.get("GEOTAG_EXAMPLES", "10")),
@@ -152,6 +153,7 @@ def sign(connection: sqlite3.Connection) -> None:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [

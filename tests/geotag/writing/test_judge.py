@@ -119,6 +119,7 @@ def test_generated_files(tmp_path: Path, gps: bool, record_property: object) -> 
     assert counts == {Action.WRITTEN: len(makers)}
 
 
+@pytest.mark.slow
 @needs_exiftool
 @pytest.mark.realdata
 @pytest.mark.parametrize("gps", [False, True], ids=["tags", "gps"])
