@@ -128,18 +128,13 @@ def test_no_cycles() -> None:
 
 @pytest.mark.parametrize("name", PACKAGES["geotag"])
 def test_a_module_of_geotag_imports_from_below(name: str) -> None:
-    ours = IMPORTS[name] & set(PACKAGES["geotag"])
-    higher = {m for m in ours if _room(m) != _room(name) and HEIGHTS[_room(m)] >= _height(name)}
-    assert not higher
+    room = _room(name)
+    assert room in HEIGHTS, f"say in LAYERS what {room} may import"
+    others = {_room(m) for m in IMPORTS[name] if m in PACKAGES["geotag"]} - {room}
+    assert not {other for other in others if HEIGHTS[other] >= HEIGHTS[room]}
     assert not ROOTS[name] & {"training", "scripts", *PACKAGES["scripts"]}
     assert name.startswith(TORCH_MODULES) or not ROOTS[name] & TORCH
-    assert _room(name) == "cli" or not ROOTS[name] & CLI_PACKAGES
-
-
-def _height(module: str) -> int:
-    room = _room(module)
-    assert room in HEIGHTS, f"say in LAYERS what {room} may import"
-    return HEIGHTS[room]
+    assert room == "cli" or not ROOTS[name] & CLI_PACKAGES
 
 
 @pytest.mark.parametrize("name", LEAVES)
