@@ -26,6 +26,7 @@ from geotag.errors import (
     UsageError,
 )
 from geotag.files.atomic import remove_leftovers
+from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
@@ -151,7 +152,7 @@ class Scan:
         self._before = Before(0, {})
         prefilter = self._prefilter()
         self.criteria = Criteria(
-            self.header.sha256, options.classify_all, options.rescan, prefilter
+            self.header.sha256, options.classify_all, options.rescan, prefilter, READER_VERSION
         )
         self.job = Job(
             options.model,
@@ -312,8 +313,8 @@ class Scan:
         return self.catalog.prune(is_gone)
 
     def _moved(self, limit: int) -> Iterator[Reading]:
-        """Photos whose content the model has seen under another name or time: little more than
-        their headers is read."""
+        """Photos whose content the model has seen, under another name or time or before geotag
+        learned to read more of their metadata: little more than their headers is read."""
         photos = takewhile(lambda photo: not self._must_stop(), self.catalog.perhaps_moved())
         known = (self._known_content(photo) for photo in self.library.ahead(photos))
         return islice((reading for reading in known if reading is not None), limit)
@@ -324,10 +325,11 @@ class Scan:
             metadata, thumbnail = read_photo_header(self.library, photo)[1:3]
             if metadata.location is not None and not self.criteria.classify_all:
                 return None
-            key = thumbnail_key(photo, thumbnail, metadata.orientation) if thumbnail else ""
-            found = self.catalog.reading_of(photo, key, self.criteria)
-            if found is None:
-                key = self.library.content_key(photo)
+            found = self.catalog.reading_of(photo, "", self.criteria)
+            if found is None and thumbnail is not None:
+                key = thumbnail_key(photo, thumbnail, metadata.orientation)
+                found = self.catalog.reading_of(photo, key, self.criteria)
+            if found is None and (key := self.library.content_key(photo)):
                 found = self.catalog.reading_of(photo, key, self.criteria)
         except PhotoError as error:  # the runner meets it again, and reports it
             _log.debug("%s: %s", photo.uri, error)
@@ -342,7 +344,6 @@ class Scan:
             self._deadline = max(self._deadline, least)
         photos = islice(self.catalog.pending(), limit)
         asked = count()
-        photos = islice(self.catalog.pending(), limit)
         runner = RUNNERS[self.options.runner](self.library, self.job)
         with closing(runner):
             yield from runner.run(photos, lambda: next(asked) > 0 and self._must_stop())

@@ -15,6 +15,10 @@ from geotag.metadata.ranges import ReadRange
 from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, parse_sidecar, parse_xmp
 from geotag.records import Failure, FailureKind, Metadata, Photo
 
+# Grows whenever more is read of photos and sidecars, or it is understood otherwise: those that an
+# older version read are then read again.
+READER_VERSION = 1
+
 
 class Files(Protocol):
     """What reads photos and their sidecars: any source. Both methods raise PhotoError."""

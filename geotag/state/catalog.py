@@ -44,8 +44,8 @@ _LONGEST_WAIT = 20 * 3600
 _MOST_ATTEMPTS = 1000
 _PAGE = 1000
 
-_COLUMNS = f"{', '.join(READING_COLUMNS)}, scan"
-_MARKS = ", ".join("?" * (len(READING_COLUMNS) + 1))
+_COLUMNS = f"{', '.join(READING_COLUMNS)}, scan, reader"
+_MARKS = ", ".join("?" * (len(READING_COLUMNS) + 2))
 _RECORD = f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({_MARKS})"
 # What could not be read for the time being replaces nothing that is known.
 _RECORD_UNREAD = (
@@ -61,13 +61,15 @@ class Criteria(NamedTuple):
     """What a photo's reading must meet to count as up to date.
 
     It is by `model` (its SHA-256); one of the prefilter alone found a probability of a landmark
-    below `prefilter`. With `rescan` no reading of an earlier scan is.
+    below `prefilter`. With `rescan` no reading of an earlier scan is. Metadata that an earlier
+    version of the `reader` read are not.
     """
 
     model: str
     classify_all: bool = False
     rescan: bool = False
     prefilter: float = 0.0
+    reader: int = 0
 
 
 class Catalog:
@@ -89,6 +91,7 @@ class Catalog:
             connection.execute(LISTED)
             connection.execute(PENDING)
         self._scan: int | None = None  # its number, once it is known what it has to do
+        self._reader = 0
         self.cleared = ClearedLandmarks(connection)
 
     def closed_by(self, stack: ExitStack) -> Catalog:
@@ -134,6 +137,7 @@ class Catalog:
         """Find the listed photos that are new, changed, due for another try or whose reading does
         not meet the criteria; returns how many there are. A new scan begins with it."""
         arguments = {**criteria._asdict(), **self._clock()}
+        self._reader = criteria.reader
         with sqlite_errors(), self.connection:
             self._scan = self.connection.execute(
                 "INSERT INTO scans (started) VALUES (?)", (self._now,)
@@ -158,17 +162,22 @@ class Catalog:
         return self._count(COUNT_WAITING, self._clock())
 
     def perhaps_moved(self) -> Iterator[Photo]:
-        """New or changed photos as long as one that was classified, in byte order."""
+        """New or changed photos as long as one that was classified, and those whose metadata alone
+        must be read again, in byte order."""
         return self._pages(MOVED_PAGE, b"")
 
     def reading_of(self, photo: Photo, content_key: str, criteria: Criteria) -> Reading | None:
-        """A reading that meets the criteria of a photo of the same content, whatever its name."""
+        """A prediction that meets the criteria, of this version of the photo or, where a content
+        key is given, of any photo of the same content, whatever its name."""
+        same = "uri = ? AND size = ? AND version = ?"
+        which: tuple[object, ...] = (os.fsencode(photo.uri), photo.size, photo.version)
+        if content_key:
+            same, which = "size = ? AND content_key = ?", (photo.size, content_key)
         with sqlite_errors():
             row = self.connection.execute(
-                f"SELECT {', '.join(READING_COLUMNS)} FROM photos "
-                "WHERE size = ? AND content_key = ? AND content_key != '' AND model = ? "
+                f"SELECT {', '.join(READING_COLUMNS)} FROM photos WHERE {same} AND model = ? "
                 "AND (prefilter IS NULL OR landmark_probability < ?) LIMIT 1",
-                (photo.size, content_key, criteria.model, criteria.prefilter),
+                (*which, criteria.model, criteria.prefilter),
             ).fetchone()
         return parse_row(row) if row is not None else None
 
@@ -180,7 +189,7 @@ class Catalog:
             (unread if is_passing(reading.failure) else read).append(reading)
         with sqlite_errors(), self.connection as connection:
             for statement, group in ((_RECORD, read), (_RECORD_UNREAD, unread)):
-                rows = ((*format_row(reading, model), self._scan) for reading in group)
+                rows = ((*format_row(r, model), self._scan, self._reader) for r in group)
                 connection.executemany(statement, rows)
             if connection.execute("SELECT 1 FROM retries LIMIT 1").fetchone():
                 connection.executemany(_NO_RETRY, ((os.fsencode(r.photo.uri),) for r in read))
@@ -289,7 +298,7 @@ class Catalog:
         """The photos of a query in pages, so that writes may come in between."""
         while True:
             with sqlite_errors():
-                bound = {"last": last, "page": _PAGE, "scan": self._scan}
+                bound = {"last": last, "page": _PAGE, "scan": self._scan, "reader": self._reader}
                 rows = self.connection.execute(query, bound).fetchall()
             if not rows:
                 return

@@ -23,6 +23,8 @@ PENDING = "CREATE TEMP TABLE pending (id INTEGER PRIMARY KEY, uri BLOB NOT NULL)
 _STALE = """
     photos.uri IS NULL OR photos.size != listed.size OR photos.version != listed.version
 """
+# An older geotag read it, which may have known less of metadata.
+_IS_OLD = "ifnull(photos.reader, 0) < :reader"
 # The wait before the next try is over or for an older version of the photo, or is longer than
 # any: the clock was ahead when it was noted.
 _IS_DUE = """
@@ -39,7 +41,7 @@ FIND_PENDING = f"""
 INSERT INTO pending (uri)
 SELECT listed.uri FROM listed LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
 WHERE listed.is_seen AND (:rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS_DUE} ELSE {_STALE}
-    OR (photos.failure_reason IS NULL
+    OR {_IS_OLD} OR (photos.failure_reason IS NULL
         AND (photos.latitude IS NULL OR :classify_all)
         AND (photos.model IS NOT :model OR photos.landmark_probability >= :prefilter
              AND photos.prefilter IS NOT NULL)) END)
@@ -52,13 +54,15 @@ FROM pending JOIN listed USING (uri) LEFT JOIN photos USING (uri) LEFT JOIN retr
 WHERE pending.id > :last AND photos.scan IS NOT :scan AND retries.scan IS NOT :scan
 ORDER BY pending.id LIMIT :page
 """
-# Photos not known by name of which one of the same size was classified.
+# Photos whose prediction is kept: an older geotag read their metadata, or they are not known by name
+# and one of the same size was classified.
 MOVED_PAGE = f"""
 SELECT listed.uri, listed.uri, listed.size, listed.version, listed.sidecars
 FROM listed LEFT JOIN photos USING (uri)
-WHERE listed.uri > :last AND ({_STALE}) AND EXISTS (
+WHERE listed.uri > :last AND CASE WHEN {_STALE} THEN EXISTS (
     SELECT 1 FROM photos AS other INDEXED BY photos_by_content
     WHERE other.size = listed.size AND other.content_key IS NOT NULL)
+    ELSE photos.top IS NOT NULL AND {_IS_OLD} END
 ORDER BY listed.uri LIMIT :page
 """
 COUNT_WAITING = f"""

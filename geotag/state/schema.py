@@ -22,7 +22,8 @@ CREATE TABLE photos (
     model TEXT, prefilter REAL, top TEXT, landmark_probability REAL,
     failure_reason TEXT,
     checksum INTEGER,
-    scan INTEGER
+    scan INTEGER,
+    reader INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX photos_by_content ON photos (size, content_key) WHERE content_key IS NOT NULL;
 CREATE TABLE retries (
@@ -198,9 +199,16 @@ def _photos_of_2(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         yield *new, checksum(new), scan
 
 
+def _from_3(connection: sqlite3.Connection) -> None:
+    """Version 3 did not know which reader had read a photo: its metadata are read again."""
+    connection.execute("ALTER TABLE photos ADD COLUMN reader INTEGER")
+
+
 # From each version to this one; a new file is of version 0.
-_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {0: _create, 1: _from_1, 2: _from_2}
-VERSION = 3
+_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    0: _create, 1: _from_1, 2: _from_2, 3: _from_3,
+}  # fmt: skip
+VERSION = 4
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,23 @@ def test_a_moved_photo_is_not_shown_to_the_network_again(
     assert (summary.read, summary.moved, summary.remaining) == (0, 2, 0)
     assert after["renamed.jpg"]._replace(path="") == before["eiffel_tower.jpg"]._replace(path="")
     assert after["taj_mahal.jpg"] == before["taj_mahal.jpg"]
+
+
+def test_photos_that_an_older_geotag_read_keep_their_predictions_and_get_its_new_metadata(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photo("tower.jpg", "eiffel_tower")
+    write_photo("measured.jpg", gps=gps_ifd(48, 2))
+    photos, table = tmp_path / "photos", tmp_path / "tags.csv"
+    _, before = scan(photos, table, options)
+    with closing(sqlite3.connect(f"{table}.geotag")) as connection, connection:
+        connection.execute("UPDATE photos SET reader = reader - 1")
+    monkeypatch.setattr("geotag.runners.local.Classifier", None)
+    summary, after = scan(photos, table, options)
+    assert (summary.read, summary.moved, summary.remaining) == (1, 1, 0)
+    assert after == before
+    summary, _ = scan(photos, table, options)
+    assert (summary.unchanged, summary.read, summary.moved) == (2, 0, 0)
 
 
 def test_pictures_alike_in_header_and_size_are_told_apart(

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -488,6 +489,39 @@ def test_a_catalog_of_the_second_version_is_migrated_and_no_photo_read_again(
     with open_catalog(catalog_2, now=retry_at + 1) as catalog:
         catalog.note_listed(listed)
         assert pending(catalog, Criteria(OLD_MODEL, prefilter=0.5)) == ["busy.jpg"]
+
+
+def test_what_an_older_reader_read_is_read_again_with_its_prediction_kept(path: Path) -> None:
+    now = Criteria(MODEL, reader=2)
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("gps"), photo("old")])
+        assert pending(catalog, Criteria(MODEL, reader=1)) == ["gps", "old"]
+        catalog.record([Reading(photo("gps"), MEASURED), classified("old", "")], MODEL)
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("gps"), photo("old")])
+        assert pending(catalog, Criteria(MODEL, reader=1)) == []
+        assert pending(catalog, now) == ["gps", "old"]
+        assert list(catalog.perhaps_moved()) == [photo("old")]
+        assert catalog.reading_of(photo("old"), "", now) == classified("old", "")
+        assert catalog.reading_of(photo("old", 11), "", now) is None
+        catalog.record([Reading(photo("gps"), MEASURED), classified("old", "")], MODEL)
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("gps"), photo("old")])
+        assert pending(catalog, now) == []
+
+
+def test_photos_of_a_catalog_of_the_third_version_are_read_again_with_predictions_kept(
+    path: Path,
+) -> None:
+    with open_catalog(path) as catalog:
+        catalog.record([classified("old")], MODEL)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE photos DROP COLUMN reader")
+        connection.execute("PRAGMA user_version = 3")
+    with open_catalog(path) as catalog:
+        catalog.note_listed([photo("old")])
+        assert list(catalog.readings()) == [classified("old")]
+        assert pending(catalog, Criteria(MODEL, reader=1)) == ["old"]
 
 
 def test_the_journal_of_a_catalog_of_the_second_version_is_as_it_was(catalog_2: Path) -> None:
