@@ -54,8 +54,8 @@ FROM pending JOIN listed USING (uri) LEFT JOIN photos USING (uri) LEFT JOIN retr
 WHERE pending.id > :last AND photos.scan IS NOT :scan AND retries.scan IS NOT :scan
 ORDER BY pending.id LIMIT :page
 """
-# Photos whose prediction is kept: an older geotag read their metadata, or they are not known by name
-# and one of the same size was classified.
+# Photos whose prediction is kept: an older geotag read their metadata, or they are not known by
+# name and one of the same size was classified.
 MOVED_PAGE = f"""
 SELECT listed.uri, listed.uri, listed.size, listed.version, listed.sidecars
 FROM listed LEFT JOIN photos USING (uri)
