@@ -96,7 +96,8 @@ def _begins_cell(run: re.Match[str]) -> bool:
 def shown(value: object) -> str:
     """A value from a table as a message quotes it: short, on one line."""
     text = value if isinstance(value, str) else str(value) if _is_number(value) else ""
-    short = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
+    short = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_SHOWN])
+    short += "…" if len(text) > _SHOWN else ""
     return f'"{short}"' if short else f"a {type(value).__name__}"
 
 

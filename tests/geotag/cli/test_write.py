@@ -379,6 +379,7 @@ HOSTILE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=HOSTILE, gps=st.booleans())
 def test_no_row_ends_a_write(

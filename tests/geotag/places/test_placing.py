@@ -130,6 +130,7 @@ def test_a_track_that_contradicts_the_phone_places_nothing() -> None:
     assert isinstance(place_photos(library, utc_everywhere, (way,)).placements["c.jpg"], Reason)
 
 
+@pytest.mark.slow
 def test_pictures_of_very_many_devices_take_no_time() -> None:
     library = [
         each
@@ -169,6 +170,7 @@ def drawn(rows: Drawn, shift: float = 0.0, east: float = 0.0) -> list[Sighting]:
     return library
 
 
+@pytest.mark.slow
 @given(photos, st.randoms(use_true_random=False))
 def test_the_order_of_the_files_changes_nothing(rows: Drawn, rng: random.Random) -> None:
     library = drawn(rows)

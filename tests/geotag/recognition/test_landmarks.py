@@ -298,6 +298,7 @@ def test_gates_above_the_usual_precision_are_not_for_new_landmarks(taught: Path)
     )
 
 
+@pytest.mark.slow
 def test_a_backbone_as_prefilter_learns_the_landmark_from_its_own_share(ready: Path) -> None:
     import torch
 

@@ -64,6 +64,7 @@ def test_the_parts_of_the_landmark_speak_for_it(
         assert own.mean() > other.mean()
 
 
+@pytest.mark.slow
 def test_without_a_name_the_likeliest_is_explained(predictor: Predictor) -> None:
     pytest.importorskip("skimage")
     image = picture("taj_mahal")

@@ -102,6 +102,7 @@ def test_what_the_prefilter_rejects_is_not_classified(
     assert rows["tower.jpg"] == rows["bare_tower.jpg"] == (Status.NO_LANDMARK, "")
 
 
+@pytest.mark.slow
 def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     folder: Path, cascade_model: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_what_is_no_table_is_refused(table: Path, text: str, problem: str) -> No
         list(read_table(table))
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(table: Path) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()

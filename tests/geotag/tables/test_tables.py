@@ -343,6 +343,7 @@ def _is_read_or_refused(path: Path) -> None:
         assert list(read_table(again)) == rows
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.lists(CELLS, max_size=2))
 def test_any_value_in_any_field_of_jsonl(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
@@ -351,6 +352,7 @@ def test_any_value_in_any_field_of_jsonl(tmp_path: Path, cells: list[dict[str, A
     _is_read_or_refused(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=CELLS, delimiter=st.sampled_from(",;\t"))
 def test_any_value_in_any_field_of_csv(
@@ -383,6 +385,17 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, suffix: str, data: bytes)
     path = tmp_path / f"tags{suffix}"
     path.write_bytes(data)
     _is_read_or_refused(path)
+
+
+@pytest.mark.parametrize("value", ["\n", "a\r\nb", "\x1b[2J", "\u2028", "\u202e"])
+def test_a_value_in_a_message_stays_on_its_line_and_sends_no_codes(
+    tmp_path: Path, value: str
+) -> None:
+    path = tmp_path / "tags.jsonl"
+    path.write_text(json.dumps({"path": "/a.jpg", "status": value}))
+    with pytest.raises(TableError, match="is not a status") as caught:
+        list(read_table(path))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
