@@ -148,6 +148,8 @@ class Catalog:
 
     def is_after_a_crash(self) -> bool:
         """Whether the last scan was killed, or crashed, before it could end."""
+        if self._remote is not None and self._remote.is_after_a_crash:
+            return True  # it may not have come to save what it began
         last = "SELECT finished IS NULL FROM scans ORDER BY id DESC LIMIT 1"
         return bool(self._count(f"SELECT ifnull(({last}), 0)"))
 

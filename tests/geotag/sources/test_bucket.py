@@ -20,8 +20,7 @@ from geotag.records import Outcome, Photo, Status
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.state.catalog import Criteria, open_catalog
-from geotag.state.remote import Lease
-from geotag.stores import open_store, store_of
+from geotag.stores import open_store
 from geotag.summary import Summary
 from geotag.tables import read_table
 from tests.conftest import gps_ifd, jpeg_bytes, picture
@@ -191,7 +190,7 @@ def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         Library(("s3://photos",), Filters())
 
 
-def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path, tmp_path: Path) -> None:
+def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path) -> None:
     place = "s3://photos/c.geotag"
     with open_catalog(place) as catalog:
         catalog.note_listed([])
@@ -200,16 +199,16 @@ def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path, tmp_path
     with open_catalog(place):
         pass
     # A holder that died elsewhere: its lease ends by itself.
-    lease = Lease(place, store_of(place), tmp_path / "lease")
-    lease._acquire()
     lock = bucket / "c.geotag.lock"
-    fields = json.loads(lock.read_text())
+    with open_catalog(place) as catalog:
+        fields = json.loads(lock.read_text())
+        assert not catalog.is_after_a_crash()
     lock.write_text(json.dumps(fields))
     with pytest.raises(LockedError):
         open_catalog(place)
     lock.write_text(json.dumps(fields | {"until": 1.0}))
-    with open_catalog(place):
-        pass
+    with open_catalog(place) as catalog:
+        assert catalog.is_after_a_crash()
     # One that died on this machine: it is free at once.
     dead = subprocess.Popen(["true"])
     dead.wait()
