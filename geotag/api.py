@@ -14,6 +14,7 @@ from geotag.errors import GeotagError, MissingDependencyError, PhotoError, Usage
 from geotag.model.spec import PRECISION
 from geotag.options import ScanOptions, check, check_options
 from geotag.pipeline import Progress, Scan, scan_library
+from geotag.places.private import Zone, check_zone
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
 from geotag.state.catalog import open_catalog
@@ -74,6 +75,7 @@ def scan_rows(
     places: bool = False,
     tracks: Iterable[PathText] = (),
     clock_offsets: Mapping[str, float] | None = None,
+    private: Iterable[tuple[float, float, float]] = (),
     limit: int | None = None,
     max_time: float | None = None,
     rescan: bool = False,
@@ -122,6 +124,7 @@ def scan_rows(
         places=places,
         tracks=tuple(os.fspath(track) for track in tracks),
         clock_offsets=tuple((clock_offsets or {}).items()),
+        private=_zones(private),
     )
     check_options(options)
     return _rows(names, os.fspath(out) if out is not None else None, options)
@@ -172,6 +175,8 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         places: Place photos without a position by photos and tracks of the same time.
         tracks: Recorded tracks, files or folders, to place photos by.
         clock_offsets: By how many seconds cameras' clocks were ahead of local time, by camera.
+        private: Circles of latitude, longitude and radius in metres: nothing is said of where
+            photos in them are.
         limit: Read at most this many photos.
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.
@@ -219,6 +224,14 @@ def _names(paths: Sources) -> tuple[str, ...]:
 
 def _globs(globs: Iterable[str]) -> tuple[str, ...]:
     return (globs,) if isinstance(globs, str) else tuple(globs)
+
+
+def _zones(zones: Iterable[tuple[float, float, float]]) -> tuple[Zone, ...]:
+    """Private zones as the command line has them. Raises UsageError."""
+    found = tuple(zones)
+    for zone in found:
+        check_zone(zone)
+    return tuple(Zone(*map(float, zone)) for zone in found)
 
 
 class RankedLandmark(NamedTuple):
@@ -327,6 +340,7 @@ def write(
     include: Iterable[str] = (),
     force: bool = False,
     dry_run: bool = False,
+    private: Iterable[tuple[float, float, float]] = (),
     catalog: PathText | None = None,
 ) -> list[WriteResult]:
     """Write the tags of a table into the photos' own metadata, as the command `geotag write`.
@@ -339,6 +353,8 @@ def write(
         include: Globs on paths and names: only photos that match one.
         force: Also write photos that are links.
         dry_run: Write nothing; each result's `changes` say what would be.
+        private: Circles of latitude, longitude and radius in metres: nothing is written of where
+            photos in them are, and what geotag wrote of it before is taken out.
         catalog: The catalog that keeps the journal; by default the one beside the table.
 
     Returns:
@@ -350,7 +366,9 @@ def write(
         TableError, CatalogError, LockedError: Table or catalog cannot be used.
     """
     check(min_confidence=min_confidence)
-    options = WriteOptions(gps, sidecar, min_confidence, _globs(include), force, dry_run)
+    options = WriteOptions(
+        gps, sidecar, min_confidence, _globs(include), force, dry_run, private=_zones(private)
+    )
     place = Path(catalog) if catalog is not None else None
     return list(write_table_tags(Path(table), place, options))
 

@@ -13,6 +13,7 @@ from geotag.engines import ENGINES
 from geotag.engines.base import EngineOptions
 from geotag.errors import UsageError
 from geotag.model.spec import PRECISION
+from geotag.places.private import Zone, check_zone
 from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
 
@@ -72,6 +73,7 @@ class ScanOptions(NamedTuple):
     places: bool = False
     tracks: tuple[str, ...] = ()
     clock_offsets: tuple[tuple[str, float], ...] = ()
+    private: tuple[Zone, ...] = ()
 
 
 def check_options(options: ScanOptions) -> None:
@@ -79,6 +81,8 @@ def check_options(options: ScanOptions) -> None:
     check(**options._asdict(), **options.engine_options._asdict())
     if options.catalog is not None and not os.fspath(options.catalog):
         raise UsageError("catalog is an empty name (of a variable that is not set?)")
+    for zone in options.private:
+        check_zone(zone)
     for name in ("tracks", "clock_offsets"):
         if getattr(options, name) and not options.places:
             raise UsageError(f"{name} are for placing photos: ask for --places (places=True), too")

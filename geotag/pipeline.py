@@ -8,14 +8,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import count, islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.decision import Decider, Evidence
+from geotag.decision import Decider
 from geotag.engines import check_installed
 from geotag.errors import (
     CategoryTableError,
@@ -25,13 +24,12 @@ from geotag.errors import (
     StoppedError,
     UsageError,
 )
+from geotag.evidence import LibraryEvidence
 from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
-from geotag.places.packages import check_installed as check_places_installed
-from geotag.places.sighting import Placement, Reason
 from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job, available_cores
@@ -52,9 +50,6 @@ from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
-
-if TYPE_CHECKING:
-    from geotag.places.tracks import Segment
 
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
@@ -139,9 +134,7 @@ class Scan:
         self.catalog = catalog
         self.options = options
         self.progress = progress
-        if options.places:
-            check_places_installed()
-        self.segments, self.tracks_digest = _read_tracks(options)
+        self.evidence = LibraryEvidence(options)
         check_runner(options.runner)
         check_installed(options.engine_options)
         self.library = Library(sources, options.filters)
@@ -210,11 +203,8 @@ class Scan:
         Here alone is decided what a reading amounts to.
         """
         self.counts = Counts(Counter(), Counter())
-        cleared, placed, named = self.catalog.cleared, self._placements(), self._naming()
-        for reading in self._readings():
-            uri = reading.photo.uri
-            evidence = Evidence(cleared.is_cleared(uri), placed.get(uri))
-            outcome = named(self.decider.outcome(reading, evidence))
+        is_cleared = self.catalog.cleared.is_cleared
+        for reading, outcome in self.evidence.decided(self.decider, self._readings, is_cleared):
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
@@ -229,24 +219,6 @@ class Scan:
             if not self._slugs.issuperset(score.slug for score in top):
                 reading = reading._replace(prediction=None, failure=unclassified)
             yield reading
-
-    def _naming(self) -> Callable[[Outcome], Outcome]:
-        """What adds the names of places to a row; nothing unless asked."""
-        if not self.options.places:
-            return lambda outcome: outcome
-        from geotag.places.library import naming  # only now: numpy is heavy
-
-        return naming()
-
-    def _placements(self) -> Mapping[str, Placement | Reason]:
-        """Where photos were taken by what the rest of the library tells, or why it does not;
-        nothing unless asked."""
-        if not self.options.places:
-            return {}
-        from geotag.places.library import find_placements  # only now: numpy is heavy
-
-        offsets = dict(self.options.clock_offsets)
-        return find_placements(self._readings(), self.segments, offsets)
 
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
@@ -274,7 +246,7 @@ class Scan:
         decider = self.decider
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
         parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
-        parts += [self.options.places, self.tracks_digest, self.options.clock_offsets]
+        parts += self.evidence.signature
         parts += map(os.fsdecode, self.library.unseen)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -358,15 +330,6 @@ class Scan:
 
     def _must_stop(self) -> bool:
         return self.progress.stop_requested() or time.monotonic() > self._deadline
-
-
-def _read_tracks(options: ScanOptions) -> tuple[list[Segment], str]:
-    """The recorded tracks to place photos by, and what changes whenever one of their files does."""
-    if not options.tracks:
-        return [], ""
-    from geotag.places.trackfiles import digest_of, read_tracks  # only now: numpy is heavy
-
-    return read_tracks(options.tracks), digest_of(options.tracks)
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:

@@ -19,6 +19,7 @@ class Status(str, Enum):
     UNREADABLE = "unreadable"
     PLACED = "placed"
     CONFLICT = "conflict"
+    PRIVATE = "private"
 
 
 UNKNOWN_SIZE = -1

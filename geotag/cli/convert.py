@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import quiet_option
+from geotag.cli.options import private_option, quiet_option
 from geotag.cli.streams import tell
 from geotag.errors import UsageError
+from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.stores import is_remote
 from geotag.tables import (
@@ -22,6 +24,7 @@ from geotag.tables import (
     write_table,
 )
 from geotag.tables.base import degrees
+from geotag.tables.private import without_private
 
 
 @click.command()
@@ -33,8 +36,9 @@ from geotag.tables.base import degrees
     help="File to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions alone.",
 )
 @click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@private_option
 @quiet_option
-def convert(table: str, out: str, replace: bool, quiet: bool) -> None:
+def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quiet: bool) -> None:
     """Write the rows of TABLE into a file of another format; TABLE stays as it is.
 
     A KML or GPX file holds the rows with a position only, so geotag does not read it.
@@ -46,7 +50,7 @@ def convert(table: str, out: str, replace: bool, quiet: bool) -> None:
     if not replace and _is_there(out):
         raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
     counts = _Counts()
-    write_table(out, counts.counted(read_table(table)))
+    write_table(out, counts.counted(without_private(partial(read_table, table), private)))
     if not quiet:
         left_out = counts.rows - counts.positions if is_for_maps(out) else 0
         more = f", {left_out} without a position left out" if left_out else ""

@@ -59,6 +59,8 @@ def _words(status: Status) -> str:
             return "placed by photos or tracks of the same time"
         case Status.CONFLICT:
             return "whose landmark cannot be seen from where they were taken, not tagged"
+        case Status.PRIVATE:
+            return "in a private zone: where is left out"
         case _:
             assert_never(status)
 

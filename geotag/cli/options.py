@@ -11,13 +11,16 @@ from typing import Any
 import click
 
 from geotag.engines.base import EngineOptions
+from geotag.errors import UsageError
 from geotag.model.spec import PRECISION
 from geotag.options import CHOICES, LIMITS, check
+from geotag.places.private import Zone, parse_zone, parse_zones
 
 Command = Callable[..., Any]
 
 SOME_FAILED = 3  # the exit code of a command that finished with photos it could not do
 
+_ZONES_LIMIT = 1_000_000  # bytes of a file of private zones
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -67,6 +70,39 @@ def parse_clock_offset(text: str) -> tuple[str, float]:
     return camera.strip(), -total if match[1] == "-" else total
 
 
+def _parse_private(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Zone, ...]:
+    """Zones as they are given, and those of the files that are named. Raises UsageError."""
+    return tuple(zone for text in texts for zone in _zones(text))
+
+
+def _zones(text: str) -> tuple[Zone, ...]:
+    if not text.startswith("@"):
+        return (parse_zone(text),)
+    path = text[1:]
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_ZONES_LIMIT + 1)
+        if len(data) > _ZONES_LIMIT:
+            raise UsageError(f"{path}: too large for a list of private zones")
+        return parse_zones(data.decode())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+private_option = click.option(
+    "--private",
+    multiple=True,
+    callback=_parse_private,
+    metavar="LAT,LON,RADIUS|@FILE",
+    help="Say nothing of where photos in this circle are (radius in metres), or in those that a "
+    "file lists, one a line; repeatable.",
+)
 model_option = click.option(
     "--model",
     type=click.Path(dir_okay=False, path_type=Path),

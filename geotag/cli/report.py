@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import quiet_option
+from geotag.cli.options import private_option, quiet_option
 from geotag.cli.streams import tell
 from geotag.errors import UsageError
+from geotag.places.private import Zone
+from geotag.records import Status
 from geotag.tables import check_writable, read_table, write_text
+from geotag.tables.private import without_private
 
 _SUFFIXES = (".html", ".htm")
 
@@ -23,8 +27,11 @@ _SUFFIXES = (".html", ".htm")
 @click.option(
     "--no-thumbnails", is_flag=True, help="Leave out the photos' thumbnails; no photo is read."
 )
+@private_option
 @quiet_option
-def report(table: Path, out: str, no_thumbnails: bool, quiet: bool) -> None:
+def report(
+    table: Path, out: str, no_thumbnails: bool, private: tuple[Zone, ...], quiet: bool
+) -> None:
     """Show TABLE as one HTML file: a map, a gallery, a timeline, failures and conflicts.
 
     The file opens in any browser, also without a network, and asks no server for anything. It
@@ -36,10 +43,11 @@ def report(table: Path, out: str, no_thumbnails: bool, quiet: bool) -> None:
     if not out.lower().endswith(_SUFFIXES):
         raise UsageError(f"{out}: the suffix must be one of {', '.join(_SUFFIXES)}")
     check_writable(out)
-    rows = list(read_table(table))
+    rows = list(without_private(partial(read_table, table), private))
     thumbnails: list[bytes] = []
     if not no_thumbnails:
-        paths = [row.path for row in rows]
+        # A picture of what is private may tell more than its place.
+        paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
         previews = make_previews(paths, thumbnail_bytes(len(rows)))
         thumbnails = list(_with_bar(previews, len(rows), quiet))
     page = build_page(table.name, rows, thumbnails)

@@ -24,6 +24,7 @@ from geotag.cli.options import (
     number,
     parse_clock_offset,
     parse_duration,
+    private_option,
     quiet_option,
     top_k_option,
     writing_options,
@@ -103,6 +104,7 @@ _places_options = bundle(
         metavar="CAMERA=OFFSET",
         help="How far a camera's clock was ahead of local time, such as 'Canon EOS 80D=-1h02m'.",
     ),
+    private_option,
 )
 _reading_options = bundle(
     number("--limit", help="Read at most this many photos."),

@@ -14,7 +14,7 @@ import click
 
 from geotag.cli.lines import counted
 from geotag.cli.logs import start_logging
-from geotag.cli.options import SOME_FAILED, number, quiet_option, writing_options
+from geotag.cli.options import SOME_FAILED, number, private_option, quiet_option, writing_options
 from geotag.cli.progress import Stop, stop_on_signals
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
@@ -34,6 +34,7 @@ from geotag.writing.writeback import WriteOptions
     "--include", "--only", "only", multiple=True, metavar="GLOB", help="Only photos that match."
 )
 @click.option("--force", is_flag=True, help="Also write photos that are links.")
+@private_option
 @click.option(
     "--catalog",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -10,6 +10,7 @@ from typing import NamedTuple, assert_never
 from geotag.categories import OWN_ID, OWN_PREFIX, slugify
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
+from geotag.places.private import WHY
 from geotag.records import Category, Outcome, Status, TopCategory
 from geotag.writing.tags import LandmarkTags
 
@@ -23,7 +24,10 @@ class IntentError(PhotoError):
 
 
 class Intent(NamedTuple):
-    """Tags to write, or (`clear`) those of an earlier run to take out, or neither, and why."""
+    """Tags to write, or (`clear`) those of an earlier run to take out, or neither, and why.
+
+    Tags that are taken out for a reason were not cleared by the user.
+    """
 
     tags: LandmarkTags | None = None
     clear: bool = False
@@ -152,6 +156,8 @@ def _without_name(row: Outcome) -> Intent:
             return Intent(reason="placed by time, which is not written")
         case Status.CONFLICT:
             return Intent(reason="with a landmark that contradicts the time")
+        case Status.PRIVATE:
+            return Intent(clear=True, reason=WHY)
         case _:
             assert_never(row.status)
 

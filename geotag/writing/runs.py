@@ -13,6 +13,7 @@ from typing import NamedTuple
 from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.files.paths import format_path
+from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
@@ -20,6 +21,7 @@ from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
 from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
 from geotag.tables import read_table
+from geotag.tables.private import without_private
 from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, named_by_user, with_guess
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run, settle
@@ -62,15 +64,20 @@ class _Rows:
     contradict it are `misplaced`, and left out.
     """
 
-    def __init__(self, table: Path, look_up: Callable[[Iterable[bytes]], Recognised]) -> None:
-        self.table = table
+    def __init__(
+        self,
+        table: Path,
+        private: tuple[Zone, ...],
+        look_up: Callable[[Iterable[bytes]], Recognised],
+    ) -> None:
+        self.read = partial(without_private, partial(read_table, table), private)
         self.look_up = look_up
         self.landmarks = Landmarks(load_categories())
         self.misplaced: list[str] = []
 
     def __iter__(self) -> Iterator[Outcome]:
         self.misplaced = []
-        remaining = read_table(self.table)
+        remaining = self.read()
         while chunk := list(islice(remaining, _CHUNK)):
             named = {row.path: os.fsencode(path) for row in chunk if (path := _named_path(row))}
             known = self.look_up(named.values())
@@ -116,7 +123,7 @@ def write_table_tags(
     them, or stop early. Raises TableError, CatalogError and LockedError.
     """
     catalog = catalog or table.with_name(table.name + SUFFIX)
-    rows = _Rows(table, partial(recognised_in, catalog))
+    rows = _Rows(table, options.private, partial(recognised_in, catalog))
     survey = rows.survey(options.only)
     options = _with_decision(options, survey.models, table, catalog)
     if options.dry_run:

@@ -15,6 +15,7 @@ from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, PhotoError, SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
+from geotag.places.private import Zone
 from geotag.records import Category, Outcome, Photo, Status
 from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
@@ -41,7 +42,8 @@ class WriteOptions(NamedTuple):
     `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
     on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
     photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
-    nobody: a landmark in them does not undo that the user cleared the photo's.
+    nobody: a landmark in them does not undo that the user cleared the photo's. Of photos in
+    `private` zones nothing is written, and what was is taken out.
     """
 
     position: bool = False
@@ -53,6 +55,7 @@ class WriteOptions(NamedTuple):
     model_sha256: str = ""
     threshold: float | None = None
     unattended: bool = False
+    private: tuple[Zone, ...] = ()
 
 
 def new_run_id() -> str:
@@ -162,6 +165,8 @@ class _Writer:
             return WriteResult(path, Action.FAILED, error.strerror or str(error))
         if plan.is_users:
             return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
+        if intent.reason and not plan.files:
+            return WriteResult(path, Action.LEFT_ALONE, intent.reason)
         return WriteResult(
             path,
             Action.WRITTEN if plan.files else Action.UNCHANGED,
@@ -206,7 +211,7 @@ class _Writer:
         if cleared is None:
             return intent
         if not cleared.is_cleared(path):
-            picture = _picture(path) if intent.clear else None
+            picture = _picture(path) if intent.clear and not intent.reason else None
             if picture is not None:
                 cleared.clear(self.run_id, path, picture)
             return intent

@@ -21,6 +21,7 @@ LAYERS = (
     ("recognition", "state"),
     ("report", "runners", "web", "writing"),
     ("options",),
+    ("evidence",),
     ("pipeline",),
     ("api",),
     ("geotag",),

@@ -7,6 +7,7 @@ const percent = share => `${(100 * share).toFixed(1)}%`;
 const STATUSES = {
   has_gps: "position from the camera", tagged: "tagged with a landmark", placed: "placed by time",
   uncertain: "uncertain", no_landmark: "no landmark", conflict: "conflict", unreadable: "could not be read",
+  private: "in a private zone",
 };
 const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120;
 

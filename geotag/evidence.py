@@ -1,0 +1,83 @@
+"""What the rest of a library, tracks and the user say of each photo, as a scan's options ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from geotag.decision import Decider, Evidence
+from geotag.options import ScanOptions
+from geotag.places.packages import check_installed
+from geotag.places.private import blanked, is_private, private_photos, screened
+from geotag.places.sighting import Placement, Reason
+from geotag.records import Location, Outcome, Reading, TopCategory
+
+if TYPE_CHECKING:
+    from geotag.places.tracks import Segment
+
+Readings = Callable[[], Iterable[Reading]]
+
+
+class LibraryEvidence:
+    """What is asked of a library by its options; raises what reading the tracks does."""
+
+    def __init__(self, options: ScanOptions) -> None:
+        if options.places:
+            check_installed()
+        self.options = options
+        self._segments, self._tracks_digest = _read_tracks(options)
+
+    @property
+    def signature(self) -> list[object]:
+        """What changes whenever the same readings would come to other rows."""
+        options = self.options
+        return [options.places, self._tracks_digest, options.clock_offsets, options.private]
+
+    def decided(
+        self, decider: Decider, readings: Readings, is_cleared: Callable[[str], bool]
+    ) -> Iterator[tuple[Reading, Outcome]]:
+        """Each reading with its row. The readings are gone through several times where photos are
+        placed by others, or some are private."""
+        placed, named = self._placements(readings), self._naming()
+        zones = self.options.private
+        private = private_photos(readings(), placed, zones) if zones else frozenset()
+
+        def hides(entry: TopCategory) -> bool:
+            category = decider.category_of(entry.slug)
+            if category.latitude is None or category.longitude is None:
+                return False
+            place = Location(category.latitude, category.longitude)
+            return is_private(place, zones, category.radius_m or 0.0)
+
+        for reading in readings():
+            uri = reading.photo.uri
+            evidence = Evidence(is_cleared(uri), placed.get(uri))
+            outcome = decider.outcome(reading, evidence)
+            outcome = blanked(outcome) if uri in private else screened(outcome, zones, hides)
+            yield reading, named(outcome)
+
+    def _naming(self) -> Callable[[Outcome], Outcome]:
+        """What adds the names of places to a row; nothing unless asked."""
+        if not self.options.places:
+            return lambda outcome: outcome
+        from geotag.places.library import naming  # only now: numpy is heavy
+
+        return naming()
+
+    def _placements(self, readings: Readings) -> Mapping[str, Placement | Reason]:
+        """Where photos were taken by what the rest of the library tells, or why it does not;
+        nothing unless asked."""
+        if not self.options.places:
+            return {}
+        from geotag.places.library import find_placements  # only now: numpy is heavy
+
+        return find_placements(readings(), self._segments, dict(self.options.clock_offsets))
+
+
+def _read_tracks(options: ScanOptions) -> tuple[list[Segment], str]:
+    """The recorded tracks to place photos by, and what changes whenever one of their files does."""
+    if not options.tracks:
+        return [], ""
+    from geotag.places.trackfiles import digest_of, read_tracks  # only now: numpy is heavy
+
+    return read_tracks(options.tracks), digest_of(options.tracks)
