@@ -123,6 +123,7 @@ class Decider(NamedTuple):
             model=self.model if prediction is not None else "",
             error=failure.reason if failure else metadata.position_unclear,
             method=_LANDMARK if inferred and inferred.latitude is not None else "",
+            evidence=_why_unclassified(status, prediction),
         )
         return outcome if placement is None else self._with_placement(outcome, reading, placement)
 
@@ -132,7 +133,8 @@ class Decider(NamedTuple):
         """A row with what the rest of the library says, where that says anything new."""
         if isinstance(placement, Reason):
             is_open = outcome.status in (Status.UNCERTAIN, Status.NO_LANDMARK)
-            return outcome._replace(evidence=tell_why_not(placement)) if is_open else outcome
+            why = "; ".join(filter(None, (outcome.evidence, tell_why_not(placement))))
+            return outcome._replace(evidence=why) if is_open else outcome
         if outcome.status is Status.PLACED:
             return outcome._replace(
                 latitude=placement.location.latitude,
@@ -165,6 +167,8 @@ class Decider(NamedTuple):
 
     def _recognise(self, prediction: Prediction) -> tuple[Status, Landmark | None]:
         """A tag only at or above the threshold: a wrong tag is worse than none."""
+        if prediction.unclassified:
+            return Status.NO_LANDMARK, None
         best = prediction.top[0]
         if best.confidence >= self.threshold:
             return Status.TAGGED, self.category_of(best.slug)
@@ -201,6 +205,12 @@ def _is_out_of_sight(category: Landmark, placement: Placement) -> bool:
         return False
     away = distance_m(placement.location, Location(category.latitude, category.longitude))
     return away > (category.radius_m or 0.0) + placement.radius_m + _SIGHT_M
+
+
+def _why_unclassified(status: Status, prediction: Prediction | None) -> str:
+    if status is not Status.NO_LANDMARK or prediction is None or not prediction.unclassified:
+        return ""
+    return f"not classified: {prediction.unclassified}"
 
 
 def _format_utc(utc: float | None) -> str:

@@ -122,10 +122,15 @@ class Score(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The most likely categories, best first, and the probability that there is any at all."""
+    """The most likely categories, best first, and the probability that there is any at all.
+
+    `unclassified` says why a picture was not shown to the network, for it holds nothing that could
+    be a landmark: `top` is empty then.
+    """
 
     top: tuple[Score, ...]
     landmark_probability: float
+    unclassified: str = ""
 
 
 class FailureKind(str, Enum):

@@ -45,9 +45,10 @@ def shared_data() -> Path:
 
 
 def picture(colour: str = "", size: tuple[int, int] = (120, 90), seed: int = 0) -> Image.Image:
-    """A noisy picture of one of COLOURS."""
+    """A noisy picture of one of COLOURS, in stripes: one without any has nothing to classify."""
     noise = np.random.default_rng(seed).normal(0, 20, (size[1], size[0], 3))
-    pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+    stripes = 20 * np.sin(np.linspace(0, 8 * np.pi, size[0]))[None, :, None]
+    pixels = np.clip(np.array(COLOURS[colour]) + noise + stripes, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
 
 

@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from geotag.decoding.emptiness import why_empty
 from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
 from geotag.decoding.transforms import decode_drafted, draft, preprocess
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
@@ -66,13 +67,17 @@ class Item(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A photo's pixels, or its thumbnail's, uint8 (S, S, 3), or why there are none."""
+    """A photo's pixels, or its thumbnail's, uint8 (S, S, 3), or why there are none.
+
+    `empty` says why those of a photo hold nothing to classify.
+    """
 
     item: Item
     pixels: NDArray[np.uint8] | None
     failure: Failure | None = None
     content_key: str = ""
     is_thumbnail: bool = False
+    empty: str = ""
 
 
 class Loader:
@@ -120,7 +125,9 @@ class Loader:
             return Decoded(item, None, Failure(FailureKind.TRANSIENT, str(error)))
         except PhotoError as error:
             return Decoded(item, None, failure_of(error))
-        return Decoded(item, pixels, content_key=content_key)
+        capture = item.header.metadata.capture
+        empty = why_empty(pixels, (capture.width, capture.height))
+        return Decoded(item, pixels, content_key=content_key, empty=empty)
 
 
 class ThumbnailLoader(Loader):

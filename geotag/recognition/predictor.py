@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.decision import TOP_K_LIMIT
+from geotag.decoding.emptiness import why_empty
 from geotag.decoding.loader import decode, opened
 from geotag.decoding.transforms import preprocess, seen_size
 from geotag.engines.base import EngineOptions
@@ -91,7 +92,11 @@ class Predictor:
         """
         header = parse_header(upload.data, upload.name)
         photo = Photo(upload.name, len(upload.data), "")
-        return Reading(photo, header.metadata, self.predict(upload, TOP_K_LIMIT))
+        pixels = self._pixels(upload)
+        capture = header.metadata.capture
+        if empty := why_empty(pixels, (capture.width, capture.height)):
+            return Reading(photo, header.metadata, Prediction((), 0.0, empty))
+        return Reading(photo, header.metadata, self.model.predictions([pixels], TOP_K_LIMIT)[0])
 
     def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
         """Which parts of a path or Pillow image show a landmark (extra `plot`).

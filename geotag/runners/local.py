@@ -160,6 +160,9 @@ class Classifier:
         if decoded.pixels is None:
             yield _reading(Classified(decoded))
             return
+        if decoded.empty:
+            yield _reading(Classified(decoded, Prediction((), 0.0, decoded.empty)))
+            return
         self._photos.window = max(_WINDOW, 2 * self._full.batch_size)
         if self._prefilter is None or decoded.item.has_passed:
             yield from map(_reading, self._full.submit(decoded))

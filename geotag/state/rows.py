@@ -41,7 +41,7 @@ def format_row(reading: Reading, model: str | None) -> tuple[Any, ...]:
         json.dumps(metadata.capture) if metadata.capture != Capture() else None,
         model if prediction is not None else None,
         float(prefilter) if prediction is not None and prefilter else None,
-        json.dumps(prediction.top) if prediction is not None else None,
+        json.dumps(prediction.unclassified or prediction.top) if prediction is not None else None,
         _real(prediction.landmark_probability) if prediction is not None else None,
         failure.reason if failure is not None and not is_passing(failure) else None,
     )
@@ -111,7 +111,11 @@ def _parse_capture(text: str | None) -> Capture:
 
 
 def _parse_prediction(text: str, landmark_probability: float) -> Prediction:
-    top = tuple(Score(slug, confidence) for slug, confidence in json.loads(text))
+    found = json.loads(text)
+    if isinstance(found, str):
+        _check(bool(found) and landmark_probability == 0)
+        return Prediction((), 0.0, found)
+    top = tuple(Score(slug, confidence) for slug, confidence in found)
     _check(bool(top) and all(isinstance(slug, str) for slug, _ in top))
     _check(all(0 <= share <= 1 for share in (landmark_probability, *(s.confidence for s in top))))
     return Prediction(top, landmark_probability)

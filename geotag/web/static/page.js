@@ -81,6 +81,7 @@ function show(file, card, row) {
   if (row.latitude !== null) card.querySelector(".measured").append(...position(row));
   const worthTelling = row.top_k.filter(({ confidence }, at) => at === 0 || confidence >= 0.001);
   card.querySelector(".top").append(...worthTelling.map(entry));
+  if (row.top_k.length === 0) return;
   const why = card.querySelector(".why");
   why.hidden = false;
   why.addEventListener("click", () => {
@@ -91,6 +92,7 @@ function show(file, card, row) {
 }
 
 function headline(row) {
+  if (row.top_k.length === 0) return `Nothing to recognise (${row.evidence})`;
   const { landmark, confidence } = row.top_k[0];
   if (row.landmark) return row.landmark;
   if (row.status === "uncertain" || confidence >= 0.5) return `Perhaps ${landmark}, but not surely enough`;
