@@ -8,12 +8,14 @@ import importlib
 import io
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from geotag import __version__
 from geotag.cli.logs import start_logging
+from geotag.cli.settings import SettingsFile, check_words, read_files, settings_of
 from geotag.cli.streams import close_streams, complain, open_streams, tell
 from geotag.errors import GeotagError
 
@@ -32,6 +34,8 @@ COMMANDS = {
     "categories": ("geotag.cli.categories:categories", "List what geotag can recognise."),
     "landmarks": ("geotag.cli.landmarks:landmarks", "Add landmarks of your own to a model."),
     "model": ("geotag.cli.model:model", "Show what a model file holds."),
+    "config": ("geotag.cli.config:config", "List all options, and what geotag.toml sets."),
+    "completion": ("geotag.cli.completion:completion", "Let a shell complete geotag's commands."),
 }
 
 
@@ -71,14 +75,36 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="geotag", message="%(prog)s %(version)s")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="GEOTAG_CONFIG",
+    help="File of options [default: geotag.toml here, then in your settings folder].",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of a fatal error.")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     """Tag photo libraries with places.
 
     geotag keeps the positions that cameras measured and recognises landmarks in the other photos.
     It never changes a photo unless you ask it to.
     """
     start_logging()
+    context.obj = read_files(config)
+    name = context.invoked_subcommand
+    command = cli.get_command(context, name) if name and context.obj else None
+    if command is not None:
+        check_words(context.obj, COMMANDS)
+        context.default_map = {str(name): _defaults(context.obj, (str(name),), command)}
+
+
+def _defaults(
+    files: list[SettingsFile], words: tuple[str, ...], command: click.Command
+) -> dict[str, Any]:
+    """What the files set, as click takes it."""
+    if isinstance(command, click.Group):
+        return {n: _defaults(files, (*words, n), c) for n, c in command.commands.items()}
+    return {n: setting.value for n, setting in settings_of(files, words, command).items()}
 
 
 def main(arguments: list[str] | None = None) -> None:

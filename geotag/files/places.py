@@ -1,4 +1,4 @@
-"""Where this user's cache and state are kept: the XDG Base Directory specification, and others."""
+"""Where this user's cache, state and settings lie: XDG Base Directory specification, and others."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def cache_folder() -> Path:
 def state_folder() -> Path:
     """For what is remembered. Raises OSError for a user without a home."""
     return _below("XDG_STATE_HOME", ".local", "state")
+
+
+def settings_folder() -> Path:
+    """For what the user sets. Raises OSError for a user without a home."""
+    if sys.platform == "win32":
+        return _below("APPDATA", "AppData", "Roaming")
+    if sys.platform == "darwin":
+        return _below("", "Library", "Application Support")
+    return _below("XDG_CONFIG_HOME", ".config")
 
 
 def _below(variable: str, *default: str) -> Path:
