@@ -145,7 +145,7 @@ def test_bash_completes_commands_and_options(
     for words, expected in ((("geotag", "sc"), "scan"), (("geotag", "scan", "--pru"), "--prune")):
         code = (
             f"source {script}; COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
-            'declare -F _geotag_completion >/dev/null && _geotag_completion geotag; echo "${COMPREPLY[@]}"'
+            '_geotag_completion geotag; echo "${COMPREPLY[@]}"'
         )
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [expected], done.stderr
