@@ -25,6 +25,8 @@ WRITTEN = [*PAGES, *TOP.glob("*.md"), *TOP.glob("geotag/*.md"), *TOP.glob(".gith
 TRAINING = sorted(
     path.stem for path in (TOP / "training").glob("*.py") if "__main__" in path.read_text("utf-8")
 )
+# Those of geotag itself, before or behind a command.
+COMMON = {"--help", "--version", "--debug", "--config"}
 # Options of other programs that the pages name on their own.
 FOREIGN = {"--build-arg", "--env-file", "--index-url", "--user"}
 # Neither is a command: what geotag writes or prints.
@@ -142,8 +144,8 @@ def _wrong_words(line: str, commands: list[Command]) -> list[str]:
             folder = TOP / "scripts" / "benchmarks"
             source = "".join((folder / name).read_text("utf-8") for name in names)
         return [option for option in OPTION.findall(line) if f'"{option}' not in source]
-    known = {"--help", "--version", "--debug"}
-    line = line.replace("geotag --debug", "geotag")
+    known = set(COMMON)
+    line = re.sub(r"^geotag (--debug|--config \S+)", "geotag", line)
     if line in ("geotag", "geotag --help", "geotag --version", *QUOTED):
         return []
     found = [command for command in commands if f"{line} ".startswith(f"{command.words} ")]
@@ -156,7 +158,7 @@ def _wrong_words(line: str, commands: list[Command]) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_documented_command_and_option_exists(page: Path, commands: list[Command]) -> None:
-    options = {"--help", "--version", "--debug"}.union(
+    options = COMMON.union(
         *(_long(command.options) for command in commands)
     )
     for path in (TOP / "scripts").rglob("*.py"):
