@@ -158,9 +158,7 @@ def _wrong_words(line: str, commands: list[Command]) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_documented_command_and_option_exists(page: Path, commands: list[Command]) -> None:
-    options = COMMON.union(
-        *(_long(command.options) for command in commands)
-    )
+    options = COMMON.union(*(_long(command.options) for command in commands))
     for path in (TOP / "scripts").rglob("*.py"):
         options.update(OPTION.findall(path.read_text("utf-8")))
     for code in _code(PAGES[page]):
