@@ -341,13 +341,15 @@ def write(
     force: bool = False,
     dry_run: bool = False,
     private: Iterable[tuple[float, float, float]] = (),
+    clear: Iterable[str] = (),
     catalog: PathText | None = None,
 ) -> list[WriteResult]:
     """Write the tags of a table into the photos' own metadata, as the command `geotag write`.
 
     Args:
         table: A table that a scan wrote, perhaps edited since.
-        gps: Also give the landmark's position as the photo's own, marked as inferred.
+        gps: Also give photos their inferred position (the landmark's, or that they were placed
+            at) as their own, marked as inferred.
         sidecar: Write XMP sidecars, never the photos themselves.
         min_confidence: Write only tags of at least this confidence, 0 to 1.
         include: Globs on paths and names: only photos that match one.
@@ -355,6 +357,8 @@ def write(
         dry_run: Write nothing; each result's `changes` say what would be.
         private: Circles of latitude, longitude and radius in metres: nothing is written of where
             photos in them are, and what geotag wrote of it before is taken out.
+        clear: Methods as the table names them, such as "neighbour": nothing is written, and what
+            these inferred is taken out of all photos.
         catalog: The catalog that keeps the journal; by default the one beside the table.
 
     Returns:
@@ -365,10 +369,14 @@ def write(
         UsageError: An option is out of its limits.
         TableError, CatalogError, LockedError: Table or catalog cannot be used.
     """
+    methods = _globs(clear)
     check(min_confidence=min_confidence)
+    for method in methods:
+        check(clear=method)
     options = WriteOptions(
-        gps, sidecar, min_confidence, _globs(include), force, dry_run, private=_zones(private)
-    )
+        gps, sidecar, min_confidence, _globs(include), force, dry_run,
+        private=_zones(private), clear=methods,
+    )  # fmt: skip
     place = Path(catalog) if catalog is not None else None
     return list(write_table_tags(Path(table), place, options))
 

@@ -45,7 +45,7 @@ def number(*names: str, **more: Any) -> Callable[[Command], Command]:
 def choice(name: str, **more: Any) -> Callable[[Command], Command]:
     """An option that takes one of the choices of its name."""
     choices = CHOICES[name.removeprefix("--")]
-    return click.option(name, type=click.Choice(choices), show_default=True, **more)
+    return click.option(name, type=click.Choice(choices), **{"show_default": True, **more})
 
 
 def parse_duration(text: str) -> float:

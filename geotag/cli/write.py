@@ -14,7 +14,14 @@ import click
 
 from geotag.cli.lines import counted
 from geotag.cli.logs import start_logging
-from geotag.cli.options import SOME_FAILED, number, private_option, quiet_option, writing_options
+from geotag.cli.options import (
+    SOME_FAILED,
+    choice,
+    number,
+    private_option,
+    quiet_option,
+    writing_options,
+)
 from geotag.cli.progress import Stop, stop_on_signals
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
@@ -35,6 +42,11 @@ from geotag.writing.writeback import WriteOptions
 )
 @click.option("--force", is_flag=True, help="Also write photos that are links.")
 @private_option
+@choice(
+    "--clear",
+    multiple=True,
+    help="Write nothing, and take out of all photos what this method inferred; repeatable.",
+)
 @click.option(
     "--catalog",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -67,7 +79,7 @@ def write_tags(
     """
 
     def paced(rows: Iterable[Outcome], survey: Survey) -> Iterable[Outcome]:
-        if not (quiet or options.unattended):
+        if not (quiet or options.unattended or options.clear):
             _tell_edits(survey)
         return takewhile(lambda row: stop.signal is None, _with_bar(rows, survey.rows, quiet))
 

@@ -18,14 +18,16 @@ from geotag.writing.edits import BlockChange, CannotEmbedError, Edit, apply_edit
 from geotag.writing.tags import (
     NO_SURROUNDINGS,
     Change,
-    LandmarkTags,
+    PlacedTags,
     Surroundings,
+    Tags,
     changes_between,
     plain_keywords,
     union,
 )
 
 NAMED_BY_USER = "with a landmark that you named"
+HAS_POSITION = "with a position of its own"
 _WROTE_IIM = "IPTC:Keywords"
 _TARGETS_IN_EXTENDED = re.compile(
     rb"[:<\s](subject|hierarchicalSubject|TagsList|LocationShown|City|State|Country|CountryCode"
@@ -81,14 +83,16 @@ def parse_blocks(container: Container) -> Blocks:
 
 def draft_edits(
     container: Container,
-    tags: LandmarkTags | None,
+    tags: Tags | None,
     around: Surroundings = NO_SURROUNDINGS,
     measured: bool = False,
+    only: frozenset[str] = frozenset(),
 ) -> Draft:
     """The edits that put tags into a file, or (None) take those of an earlier run out.
 
     `around` is what other files say of the photo: of a sidecar the photo itself. `measured` says
-    that the photo's position is known. Raises CannotEmbedError with the reason when the file
+    that the photo's position is known. With `only` what other methods inferred, or the user named,
+    is not taken out. Raises CannotEmbedError with the reason when the file
     cannot take the tags without a loss.
     """
     blocks = parse_blocks(container)
@@ -96,13 +100,28 @@ def draft_edits(
         _check_packet(blocks.xmp, container.block("extended xmp") or b"")
     packet = blocks.xmp or new_packet()
     earlier = xmp_tags.read_earlier(packet)
-    if tags is None and earlier is None:
+    if tags is None and (earlier is None or (only and not earlier.is_by(only))):
         return Draft()
     if tags and earlier and earlier.outranks(tags):
         return Draft(notes=(NAMED_BY_USER,))
+    if isinstance(tags, PlacedTags) and (measured or not _may_place(container, blocks, earlier)):
+        return Draft(notes=(HAS_POSITION,))
     around = around.beside(blocks.surroundings(earlier))
     drafter = _PhotoDrafter if container.is_photo else _Drafter
     return drafter(container, blocks, packet, earlier, tags).draft(around, measured)
+
+
+def _may_place(container: Container, blocks: Blocks, earlier: EarlierTags | None) -> bool:
+    """Whether the position that stands there, if there is one, is geotag's own."""
+    if not container.is_photo:
+        return blocks.xmp is None or xmp_tags.may_place(blocks.xmp, earlier)
+    return exif_tags.may_place(blocks.tiff, earlier) and not _is_measured_in(blocks.xmp)
+
+
+def _is_measured_in(packet: XmpPacket | None) -> bool:
+    """A position in a photo's packet is never ours: embedded ones stand in the Exif block."""
+    names = ("exif:GPSLatitude", "exif:GPSLongitude")
+    return packet is not None and any(packet.has(name) for name in names)
 
 
 def _check_packet(packet: XmpPacket, extended: bytes) -> None:
@@ -121,7 +140,7 @@ class _Drafter:
         blocks: Blocks,
         packet: XmpPacket,
         earlier: EarlierTags | None,
-        tags: LandmarkTags | None,
+        tags: Tags | None,
     ) -> None:
         self.container = container
         self.blocks = blocks
@@ -170,7 +189,7 @@ class _PhotoDrafter(_Drafter):
     def _edit_blocks(
         self, around: Surroundings, measured: bool
     ) -> tuple[dict[str, BlockChange], tuple[Change, ...]]:
-        measured = measured or self._is_measured_in_xmp()
+        measured = measured or _is_measured_in(self.packet)
         flat = union((*self._foreign_subjects(), *around.keywords))
         exif_changes = exif_tags.plan_exif(
             self.blocks.tiff, self.tags, self.earlier, flat, measured
@@ -194,10 +213,6 @@ class _PhotoDrafter(_Drafter):
         own = earlier.landmark if earlier and "dc:subject" in earlier.wrote else ""
         return [word for word in self.packet.items("dc:subject") if word != own]
 
-    def _is_measured_in_xmp(self) -> bool:
-        """A position in the packet is never ours: embedded ones stand in the Exif block."""
-        return any(self.packet.has(f"exif:GPS{name}") for name in ("Latitude", "Longitude"))
-
     def _exif_change(self, changes: Mapping[Tag, Value | None]) -> BlockChange:
         tiff = self.blocks.tiff
         if tiff is None:
@@ -214,7 +229,7 @@ class _PhotoDrafter(_Drafter):
         iim = self.blocks.iim
         if iim is None:
             return ()
-        add = self.tags.landmark.name if self.tags else ""
+        add = self.tags.name if self.tags else ""
         remove = ""
         if self.earlier and _WROTE_IIM in self.earlier.wrote and self.earlier.landmark != add:
             remove = self.earlier.landmark

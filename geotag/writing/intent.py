@@ -11,12 +11,16 @@ from geotag.categories import OWN_ID, OWN_PREFIX, slugify
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
 from geotag.places.private import WHY
-from geotag.records import Category, Outcome, Status, TopCategory
-from geotag.writing.tags import LandmarkTags
+from geotag.records import Category, Location, Outcome, Status, TopCategory
+from geotag.writing.tags import LandmarkTags, PlacedTags, Tags
 
 _TEXT_LIMIT = 200
 _SAME_DEGREES = 1e-6
 _RADIUS_M = 100.0
+_LONG = 1000
+# The nearest town to a position known less well may be another one.
+_TOWN_M = 2000.0
+NOT_ASKED = "placed by photos or tracks, which only --gps writes"
 
 
 class IntentError(PhotoError):
@@ -29,7 +33,7 @@ class Intent(NamedTuple):
     Tags that are taken out for a reason were not cleared by the user.
     """
 
-    tags: LandmarkTags | None = None
+    tags: Tags | None = None
     clear: bool = False
     reason: str = ""
 
@@ -62,6 +66,8 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     knows the position of.
     """
     name = unicodedata.normalize("NFC", row.landmark).strip()
+    if not name and row.status is Status.PLACED:
+        return _placed(row)
     if not name:
         return _without_name(row)
     for field, text in (("landmark", name), ("city", row.city), ("country", row.country)):
@@ -124,7 +130,7 @@ def named_by_user(row: Outcome, landmarks: Landmarks) -> str:
     with suppress(IntentError):  # which the write reports
         tags = read_intent(row, landmarks).tags
         if tags is not None and tags.source == SOURCE_USER:
-            return tags.landmark.name
+            return tags.name
     return ""
 
 
@@ -153,13 +159,35 @@ def _without_name(row: Outcome) -> Intent:
         case Status.UNREADABLE:
             return Intent(reason="unreadable")
         case Status.PLACED:
-            return Intent(reason="placed by time, which is not written")
+            return Intent(reason=NOT_ASKED)
         case Status.CONFLICT:
             return Intent(reason="with a landmark that contradicts the time")
         case Status.PRIVATE:
             return Intent(clear=True, reason=WHY)
         case _:
             assert_never(row.status)
+
+
+def _placed(row: Outcome) -> Intent:
+    """Where a photo was placed; one whose position was taken out of the table is to have none."""
+    if row.latitude is None or row.longitude is None:
+        return Intent(clear=True, reason="without the position that it was placed at")
+    _check_position(row.latitude, row.longitude)
+    for field in ("method", "place", "region", "country"):
+        _check_text(getattr(row, field), field)
+    if not row.method or row.radius_m is None:
+        raise IntentError("it was placed, but its row lacks the method or the radius")
+    return Intent(
+        PlacedTags(
+            Location(row.latitude, row.longitude),
+            row.radius_m,
+            row.method,
+            "".join(letter if letter.isprintable() else " " for letter in row.evidence)[:_LONG],
+            row.place if row.radius_m <= _TOWN_M else "",
+            row.region,
+            row.country,
+        )
+    )
 
 
 def _check_text(text: str, field: str) -> None:

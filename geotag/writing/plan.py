@@ -10,7 +10,7 @@ from geotag.metadata.containers import sniff_format
 from geotag.metadata.header import read_header
 from geotag.metadata.xmp import PACKET_LIMIT
 from geotag.writing.container import CONTAINERS, Container, XmpFile
-from geotag.writing.draft import NAMED_BY_USER, draft_edits
+from geotag.writing.draft import HAS_POSITION, NAMED_BY_USER, draft_edits
 from geotag.writing.edits import CannotEmbedError, Edit
 from geotag.writing.files import Files, files_of
 from geotag.writing.replace import CannotWriteError, Original
@@ -21,7 +21,7 @@ from geotag.writing.sidecar import (
     read_surroundings,
     sidecars_of,
 )
-from geotag.writing.tags import NO_SURROUNDINGS, Change, LandmarkTags, Surroundings
+from geotag.writing.tags import NO_SURROUNDINGS, Change, Surroundings, Tags
 from geotag.writing.verify import verified
 
 
@@ -42,25 +42,30 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
 
     @property
-    def is_users(self) -> bool:
-        """Whether nothing is written because the user named the photo's landmark."""
-        return not self.files and NAMED_BY_USER in self.notes
+    def why_none(self) -> str:
+        """Why nothing is written: the user named the photo's landmark, or it has a position."""
+        kept = (note for note in self.notes if note in (NAMED_BY_USER, HAS_POSITION))
+        return "" if self.files else next(kept, "")
 
 
 class Planner:
     """Plans one photo after the other.
 
     `position` says that positions are asked for, `sidecar` that photos themselves are never
-    written, `force` that links are.
+    written, `force` that links are. Where `methods` are given, only what these inferred is taken
+    out.
     """
 
-    def __init__(self, position: bool, sidecar: bool, force: bool) -> None:
+    def __init__(
+        self, position: bool, sidecar: bool, force: bool, methods: frozenset[str] = frozenset()
+    ) -> None:
         self.position = position
         self.sidecar = sidecar
         self.force = force
+        self.methods = methods
         self._sidecars = SidecarFinder()
 
-    def plan(self, path: str, tags: LandmarkTags | None) -> Plan:
+    def plan(self, path: str, tags: Tags | None) -> Plan:
         """What tags change, or (None) what takes those of an earlier run out.
 
         A sidecar that an earlier run wrote follows its photo. Raises PhotoError for what cannot
@@ -71,24 +76,24 @@ class Planner:
         plan = self._plan(path, tags, found.is_there)
         return plan._replace(notes=plan.notes + found.notes) if tags else plan
 
-    def _plan(self, path: str, tags: LandmarkTags | None, measured: bool) -> Plan:
+    def _plan(self, path: str, tags: Tags | None, measured: bool) -> Plan:
         files = files_of(path)
         kind = CONTAINERS.get(_format(path, files))
         if kind is None or self.sidecar or files.is_remote:
             return self._in_sidecar(path, tags, measured)
         try:
             original = files.read(path, self.force)
-            inside = _planned(original, kind, tags, NO_SURROUNDINGS, measured)
+            inside = self._planned(original, kind, tags, NO_SURROUNDINGS, measured)
         except CannotEmbedError as error:
             beside = self._in_sidecar(path, tags, measured)
             note = f"into a sidecar: {error}"
             return beside._replace(notes=(note, *beside.notes)) if tags else beside
-        if inside.is_users or not self._is_tagged_before(path):
+        if inside.why_none or not self._is_tagged_before(path):
             return inside
         beside = self._in_sidecar(path, tags, measured)
         return Plan(inside.files + beside.files, inside.notes + beside.notes)
 
-    def _in_sidecar(self, path: str, tags: LandmarkTags | None, measured: bool) -> Plan:
+    def _in_sidecar(self, path: str, tags: Tags | None, measured: bool) -> Plan:
         files = files_of(path)
         sidecar = self._sidecars.find(path, files)
         if not sidecar.exists and tags is None:
@@ -106,9 +111,25 @@ class Planner:
         else:
             original = Original(sidecar.path, b"")
         try:
-            return _planned(original, XmpFile, tags, around, measured)
+            return self._planned(original, XmpFile, tags, around, measured)
         except CannotEmbedError as error:
             raise CannotWriteError(f"its sidecar cannot be edited: {error}") from error
+
+    def _planned(
+        self,
+        original: Original,
+        kind: type[Container],
+        tags: Tags | None,
+        around: Surroundings,
+        measured: bool,
+    ) -> Plan:
+        container = kind.parse(original.data)
+        draft = draft_edits(container, tags, around, measured, self.methods)
+        if not draft.edits:
+            return Plan(notes=draft.notes)
+        new = verified(container, draft.edits)
+        file = FilePlan(original, draft.edits, new, draft.changes, not container.is_photo)
+        return Plan((file,), draft.notes)
 
     def _is_tagged_before(self, photo: str) -> bool:
         """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
@@ -126,22 +147,6 @@ class Planner:
             raise CannotWriteError(f"its sidecar {name} cannot be read now: {error}") from error
         except PhotoError:  # larger than any that geotag wrote
             return False
-
-
-def _planned(
-    original: Original,
-    kind: type[Container],
-    tags: LandmarkTags | None,
-    around: Surroundings,
-    measured: bool,
-) -> Plan:
-    container = kind.parse(original.data)
-    draft = draft_edits(container, tags, around, measured)
-    if not draft.edits:
-        return Plan(notes=draft.notes)
-    new = verified(container, draft.edits)
-    file = FilePlan(original, draft.edits, new, draft.changes, not container.is_photo)
-    return Plan((file,), draft.notes)
 
 
 def _format(path: str, files: Files) -> str:

@@ -120,8 +120,10 @@ def write_table_tags(
 
     The catalog, beside the table unless named, keeps the journal. `paced` is given the table's
     rows and what it holds, and yields the rows as the caller wants them written: it may count
-    them, or stop early. Raises TableError, CatalogError and LockedError.
+    them, or stop early. Raises UsageError, TableError, CatalogError and LockedError.
     """
+    if options.clear and options.position:
+        raise UsageError("--clear only takes back what was written: leave out --gps")
     catalog = catalog or table.with_name(table.name + SUFFIX)
     rows = _Rows(table, options.private, partial(recognised_in, catalog))
     survey = rows.survey(options.only)
@@ -131,6 +133,7 @@ def write_table_tags(
         yield from _failed(rows.misplaced, options.only)
         return
     title = f"write {format_path(str(table.absolute()))}" + (" --gps" if options.position else "")
+    title += "".join(f" --clear {method}" for method in options.clear)
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
         rows.look_up = partial(recognised, opened.connection)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from geotag.metadata.marks import SOURCE_INFERRED
-from geotag.records import Category
+from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
+from geotag.records import Category, Location
 
 METHOD = "landmark recognition by a convolutional neural network"
 METHOD_USER = "named by the user"
 MAP_DATUM = "WGS-84"
 # Letters that no XML holds, and ends of texts and lines, which other fields cannot hold.
 _CONTROLS = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]+")
+
+
+class Camera(NamedTuple):
+    """Where a camera was, and how many metres off that may be."""
+
+    location: Location
+    radius_m: float
+
+    @property
+    def error(self) -> int:
+        """GPSHPositioningError: whole metres, never less than the radius."""
+        return max(1, math.ceil(self.radius_m))
 
 
 class LandmarkTags(NamedTuple):
@@ -33,6 +46,113 @@ class LandmarkTags(NamedTuple):
     run_id: str = ""
     position: bool = False
     located: bool = True
+
+    @property
+    def name(self) -> str:
+        """The keyword that is added."""
+        return self.landmark.name
+
+    @property
+    def subject(self) -> Location | None:
+        """Where the landmark is, as far as it is known."""
+        return Location(self.landmark.latitude, self.landmark.longitude) if self.located else None
+
+    @property
+    def camera(self) -> Camera | None:
+        """Where the camera was, as far as it is to be written."""
+        place = self.subject if self.position else None
+        return Camera(place, self.landmark.radius_m) if place is not None else None
+
+    @property
+    def outranks_user(self) -> bool:
+        """Whether it may take the place of what the user named."""
+        return self.source != SOURCE_INFERRED
+
+    def place_fields(self) -> dict[str, str]:
+        """The legacy IPTC place fields by their XMP names."""
+        landmark = self.landmark
+        return _present(landmark.name, landmark.city, landmark.region, landmark.country,
+                        landmark.country_code)  # fmt: skip
+
+    def block(self) -> dict[str, str]:
+        """What the block in geotag's namespace says of it."""
+        return {
+            "Method": METHOD_USER if self.source == SOURCE_USER else METHOD,
+            "Landmark": self.landmark.name,
+            "Model": self.model,
+            "ModelSHA256": self.model_sha256,
+            "Confidence": "" if self.confidence is None else f"{self.confidence:.4f}",
+            "Threshold": "" if self.threshold is None else f"{self.threshold:.4f}",
+        }
+
+
+class PlacedTags(NamedTuple):
+    """Where the camera was, as the rest of the library or a track tells; `method` is the table's.
+
+    `city`, `region` and `country` are of that position.
+    """
+
+    location: Location
+    radius_m: float
+    method: str
+    evidence: str = ""
+    city: str = ""
+    region: str = ""
+    country: str = ""
+    run_id: str = ""
+    source: str = SOURCE_INFERRED
+    confidence: float | None = None
+    model: str = ""
+    name: str = ""
+    subject: Location | None = None
+    outranks_user: bool = False
+
+    @property
+    def camera(self) -> Camera:
+        """Where the camera was."""
+        return Camera(self.location, self.radius_m)
+
+    def place_fields(self) -> dict[str, str]:
+        """The legacy IPTC place fields by their XMP names."""
+        return _present("", self.city, self.region, self.country, "")
+
+    def created(self) -> dict[str, str]:
+        """The fields of LocationCreated."""
+        return location_created(
+            format_coordinate(self.location.latitude, "NS"),
+            format_coordinate(self.location.longitude, "EW"),
+            self._place(),
+        )
+
+    def block(self) -> dict[str, str]:
+        """What the block in geotag's namespace says of it."""
+        return {
+            "Method": self.method,
+            "Latitude": format_coordinate(self.location.latitude, "NS"),
+            "Longitude": format_coordinate(self.location.longitude, "EW"),
+            "RadiusMetres": f"{self.radius_m:.0f}",
+            "Place": self._place(),
+            "Evidence": self.evidence,
+        }
+
+    def _place(self) -> str:
+        return "|".join(text.replace("|", "-") for text in (self.city, self.region, self.country))
+
+
+Tags = LandmarkTags | PlacedTags
+
+
+def location_created(latitude: str, longitude: str, place: str) -> dict[str, str]:
+    """LocationCreated's fields, of the texts that geotag's own block records."""
+    city, region, country = (*place.split("|"), "", "", "")[:3]
+    fields = {
+        "Iptc4xmpExt:City": city,
+        "Iptc4xmpExt:ProvinceState": region,
+        "Iptc4xmpExt:CountryName": country,
+        "exif:GPSLatitude": latitude,
+        "exif:GPSLongitude": longitude,
+    }
+    return {name: text for name, text in fields.items() if text}
 
 
 class Change(NamedTuple):
@@ -66,16 +186,15 @@ def hierarchy(landmark: Category, separator: str) -> str:
     return separator.join(level.replace(separator, "-") for level in levels if level)
 
 
-def place_fields(landmark: Category) -> dict[str, str]:
-    """The legacy IPTC place fields by their XMP names."""
-    fields = {
-        "Iptc4xmpCore:Location": landmark.name,
-        "photoshop:City": landmark.city,
-        "photoshop:State": landmark.region,
-        "photoshop:Country": landmark.country,
-        "Iptc4xmpCore:CountryCode": landmark.country_code,
-    }
-    return {name: text for name, text in fields.items() if text}
+def _present(*texts: str) -> dict[str, str]:
+    names = (
+        "Iptc4xmpCore:Location",
+        "photoshop:City",
+        "photoshop:State",
+        "photoshop:Country",
+        "Iptc4xmpCore:CountryCode",
+    )
+    return {name: text for name, text in zip(names, texts, strict=True) if text}
 
 
 def format_coordinate(degrees: float, hemispheres: str) -> str:

@@ -139,6 +139,8 @@ def _may_go(
     if name in _SEPARATORS:
         separator = _SEPARATORS[name]
         return text.rpartition(separator)[2] == earlier.landmark.replace(separator, "-")
+    if name == xmp_tags.CREATED:
+        return struct == earlier.shown
     own = {earlier.landmark, *earlier.shown.values()}
     return (struct.get("Iptc4xmpExt:LocationName") or text) in own
 

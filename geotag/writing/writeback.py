@@ -26,11 +26,12 @@ from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
 from geotag.writing.edits import format_edits, invert_edits
 from geotag.writing.files import files_of
-from geotag.writing.intent import Intent, Landmarks, read_intent
+from geotag.writing.intent import NOT_ASKED, Intent, Landmarks, read_intent
 from geotag.writing.plan import FilePlan, Plan, Planner
 from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import settle
+from geotag.writing.tags import PlacedTags
 
 _log = logging.getLogger(__name__)
 Follow = Callable[[Photo, Photo], None]
@@ -43,7 +44,8 @@ class WriteOptions(NamedTuple):
     on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
     photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
     nobody: a landmark in them does not undo that the user cleared the photo's. Of photos in
-    `private` zones nothing is written, and what was is taken out.
+    `private` zones nothing is written, and what was is taken out. With methods to `clear`
+    nothing is written, and what these inferred is taken out of all photos.
     """
 
     position: bool = False
@@ -56,6 +58,7 @@ class WriteOptions(NamedTuple):
     threshold: float | None = None
     unattended: bool = False
     private: tuple[Zone, ...] = ()
+    clear: tuple[str, ...] = ()
 
 
 def new_run_id() -> str:
@@ -146,25 +149,30 @@ class _Writer:
         self.run_id = run_id
         self.follow = follow
         self.landmarks = Landmarks(load_categories() if categories is None else categories)
-        self.planner = Planner(options.position, options.sidecar, options.force)
+        self.methods = frozenset(options.clear)
+        self.planner = Planner(options.position, options.sidecar, options.force, self.methods)
 
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
         try:
-            intent = self._with_cleared(self._intent(row, path), row, path)
+            intent = self._clearing(row) if self.methods else self._wanted(row, path)
             if intent.tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
             plan = self._planned(path, intent)
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
-            if self.cleared is not None and intent.clear:
+            if (
+                self.cleared is not None
+                and not self.methods
+                and (intent.clear or isinstance(intent.tags, PlacedTags))
+            ):
                 self.cleared.note_done(path)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
             return WriteResult(path, Action.FAILED, error.strerror or str(error))
-        if plan.is_users:
-            return WriteResult(path, Action.LEFT_ALONE, plan.notes[0])
+        if plan.why_none:
+            return WriteResult(path, Action.LEFT_ALONE, plan.why_none)
         if intent.reason and not plan.files:
             return WriteResult(path, Action.LEFT_ALONE, intent.reason)
         return WriteResult(
@@ -175,6 +183,14 @@ class _Writer:
             tuple(change for file in plan.files for change in file.changes),
             any(file.is_sidecar for file in plan.files),
         )
+
+    def _clearing(self, row: Outcome) -> Intent:
+        if row.status is Status.UNREADABLE:
+            return Intent(reason="unreadable")
+        return Intent(clear=True, reason=f"without anything by {' or '.join(self.options.clear)}")
+
+    def _wanted(self, row: Outcome, path: str) -> Intent:
+        return self._with_cleared(self._intent(row, path), row, path)
 
     def _planned(self, path: str, intent: Intent) -> Plan:
         """What is to be written; whatever a parser stumbles over is this photo's own error."""
@@ -192,6 +208,9 @@ class _Writer:
         tags = intent.tags
         if tags is None:
             return intent
+        if isinstance(tags, PlacedTags):
+            tags = tags._replace(run_id=self.run_id)
+            return Intent(tags) if self.options.position else Intent(reason=NOT_ASKED)
         least = self.options.min_confidence
         if tags.confidence is not None and tags.confidence < least:
             return Intent(reason=f"with a confidence below {least:g}")
@@ -208,7 +227,8 @@ class _Writer:
         """Note a landmark that the user cleared or gave, and keep a photo clear that was cleared
         before and got none since."""
         cleared, tags = self.cleared, intent.tags
-        if cleared is None:
+        # What takes the place of a landmark that was cleared is none itself.
+        if cleared is None or isinstance(tags, PlacedTags):
             return intent
         if not cleared.is_cleared(path):
             picture = _picture(path) if intent.clear and not intent.reason else None

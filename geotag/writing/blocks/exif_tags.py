@@ -9,6 +9,7 @@ import piexif
 from geotag.metadata.marks import GPS_PROCESSING_METHOD_EXIF
 from geotag.metadata.positions import degrees_to_rationals
 from geotag.metadata.tiff import ByteOrder
+from geotag.records import Location
 from geotag.writing.blocks.tiff import (
     ASCII,
     BYTE,
@@ -23,7 +24,7 @@ from geotag.writing.blocks.tiff import (
 )
 from geotag.writing.blocks.xmp_tags import EarlierTags
 from geotag.writing.edits import apply_edits
-from geotag.writing.tags import MAP_DATUM, LandmarkTags, union
+from geotag.writing.tags import MAP_DATUM, Tags, union
 
 _SIGNED_RATIONAL = 10
 Content = bytes | tuple[tuple[int, int], ...]
@@ -69,7 +70,7 @@ def keywords(tiff: Tiff | None) -> tuple[str, ...]:
 
 def plan_exif(
     tiff: Tiff | None,
-    tags: LandmarkTags | None,
+    tags: Tags | None,
     earlier: EarlierTags | None,
     others: tuple[str, ...],
     measured: bool,
@@ -81,7 +82,7 @@ def plan_exif(
     """
     order: ByteOrder = tiff.order if tiff else "big"
     removed = _removals(tiff, tags, earlier)
-    wanted = _wanted(tiff, tags, earlier, measured) if tags and tags.located else {}
+    wanted = _wanted(tiff, tags, earlier, measured) if tags else {}
     changes: dict[Tag, Value | None] = dict.fromkeys(removed)
     words = _keywords_wanted(tiff, tags, earlier, others)
     if words != keywords(tiff):
@@ -105,17 +106,17 @@ def format_keywords(words: tuple[str, ...]) -> bytes:
 
 def _keywords_wanted(
     tiff: Tiff | None,
-    tags: LandmarkTags | None,
+    tags: Tags | None,
     earlier: EarlierTags | None,
     others: tuple[str, ...],
 ) -> tuple[str, ...]:
     words = keywords(tiff)
     if earlier and WROTE_KEYWORDS in earlier.wrote and not _is_same(tags, earlier):
         words = tuple(word for word in words if word != format_word(earlier.landmark))
-    if tags is None:
+    if tags is None or not tags.name:
         return words
     present = words or (format_word(other) for other in others)
-    return union(present, format_word(tags.landmark.name))
+    return union(present, format_word(tags.name))
 
 
 def format_word(text: str) -> str:
@@ -123,13 +124,11 @@ def format_word(text: str) -> str:
     return text.replace(";", ",")
 
 
-def _is_same(tags: LandmarkTags | None, earlier: EarlierTags) -> bool:
-    return tags is not None and tags.landmark.name == earlier.landmark
+def _is_same(tags: Tags | None, earlier: EarlierTags) -> bool:
+    return tags is not None and tags.name == earlier.landmark
 
 
-def _removals(
-    tiff: Tiff | None, tags: LandmarkTags | None, earlier: EarlierTags | None
-) -> list[Tag]:
+def _removals(tiff: Tiff | None, tags: Tags | None, earlier: EarlierTags | None) -> list[Tag]:
     if tiff is None or earlier is None or _is_same(tags, earlier):
         return []
     removed: list[Tag] = []
@@ -142,28 +141,35 @@ def _removals(
 
 def _wanted(
     tiff: Tiff | None,
-    tags: LandmarkTags,
+    tags: Tags,
     earlier: EarlierTags | None,
     measured: bool,
 ) -> dict[Tag, Content]:
-    landmark = tags.landmark
-    values = (
-        b"N\0" if landmark.latitude >= 0 else b"S\0",
-        degrees_to_rationals(landmark.latitude),
-        b"E\0" if landmark.longitude >= 0 else b"W\0",
-        degrees_to_rationals(landmark.longitude),
-    )
     wanted: dict[Tag, Content] = {}
-    if _may_set(tiff, _DESTINATION, earlier):
-        wanted |= dict(zip(_DESTINATION, values, strict=True))
-    if tags.position and not measured and _may_set(tiff, _POSITION, earlier):
-        wanted |= dict(zip(_POSITION, values, strict=True))
+    if tags.subject is not None and _may_set(tiff, _DESTINATION, earlier):
+        wanted |= dict(zip(_DESTINATION, _values(tags.subject), strict=True))
+    if tags.camera is not None and not measured and _may_set(tiff, _POSITION, earlier):
+        wanted |= dict(zip(_POSITION, _values(tags.camera.location), strict=True))
         wanted[DATUM] = MAP_DATUM.encode() + b"\0"
         wanted[METHOD] = GPS_PROCESSING_METHOD_EXIF
-        wanted[ERROR] = ((max(1, round(landmark.radius_m)), 1),)
+        wanted[ERROR] = ((tags.camera.error, 1),)
     if wanted and (tiff is None or tiff.get(VERSION) is None):
         wanted[VERSION] = bytes((2, 3, 0, 0))
     return wanted
+
+
+def _values(place: Location) -> tuple[Content, ...]:
+    return (
+        b"N\0" if place.latitude >= 0 else b"S\0",
+        degrees_to_rationals(place.latitude),
+        b"E\0" if place.longitude >= 0 else b"W\0",
+        degrees_to_rationals(place.longitude),
+    )
+
+
+def may_place(tiff: Tiff | None, earlier: EarlierTags | None) -> bool:
+    """Whether the photo's own position may be set."""
+    return _may_set(tiff, _POSITION, earlier)
 
 
 def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags | None) -> bool:

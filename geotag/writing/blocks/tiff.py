@@ -8,7 +8,7 @@ and the few pointers that lead to it are set. This is how TIFF 6.0 means files t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from geotag.metadata.tiff import ENTRY_LIMIT, PREFIXES, SIZES, ByteOrder, TiffReader, open_tiff
@@ -176,7 +176,8 @@ def encode_value(order: ByteOrder, kind: int, value: bytes | tuple[tuple[int, in
 def edit_tiff(tiff: Tiff, changes: Mapping[Tag, Value | None]) -> tuple[Edit, ...]:
     """The edits that set (or with None remove) tags of "ifd0" and "gps".
 
-    Every byte of the block stays where it is; only pointers to what is appended are set.
+    Every byte of the block stays where it is; only pointers to what is appended are set, and the
+    bytes of positions that nothing points at any more are blanked: they tell where a photo was.
     """
     return tuple(_Appender(tiff).edits(changes))
 
@@ -200,8 +201,19 @@ class _Appender:
         if at is not None:
             self.pointers.append(Edit(4, 8, at.to_bytes(4, self.tiff.order)))
         yield from self.pointers
+        yield from self._blanks(gps)
         end = len(self.tiff.block)
         yield Edit(end, end, bytes(self.appended))
+
+    def _blanks(self, tags: Iterable[int]) -> Iterator[Edit]:
+        """Edits of the values of the "gps" tags that go, but for what anything else may hold."""
+        gone = {("gps", tag) for tag in tags}
+        spans = [*_values(self.tiff, gone)]
+        kept = [*_values(self.tiff, all_but=gone), *_directories(self.tiff), *_pictures(self.tiff)]
+        for start, stop in spans:
+            others = [span for span in spans if span != (start, stop)]
+            if all(stop <= low or high <= start for low, high in (*kept, *others)):
+                yield Edit(start, stop, bytes(stop - start))
 
     def _append(self, data: bytes) -> int:
         at = len(self.tiff.block) + len(self.appended)
@@ -231,6 +243,29 @@ class _Appender:
         if len(value.data) <= 4:
             return head + value.data.ljust(4, b"\0")
         return head + self._append(value.data).to_bytes(4, order)
+
+
+def _values(
+    tiff: Tiff, of: Collection[Tag] | None = None, all_but: Collection[Tag] = ()
+) -> Iterator[tuple[int, int]]:
+    """Where values lie that are too long for their entries."""
+    for name, directory in tiff.directories.items():
+        for number, entry in directory.entries.items():
+            is_wanted = (of is None or (name, number) in of) and (name, number) not in all_but
+            if is_wanted and entry.data is not None and len(entry.data) > 4:
+                yield entry.value_at, entry.value_at + len(entry.data)
+
+
+def _directories(tiff: Tiff) -> Iterator[tuple[int, int]]:
+    for directory in tiff.directories.values():
+        yield directory.at, directory.at + 2 + 12 * len(directory.entries) + 4
+
+
+def _pictures(tiff: Tiff) -> Iterator[tuple[int, int]]:
+    for name, (offsets, sizes) in _PICTURES:
+        starts, lengths = tiff.longs((name, offsets)), tiff.longs((name, sizes))
+        for start, length in zip(starts, lengths, strict=False):
+            yield start, start + length
 
 
 def _place(rows: list[tuple[int, bytes]], tag: int) -> int:

@@ -12,20 +12,23 @@ from geotag.records import Location
 from geotag.writing.blocks.xmp import Struct, XmpPacket
 from geotag.writing.tags import (
     MAP_DATUM,
-    METHOD,
-    METHOD_USER,
     LandmarkTags,
+    PlacedTags,
     Surroundings,
+    Tags,
     format_coordinate,
     hierarchy,
-    place_fields,
+    location_created,
     union,
 )
 
-_OURS = ("Source", "Method", "Landmark", "Model", "ModelSHA256", "Confidence", "Threshold")
-_BLOCK = tuple(f"geotag:{name}" for name in (*_OURS, "RunId", "ToolVersion"))
+_BLOCK = tuple(f"geotag:{name}" for name in (
+    "Source", "Method", "Landmark", "Model", "ModelSHA256", "Confidence", "Threshold",
+    "Latitude", "Longitude", "RadiusMetres", "Place", "Evidence", "RunId", "ToolVersion",
+))  # fmt: skip
 _WROTE = "geotag:Wrote"
 _SHOWN = "Iptc4xmpExt:LocationShown"
+CREATED = "Iptc4xmpExt:LocationCreated"
 _KEYWORDS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
 # What parts the levels of a path, in the fields that hold paths.
 _SEPARATORS = {"lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
@@ -48,23 +51,34 @@ _POSITION = (
 )
 POSITIONS = (*_DESTINATION, *_POSITION)
 # Targeted fields that may hold what others wrote.
-SHARED = (*_KEYWORDS, _SHOWN, *PLACES, *POSITIONS)
+SHARED = (*_KEYWORDS, _SHOWN, CREATED, *PLACES, *POSITIONS)
 TARGETS = (*SHARED, *_BLOCK, _WROTE)
 # What differs from run to run without saying anything new of the photo.
-VOLATILE = frozenset(("XMP geotag:RunId", "XMP geotag:ToolVersion"))
+VOLATILE = frozenset(f"XMP geotag:{name}" for name in ("RunId", "ToolVersion", "Evidence"))
+# What geotag:Wrote calls fields of other blocks: those stay noted while they stand there.
+_ELSEWHERE = frozenset(("tiff:XPKeywords", "exif:GPSDest", "exif:GPS", "IPTC:Keywords"))
+LANDMARK = "landmark"
 
 
 class EarlierTags(NamedTuple):
-    """What an earlier run said of the photo, and which fields it added something to."""
+    """What an earlier run said of the photo, and which fields it added something to.
+
+    `shown` is the place that it recorded: the landmark's, or where it says that the camera was.
+    """
 
     landmark: str
     wrote: frozenset[str]
     shown: Struct
     source: str = SOURCE_INFERRED
+    method: str = LANDMARK
 
-    def outranks(self, tags: LandmarkTags) -> bool:
+    def outranks(self, tags: Tags) -> bool:
         """Whether the user named the landmark, which no model may change."""
-        return self.source == SOURCE_USER and tags.source == SOURCE_INFERRED
+        return self.source == SOURCE_USER and not tags.outranks_user
+
+    def is_by(self, methods: frozenset[str]) -> bool:
+        """Whether one of these methods, as the table calls them, inferred it."""
+        return self.source == SOURCE_INFERRED and self.method in methods
 
     @property
     def position(self) -> Location | None:
@@ -87,10 +101,15 @@ def read_earlier(packet: XmpPacket) -> EarlierTags | None:
     """The earlier tags, or None when geotag never wrote into this packet."""
     if not packet.text("geotag:Source"):
         return None
-    landmark = packet.text("geotag:Landmark")
-    shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
+    landmark, source = packet.text("geotag:Landmark"), packet.text("geotag:Source")
     wrote = frozenset(packet.items(_WROTE))
-    return EarlierTags(landmark, wrote, shown, packet.text("geotag:Source"))
+    if landmark or not packet.text("geotag:Latitude"):
+        shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
+        return EarlierTags(landmark, wrote, shown, source)
+    created = location_created(
+        *(packet.text(f"geotag:{name}") for name in ("Latitude", "Longitude", "Place"))
+    )
+    return EarlierTags("", wrote, created, source, packet.text("geotag:Method"))
 
 
 def _is_named(struct: Struct, landmark: str) -> bool:
@@ -101,7 +120,7 @@ def snapshot(packet: XmpPacket) -> dict[str, str]:
     """The targeted fields as texts for a diff."""
     fields: dict[str, str] = {}
     for name in TARGETS:
-        if name == _SHOWN:
+        if name in (_SHOWN, CREATED):
             text = "; ".join(", ".join(s.values()) for s in packet.structs(name))
         else:
             text = "; ".join(packet.items(name))
@@ -117,6 +136,8 @@ def remove_tags(packet: XmpPacket, earlier: EarlierTags) -> None:
             packet.remove_items(name, partial(_is_ours, earlier.landmark, _SEPARATORS.get(name)))
     if _SHOWN in earlier.wrote:
         packet.remove_structs(_SHOWN, lambda struct: _is_named(struct, earlier.landmark))
+    if CREATED in earlier.wrote:
+        packet.remove_structs(CREATED, earlier.shown.__eq__)
     for name, text in _recorded_places(earlier).items():
         if name in earlier.wrote:
             packet.remove_items(name, text.__eq__)
@@ -155,7 +176,7 @@ def _remove_positions(packet: XmpPacket, earlier: EarlierTags) -> None:
 
 
 def add_tags(
-    packet: XmpPacket, tags: LandmarkTags, around: Surroundings, *, positions: bool, measured: bool
+    packet: XmpPacket, tags: Tags, around: Surroundings, *, positions: bool, measured: bool
 ) -> None:
     """Put the tags into the packet.
 
@@ -163,18 +184,26 @@ def add_tags(
     Exif block); `measured` says that the photo's position is known, so that none is inferred.
     """
     earlier = read_earlier(packet)
-    if earlier is not None and earlier.landmark != tags.landmark.name:
+    kept = earlier.wrote if earlier else frozenset()
+    if earlier is not None and (earlier.landmark != tags.name or isinstance(tags, PlacedTags)):
         remove_tags(packet, earlier)
+        # What other blocks hold of the same method is brought up to date there.
+        kept = kept & _ELSEWHERE if earlier.landmark == tags.name else frozenset()
         earlier = None
     before = snapshot(packet)
-    _add_keywords(packet, tags, around)
-    _add_shown(packet, tags)
-    _add_places(packet, tags, around)
-    if positions and tags.located:
+    if isinstance(tags, LandmarkTags):
+        _add_keywords(packet, tags, around)
+        _add_shown(packet, tags)
+        _add_places(packet, tags, around)
+    elif not packet.structs(CREATED):
+        packet.add_struct(CREATED, tags.created(), {})
+        _add_places(packet, tags, around)
+    if positions:
         _add_positions(packet, tags, earlier, measured)
     after = snapshot(packet)
     wrote = {name.removeprefix("XMP ") for name in after if after[name] != before.get(name)}
-    _add_block(packet, tags, wrote | (earlier.wrote if earlier else frozenset()))
+    _add_block(packet, tags, wrote)
+    note_written(packet, kept)
 
 
 def _add_keywords(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> None:
@@ -226,9 +255,9 @@ def _add_shown(packet: XmpPacket, tags: LandmarkTags) -> None:
     packet.add_struct(_SHOWN, present, {"Iptc4xmpExt:LocationName": landmark.name})
 
 
-def _add_places(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> None:
+def _add_places(packet: XmpPacket, tags: Tags, around: Surroundings) -> None:
     """Only where empty, and only when what stands there speaks of the same place."""
-    wanted = place_fields(tags.landmark)
+    wanted = tags.place_fields()
     for name in PLACES:
         present = filter(None, (*packet.texts(name), around.places.get(name, "")))
         if any(text.casefold() != wanted.get(name, "").casefold() for text in present):
@@ -239,20 +268,27 @@ def _add_places(packet: XmpPacket, tags: LandmarkTags, around: Surroundings) -> 
 
 
 def _add_positions(
-    packet: XmpPacket, tags: LandmarkTags, earlier: EarlierTags | None, measured: bool
+    packet: XmpPacket, tags: Tags, earlier: EarlierTags | None, measured: bool
 ) -> None:
-    latitude = format_coordinate(tags.landmark.latitude, "NS")
-    longitude = format_coordinate(tags.landmark.longitude, "EW")
-    if _may_set(packet, _DESTINATION, earlier):
-        _set_all(packet, dict(zip(_DESTINATION, (latitude, longitude), strict=True)))
-    if not tags.position or measured or not _may_set(packet, _POSITION, earlier):
+    if tags.subject is not None and _may_set(packet, _DESTINATION, earlier):
+        _set_all(packet, dict(zip(_DESTINATION, _coordinates(tags.subject), strict=True)))
+    if tags.camera is None or measured or not _may_set(packet, _POSITION, earlier):
         return
-    radius = f"{max(1, round(tags.landmark.radius_m))}/1"
-    texts = (latitude, longitude, "2.3.0.0", MAP_DATUM, radius, GPS_PROCESSING_METHOD)
+    own = ("2.3.0.0", MAP_DATUM, f"{tags.camera.error}/1", GPS_PROCESSING_METHOD)
+    texts = (*_coordinates(tags.camera.location), *own)
     wanted = dict(zip(_POSITION, texts, strict=True))
     if packet.has(_VERSION):
         del wanted[_VERSION]
     _set_all(packet, wanted)
+
+
+def _coordinates(place: Location) -> tuple[str, str]:
+    return format_coordinate(place.latitude, "NS"), format_coordinate(place.longitude, "EW")
+
+
+def may_place(packet: XmpPacket, earlier: EarlierTags | None) -> bool:
+    """Whether the photo's own position may be set, by what the packet says."""
+    return _may_set(packet, _POSITION, earlier)
 
 
 def _may_set(packet: XmpPacket, names: tuple[str, ...], earlier: EarlierTags | None) -> bool:
@@ -289,19 +325,10 @@ def _set_all(packet: XmpPacket, texts: dict[str, str]) -> None:
             packet.set_text(name, text)
 
 
-def _add_block(packet: XmpPacket, tags: LandmarkTags, wrote: set[str] | frozenset[str]) -> None:
-    texts = {
-        "geotag:Source": tags.source,
-        "geotag:Method": METHOD_USER if tags.source == SOURCE_USER else METHOD,
-        "geotag:Landmark": tags.landmark.name,
-        "geotag:Model": tags.model,
-        "geotag:ModelSHA256": tags.model_sha256,
-        "geotag:Confidence": "" if tags.confidence is None else f"{tags.confidence:.4f}",
-        "geotag:Threshold": "" if tags.threshold is None else f"{tags.threshold:.4f}",
-        "geotag:RunId": tags.run_id,
-        "geotag:ToolVersion": __version__,
-    }
-    for name, text in texts.items():
+def _add_block(packet: XmpPacket, tags: Tags, wrote: set[str] | frozenset[str]) -> None:
+    said = {"Source": tags.source, **tags.block(), "RunId": tags.run_id, "ToolVersion": __version__}
+    for name in _BLOCK:
+        text = said.get(name.removeprefix("geotag:"), "")
         if text and packet.text(name) != text:
             packet.set_text(name, text)
         elif not text and packet.has(name):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import geotag
 from geotag.cli import main
 from geotag.errors import MissingDependencyError, UsageError
 from geotag.options import ScanOptions
@@ -39,6 +40,11 @@ def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
     write_photo("late.jpg", seed=2, zeroth=CAMERA, exif=taken("20:00:00"))
     write_photo("Screenshot_1.jpg", seed=3, zeroth=PHONE, exif=taken("12:02:00"))
     return tmp_path / "photos"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -110,14 +116,23 @@ def test_a_clock_that_the_user_corrects(
         scan(library, options._replace(clock_offsets=(("Leica", 1.0),)))
 
 
-def test_a_write_leaves_placed_rows_alone_and_says_so(library: Path, options: ScanOptions) -> None:
+def test_a_written_position_is_not_measured_on_the_next_scan(
+    library: Path, options: ScanOptions
+) -> None:
     _, rows = scan(library, options)
-    writing = WriteOptions(position=True, dry_run=True)
-    (result,) = write_back([rows["camera.jpg"]], None, writing, "run")
-    assert (result.action, result.reason) == (
-        Action.LEFT_ALONE,
-        "placed by time, which is not written",
+    (result,) = write_back(
+        [rows["camera.jpg"]], None, WriteOptions(position=True, dry_run=True), "run"
     )
+    assert result.action is Action.WRITTEN
+    before = (library / "camera.jpg").read_bytes()
+    written = geotag.write(library.parent / "tags.csv", gps=True)
+    actions = {Path(result.path).name: result.action for result in written}
+    assert actions.pop("camera.jpg") is Action.WRITTEN
+    assert set(actions.values()) == {Action.LEFT_ALONE}
+    assert b"geotag inferred" in (library / "camera.jpg").read_bytes()
+    assert scan(library, options)[1] == rows
+    geotag.revert()
+    assert (library / "camera.jpg").read_bytes() == before
 
 
 def test_clocks_lists_what_is_known(

@@ -34,6 +34,16 @@ INTENDED_GPS = re.compile(
     r"GPS:GPS(Latitude|Longitude)(Ref)?|GPS:GPS(MapDatum|ProcessingMethod|HPositioningError)"
     r"|Composite:GPS(Latitude|Longitude|Position)(Ref)?"
 )
+# What a position that the camera was placed at is meant to touch: nothing of a subject.
+INTENDED_PLACED = re.compile(
+    r"XMP-geotag:\w+|XMP-iptcExt:LocationCreated\w*|XMP-photoshop:(City|State|Country)"
+    r"|System:(FileSize|FileAccessDate|FileInodeChangeDate)"
+)
+MEANT = {
+    "tags": (INTENDED,),
+    "gps": (INTENDED, INTENDED_GPS),
+    "placed": (INTENDED_PLACED, INTENDED_GPS),
+}
 # What may be new where it was missing, but must not change.
 ADDED = re.compile(
     r"GPS:GPSVersionID|File:ExifByteOrder|XMP-x:XMPToolkit"
@@ -65,14 +75,14 @@ def _by_group(entry: Tags) -> Tags:
     return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
 
-def unintended(before: Tags, after: Tags, gps: bool = False) -> dict[str, tuple[Any, Any]]:
-    """The differences that `geotag write` must not make."""
+def unintended(before: Tags, after: Tags, kind: str = "tags") -> dict[str, tuple[Any, Any]]:
+    """The differences that `geotag write` must not make when it writes a kind of MEANT."""
     growth = _file_size(after) - _file_size(before)
     return {
         key: (before.get(key), after.get(key))
         for key in before.keys() | after.keys()
         if _plain(before.get(key)) != _plain(after.get(key))
-        and not _is_meant(key, before.get(key), after.get(key), gps, growth)
+        and not _is_meant(key, before.get(key), after.get(key), kind, growth)
     }
 
 
@@ -85,8 +95,8 @@ def _file_size(tags: Tags) -> int:
     return int(tags["System:FileSize"])
 
 
-def _is_meant(key: str, old: Any, new: Any, gps: bool, growth: int) -> bool:
-    if INTENDED.fullmatch(key) or (gps and INTENDED_GPS.fullmatch(key)):
+def _is_meant(key: str, old: Any, new: Any, kind: str, growth: int) -> bool:
+    if any(meant.fullmatch(key) for meant in MEANT[kind]):
         return True
     if ADDED.fullmatch(key) and (old is None or SIZE_OF_WEBP.fullmatch(key)):
         return True

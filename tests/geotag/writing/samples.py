@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from geotag.metadata.containers import sniff_format
-from geotag.records import Category
+from geotag.records import Category, Location
 from geotag.writing.container import CONTAINERS, Container
 from geotag.writing.edits import CannotEmbedError
-from geotag.writing.tags import LandmarkTags
+from geotag.writing.tags import LandmarkTags, PlacedTags
 
 EIFFEL = Category(
     3, "eiffel_tower", "Eiffel Tower", 48.85837, 2.294481, 330.0,
@@ -24,6 +24,16 @@ RIO = Category(
     "Rio de Janeiro", "Rio de Janeiro", "Brazil", "BR",
 )  # fmt: skip
 PAGODA = EIFFEL._replace(name="雷峰塔 / Leifeng; Ünï|code", city="杭州", country="中国", region="")
+PLACED = PlacedTags(
+    Location(48.8531, -2.3499),
+    120.4,
+    "neighbour",
+    "IMG_1.jpg was taken 5 min before, 90 m away",
+    "Paris",
+    "Île-de-France",
+    "France",
+    run_id="run-1",
+)
 TAGS = LandmarkTags(EIFFEL, confidence=0.9712, model="efficientnet-0123456789ab", run_id="run-1")
 USER_COMMENT = b"ASCII\0\0\0as the owner wrote"
 

@@ -17,7 +17,7 @@ from geotag.writing.blocks.xmp_tags import (
     snapshot,
 )
 from geotag.writing.tags import LandmarkTags, Surroundings, format_coordinate
-from tests.geotag.writing.samples import EIFFEL, RIO, SUBJECTS, TAGS, xmp_packet
+from tests.geotag.writing.samples import EIFFEL, PLACED, RIO, SUBJECTS, TAGS, xmp_packet
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=("Cs", "Cc", "Cn")), max_size=20)
@@ -199,8 +199,10 @@ def test_all_written_fields_are_targets() -> None:
     packet = new_packet()
     tags = TAGS._replace(position=True, threshold=0.5, model_sha256="ab" * 32)
     add_tags(packet, tags, Surroundings(), positions=True, measured=False)
+    placed = new_packet()
+    add_tags(placed, PLACED, Surroundings(), positions=True, measured=False)
     known = {f"XMP {name}" for name in TARGETS}
-    assert set(snapshot(packet)) == known
+    assert set(snapshot(packet)) | set(snapshot(placed)) == known
     assert packet.text("geotag:Source") == "inferred"
     assert packet.text("geotag:ModelSHA256") == "ab" * 32
     assert packet.text("photoshop:Country") == EIFFEL.country
