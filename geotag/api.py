@@ -17,6 +17,7 @@ from geotag.pipeline import Progress, Scan, scan_library
 from geotag.places.private import Zone, check_zone
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
+from geotag.sources.shards import parse_shard
 from geotag.state.catalog import open_catalog
 from geotag.tables import STDOUT, read_table, table_format
 from geotag.tables.base import FLOATS
@@ -76,6 +77,7 @@ def scan_rows(
     tracks: Iterable[PathText] = (),
     clock_offsets: Mapping[str, float] | None = None,
     private: Iterable[tuple[float, float, float]] = (),
+    shard: str | None = None,
     limit: int | None = None,
     max_time: float | None = None,
     rescan: bool = False,
@@ -125,6 +127,7 @@ def scan_rows(
         tracks=tuple(os.fspath(track) for track in tracks),
         clock_offsets=tuple((clock_offsets or {}).items()),
         private=_zones(private),
+        shard=parse_shard(shard) if shard is not None else None,
     )
     check_options(options)
     return _rows(names, os.fspath(out) if out is not None else None, options)
@@ -177,6 +180,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         clock_offsets: By how many seconds cameras' clocks were ahead of local time, by camera.
         private: Circles of latitude, longitude and radius in metres: nothing is said of where
             photos in them are.
+        shard: Scan a share of the library, such as "3/64"; `out` is then a .parquet file.
         limit: Read at most this many photos.
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.

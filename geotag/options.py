@@ -17,6 +17,7 @@ from geotag.places.private import Zone, check_zone
 from geotag.places.sighting import Method
 from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
+from geotag.sources.shards import Shard
 
 
 class Limits(NamedTuple):
@@ -76,6 +77,7 @@ class ScanOptions(NamedTuple):
     tracks: tuple[str, ...] = ()
     clock_offsets: tuple[tuple[str, float], ...] = ()
     private: tuple[Zone, ...] = ()
+    shard: Shard | None = None
 
 
 def check_options(options: ScanOptions) -> None:
@@ -83,6 +85,11 @@ def check_options(options: ScanOptions) -> None:
     check(**options._asdict(), **options.engine_options._asdict())
     if options.catalog is not None and not os.fspath(options.catalog):
         raise UsageError("catalog is an empty name (of a variable that is not set?)")
+    if options.shard is not None and options.places:
+        raise UsageError(
+            "photos are placed by others, which are in other shards: scan the shards without "
+            "--places (places=True)"
+        )
     for zone in options.private:
         check_zone(zone)
     for name in ("tracks", "clock_offsets"):

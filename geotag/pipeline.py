@@ -50,6 +50,7 @@ from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
+from geotag.tables.parts import Part, check_part, format_part
 
 _log = logging.getLogger(__name__)
 _COMMIT_READINGS = 512
@@ -87,6 +88,8 @@ def scan_library(
         raise UsageError("nothing to scan: name at least one folder or file")
     check_options(options)
     check_table(out)
+    if options.shard is not None:
+        check_part(out)
     place = catalog_path(out, options)
     try:
         return _scan_library(texts, out, place, options, progress)
@@ -137,12 +140,13 @@ class Scan:
         self.evidence = LibraryEvidence(options)
         check_runner(options.runner)
         check_installed(options.engine_options)
-        self.library = Library(sources, options.filters)
+        self.library = Library(sources, options.filters, options.shard)
         self.header = read_header(options.model)
         self.decider = build_decider(self.header, options)
         self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())
         self._before = Before(0, {})
+        self._remaining = 0
         prefilter = self._prefilter()
         self.criteria = Criteria(
             self.header.sha256, options.classify_all, options.rescan, prefilter, READER_VERSION
@@ -181,13 +185,14 @@ class Scan:
         self.progress.started(limit)
         moved = self._record(self._moved(limit)) if pending and not self.criteria.rescan else 0
         read = self._record(self._pending(limit - moved)) if limit > moved else 0
+        self._remaining = pending - read - moved
         return Summary(
             {},
             read=read,
             unchanged=listed - pending,
             skipped=dict(self.library.skipped),
             seconds=time.monotonic() - started,
-            remaining=pending - read - moved,
+            remaining=self._remaining,
             moved=moved,
             waiting=catalog.count_waiting(),
             forgotten=forgotten,
@@ -223,7 +228,7 @@ class Scan:
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
         whether it was written."""
-        out, signature = self.out, self._signature()
+        out, signature, note = self.out, self._signature(), self._note()
         if out == STDOUT:
             write_table(out, self.outcomes())
             return self.counts, True
@@ -236,7 +241,7 @@ class Scan:
             own = self.options.catalog is None and not os.path.islink(out)
             target = Path(os.path.realpath(out))
             remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
-        write_table(out, self.outcomes())
+        write_table(out, self.outcomes(), note)
         made = self.counts, self.library.listed, self.header.sha256, self.decider.threshold
         self.catalog.note_exported(out, Export(signature, table_state(out), *made))
         return self.counts, True
@@ -248,7 +253,27 @@ class Scan:
         parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
         parts += self.evidence.signature
         parts += map(os.fsdecode, self.library.unseen)
+        parts += [self._note()] if self.options.shard is not None else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _note(self) -> str:
+        """What the table of a shard says of itself; empty for a whole one."""
+        options, filters = self.options, self.options.filters
+        if options.shard is None:
+            return ""
+        rules = [list(options.private), format_categories(load_categories()), TABLE_VERSION]
+        made_by = {
+            "model": self.header.sha256,
+            "threshold": self.decider.threshold,
+            "top-k": options.top_k,
+            "all": options.classify_all,
+            "prefilter": self.job.prefilter,
+            "include": filters.include,
+            "exclude": filters.exclude,
+            "follow-symlinks": filters.follow_symlinks,
+            "geotag or private zones": hashlib.sha256(json.dumps(rules).encode()).hexdigest(),
+        }
+        return format_part(Part(options.shard, made_by, self.library.listed, self._remaining))
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""

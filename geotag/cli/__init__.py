@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": ("geotag.cli.runs:runs", "List the runs of write."),
     "clocks": ("geotag.cli.clocks:clocks", "List how far cameras' clocks were from UTC."),
     "convert": ("geotag.cli.convert:convert", "Write a table in another format, also for maps."),
+    "merge": ("geotag.cli.merge:merge", "Merge the parts that scans of shards wrote."),
     "predict": ("geotag.cli.predict:predict", "Show the most likely landmarks of photos."),
     "explain": ("geotag.cli.explain:explain", "Draw which parts of a photo speak for its tag."),
     "serve": ("geotag.cli.serve:serve", "Serve a web page for single photos."),

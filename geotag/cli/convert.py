@@ -47,9 +47,9 @@ def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quie
     check_table(out)
     if os.path.realpath(table) == os.path.realpath(out):
         raise UsageError(f"{out}: --out is the table itself")
-    if not replace and _is_there(out):
+    if not replace and is_there(out):
         raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
-    counts = _Counts()
+    counts = Counts()
     write_table(out, counts.counted(without_private(partial(read_table, table), private)))
     if not quiet:
         left_out = counts.rows - counts.positions if is_for_maps(out) else 0
@@ -57,16 +57,18 @@ def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quie
         tell(f"{out}: {counted(counts.rows - left_out, 'row')}{more}")
 
 
-def _is_there(path: str) -> bool:
+def is_there(path: str) -> bool:
+    """Whether a file or object would be written over."""
     return bool(table_state(path)) if is_remote(path) else os.path.isfile(path)
 
 
-class _Counts:
+class Counts:
     """How many rows went by, and how many of them with a position."""
 
     rows = positions = 0
 
     def counted(self, rows: Iterable[Outcome]) -> Iterator[Outcome]:
+        """The same rows, counted as they go by."""
         for row in rows:
             self.rows += 1
             self.positions += degrees(row) is not None

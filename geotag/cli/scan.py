@@ -39,6 +39,7 @@ from geotag.options import ScanOptions
 from geotag.pipeline import build_decider, catalog_path, scan_library
 from geotag.records import Status
 from geotag.sources.base import Filters
+from geotag.sources.shards import parse_shard
 from geotag.stores import is_remote
 from geotag.summary import Summary, format_summary_json
 from geotag.tables import STDOUT, check_writable, table_format, write_text
@@ -107,6 +108,13 @@ _places_options = bundle(
     private_option,
 )
 _reading_options = bundle(
+    click.option(
+        "--shard",
+        type=parse_shard,
+        metavar="K/N",
+        help="Scan the K-th of N shares of the library alone, into a .parquet file for "
+        "geotag merge.",
+    ),
     number("--limit", help="Read at most this many photos."),
     click.option(
         "--max-time", type=parse_duration, metavar="TIME", help="Stop reading after 90s, 30m, 6h."

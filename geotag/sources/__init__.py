@@ -17,6 +17,7 @@ from geotag.sources.base import READ_LIMIT, Filters, SingleSource
 from geotag.sources.bucket import BucketSource
 from geotag.sources.listing import Listing, is_below
 from geotag.sources.local import LocalSource
+from geotag.sources.shards import Shard
 from geotag.sources.web import WebSource
 from geotag.stores import SCHEMES, Kind, scheme_of
 
@@ -46,9 +47,11 @@ def open_source(text: str, filters: Filters) -> SingleSource:
 
 
 class Library:
-    """Several sources as one; a photo is read by the source of its scheme."""
+    """Several sources as one, or a share of their photos; each is read by the source of its
+    scheme."""
 
-    def __init__(self, texts: Sequence[str], filters: Filters) -> None:
+    def __init__(self, texts: Sequence[str], filters: Filters, shard: Shard | None = None) -> None:
+        self.shard = shard
         self.sources = [open_source(text, filters) for text in texts]
         self.texts = tuple(texts)
         self.bytes_elsewhere = 0
@@ -83,8 +86,10 @@ class Library:
 
         Each source above it speaks for itself: not one that lists it only in part, nor one that has
         no photos at all (an unmounted drive), unless those are allowed. What the filters pass over
-        is still there.
+        is still there, and so is what is in another shard.
         """
+        if self.shard is not None and not self.shard.holds(uri):
+            return False
         above, name = self.above(uri), os.fsencode(uri)
         seen = all(
             (allow_empty or source.listing.photos) and source.listing.covers(name)
@@ -119,7 +124,9 @@ class Library:
     def photos(self) -> Iterator[Photo]:
         """The photos of each source in turn; one that lies in two of them comes twice."""
         for source in self.sources:
-            yield from source.photos()
+            for photo in source.photos():
+                if self.shard is None or self.shard.holds(photo.uri):
+                    yield photo
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""

@@ -51,8 +51,10 @@ def is_for_maps(path: str) -> bool:
     return Path(path).suffix.lower() in MAPS
 
 
-def _output_format(path: str) -> MapFormat:
+def _output_format(path: str, note: str = "") -> MapFormat:
     """The format to write, by suffix; standard output is CSV. Raises UsageError."""
+    if note:
+        return ParquetFormat(note)
     if path == STDOUT:
         return CsvFormat(with_mark=False)
     formats = {**TABLES, **MAPS}
@@ -95,12 +97,12 @@ def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def write_table(path: str, rows: Iterable[Outcome]) -> None:
-    """Write a table whole or not at all. Raises TableError.
+def write_table(path: str, rows: Iterable[Outcome], note: str = "") -> None:
+    """Write a table whole or not at all; a `note` is for Parquet alone. Raises TableError.
 
     To standard output (`-`) it is streamed: OSError then tells of a reader that went away.
     """
-    layout = _output_format(path)
+    layout = _output_format(path, note)
     if path != STDOUT:
         _write_whole(path, lambda file: layout.write(file, rows))
         return

@@ -12,18 +12,26 @@ from geotag.records import Outcome
 from geotag.tables.base import COLUMNS, FLOATS, INTEGERS, SCHEMA_VERSION, format_top_k
 
 _ROW_GROUP = 10_000
+_BATCH = 1000  # rows that are read at once: many tables may be read side by side
+_NOTE = b"geotag"
+_NOTE_LIMIT = 2**20
 _BATCH_LIMIT = 2**28  # bytes of text
 
 
 class ParquetFormat:
-    """Numbers as numbers, text as UTF-8, top_k as JSON text; empty cells are null."""
+    """Numbers as numbers, text as UTF-8, top_k as JSON text; empty cells are null. A `note` goes
+    into the file's metadata."""
+
+    def __init__(self, note: str = "") -> None:
+        self.note = note
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
         """Write row groups of 10,000 rows."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pa.schema([(name, _type(name)) for name in COLUMNS])
+        metadata = {_NOTE: self.note.encode()} if self.note else None
+        schema = pa.schema([(name, _type(name)) for name in COLUMNS], metadata)
         remaining = iter(rows)
         with pq.ParquetWriter(file, schema) as writer:
             while group := [_cells(row) for row in islice(remaining, _ROW_GROUP)]:
@@ -39,7 +47,7 @@ class ParquetFormat:
             texts, columns = _columns(path)
             # Text that repeats stays short in memory until it is known how long it would be.
             with pq.ParquetFile(path, read_dictionary=texts) as file:
-                for batch in file.iter_batches(_ROW_GROUP, columns=columns):
+                for batch in file.iter_batches(_BATCH, columns=columns):
                     for row in _decoded(batch).to_pylist():
                         yield row
                         number += 1
@@ -47,6 +55,20 @@ class ParquetFormat:
             reason = "text that is not UTF-8" if isinstance(error, UnicodeError) else error
             place = f"{path}, from row {number + 1} on" if number else str(path)
             raise TableError(f"{place}: cannot be read as Parquet ({reason})") from error
+
+
+def read_note(path: Path) -> str:
+    """The note in a file's metadata; empty where there is none. Raises TableError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        note = (pq.read_schema(path).metadata or {}).get(_NOTE, b"")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
+    if len(note) > _NOTE_LIMIT:
+        raise TableError(f"{path}: its note is larger than {_NOTE_LIMIT >> 20} MiB")
+    return str(note.decode("utf-8", "replace"))
 
 
 def _columns(path: Path) -> tuple[list[str], list[str]]:

@@ -1,0 +1,151 @@
+"""Tables of shards: what each says of itself, and many of them as one table."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from geotag.errors import TableError, UsageError
+from geotag.files.paths import parse_path
+from geotag.records import Outcome
+from geotag.sources.shards import Shard, parse_shard
+from geotag.stores import is_remote, store_of
+from geotag.stores.base import StoreError, download
+from geotag.tables import read_table
+from geotag.tables.parquet import read_note
+
+SUFFIX = ".parquet"
+_NAMED = 5
+_log = logging.getLogger(__name__)
+
+
+class Part(NamedTuple):
+    """What the table of a shard says of itself.
+
+    `made_by` is what all parts of one table have in common, by name; `sources` says how many photos
+    each source had, `remaining` how many of the shard's were not read.
+    """
+
+    shard: Shard
+    made_by: Mapping[str, Any]
+    sources: Mapping[str, int]
+    remaining: int = 0
+
+
+def check_part(path: str) -> None:
+    """Raise UsageError for a table that cannot say which shard it is."""
+    if Path(path).suffix.lower() != SUFFIX:
+        raise UsageError(
+            f"{path}: the table of a shard must be a {SUFFIX} file, for another cannot say which "
+            "shard it is; geotag merge writes the whole table in any format"
+        )
+
+
+def format_part(part: Part) -> str:
+    """As JSON, for the file's metadata."""
+    return json.dumps(part._asdict() | {"shard": str(part.shard)}, sort_keys=True)
+
+
+def parse_part(note: str, path: str) -> Part:
+    """The reverse of `format_part`. Raises TableError for what is no part."""
+    if not note:
+        raise TableError(f"{path}: not the table of a shard (scan with --shard K/N to write one)")
+    try:
+        fields = json.loads(note)
+        part = Part(parse_shard(fields.pop("shard")), **fields)
+        _check(isinstance(part.made_by, dict) and isinstance(part.sources, dict))
+        _check(isinstance(part.remaining, int) and part.remaining >= 0)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UsageError):
+        raise TableError(f"{path}: what it says of its shard cannot be read") from None
+    return part
+
+
+def _check(is_sound: bool) -> None:
+    if not is_sound:
+        raise ValueError
+
+
+@contextmanager
+def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
+    """The rows of all shards of one scan in the order of a whole scan's table.
+
+    Raises TableError when they are not all of its shards, each once and read to its end, by the
+    same model and options, or when one cannot be read.
+    """
+    for path in paths:
+        check_part(path)
+    with ExitStack() as stack:
+        local = [_fetched(path, stack) for path in paths]
+        parts = [
+            (path, parse_part(read_note(file), path))
+            for path, file in zip(paths, local, strict=True)
+        ]
+        check_together(parts)
+        yield heapq.merge(*map(read_table, local), key=_order)
+
+
+def check_together(parts: Sequence[tuple[str, Part]]) -> None:
+    """Raise TableError unless these parts, by file, make up one table."""
+    first_path, first = parts[0]
+    seen: dict[int, str] = {}
+    for path, part in parts:
+        if part.shard.total != first.shard.total:
+            raise TableError(
+                f"{path} is shard {part.shard}, but {first_path} is {first.shard}: they are of "
+                "different divisions of the library"
+            )
+        if (number := part.shard.number) in seen:
+            raise TableError(f"{path}: shard {part.shard} is also in {seen[number]}: name one")
+        seen[number] = path
+        _check_same(path, part, first_path, first)
+        if part.remaining:
+            raise TableError(
+                f"{path}: {part.remaining:,} photos of its shard are not read yet: run its scan "
+                "again"
+            )
+    if any(part.sources != first.sources for _, part in parts):
+        _log.warning("photos came or went between the scans of the shards: the table mixes both")
+    if missing := [str(n) for n in range(1, first.shard.total + 1) if n not in seen]:
+        named = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
+        what = f"shard {named} is" if len(missing) == 1 else f"{len(missing)} shards ({named}) are"
+        raise TableError(f"{what} missing of {first.shard.total}: the table would lack their rows")
+
+
+def _check_same(path: str, part: Part, other_path: str, other: Part) -> None:
+    if part.sources.keys() != other.sources.keys():
+        raise TableError(
+            f"{path} is of another library ({', '.join(part.sources)}) than {other_path} "
+            f"({', '.join(other.sources)})"
+        )
+    for name in sorted({*part.made_by, *other.made_by}):
+        one, two = part.made_by.get(name), other.made_by.get(name)
+        if one != two:
+            raise TableError(
+                f"{path} was made with another {name} ({str(one)[:80]}) than {other_path} "
+                f"({str(two)[:80]}): scan it again as the others"
+            )
+
+
+def _fetched(path: str, stack: ExitStack) -> Path:
+    """The file itself, or a copy of it for as long as the stack is open."""
+    if not is_remote(path):
+        return Path(path)
+    local = Path(stack.enter_context(TemporaryDirectory(prefix="geotag-"))) / f"part{SUFFIX}"
+    try:
+        if download(store_of(path), path, local) is None:
+            raise TableError(f"{path}: there is no such object")
+    except StoreError as error:
+        raise TableError(f"{path}: cannot be read ({error})") from error
+    return local
+
+
+def _order(row: Outcome) -> bytes:
+    """Tables are in the byte order of the photos' names."""
+    return os.fsencode(parse_path(row.path))
