@@ -1,156 +1,321 @@
-"""How far a clock is from UTC, found from who photographed beside whom. Pure."""
+"""How far a clock is from UTC, found from who photographed beside whom. Pure.
+
+The offset is the hidden state of a hidden Markov model: a session of photos is one observation, a
+journey to another zone, DST and a clock that somebody sets are transitions. Forward and backward
+passes tell how likely each offset was at each session (Rabiner, 1989).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geotag.places.coincidence import (
+    FINE,
+    OFFSETS,
+    STEP,
+    Company,
+    evidence,
+    moments_evidence,
+    nearest,
+    thinned,
+)
 from geotag.places.sighting import ClockPiece, ClockSource
 from geotag.places.sphere import Floats
 
-Path = NDArray[np.int64]
-
-# Clocks up to 15 hours ahead or behind: a zone, twelve hours, DST, minutes.
-_RANGE = 15 * 3600.0
 _VISIT = 2700.0
 _SESSION, _BREAK, _SESSIONS = 3 * 3600.0, 3600.0, 1000
-# What a change of the clock costs, in nats: one to another zone or DST, and any other.
-_ZONE_CHANGE, _ANY_CHANGE = 9.0, 16.0
-_ZONE_STEPS = (*(h for n in range(1, 13) for h in (n, -n)), 0.5, -0.5, 5.5, -5.5)
-# Below these there is too little evidence for a correction, or for the end of a piece.
-_PAIRS, _VISITS, _SPEAKS, _SPEAKS_AGAINST = 8, 3, 3.0, 5.0
-_ZONE_WIDTH = 900.0
-
-
-class Scale(NamedTuple):
-    """How closely in time photos are compared, in seconds.
-
-    Offsets are tried in steps; photos within a burst count once; `close` is how near photos of
-    the same moment are, against those `around` it; a peak is so wide, and a pair
-    at most so far apart. `share` of a camera's photos has a companion's beside it. An offset is
-    believed where it stands out by a margin in nats: less where a zone or DST explains it.
-    """
-
-    step: float
-    burst: float
-    close: float
-    around: float
-    peak: float
-    pair: float
-    share: float
-    least_uncertainty: float
-    margin: float
-    margin_of_zone: float
-
-
-# The same things are photographed at the same moments; or at least the same places are visited.
-MOMENTS = Scale(10.0, 20.0, 45.0, 600.0, 150.0, 120.0, 0.15, 20.0, 18.0, 18.0)
-VISITS = Scale(60.0, 600.0, 600.0, 6 * 3600.0, 2700.0, 1800.0, 0.4, 720.0, 40.0, 20.0)
+# What a change of the clock costs, in nats: to another zone or DST, to anything; and with a
+# journey's zone, to go along or not.
+_ZONE_CHANGE, _ANY_CHANGE, _EITHER = 9.0, 16.0, 0.7
+# How many nats more likely than any other offset: that of the local clock, of the clock at home,
+# of another zone, twelve hours off; and beside the exact one, minutes off.
+_LOCAL, _HOME, _ZONE, _TWELVE, _MINUTES = 8.4, 7.5, 5.3, 5.5, 2.8
+_MINUTES_OFF, _EXACT = 900.0, 60.0
+_SPIKE, _SPIKE_S, _MINUTES_SCALE, _QUARTER = 3.8, 20.0, 600.0, 1800.0
+# A clock is known where one offset (within some minutes) is nearly certain, by so many photos.
+_AGREE, _CERTAIN, _PAIRED, _PAIRS, _VISITS = 960.0, 0.985, 1800.0, 6, 3
+_LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
+# So much (in nats) must speak for the company.
+_COMPANY, _FEW = 6.0, 3
+_PEAK, _SAME_MINUTES = 40.0, 150.0
+Rows = NDArray[np.int64]
 
 
 class _Session(NamedTuple):
-    """Photos of a camera without a long break, and the evidence for each offset by them."""
+    """Photos of a camera without a long break, the evidence for each offset by them, and the local
+    offset around."""
 
     events: Floats
     evidence: Floats
+    local: float
 
 
-class Company(NamedTuple):
-    """Somebody's photos: sorted UTC times, and the offsets that local clocks had there."""
+class Clock(NamedTuple):
+    """A clock's offset as pieces over time, and how much (in nats) speaks for the company."""
 
-    taken: Floats
-    zones: Floats
+    pieces: tuple[ClockPiece, ...]
+    strength: float
 
 
-def find_clock(clock: Floats, company: Company) -> tuple[ClockPiece, ...]:
-    """A clock's offset from UTC as pieces over time, from sorted readings of it and the photos of
+def find_clock(clock: Floats, company: Company) -> Clock:
+    """A clock's offset from UTC, from sorted readings of it and the photos of
     somebody who may have been there.
 
     Visits tell the offset to some minutes; where both photographed at the same moments, those
     tell it to seconds.
     """
+    if not len(clock) or not len(company.taken):
+        return Clock((), 0.0)
+    if min(len(thinned(times, _LEAST_UNCERTAINTY)) for times in (clock, company.taken)) < _PAIRS:
+        unknown = ClockPiece(float(clock[0]), float(clock[-1]), None, 0.0, ClockSource.UNKNOWN)
+        return Clock((unknown,), 0.0)
+    sessions = _observed(clock, company)
+    strengths, posteriors = _posterior(sessions, company)
+    habit = int(np.argmax(strengths))
+    strength, posterior = float(strengths[habit]), posteriors[:, habit]
+    modes, certain = _modes(posterior)
+    certain &= _sure(modes, certain, [session.evidence[habit] for session in sessions])
+    runs = np.split(np.arange(len(modes)), _breaks(modes, certain))
     pieces: list[ClockPiece] = []
-    for rough in _search(clock, company, VISITS):
-        within = clock[(clock >= rough.start) & (clock <= rough.end)]
-        fine = _search(within, company, MOMENTS, rough.offset)
-        known = [piece for piece in fine if piece.offset is not None]
-        if not known:
-            pieces.append(rough)
-        elif rough.offset is not None and len(known) == 1:
-            pieces.append(known[0]._replace(start=rough.start, end=rough.end))
-        else:
-            pieces += fine
-    return tuple(_joined(pieces))
+    for pool in _pools(runs, modes, certain):
+        found, moments = _refined(pool, sessions, habit, modes, company)
+        pieces += found
+        strength += moments
+    if strength < _COMPANY:
+        pieces = []
+    known = {piece.start for piece in pieces}
+    for run in runs:
+        start, end = float(sessions[run[0]].events[0]), float(sessions[run[-1]].events[-1])
+        if start not in known:
+            pieces.append(ClockPiece(start, end, None, 0.0, ClockSource.UNKNOWN))
+    return Clock(tuple(_joined(sorted(pieces))), strength)
 
 
-def _search(
-    clock: Floats, company: Company, scale: Scale, near: float | None = None
-) -> list[ClockPiece]:
-    """Pieces at one scale, all of them near an offset if told so.
-
-    Each offset is scored by how many photos of the camera it brings beside one of the companions',
-    against what chance would do; the best sequence of offsets is found by dynamic programming,
-    with a price on each change. A piece whose best offset does not stand out has none.
-    """
-    reference = _events(company.taken, scale)
-    sessions = [
-        _Session(events, _evidence(events, reference, scale))
-        for events in _sessions(_events(clock, scale))
+def _observed(clock: Floats, company: Company) -> list[_Session]:
+    return [
+        _Session(events, evidence(events, company), _local(events, company))
+        for events in _sessions(clock)
     ]
-    if not sessions or not len(reference):
-        return []
-    if near is not None:
-        offsets = np.arange(len(sessions[0].evidence)) * scale.step - _RANGE
-        for session in sessions:
-            session.evidence[np.abs(offsets - near) > VISITS.pair] = -np.inf
-    path = _best_path([session.evidence for session in sessions], scale)
-    bounds = np.flatnonzero(np.abs(np.diff(path)) > 1) + 1
-    runs = np.split(np.arange(len(path)), bounds)
-    found = []
-    for number, run in enumerate(runs):
-        before = path[runs[number - 1][-1]] if number else None
-        after = path[runs[number + 1][0]] if number + 1 < len(runs) else None
-        sure = _sure([sessions[at] for at in run], path[run], before, after)
-        part = [sessions[at] for at in run[sure]]
-        piece, margin = _piece(part, int(path[run][0]), reference, scale)
-        is_zone = (np.abs(company.zones - (piece.offset or 0.0)) <= _ZONE_WIDTH).any()
-        enough = margin >= (scale.margin_of_zone if is_zone else scale.margin)
-        enough &= piece.pairs >= _PAIRS and piece.visits >= _VISITS
-        found.append(piece if enough else _unknown(piece))
-    return found
 
 
-def _unknown(piece: ClockPiece) -> ClockPiece:
-    return piece._replace(offset=None, source=ClockSource.UNKNOWN)
+def _sessions(clock: Floats) -> Iterator[Floats]:
+    """Photos split at breaks and every few hours; evenly fewer where there are very many."""
+    short: list[Floats] = []
+    for part in np.split(clock, np.flatnonzero(np.diff(clock) > _BREAK) + 1):
+        turns = np.floor((part - part[0]) / _SESSION)
+        short += np.split(part, np.flatnonzero(np.diff(turns)) + 1)
+    yield from short[:: len(short) // _SESSIONS + 1]
 
 
-def evidence_strength(utc: Floats, reference: Floats) -> float:
-    """How much speaks for photos (sorted UTC) taken in company of `reference`, in nats.
-
-    Photos at the same moments speak for it, and their lack against nothing: not everybody
-    photographs the same. Visits at other times speak against it.
-    """
-    return max(0.0, _strength(utc, reference, MOMENTS)) + _strength(utc, reference, VISITS)
+def _local(events: Floats, company: Company) -> float:
+    """What local clocks of the companion were ahead of UTC when they showed about this reading."""
+    readings = company.taken + company.ahead
+    return float(company.ahead[np.argmin(np.abs(readings - events[0]))])
 
 
-def _strength(utc: Floats, reference: Floats, scale: Scale) -> float:
-    middle = round(_RANGE / scale.step)
-    others = _events(reference, scale)
-    if not len(others):
-        return 0.0
-    sessions = _sessions(_events(utc, scale))
-    evidence = (_evidence(events, others, scale) for events in sessions)
-    return float(sum(each[middle - 3 : middle + 4].max() for each in evidence))
+def _posterior(sessions: Sequence[_Session], company: Company) -> tuple[Floats, Floats]:
+    """For each of HABITS, how much speaks for the company (H,), and how likely each of OFFSETS is
+    at each session (S, H, N)."""
+    steps = [round((b.local - a.local) / STEP) for a, b in pairwise(sessions)]
+    forward = [_prior(sessions[0].local, company) + sessions[0].evidence]
+    for session, step in zip(sessions[1:], steps, strict=True):
+        forward.append(_moved(forward[-1], step) + session.evidence)
+    backward = [np.zeros(forward[0].shape)]
+    for session, step in zip(sessions[:0:-1], steps[::-1], strict=True):
+        backward.append(_moved(backward[-1] + session.evidence, -step))
+    total = np.array(forward) + np.array(backward[::-1])
+    total = np.exp(total - total.max(axis=2, keepdims=True))
+    return _log_sum(forward[-1]), total / total.sum(axis=2, keepdims=True)
+
+
+def _log_sum(log: Floats) -> Floats:
+    top = log.max(axis=-1, keepdims=True)
+    result: Floats = (top + np.log(np.exp(log - top).sum(axis=-1, keepdims=True)))[..., 0]
+    return result
+
+
+def _prior(local: float, company: Company) -> Floats:
+    """How likely the offsets are that a clock may have to begin with (log)."""
+    prior = np.zeros(len(OFFSETS))
+    for offset, nats in _likely(local, company):
+        away = np.abs(OFFSETS - offset)
+        prior = np.maximum(prior, np.where(away <= _MINUTES_OFF, nats - _MINUTES, 0.0))
+        prior = np.maximum(prior, np.where(away <= _EXACT, nats, 0.0))
+    return prior - float(_log_sum(prior))
+
+
+def _likely(local: float, company: Company) -> list[tuple[float, float]]:
+    """Offsets that clocks are set to, and how many nats likelier than any other they are."""
+    zones, counts = np.unique(company.ahead, return_counts=True)
+    likely = [(float(zone) + hour, _ZONE) for zone in zones for hour in (-3600.0, 0.0, 3600.0)]
+    likely += [(local + 43200.0, _TWELVE), (local - 43200.0, _TWELVE)]
+    return [*likely, (float(zones[np.argmax(counts)]), _HOME), (local, _LOCAL)]
+
+
+def _moved(before: Floats, step: int) -> Floats:
+    """The likelihoods after a session boundary at which local clocks moved by so many rows."""
+    top = before.max(axis=1, keepdims=True)
+    weight = np.exp(before - top)
+    stay = np.exp(-_EITHER) if step else 1.0
+    after = stay * weight + np.exp(-_ANY_CHANGE) * weight.sum(axis=1, keepdims=True)
+    if step:
+        after += np.exp(-_EITHER) * _shifted(weight, step)
+    after += np.exp(-_ZONE_CHANGE) * _by_hours(weight)
+    result: Floats = np.log(after) + top
+    return result
+
+
+def _by_hours(weight: Floats) -> Floats:
+    """The sum of what is half an hour and one to twelve whole hours away."""
+    hour = round(3600 / STEP)
+    hours = -(-weight.shape[1] // hour)
+    grid = np.pad(weight, ((0, 0), (0, hours * hour - weight.shape[1])))
+    sums = np.cumsum(np.pad(grid.reshape(-1, hours, hour), ((0, 0), (13, 12), (0, 0))), axis=1)
+    away = (sums[:, 25:] - sums[:, :-25]).reshape(len(weight), -1)[:, : weight.shape[1]] - weight
+    return away + _shifted(weight, hour // 2) + _shifted(weight, -hour // 2)
+
+
+def _shifted(rows: Floats, by: int) -> Floats:
+    moved = np.zeros(rows.shape)
+    if by > 0:
+        moved[:, by:] = rows[:, :-by]
+    else:
+        moved[:, :by] = rows[:, -by:]
+    return moved
+
+
+def _modes(posterior: Floats) -> tuple[Rows, NDArray[np.bool_]]:
+    """The likeliest row for each session, and whether that is nearly certain to some minutes."""
+    half = round(_AGREE / STEP)
+    sums = np.cumsum(np.pad(posterior, ((0, 0), (half + 1, half))), axis=1)
+    mass = sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]
+    modes = np.array([_mode(row, around) for row, around in zip(posterior, mass, strict=True)])
+    return modes, mass[np.arange(len(modes)), modes] >= _CERTAIN
+
+
+def _mode(row: Floats, mass: Floats) -> int:
+    near = mass >= mass.max() - 1e-3
+    return int(np.argmax(np.where(near, row, 0.0)))
+
+
+def _sure(modes: Rows, certain: NDArray[np.bool_], rows: Sequence[Floats]) -> NDArray[np.bool_]:
+    """Near a change it is open which side a session belongs to: those that do not speak for their
+    own offset, and against the other side's, are not sure."""
+    sure = np.ones(len(modes), np.bool_)
+    known = np.flatnonzero(certain)
+    changes = np.flatnonzero(np.abs(np.diff(modes[known])) * STEP > _SAME_MINUTES)
+    for change in changes:
+        for side, step in ((change, -1), (change + 1, 1)):
+            own, other = modes[known[side]], modes[known[change + (step < 0)]]
+            while 0 <= side < len(known) and modes[known[side]] == own:
+                row = rows[known[side]]
+                if _near(row, own) - _near(row, other) >= _SPEAKS:
+                    break
+                sure[known[side]] = False
+                side += step
+    return sure
+
+
+def _near(row: Floats, at: int) -> float:
+    return float(row[max(0, at - 2) : at + 3].max())
+
+
+def _breaks(modes: Rows, certain: NDArray[np.bool_]) -> Rows:
+    changed = np.abs(np.diff(modes)) * STEP > _SAME_MINUTES
+    return np.flatnonzero(changed | (np.diff(certain.astype(int)) != 0)) + 1
+
+
+def _pools(runs: Iterable[Rows], modes: Rows, certain: NDArray[np.bool_]) -> Iterator[list[Rows]]:
+    """Known runs whose offsets differ by whole quarters of an hour: the minutes are the same."""
+    pools: list[list[Rows]] = []
+    for run in runs:
+        if not certain[run[0]]:
+            continue
+        for pool in pools:
+            apart = (modes[run[0]] - modes[pool[0][0]]) * STEP
+            if abs(apart - round(apart / _QUARTER) * _QUARTER) <= _SAME_MINUTES:
+                pool.append(run)
+                break
+        else:
+            pools.append([run])
+    yield from pools
+
+
+def _refined(
+    pool: Sequence[Rows],
+    sessions: Sequence[_Session],
+    habit: int,
+    modes: Rows,
+    company: Company,
+) -> tuple[list[ClockPiece], float]:
+    """The pieces of runs with the minutes in common, as exactly as their photos tell, and how much
+    moments in common speak for the company."""
+    first = OFFSETS[modes[pool[0][0]]]
+    steps = [round((OFFSETS[modes[run[0]]] - first) / _QUARTER) * _QUARTER for run in pool]
+    events = [np.concatenate([sessions[at].events for at in run]) for run in pool]
+    utc = np.concatenate([e - first - step for e, step in zip(events, steps, strict=True)])
+    moments = moments_evidence(np.sort(utc), company)
+    log = moments + np.mean(
+        [
+            _prior_of_minutes(first + step, sessions[run[0]].local, company)
+            for run, step in zip(pool, steps, strict=True)
+        ],
+        axis=0,
+    )
+    for run, step in zip(pool, steps, strict=True):
+        for at in run:
+            log += np.interp(first + step + FINE, OFFSETS, sessions[at].evidence[habit])
+    likely = np.exp(log - log.max())
+    minutes, uncertainty = _peak(likely / likely.sum())
+    pieces = [
+        _piece(own, float(first + step + minutes), uncertainty, company)
+        for own, step in zip(events, steps, strict=True)
+    ]
+    if sum(p.pairs for p in pieces) < _PAIRS or sum(p.visits for p in pieces) < _VISITS:
+        pieces = []
+    return pieces, max(0.0, float(_log_sum(moments)) - float(np.log(len(FINE))))
+
+
+def _prior_of_minutes(offset: float, local: float, company: Company) -> Floats:
+    """How likely each of FINE is beside an offset: just what clocks are set to, or minutes off."""
+    exact = np.array([zone for zone, _ in _likely(local, company)])
+    exact = np.concatenate((exact, np.arange(-14, 15) * 3600.0))
+    away = np.abs((offset + FINE)[:, None] - exact).min(axis=1)
+    return np.where(away <= _SPIKE_S, _SPIKE, -away / _MINUTES_SCALE)
+
+
+def _piece(own: Floats, offset: float, uncertainty: float, company: Company) -> ClockPiece:
+    events = thinned(own, _LEAST_UNCERTAINTY)
+    paired = events[nearest(events - offset, company.taken)[0] <= _PAIRED]
+    visits = int(np.sum(np.diff(paired) > _VISIT)) + 1 if len(paired) else 0
+    start, end = float(own[0]), float(own[-1])
+    return ClockPiece(start, end, offset, uncertainty, ClockSource.COMPANY, len(paired), visits)
+
+
+def _peak(likely: Floats) -> tuple[float, float]:
+    """The likeliest value of FINE, and how far off it may be."""
+    step = FINE[1] - FINE[0]
+    half = round(_PEAK / step)
+    sums = np.cumsum(np.pad(likely, (half + 1, half)))
+    top = int(np.argmax(sums[2 * half + 1 :] - sums[: -2 * half - 1]))
+    near = slice(max(0, top - half), top + half + 1)
+    value = float(np.sum(FINE[near] * likely[near]) / np.sum(likely[near]))
+    order = np.argsort(np.abs(FINE - value), kind="stable")
+    enough = int(np.searchsorted(np.cumsum(likely[order]), _HOLDS))
+    reach = abs(FINE[order[min(enough, len(order) - 1)]] - value)
+    return value, max(_LEAST_UNCERTAINTY, float(reach))
 
 
 def _joined(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
-    """Neighbouring pieces without an offset as one."""
+    """Neighbouring pieces that say the same as one."""
     last: ClockPiece | None = None
     for piece in pieces:
-        if last is not None and last.offset is None and piece.offset is None:
+        if last is not None and last.offset == piece.offset:
             pairs, visits = last.pairs + piece.pairs, last.visits + piece.visits
             last = last._replace(end=piece.end, pairs=pairs, visits=visits)
             continue
@@ -161,139 +326,15 @@ def _joined(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
         yield last
 
 
-def _events(times: Floats, scale: Scale) -> Floats:
-    """The first photo of each burst."""
-    if not len(times):
-        return times
-    bursts = np.floor((times - times[0]) / scale.burst)
-    return times[np.concatenate(([True], np.diff(bursts) > 0))]
+def strength_of(utc: Floats, company: Company) -> float:
+    """How much speaks for photos (sorted UTC) of a known clock in company, in nats.
 
-
-def _sessions(events: Floats) -> Iterator[Floats]:
-    """Events split at breaks and every few hours; evenly fewer where there are very many."""
-    short: list[Floats] = []
-    for part in np.split(events, np.flatnonzero(np.diff(events) > _BREAK) + 1):
-        if len(part):
-            turns = np.floor((part - part[0]) / _SESSION)
-            short += np.split(part, np.flatnonzero(np.diff(turns)) + 1)
-    yield from short[:: len(short) // _SESSIONS + 1]
-
-
-def _evidence(events: Floats, reference: Floats, scale: Scale) -> Floats:
-    """The log likelihood ratio of each offset, from -15 h to 15 h, for the events of a session."""
-    bins = round(_RANGE / scale.step)
-    start = events[0] - _RANGE - scale.around
-    length = int((events[-1] - events[0] + 2 * (_RANGE + scale.around)) / scale.step) + 2
-    grid = start + np.arange(length) * scale.step
-    low, high = np.searchsorted(reference, (start - 3600, grid[-1] + 3600))
-    total = np.zeros(2 * bins + 1)
-    if low == high:
-        return total
-    gain = _gain(grid, reference[low:high], scale)
-    for event in events:
-        # Offset o stands for UTC = event - o: the grid backwards.
-        middle = round((event - start) / scale.step)
-        total += gain[middle - bins : middle + bins + 1][::-1]
-    return total
-
-
-def _gain(grid: Floats, reference: Floats, scale: Scale) -> Floats:
-    """What a photo at each time of the grid adds: near a companion's more than in its vicinity."""
-    after = np.clip(np.searchsorted(reference, grid), 0, len(reference) - 1)
-    before = np.maximum(after - 1, 0)
-    distance = np.minimum(np.abs(reference[after] - grid), np.abs(grid - reference[before]))
-    near = np.exp(-distance / scale.close)
-    half = int(scale.around / scale.step)
-    sums = np.concatenate(([0.0], np.cumsum(near)))
-    low = np.maximum(np.arange(len(grid)) - half, 0)
-    high = np.minimum(np.arange(len(grid)) + half + 1, len(grid))
-    background = (sums[high] - sums[low]) / (high - low)
-    ratio = np.where(background > 1e-4, near / np.maximum(background, 0.01), 0.0)
-    result: Floats = np.log(1 - scale.share + scale.share * ratio)
-    return result
-
-
-def _best_path(evidence: Sequence[Floats], scale: Scale) -> Path:
-    """For each session the offset's row, such that all evidence less the price of changes is
-    greatest (Viterbi)."""
-    rows = np.arange(len(evidence[0]))
-    best = evidence[0].copy()
-    origins = []
-    for each in evidence[1:]:
-        top = int(np.argmax(best))
-        origin = np.where(best >= best[top] - _ANY_CHANGE, rows, top)
-        value = np.maximum(best, best[top] - _ANY_CHANGE)
-        for hours in _ZONE_STEPS:
-            shift = round(hours * 3600 / scale.step)
-            moved = np.full(len(rows), -np.inf)
-            if shift > 0:
-                moved[shift:] = best[:-shift] - _ZONE_CHANGE
-            else:
-                moved[:shift] = best[-shift:] - _ZONE_CHANGE
-            better = moved > value
-            value = np.where(better, moved, value)
-            origin = np.where(better, rows - shift, origin)
-        origins.append(origin)
-        best = value + each
-    path = [int(np.argmax(best))]
-    for origin in reversed(origins):
-        path.append(int(origin[path[-1]]))
-    return np.array(path[::-1])
-
-
-def _piece(
-    run: Sequence[_Session], row: int, reference: Floats, scale: Scale
-) -> tuple[ClockPiece, float]:
-    """The piece of a run, and by how much its offset stands out among all others."""
-    events = np.concatenate([session.events for session in run])
-    total = np.sum([session.evidence for session in run], axis=0)
-    low = max(0, row - 2)
-    peak = int(np.argmax(total[low : row + 3])) + low
-    aside = np.abs(np.arange(len(total)) - peak) * scale.step > scale.peak
-    margin = float(total[peak] - max(0.0, total[aside].max()))
-    offset, uncertainty, paired = _refined(events, reference, peak * scale.step - _RANGE, scale)
-    visits = int(np.sum(np.diff(paired) > _VISIT)) + 1 if len(paired) else 0
-    start, end = float(events[0]), float(events[-1])
-    piece = ClockPiece(start, end, offset, uncertainty, ClockSource.COMPANY, len(paired), visits)
-    return piece, margin
-
-
-def _sure(run: Sequence[_Session], path: Path, before: int | None, after: int | None) -> slice:
-    """The part of a run whose ends speak for its offset themselves, and against that of the run
-    beside it: near a change it is open which side a session belongs to."""
-    own = [_near(s, at) for s, at in zip(run, path, strict=True)]
-    start, end = 0, len(run)
-    while start < end - 1 and before is not None and not _speaks(run[start], own[start], before):
-        start += 1
-    while end > start + 1 and after is not None and not _speaks(run[end - 1], own[end - 1], after):
-        end -= 1
-    return slice(start, end)
-
-
-def _speaks(session: _Session, own: float, other: int) -> bool:
-    return own >= _SPEAKS and own - _near(session, other) >= _SPEAKS_AGAINST
-
-
-def _near(session: _Session, row: int) -> float:
-    return float(session.evidence[max(0, row - 2) : row + 3].max())
-
-
-def _refined(
-    events: Floats, reference: Floats, offset: float, scale: Scale
-) -> tuple[float, float, Floats]:
-    """The offset to the second, how sure that is, and the events that have a companion's photo
-    beside them."""
-    for _ in range(3):
-        utc = events - offset
-        after = np.clip(np.searchsorted(reference, utc), 0, len(reference) - 1)
-        before = np.maximum(after - 1, 0)
-        ahead, behind = utc - reference[after], utc - reference[before]
-        nearest = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
-        close = np.abs(nearest) < scale.pair
-        if not close.any():
-            return offset, scale.pair, events[:0]
-        weights = np.exp(-np.abs(nearest[close]) / scale.close)
-        offset += float(np.sum(weights * nearest[close]) / np.sum(weights))
-    spread = 1.48 * float(np.median(np.abs(nearest[close])))
-    uncertainty = max(scale.least_uncertainty, 2 * spread / len(nearest[close]) ** 0.5)
-    return offset, uncertainty, events[close]
+    Visits at other times speak against it. Photos at the same moments speak for it, and their
+    lack against nothing: not everybody photographs the same.
+    """
+    if min(len(company.taken), len(utc)) < _FEW:
+        return 0.0
+    middle, fine = len(OFFSETS) // 2, len(FINE) // 2
+    rows = sum(evidence(events, company)[:, middle] for events in _sessions(utc))
+    moments = moments_evidence(utc, company)[fine - 6 : fine + 7]
+    return float(np.max(rows)) + max(0.0, float(_log_sum(moments)) - float(np.log(len(moments))))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geotag.places.coincidence import Company
 from geotag.places.devices import offsets_around
 from geotag.places.neighbours import Fixes, Interpolated, interpolate
 from geotag.places.sighting import ClockPiece, ClockSource, Method, Neighbour
@@ -23,14 +24,14 @@ Rows = NDArray[np.int64]
 class Group(NamedTuple):
     """Devices and tracks that are always together: one person, as far as can be told.
 
-    `fixes` are its positions, `ahead` what its clocks were ahead of UTC at each, `taken` the
+    `fixes` are its positions, `ahead` what its clocks were ahead of UTC at each, `company` the
     times of all its photos, `names` the photos that the fixes are from.
     """
 
     members: tuple[str, ...]
     fixes: Fixes
     ahead: Floats
-    taken: Floats
+    company: Company
     names: Sequence[str]
     scales: Floats
     lanes: tuple[Lane, ...]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.places.clocks import Company, evidence_strength, find_clock
+from geotag.places.clocks import find_clock, strength_of
+from geotag.places.coincidence import Company
 from geotag.places.companions import together
 from geotag.places.devices import Device, ZoneOffset, devices
 from geotag.places.estimating import Estimate, Group, Times, estimate, read_clock
@@ -28,9 +29,9 @@ from geotag.records import Location
 
 # A position known less well than this is none.
 RADIUS_LIMIT_M = 5000.0
-_GIVEN_S, _HOUR = 30.0, 3600.0
+_GIVEN_S = 30.0
 # By how much (in nats) more must speak for one person's company than for another's.
-_COMPANY = 10.0
+_MORE = 6.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
@@ -110,16 +111,25 @@ def _group(
         parts = [(np.zeros(0), np.zeros((0, 3)), np.zeros(0), np.zeros(0, np.int64))]
     times, points, ahead, index = (np.concatenate(column) for column in zip(*parts, strict=True))
     fixes = sorted_fixes(times, points, index)
-    taken = [device.clock - device.ahead for device in phones]
     return Group(
         members,
         fixes,
         ahead[fixes.rows],
-        np.sort(np.concatenate(taken)) if taken else np.zeros(0),
+        _photos_of(phones),
         names,
         calibrate(fixes),
         tuple(tracks[name] for name in members if name in tracks),
     )
+
+
+def _photos_of(phones: Sequence[Device]) -> Company:
+    """All photos of known time, of devices that are together."""
+    if not phones:
+        return Company(np.zeros(0), np.zeros(0))
+    ahead = np.concatenate([device.ahead for device in phones])
+    taken = np.concatenate([device.clock for device in phones]) - ahead
+    order = np.lexsort((ahead, taken))[: int(np.isfinite(taken).sum())]
+    return Company(taken[order], ahead[order])
 
 
 def _company(
@@ -132,35 +142,26 @@ def _company(
     """
     if not groups:
         return device.pieces, []
-    groups = sorted(groups, key=lambda group: (-len(group.taken), group.members))[:_PEOPLE]
-    tried = [
-        (pieces, _strength(device, pieces, group), group)
-        for group in groups
-        for pieces in (_pieces(device, group, settings),)
-    ]
+    groups = sorted(groups, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
+    tried = [(*_clock(device, group, settings), group) for group in groups]
     pieces, strongest, _ = max(tried, key=lambda each: each[1])
-    if strongest < _COMPANY:
-        pieces = tuple(piece for piece in pieces if piece.source is not ClockSource.COMPANY)
-    least = max(strongest - _COMPANY, _COMPANY if device.is_phone else -_COMPANY)
+    least = max(strongest - _MORE, _MORE if device.is_phone else -_MORE)
     return pieces, [group for _, strength, group in tried if strength >= least]
 
 
-def _pieces(device: Device, group: Group, settings: Settings) -> tuple[ClockPiece, ...]:
-    """What a device's clock was, beside the photos of a group."""
+def _clock(
+    device: Device, group: Group, settings: Settings
+) -> tuple[tuple[ClockPiece, ...], float]:
+    """What a device's clock was, beside the photos of a group, and how much speaks for these."""
+    pieces = device.pieces
     if device.name in settings.clock_offsets:
         ahead = settings.clock_offsets[device.name]
         start, end = float(device.clock[0]), float(device.clock[-1])
-        return (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
-    if np.isfinite(device.ahead).any():
-        return device.pieces
-    zones = np.unique(group.ahead)
-    zones = np.concatenate((zones - _HOUR, zones, zones + _HOUR))
-    return find_clock(device.clock, Company(group.taken, zones))
-
-
-def _strength(device: Device, pieces: Sequence[ClockPiece], group: Group) -> float:
+        pieces = (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
+    elif not np.isfinite(device.ahead).any():
+        return find_clock(device.clock, group.company)
     utc = read_clock(device.clock, device.ahead, pieces, group).utc
-    return evidence_strength(np.sort(utc), group.taken)
+    return pieces, strength_of(np.sort(utc), group.company)
 
 
 def _place_device(
@@ -191,7 +192,8 @@ def _alone(device: Device) -> Group:
     rows = device.located
     fixes = sorted_fixes(device.clock[rows], device.points[rows], rows)
     nothing = np.zeros(len(rows))
-    return Group((device.name,), fixes, nothing, nothing, device.photos, calibrate(fixes), ())
+    company = Company(nothing, nothing)
+    return Group((device.name,), fixes, nothing, company, device.photos, calibrate(fixes), ())
 
 
 def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason:

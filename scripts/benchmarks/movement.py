@@ -1,27 +1,17 @@
-"""Makes libraries of photos from simulated movement of people, with the truth beside.
-
-People stay at home, go to work, walk in cities, drive, fly to other time zones, alone and
-together; they carry phones that know their position and cameras that do not, whose clocks are
-right, or off by a zone, by minutes, by DST, or changed on the way. Everything that no real person
-would tell us is drawn anew for each seed: how often a phone takes a photo, whether it is taken at
-the camera's moments or at its own, how long people stay, how fast they go.
-"""
+"""Simulated movement of people: at home, at work, in cities, on roads and rails, in the air."""
 
 from __future__ import annotations
 
 import bisect
 import functools
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import tzfpy
-from numpy.typing import NDArray
 
-from geotag.places.sighting import Kind, Sighting
 from geotag.records import Location
 
 _METRES = 111_195.0  # of a degree of latitude
@@ -33,49 +23,27 @@ CITIES = [
     (-23.55, -46.63), (-1.29, 36.82), (30.04, 31.24), (28.61, 77.21), (27.72, 85.32),
     (1.35, 103.82), (55.75, 37.62), (22.3, 114.17), (39.9, 116.4), (-13.83, -171.77),
     (64.73, 177.5), (25.2, 55.27), (45.46, 9.19), (47.38, 8.54), (41.39, 2.17), (38.72, -9.14),
-    (53.35, -6.26), (43.65, -79.38),
+    (53.35, -6.26), (43.65, -79.38), (-12.46, 130.84), (-34.93, 138.6), (47.56, -52.71),
+    (35.69, 51.39), (16.84, 96.17), (-43.95, -176.56), (50.08, 14.44), (43.77, 11.25),
+    (47.8, 13.04), (55.95, -3.19), (37.77, -122.42), (-22.9, -43.2), (-33.92, 18.42),
 ]  # fmt: skip
-
-
-class Truth(NamedTuple):
-    """Where and when a photo really was taken, and in which situation."""
-
-    location: Location
-    utc: float
-    situation: str
-    placeable: bool = True
-
-
-class ClockTruth(NamedTuple):
-    """How far a clock was ahead of UTC between two moments (UTC)."""
-
-    start: float
-    end: float
-    offset: float
 
 
 Point = tuple[float, float]
 
 
-class Library(NamedTuple):
-    """Photos in no order, their truth by name, the clocks of cameras, and tracks (UTC)."""
-
-    captures: list[Sighting]
-    truth: dict[str, Truth]
-    clocks: dict[str, list[ClockTruth]]
-    track: NDArray[np.float64]
-
-
 class Habits(NamedTuple):
-    """What differs from one library to the next."""
+    """What differs from one person to the next."""
 
-    phone_rate: float  # photos of a phone at a sight, an hour
+    phone_rate: float  # scenes of a phone at a sight, an hour
     camera_rate: float
-    shared: float  # how many of the camera's moments have a photo by the phone, too
+    clumping: float  # the shape of the gamma distribution by which sights differ
+    shared: float  # how many of the camera's scenes have a photo by the phone, too
     delay: float  # seconds between the two, at the median
+    carried: float  # on how many days the camera comes along
     gps: float  # share of a phone's photos with a position
-    stamp: float  # share of phones that record UTC from GPS
-    recorded: float  # share of phones that record the offset of their zone
+    stamp: bool  # whether the phone records UTC from GPS
+    recorded: bool  # whether the phone records the offset of its zone
     detour: float
     pace: float
 
@@ -83,13 +51,15 @@ class Habits(NamedTuple):
 def draw_habits(rng: np.random.Generator) -> Habits:
     """Somebody's habits."""
     return Habits(
-        phone_rate=float(rng.uniform(2, 12)),
-        camera_rate=float(rng.uniform(6, 40)),
+        phone_rate=float(np.exp(rng.uniform(np.log(0.5), np.log(6)))),
+        camera_rate=float(np.exp(rng.uniform(np.log(1.5), np.log(12)))),
+        clumping=float(rng.uniform(0.4, 3)),
         shared=float(rng.choice([0.0, 0.05, 0.15, 0.3, 0.5])),
         delay=float(rng.uniform(8, 45)),
-        gps=float(rng.uniform(0.7, 1.0)),
-        stamp=float(rng.choice([0.0, 1.0])),
-        recorded=float(rng.choice([0.0, 1.0])),
+        carried=float(rng.uniform(0.4, 1.0)),
+        gps=float(rng.uniform(0.6, 1.0)),
+        stamp=bool(rng.random() < 0.5),
+        recorded=bool(rng.random() < 0.5),
         detour=float(rng.uniform(0.05, 0.3)),
         pace=float(rng.uniform(0.9, 1.4)),
     )
@@ -167,6 +137,12 @@ class Walker:
             to = moved(self.at, way, bearing + self.rng.normal(0, 0.5))
             self.go(to, self.rng.uniform(13, 30), situation + ", driving", self.rng.random() < 0.5)
             self.stay(self.rng.uniform(600, 6000), situation, True, self.rng.uniform(30, 500))
+
+    def train(self, to: Point) -> None:
+        """By rail, with photos out of the window."""
+        self.go(self.near(300, 3000), 4, "by train", True)
+        self.stay(self.rng.uniform(300, 1200), "by train", True, 40)
+        self.go(to, self.rng.uniform(22, 55), "by train", True)
 
     def hike(self, hours: float, situation: str) -> None:
         """Up and away on foot, and back."""
@@ -253,252 +229,147 @@ def zone_place(walker: Walker, t: float, situation: str) -> tuple[float, float]:
     return position(walker, max(s.start for s in walker.spans if s.start <= t))
 
 
-def _weeks_at_home(w: Walker, home: Point, work: Point, weeks: int) -> None:
-    for day in range(7 * weeks):
+def _weeks_at_home(w: Walker, home: Point, work: Point, days: int) -> None:
+    for day in range(days):
         w.until_local(8, "at home", sight=True, stroll=15)
         if day % 7 < 5:
             w.go(work, w.rng.uniform(6, 14), "commute")
             w.until_local(17, "at work", sight=True, stroll=60)
-            if w.rng.random() < 0.4:
+            if w.rng.random() < 0.3:
                 w.go(w.near(500, 6000), 6, "evening out")
                 w.stay(w.rng.uniform(3600, 9000), "evening out", True, 80)
             w.go(home, w.rng.uniform(6, 14), "commute")
-        elif w.rng.random() < 0.7:
-            w.go(w.near(1000, 8000), 7, "commute")
-            w.city_walk(w.rng.uniform(2, 6), "weekend walk")
-            w.go(home, 8, "commute")
+        elif w.rng.random() < 0.6:
+            _day_out(w, home)
         w.until_local(23, "at home", sight=True, stroll=15)
 
 
-def _journey(w: Walker, home: Point, days: int) -> tuple[float, float]:
-    """A flight to another city, days there, and back; the time abroad."""
-    city = CITIES[int(w.rng.integers(len(CITIES)))]
+def _day_out(w: Walker, home: Point) -> None:
+    """A walk in town, or a day trip by train or car."""
+    kind = w.rng.choice(["walk", "walk", "train", "road"])
+    if kind == "walk":
+        w.go(w.near(1000, 8000), 7, "commute")
+        w.city_walk(w.rng.uniform(2, 6), "weekend walk")
+        w.go(home, 8, "commute")
+    elif kind == "train":
+        w.train(w.near(30_000, 200_000))
+        w.city_walk(w.rng.uniform(2, 5), "weekend walk")
+        w.train(home)
+    else:
+        w.road_trip(w.rng.uniform(3, 6), "road trip")
+        w.go(home, 24, "road trip, driving", True)
+
+
+def _journey(w: Walker, home: Point, days: int) -> None:
+    """To another city by air, rail or road, days there, and back."""
+    by_air = w.rng.random() < 0.7
+    city = CITIES[int(w.rng.integers(len(CITIES)))] if by_air else w.near(80_000, 600_000)
     w.until_local(9, "at home")
-    w.go(w.near(10_000, 25_000), 14, "to the airport", True)
-    w.stay(w.rng.uniform(5000, 9000), "airport", True, 200)
-    w.fly(w.near(5000, 20_000, city))
-    start = w.t
-    w.stay(2400, "airport", True, 150)
+    if by_air:
+        _fly(w, city)
+    elif w.rng.random() < 0.5:
+        w.train(city)
+    else:
+        w.road_trip(w.rng.uniform(3, 6), "road trip")
+        city = w.at
     hotel = w.near(200, 3000, city)
-    w.go(hotel, 12, "to the airport", True)
+    w.go(hotel, 12, "to the airport" if by_air else "evening out", by_air)
     for _ in range(days):
-        w.until_local(9, "hotel", stroll=15)
-        kind = w.rng.choice(["walk", "walk", "road", "hike"])
-        if kind == "walk":
-            w.city_walk(w.rng.uniform(5, 10), "city abroad")
-        elif kind == "road":
-            w.road_trip(w.rng.uniform(4, 9), "road trip")
-        else:
-            w.go(w.near(5000, 40_000), 18, "road trip, driving")
-            w.hike(w.rng.uniform(2, 5), "hike")
-        w.go(hotel, 18 if kind != "walk" else 5, "evening out")
-    end = w.t
-    w.go(w.near(5000, 20_000, city), 12, "to the airport", True)
-    w.stay(7200, "airport", True, 200)
-    w.fly(w.near(8000, 20_000, home))
-    w.stay(1800, "airport", True, 100)
-    w.go(home, 12, "to the airport", True)
-    return start, end
+        _day_abroad(w, hotel)
+    if by_air:
+        _fly(w, home)
+    w.go(home, 12 if by_air else 24, "to the airport" if by_air else "road trip, driving", True)
 
 
-def make_library(seed: int, weeks: int = 2, journeys: int = 2, days: int = 4) -> Library:
-    """One library: its owner, perhaps a partner, their devices, and what must not be placed."""
-    rng = np.random.default_rng(seed)
-    habits = draw_habits(rng)
-    home = CITIES[int(rng.integers(len(CITIES)))]
-    start = datetime(2015 + seed % 9, int(rng.integers(1, 12)), 3, tzinfo=UTC).timestamp()
-    owner = Walker(rng, habits, home, start)
-    work = owner.near(2000, 25_000, home)
-    abroad: list[tuple[float, float]] = []
-    for _ in range(journeys):
-        _weeks_at_home(owner, home, work, weeks)
-        abroad.append(_journey(owner, home, days))
-    maker = _Maker(rng, habits, owner, home, abroad)
-    maker.phone("phone", owner, habits)
-    maker.camera("camera", owner, habits)
-    if rng.random() < 0.5:
-        partner = _partner(rng, habits, owner, home, abroad)
-        theirs = draw_habits(rng)
-        maker.phone("partner's phone", partner, theirs)
-        if rng.random() < 0.6:
-            maker.camera("partner's camera", partner, theirs)
-    maker.not_to_place()
-    order = rng.permutation(len(maker.captures))
-    captures = [maker.captures[at] for at in order]
-    return Library(captures, maker.truth, maker.clocks, _track(rng, owner, abroad[0]))
+def _fly(w: Walker, to: Point) -> None:
+    w.go(w.near(8000, 25_000), 14, "to the airport", True)
+    w.stay(w.rng.uniform(4000, 9000), "airport", True, 200)
+    w.fly(w.near(8000, 20_000, to))
+    w.stay(w.rng.uniform(1200, 3000), "airport", True, 150)
 
 
-def _partner(
-    rng: np.random.Generator, habits: Habits, owner: Walker, home: Point, abroad: list[Point]
-) -> Walker:
-    """Somebody who lives with the owner, works elsewhere, and comes along on most journeys."""
-    partner = Walker(rng, habits, home, owner.times[0])
-    work = partner.near(2000, 25_000, home)
-    edges = [owner.times[0], *(edge for pair in abroad for edge in pair)]
-    for at, (leave, back) in enumerate(abroad):
-        weeks = max(1, round((leave - edges[2 * at]) / (7 * _DAY)))
-        _weeks_at_home(partner, home, work, weeks)
-        if rng.random() < 0.7:  # along: from the plane on, wherever the owner goes
-            cut = leave - 20 * _HOUR
-            _follow(partner, owner, max(cut, edges[2 * at]), back)
+def _day_abroad(w: Walker, hotel: Point) -> None:
+    w.until_local(w.rng.uniform(8, 10), "hotel", stroll=15)
+    kind = w.rng.choice(["walk", "walk", "road", "hike"])
+    if kind == "walk":
+        w.city_walk(w.rng.uniform(4, 10), "city abroad")
+    elif kind == "road":
+        w.road_trip(w.rng.uniform(4, 9), "road trip")
+    else:
+        w.go(w.near(5000, 40_000), 18, "road trip, driving")
+        w.hike(w.rng.uniform(2, 5), "hike")
+    w.go(hotel, 18 if kind != "walk" else 5, "evening out", w.rng.random() < 0.5)
+
+
+class Life(NamedTuple):
+    """Somebody's way, their home, and when they were on journeys (UTC)."""
+
+    walker: Walker
+    home: Point
+    journeys: list[tuple[float, float]]
+
+
+def live(rng: np.random.Generator, start: float, short: bool) -> Life:
+    """Days at home and journeys; a short life has one of them."""
+    city = CITIES[int(rng.integers(len(CITIES)))]
+    home = moved(city, float(rng.uniform(0, 25_000)), float(rng.uniform(0, 2 * math.pi)))
+    walker = Walker(rng, draw_habits(rng), home, start)
+    work = walker.near(2000, 25_000, home)
+    journeys = []
+    for _ in range(1 if short else int(rng.integers(1, 4))):
+        _weeks_at_home(walker, home, work, int(rng.integers(1, 5 if short else 15)))
+        begin = walker.t
+        _journey(walker, home, int(rng.integers(2, 4 if short else 8)))
+        journeys.append((begin, walker.t))
+    return Life(walker, home, journeys)
+
+
+def live_with(rng: np.random.Generator, other: Life) -> Walker:
+    """Somebody who lives with another, works elsewhere, comes along on most journeys, and goes
+    some ways of their own on these."""
+    partner = Walker(rng, draw_habits(rng), other.home, other.walker.times[0])
+    work = partner.near(2000, 25_000, other.home)
+    for leave, back in other.journeys:
+        days = int((leave - partner.t) / _DAY)
+        if days > 0:
+            _weeks_at_home(partner, other.home, work, days)
+        if rng.random() < 0.75:
+            _follow(partner, other.walker, max(leave, partner.t), back)
+            if rng.random() < 0.5:
+                _stray(partner, leave, back)
         elif partner.t < back:
             partner.stay(back - partner.t, "at home", True, 15)
     return partner
 
 
-def _follow(partner: Walker, owner: Walker, start: float, end: float) -> None:
-    keep = [i for i, t in enumerate(partner.times) if t < start]
-    partner.times = [partner.times[i] for i in keep]
-    partner.ways = [partner.ways[i] for i in keep]
-    partner.spans = [s for s in partner.spans if s.end < start]
-    if partner.times and distance(partner.ways[-1], position(owner, start)) > 1:
-        partner.times.append(start)  # somehow they meet
-        partner.ways.append(position(owner, start))
-    for t, at in zip(owner.times, owner.ways, strict=True):
-        if start < t <= end:
+def _follow(partner: Walker, other: Walker, start: float, end: float) -> None:
+    here = position(other, start)
+    if distance(partner.at, here) > 1:
+        partner.go(here, 14, "commute")
+        start = max(start, partner.t)
+    partner.times.append(max(start, partner.t + 1))  # somehow they meet
+    partner.ways.append(position(other, partner.times[-1]))
+    for t, at in zip(other.times, other.ways, strict=True):
+        if partner.times[-1] < t <= end:
             partner.times.append(t)
             partner.ways.append(at)
-    partner.spans += [s for s in owner.spans if s.start >= start and s.end <= end]
+    partner.spans += [s for s in other.spans if s.start >= start and s.end <= end]
     partner.t, partner.at = partner.times[-1], partner.ways[-1]
 
 
-def _track(
-    rng: np.random.Generator, owner: Walker, span: tuple[float, float]
-) -> NDArray[np.float64]:
-    """A logger's points on the first journey: (utc, latitude, longitude), in segments by gaps."""
-    times = np.arange(span[0], span[1], rng.uniform(5, 60))
-    awake = np.array([(t + zone_offset(position(owner, t), t)) % _DAY > 8 * _HOUR for t in times])
-    rows = [(t, *_noisy(rng, position(owner, t), 6)) for t in times[awake]]
-    return np.array(rows).reshape(-1, 3)
-
-
-def _noisy(rng: np.random.Generator, at: tuple[float, float], metres: float) -> tuple[float, float]:
-    return moved(at, abs(rng.normal(0, metres)), rng.uniform(0, 2 * math.pi))
-
-
-class _Maker:
-    """Takes the photos."""
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        habits: Habits,
-        owner: Walker,
-        home: Point,
-        abroad: list[Point],
-    ) -> None:
-        self.rng, self.habits, self.owner, self.home, self.abroad = rng, habits, owner, home, abroad
-        self.captures: list[Sighting] = []
-        self.truth: dict[str, Truth] = {}
-        self.clocks: dict[str, list[ClockTruth]] = {}
-        self.moments: dict[int, NDArray[np.float64]] = {}
-
-    def phone(self, device: str, who: Walker, habits: Habits) -> None:
-        """A phone: its clock follows the zone; most photos have a position."""
-        rng = self.rng
-        stamps, recorded = rng.random() < habits.stamp, rng.random() < habits.recorded
-        for utc, situation in self._photos(who, habits.phone_rate, habits, shared=True):
-            at = position(who, utc)
-            ahead = zone_offset(zone_place(who, utc, situation), utc)
-            measured = rng.random() < habits.gps and situation != "on the plane"
-            noise = 400.0 if rng.random() < 0.01 else 12.0
-            self._add(
-                Sighting(
-                    "", device, Kind.PHONE, math.floor(utc + ahead),
-                    ahead if recorded else None,
-                    math.floor(utc) if stamps and measured else None,
-                    Location(*_noisy(rng, at, noise)) if measured else None,
-                ),
-                Truth(Location(*at), utc, f"phone, {situation}"),
-            )  # fmt: skip
-
-    def camera(self, device: str, who: Walker, habits: Habits) -> None:
-        """A camera: no position, and a clock that somebody set, or did not."""
-        regime = self.rng.choice(
-            ["right", "home zone", "minutes", "no dst", "changed", "home zone and minutes"]
-        )
-        photos = list(self._photos(who, habits.camera_rate, habits, shared=False))
-        noted: list[tuple[float, float]] = []
-        minutes = float(self.rng.uniform(-900, 900)) if "minutes" in regime else 0.0
-        changed = photos[len(photos) // 2][0] if photos else 0.0
-        other = float(self.rng.choice([-3600.0, 3600.0, 43200.0, 1234.0, -517.0]))
-        for utc, situation in photos:
-            at = position(who, utc)
-            there = zone_place(who, utc, situation)
-            local, at_home = zone_offset(there, utc), zone_offset(self.home, utc)
-            ahead = at_home if regime.startswith("home") else local
-            if regime == "no dst":
-                ahead = zone_offset(there, datetime(2021, 1, 10, tzinfo=UTC).timestamp())
-            if regime == "changed" and utc >= changed:
-                ahead += other
-            ahead += minutes
-            noted.append((utc, ahead))
-            self._add(
-                Sighting("", device, Kind.CAMERA, math.floor(utc + ahead)),
-                Truth(Location(*at), utc, f"camera, {situation}"),
-            )
-        self.clocks[device] = _pieces(noted)
-
-    def not_to_place(self) -> None:
-        """Screenshots, scans, received pictures, downloads, default dates, and days with nobody."""
-        kinds = (Kind.SCREENSHOT, Kind.SCAN, Kind.RECEIVED, Kind.DOWNLOAD, Kind.DEFAULT_DATE)
-        for kind in kinds:
-            for _ in range(20):
-                span = self.owner.spans[int(self.rng.integers(len(self.owner.spans)))]
-                utc = float(self.rng.uniform(span.start, span.end))
-                at = position(self.owner, utc)
-                device = {Kind.SCREENSHOT: "phone", Kind.DEFAULT_DATE: "camera"}.get(kind, "")
-                clock = utc + zone_offset(at, utc)
-                self._add(
-                    Sighting("", device, kind, math.floor(clock)),
-                    Truth(Location(*at), utc, kind.value, placeable=False),
-                )
-
-    def _photos(
-        self, who: Walker, rate: float, habits: Habits, shared: bool
-    ) -> Iterator[tuple[float, str]]:
-        """Moments at which a device takes a photo, with the situation."""
-        rng = self.rng
-        for span in who.spans:
-            hours = (span.end - span.start) / _HOUR
-            if not span.sight:
-                continue
-            quiet = 0.02 if span.situation in ("at home", "at work") else 1.0
-            quiet *= {"on the plane": 0.1}.get(span.situation, 1.0)
-            quiet *= 0.3 if "driving" in span.situation else 1.0
-            own = rng.uniform(span.start, span.end, rng.poisson(rate * hours * quiet))
-            key = hash((round(span.start), round(span.end)))
-            if key not in self.moments:
-                count = rng.poisson(habits.camera_rate * hours * quiet)
-                self.moments[key] = rng.uniform(span.start, span.end, count)
-            common = self.moments[key]
-            if shared:
-                seen = common[rng.random(len(common)) < habits.shared]
-                seen = seen + rng.laplace(0, habits.delay, len(seen))
-                times = np.concatenate((own, seen))
-            else:
-                times = common
-            for utc in np.sort(np.clip(times, span.start, span.end)):
-                for at in range(1 + (rng.random() < 0.3) * int(rng.integers(1, 4))):
-                    yield float(min(utc + 3 * at, span.end)), span.situation
-
-    def _add(self, capture: Sighting, truth: Truth) -> None:
-        name = f"{len(self.captures):06d}.jpg"
-        self.captures.append(capture._replace(photo=name))
-        self.truth[name] = truth
-
-
-def _pieces(noted: list[tuple[float, float]]) -> list[ClockTruth]:
-    pieces: list[ClockTruth] = []
-    for utc, ahead in sorted(noted):
-        if pieces and abs(pieces[-1].offset - ahead) < 1:
-            pieces[-1] = pieces[-1]._replace(end=utc)
-        else:
-            pieces.append(ClockTruth(utc, utc, ahead))
-    return pieces
-
-
-def libraries(first: int, count: int) -> Iterator[Library]:
-    """Libraries of consecutive seeds."""
-    for seed in range(first, first + count):
-        yield make_library(seed)
+def _stray(partner: Walker, start: float, end: float) -> None:
+    """A few hours apart in the middle of a journey, in the same town."""
+    rng, begin = partner.rng, 0.5 * (start + end)
+    walks = [s for s in partner.spans if s.start > begin and s.situation == "city abroad"]
+    if not walks:
+        return
+    begin, until = walks[0].start, min(walks[0].start + 3 * _HOUR, end)
+    alone = Walker(rng, partner.habits, position(partner, begin), begin)
+    alone.city_walk((until - begin) / _HOUR * 0.7, "city abroad")
+    back = max(until, alone.t + 600)
+    rest = [(t, at) for t, at in zip(partner.times, partner.ways, strict=True) if t > back]
+    kept = [(t, at) for t, at in zip(partner.times, partner.ways, strict=True) if t < begin]
+    way = kept + list(zip(alone.times, alone.ways, strict=True)) + rest
+    partner.times, partner.ways = [t for t, _ in way], [at for _, at in way]
+    apart = [s for s in partner.spans if s.end <= begin or s.start >= back]
+    partner.spans = sorted(apart + alone.spans)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geotag.places.clocks import Company, evidence_strength, find_clock
+from geotag.places.clocks import find_clock, strength_of
+from geotag.places.coincidence import Company
 from geotag.places.sighting import ClockPiece
 
 DAY, HOUR = 86400.0, 3600.0
 
 
 def clock_of(camera: np.ndarray, phone: np.ndarray) -> tuple[ClockPiece, ...]:
-    return find_clock(camera, Company(phone, np.array([0.0, HOUR])))
+    return find_clock(camera, company_of(phone)).pieces
+
+
+def company_of(phone: np.ndarray) -> Company:
+    """Somebody whose local time is an hour ahead of UTC."""
+    return Company(phone, np.full(len(phone), HOUR))
 
 
 def outings(seed: int, days: int = 6) -> np.ndarray:
@@ -88,6 +94,8 @@ def test_company_shows_in_the_strength_of_the_evidence() -> None:
     moments = outings(11)
     camera = seen(moments, 12, 0.9)
     with_me, elsewhere = seen(moments, 13, 0.6), seen(outings(14), 15, 0.6)
-    assert evidence_strength(camera, with_me) > 20
-    assert evidence_strength(camera, with_me) > evidence_strength(camera, elsewhere) + 20
-    assert evidence_strength(camera, np.zeros(0)) == 0
+    assert strength_of(camera, company_of(with_me)) > 20
+    assert strength_of(camera, company_of(elsewhere)) < 6
+    assert strength_of(camera, company_of(np.zeros(0))) == 0
+    assert find_clock(camera, company_of(with_me)).strength > 20
+    assert find_clock(camera, company_of(elsewhere)).strength < 6

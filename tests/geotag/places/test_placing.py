@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from benchmarks.movement import distance, zone_at
+from benchmarks.photographers import make_library
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,6 @@ from geotag.places.placing import Settings, place_photos
 from geotag.places.sighting import ClockSource, Kind, Method, Placement, Places, Reason, Sighting
 from geotag.places.tracks import Segment
 from geotag.records import Location
-from scripts.benchmarks.movement import distance, make_library, zone_at
 
 HOUR, DAY = 3600.0, 86400.0
 PARIS = Location(48.8583, 2.2945)
@@ -202,10 +203,10 @@ def _same(here: Places, there: Places, east: float) -> None:
         assert distance(moved, (other.location.latitude, other.location.longitude)) < 0.5
 
 
-@pytest.mark.parametrize("seed", [14, 15])
+@pytest.mark.parametrize("seed", [1, 3])
 def test_simulated_weeks_are_placed_within_the_radius(seed: int) -> None:
     """No photo that should not be is placed, and few lie outside their radius."""
-    library = make_library(seed, weeks=1, journeys=1, days=2)
+    library = make_library(seed, short=True)
     found = place_photos(library.captures, zone_at).placements
     held = []
     for photo, each in found.items():
@@ -215,4 +216,4 @@ def test_simulated_weeks_are_placed_within_the_radius(seed: int) -> None:
             at = (each.location.latitude, each.location.longitude)
             error = distance(at, (truth.location.latitude, truth.location.longitude))
             held.append(error <= each.radius_m)
-    assert len(held) > 100 and np.mean(held) >= 0.9
+    assert len(held) > 50 and np.mean(held) >= 0.9

@@ -1,0 +1,152 @@
+"""How much speaks for photos taken beside a companion's, for each offset of a clock. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from geotag.places.sphere import Floats
+
+# Offsets up to 15 hours ahead or behind: a zone, twelve hours, DST, minutes.
+RANGE, STEP = 15 * 3600.0, 60.0
+OFFSETS = np.arange(-round(RANGE / STEP), round(RANGE / STEP) + 1) * STEP
+# Visits: one photo in ten minutes counts, near is within ten minutes, against the six hours around.
+_THIN, _NEAR, _AROUND = 600.0, 600.0, 6 * 3600.0
+# Photos of one visit are no independent witnesses.
+_VISITS_COUNT, _MOMENTS_COUNT = 0.6, 0.8
+# Moments: how near photos of the same scene are, and how many of a camera's have a companion's.
+_BURST, _VICINITY = 20.0, 600.0
+_CLOSE, _COMMON = (12.0, 40.0), (0.03, 0.1, 0.3)
+_FINE, FINE_STEP = 1800.0, 5.0
+FINE = np.arange(-round(_FINE / FINE_STEP), round(_FINE / FINE_STEP) + 1) * FINE_STEP
+# By day people take so many times more photos than from one to six in the night.
+_NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 8.0
+_DAY = 86400.0
+
+
+class Habit(NamedTuple):
+    """Which shares of a camera's photos are taken on a companion's visits, and at moments at which
+    the companion photographs as well."""
+
+    visits: float
+    moments: float
+
+
+HABITS = (Habit(0.1, 0.0), Habit(0.3, 0.0), Habit(0.3, 0.05), Habit(0.5, 0.15), Habit(0.6, 0.3))
+
+
+class Company(NamedTuple):
+    """Somebody's photos: sorted UTC times, and how far local clocks were ahead of UTC at each."""
+
+    taken: Floats
+    ahead: Floats
+
+
+def evidence(events: Floats, company: Company) -> Floats:
+    """The log likelihood ratio of each of OFFSETS, for readings of a clock: photos on the
+    companion's visits, at the same moments, by day. A row for each of HABITS."""
+    start = events[0] - RANGE - _AROUND
+    length = int((events[-1] - events[0] + 2 * (RANGE + _AROUND)) / STEP) + 2
+    grid = start + np.arange(length) * STEP
+    low, high = np.searchsorted(company.taken, (start - 3600, grid[-1] + 3600))
+    if low == high:
+        return np.zeros((len(HABITS), len(OFFSETS)))
+    taken = company.taken[low:high]
+    visits, moments = _visits(grid, thinned(taken, _THIN)), _moments(grid, taken)
+    night = _by_day(grid, company)
+    on_visits = np.array([np.log(1 - h.visits + h.visits * visits) + night for h in HABITS])
+    at_moments = np.array([np.log(1 - h.moments + h.moments * moments) for h in HABITS])
+    return _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN)) + (
+        _MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP))
+    )
+
+
+def _summed(gain: Floats, grid: Floats, events: Floats) -> Floats:
+    """For each offset the gain of all events. Offset o stands for UTC = event - o: the grid
+    backwards."""
+    bins = len(OFFSETS) // 2
+    total = np.zeros((len(gain), len(OFFSETS)))
+    for event in events:
+        middle = round((event - grid[0]) / STEP)
+        total += gain[:, middle - bins : middle + bins + 1][:, ::-1]
+    return total
+
+
+def thinned(times: Floats, seconds: float) -> Floats:
+    """The first photo of each so many seconds."""
+    if not len(times):
+        return times
+    turns = np.floor((times - times[0]) / seconds)
+    return times[np.concatenate(([True], np.diff(turns) > 0))]
+
+
+def _visits(grid: Floats, reference: Floats) -> Floats:
+    """How many more photos a camera takes at each time of the grid than in its vicinity, if it is
+    with the companion."""
+    distance = nearest(grid, reference)[0]
+    near = 0.5 * np.exp(-distance / _NEAR) + 0.5 * np.exp(-distance / (4 * _NEAR))
+    return _against_vicinity(near, round(_AROUND / STEP), 1e-3)
+
+
+def _moments(grid: Floats, reference: Floats) -> Floats:
+    """The same, if it takes photos of the same moments."""
+    near = np.exp(-nearest(grid, reference)[0] / STEP)
+    return _against_vicinity(near, round(_VICINITY / STEP), 1e-2)
+
+
+def _against_vicinity(near: Floats, half: int, least: float) -> Floats:
+    sums = np.concatenate(([0.0], np.cumsum(near)))
+    rows = np.arange(len(near))
+    low, high = np.maximum(rows - half, 0), np.minimum(rows + half + 1, len(near))
+    background = (sums[high] - sums[low]) / (high - low)
+    return np.where(background > least, near / np.maximum(background, 0.02), 1.0)
+
+
+def _by_day(grid: Floats, company: Company) -> Floats:
+    """Less for what would be a photo of the night, by the companion's local time."""
+    after = np.clip(np.searchsorted(company.taken, grid), 0, len(company.taken) - 1)
+    hour = (grid + company.ahead[after]) % _DAY
+    return np.where((hour > _NIGHT) & (hour < _MORNING), -np.log(_BY_DAY), 0.0)
+
+
+def nearest(times: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    """How far the nearest of sorted times is from each, and by how much each is later than it."""
+    after = np.clip(np.searchsorted(reference, times), 0, len(reference) - 1)
+    before = np.maximum(after - 1, 0)
+    ahead, behind = times - reference[after], times - reference[before]
+    later = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
+    return np.abs(later), later
+
+
+def moments_evidence(utc: Floats, company: Company) -> Floats:
+    """The log likelihood ratio of each of FINE, seconds by which times may be too late: photos of
+    the same scenes as the companion's."""
+    utc = thinned(utc, _BURST)
+    reference = thinned(company.taken, _BURST)
+    half = round(_VICINITY / FINE_STEP)
+    wide = np.arange(-len(FINE) // 2 - half + 1, len(FINE) // 2 + half + 1) * FINE_STEP
+    parts = np.zeros((len(_CLOSE), len(_COMMON), len(FINE)))
+    for some in _portions(utc):
+        distance = nearest((some[:, None] - wide).ravel(), reference)[0].reshape(len(some), -1)
+        for row, close in enumerate(_CLOSE):
+            near = np.exp(-distance / close)
+            sums = np.cumsum(np.pad(near, ((0, 0), (1, 0))), axis=1)
+            background = (sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]) / (2 * half + 1)
+            near = near[:, half:-half]
+            ratio = np.where(background > 1e-3, near / np.maximum(background, 0.01), 1.0)
+            for column, share in enumerate(_COMMON):
+                parts[row, column] += np.log(1 - share + share * ratio).sum(axis=0)
+    # How near, and how many, is not known: all are as likely, and so is none at all.
+    flat = np.vstack((parts.reshape(-1, len(FINE)), np.zeros(len(FINE)))) * _MOMENTS_COUNT
+    top = flat.max(axis=0)
+    result: Floats = top + np.log(np.mean(np.exp(flat - top), axis=0))
+    return result
+
+
+def _portions(times: Floats) -> Iterator[Floats]:
+    """So many at a time that memory stays flat; evenly fewer where there are very many."""
+    times = times[:: len(times) // 4000 + 1]
+    for start in range(0, len(times), 256):
+        yield times[start : start + 256]
