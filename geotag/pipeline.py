@@ -46,6 +46,7 @@ from geotag.state.absence import (
 from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.exports import Export
+from geotag.state.queries import commonest_failures
 from geotag.stores import is_remote
 from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table
@@ -59,6 +60,7 @@ _COMMIT_SECONDS = 2.0
 _IN_FLIGHT = 1024
 _LEAST_READING = 0.1
 _LEFTOVER_SECONDS = 86_400
+_REASONS = 5  # for which photos could not be read, that a summary tells
 
 
 class Progress:
@@ -108,6 +110,7 @@ def _scan_library(
         summary = summary._replace(
             statuses=counts.statuses,
             failures=counts.failures,
+            failed=commonest_failures(catalog.connection, _REASONS) if counts.failures else (),
             exported=exported,
             seconds=time.monotonic() - started,
         )

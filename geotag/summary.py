@@ -19,6 +19,14 @@ class Counts(NamedTuple):
     failures: Counter[str]
 
 
+class Failed(NamedTuple):
+    """Photos that could not be read for the same reason: how many, and the first one's path."""
+
+    reason: str
+    photos: int
+    first: str
+
+
 class Summary(NamedTuple):
     """What a scan did.
 
@@ -26,6 +34,7 @@ class Summary(NamedTuple):
     name or an older time; `unchanged` ones were known; `waiting` ones failed for the time being
     and are not due yet; `remaining` ones were not read, for the run was stopped or had a limit.
     `exported` says whether the table was written: it is not when it would be the same.
+    `failed` are the commonest reasons for which photos could not be read.
     """
 
     statuses: dict[Status, int]
@@ -43,6 +52,7 @@ class Summary(NamedTuple):
     model: str = ""
     threshold: float | None = None
     failures: dict[str, int] | None = None
+    failed: tuple[Failed, ...] = ()
 
     @property
     def total(self) -> int:
@@ -70,6 +80,7 @@ def format_summary_json(summary: Summary, **more: Any) -> str:
         "forgotten": summary.forgotten,
         "statuses": {status.value: summary.statuses.get(status, 0) for status in Status},
         "failures": summary.failures or {},
+        "failed": [failed._asdict() for failed in summary.failed],
         "skipped": summary.skipped,
         "bytes_fetched": summary.bytes_fetched,
         "photos_per_second": round(summary.rate, 2),

@@ -5,9 +5,15 @@ from __future__ import annotations
 import time
 from typing import assert_never
 
+import click
+
+from geotag.cli.streams import one_line
 from geotag.records import Status
-from geotag.summary import Summary
+from geotag.summary import Failed, Summary
 from geotag.tables import STDOUT
+
+_UNREADABLE = "could not be read (see the error column)"
+_COLOURS = {_UNREADABLE: "red"}
 
 
 def counted(count: int, thing: str) -> str:
@@ -29,7 +35,11 @@ def format_scan_summary(summary: Summary, out: str, catalog: str | None) -> str:
         f"not read{again}": summary.remaining,
     }
     lines = [f"{counted(summary.total, 'photo')}: {read}, {summary.unchanged} known from before"]
-    lines += [f"{count:8} {words}" for words, count in counts.items() if count]
+    for words, count in counts.items():
+        if count:
+            lines.append(click.style(f"{count:8} {words}", fg=_COLOURS.get(words)))
+        if words == _UNREADABLE:
+            lines += map(_failed, summary.failed)
     if summary.bytes_fetched:
         lines.append(
             f"{summary.bytes_fetched / 1e6:.1f} MB fetched, "
@@ -54,7 +64,7 @@ def _words(status: Status) -> str:
         case Status.NO_LANDMARK:
             return "without a landmark"
         case Status.UNREADABLE:
-            return "could not be read (see the error column)"
+            return _UNREADABLE
         case Status.PLACED:
             return "placed by photos or tracks of the same time"
         case Status.CONFLICT:
@@ -63,6 +73,12 @@ def _words(status: Status) -> str:
             return "in a private zone: where is left out"
         case _:
             assert_never(status)
+
+
+def _failed(failed: Failed) -> str:
+    """A reason, and where to look."""
+    others = f" and {failed.photos - 1} more" if failed.photos > 1 else ""
+    return one_line(f"{'':8}   {failed.reason}: {failed.first}{others}")
 
 
 def _rate(rate: float) -> str:

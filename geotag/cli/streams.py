@@ -39,9 +39,12 @@ def close_streams() -> bool:
 
 
 def tell(message: str) -> None:
-    """Print a message on standard error. Where nobody can read it, the work goes on."""
+    """Print a message on standard error. Where nobody can read it, the work goes on.
+
+    Colours are left out where it is no terminal, and with NO_COLOR (no-color.org).
+    """
     with suppress(OSError):
-        click.echo(message, err=True)
+        click.echo(message, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def one_line(text: str) -> str:
@@ -54,4 +57,4 @@ def one_line(text: str) -> str:
 
 def complain(message: str) -> None:
     """Print on standard error, on one line, what is wrong."""
-    tell(f"geotag: {one_line(message)}")
+    tell(f"{click.style('geotag:', fg='red', bold=True)} {one_line(message)}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from geotag.files.paths import format_path
-from geotag.state.database import opened_to_read
+from geotag.state.database import opened_to_read, sqlite_errors
 from geotag.state.schema import READING_COLUMNS
+from geotag.summary import Failed
 
 # What this run's sources list, and what of it must be read; gone when the connection closes.
 LISTED = """
@@ -85,6 +87,11 @@ WHERE ({_STALE}) AND (listed.uri IN (SELECT uri FROM cleared) OR listed.size IN 
     SELECT other.size FROM cleared JOIN photos AS other ON other.uri = cleared.uri))
 ORDER BY listed.uri
 """
+_FAILURES = """
+SELECT ifnull(retries.reason, photos.failure_reason) AS why, count(*) AS failed, min(listed.uri)
+FROM listed LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
+WHERE why IS NOT NULL GROUP BY why ORDER BY failed DESC, why LIMIT ?
+"""
 _GUESSED = "SELECT top, model FROM photos WHERE uri = ? AND top IS NOT NULL"
 _DECIDED_WITH = "SELECT DISTINCT model, threshold, out = ? FROM tables"
 # In catalogs of version 2.
@@ -111,6 +118,15 @@ def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | Non
         own = {pair[:2] for pair in fitting if pair[2]} or {pair[:2] for pair in fitting}
         return own.pop() if len(own) == 1 else None
     return None
+
+
+def commonest_failures(catalog: sqlite3.Connection, count: int) -> tuple[Failed, ...]:
+    """The commonest reasons for which listed photos could not be read. Raises CatalogError."""
+    with sqlite_errors():
+        rows = catalog.execute(_FAILURES, (count,)).fetchall()
+    return tuple(
+        Failed(str(reason), photos, format_path(os.fsdecode(uri))) for reason, photos, uri in rows
+    )
 
 
 Recognised = dict[bytes, tuple[str, float, str, bool]]

@@ -24,7 +24,7 @@ from geotag.records import Outcome, Status
 from geotag.state.catalog import open_catalog
 from geotag.summary import Summary
 from geotag.tables import read_table
-from tests.conftest import WritePhoto, gps_ifd
+from tests.conftest import WritePhoto, gps_ifd, picture
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 
@@ -197,14 +197,12 @@ def test_pictures_alike_in_header_and_size_are_told_apart(
     tmp_path: Path, options: ScanOptions
 ) -> None:
     """Uncompressed pictures that differ far behind their headers."""
-    from PIL import Image
-
     photos = tmp_path / "photos"
     photos.mkdir()
-    for name, colour in (("a", (200, 30, 30)), ("b", (30, 200, 30))):
-        picture = Image.new("RGB", (400, 400), (128, 128, 128))
-        picture.paste(colour, (0, 100, 400, 400))
-        picture.save(photos / f"{name}.tif")
+    for name, colour in (("a", "eiffel_tower"), ("b", "taj_mahal")):
+        whole = picture(size=(400, 400))
+        whole.paste(picture(colour, size=(400, 300)), (0, 100))
+        whole.save(photos / f"{name}.tif")
     table = tmp_path / "tags.csv"
     both = scan(photos, tmp_path / "both.csv", options)[1]
     (photos / "b.tif").rename(tmp_path / "b.tif")
@@ -249,6 +247,9 @@ def test_a_photo_that_cannot_be_read_now_is_tried_again(
         summary, rows = scan(library, table, options)
     assert rows["1/01.jpg"].status is Status.UNREADABLE
     assert summary.failures == {"permanent": 3, "transient": 1}
+    reasons = {failed.reason: failed[1:] for failed in summary.failed}
+    assert reasons["the file is empty"] == (2, str(library / "0" / "empty.jpg"))
+    assert reasons["cannot be read (Input/output error)"][0] == 1 and len(reasons) == 3
     summary, rows = scan(library, table, options)
     assert (summary.read, summary.failures) == (1, {"permanent": 3})
     assert rows["1/01.jpg"].status is Status.HAS_GPS
@@ -466,7 +467,7 @@ def test_the_summary_and_the_log_are_for_machines(
     assert lines[-1]["summary"] == done
     assert done["statuses"] == {
         "has_gps": 30, "tagged": 0, "uncertain": 0, "no_landmark": 0, "unreadable": 3,
-        "placed": 0, "conflict": 0,
+        "placed": 0, "conflict": 0, "private": 0,
     }  # fmt: skip
     assert (done["photos"], done["read"], done["unchanged"], done["exit_code"]) == (33, 33, 0, 3)
     assert done["failures"] == {"permanent": 3}
