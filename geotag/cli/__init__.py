@@ -26,6 +26,7 @@ COMMANDS = {
     "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
     "revert": ("geotag.cli.revert:revert", "Undo a write: bring back the very same bytes."),
     "runs": ("geotag.cli.runs:runs", "List the runs of write."),
+    "why": ("geotag.cli.why:why", "Say in sentences why a photo's row says what it says."),
     "clocks": ("geotag.cli.clocks:clocks", "List how far cameras' clocks were from UTC."),
     "convert": ("geotag.cli.convert:convert", "Write a table in another format, also for maps."),
     "merge": ("geotag.cli.merge:merge", "Merge the parts that scans of shards wrote."),

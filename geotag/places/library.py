@@ -9,8 +9,8 @@ from geotag.errors import UsageError
 from geotag.places.names import Gazetteer
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
-from geotag.places.sighting import Placement, Reason
-from geotag.places.telling import clock_lines
+from geotag.places.sighting import Placement, Reason, Sighting
+from geotag.places.telling import clock_lines, tell_clock
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
 from geotag.records import Location, Outcome, Reading
@@ -65,6 +65,15 @@ def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str
             raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
         found.update(dict.fromkeys(named, seconds))
     return found
+
+
+def find_clock_of(sightings: Iterable[Sighting], photo: Sighting) -> str:
+    """What is known of the clock of a photo's device at that time, in words; empty where nothing
+    is. Raises MissingDependencyError."""
+    if photo.clock is None:
+        return ""
+    places = place_photos(sightings, local_zone())
+    return tell_clock(places.clocks.get(photo.device, ()), photo.clock)
 
 
 def find_clocks(readings: Iterable[Reading]) -> list[str]:

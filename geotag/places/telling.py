@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -24,7 +24,9 @@ def tell(placement: Placement) -> str:
             return "; ".join(_beside(neighbour) for neighbour in placement.neighbours)
         case Method.TRACK:
             near = placement.neighbours[0]
-            return f"on the track {near.photo}, {_duration(near.seconds)} from its nearest point"
+            return (
+                f"on the track {near.photo}, {tell_duration(near.seconds)} from its nearest point"
+            )
         case _:
             assert_never(placement.method)
 
@@ -57,20 +59,28 @@ def tell_why_not(reason: Reason) -> str:
 def _beside(neighbour: Neighbour) -> str:
     name = neighbour.photo.rpartition("/")[2]
     way = "before" if neighbour.seconds < 0 else "after"
-    return (
-        f"{name} was taken {_duration(neighbour.seconds)} {way}, {_distance(neighbour.metres)} away"
-    )
+    when, away = tell_duration(neighbour.seconds), tell_distance(neighbour.metres)
+    return f"{name} was taken {when} {way}, {away} away"
 
 
-def _duration(seconds: float) -> str:
+def tell_duration(seconds: float) -> str:
+    """A length of time in seconds, in words."""
     seconds = abs(seconds)
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.0f} days"
 
 
-def _distance(metres: float) -> str:
+def tell_distance(metres: float) -> str:
+    """A distance in metres, in words."""
     return f"{metres:.0f} m" if metres < 1000 else f"{metres / 1000:.1f} km"
+
+
+def tell_clock(pieces: Sequence[ClockPiece], clock: float) -> str:
+    """What is known of a clock when it showed a time; empty where nothing is."""
+    return next((_of_clock(p) for p in pieces if p.start <= clock <= p.end), "")
 
 
 def clock_lines(places: Places) -> Iterator[str]:

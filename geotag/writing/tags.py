@@ -130,7 +130,7 @@ class PlacedTags(NamedTuple):
             "Method": self.method,
             "Latitude": format_coordinate(self.location.latitude, "NS"),
             "Longitude": format_coordinate(self.location.longitude, "EW"),
-            "RadiusMetres": f"{self.radius_m:.0f}",
+            "RadiusMetres": str(self.camera.error),
             "Place": self._place(),
             "Evidence": self.evidence,
         }

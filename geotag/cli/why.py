@@ -1,0 +1,108 @@
+"""geotag why: why a photo's row says what it says, in plain sentences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from geotag.cli.streams import one_line
+from geotag.errors import MissingDependencyError, UsageError
+from geotag.files.paths import format_path
+from geotag.records import Outcome, Reading, Status
+from geotag.report.why import Known, explain_row
+from geotag.state.database import SUFFIX
+from geotag.state.known_readings import known_readings
+from geotag.state.queries import decided_with
+from geotag.tables import read_table, table_format
+
+_MEANT = 5
+
+
+@click.command()
+@click.argument("photo")
+@click.option(
+    "--table",
+    metavar="TABLE",
+    help="The table of the scan [default: the only one with a catalog in this folder].",
+)
+@click.option(
+    "--catalog",
+    type=click.Path(dir_okay=False),
+    help="The catalog of the scan [default: TABLE.geotag].",
+)
+def why(photo: str, table: str | None, catalog: str | None) -> None:
+    """Say what was measured of PHOTO, read in it, found by its time and seen by the network; why it
+    has no position or tag; and what would help.
+
+    PHOTO is a path, or a name that only one photo of the table has. No photo is read, and nothing
+    is changed.
+    """
+    table = table or _only_table()
+    row = _row_of(photo, table)
+    place = Path(catalog if catalog is not None else table + SUFFIX)
+    if catalog is not None and not place.is_file():
+        raise UsageError(f"{place}: no such catalog")
+    is_told = row.status is not Status.PRIVATE and place.is_file()
+    known = _known(row, Path(table), place) if is_told else Known()
+    click.echo(one_line(row.path))
+    for sentence in explain_row(row, known):
+        click.echo(f"  {one_line(sentence)}")
+    if not place.is_file():
+        click.echo(f"  More is told with the catalog of the scan: there is no {place}.")
+
+
+def _only_table() -> str:
+    found = [path.name.removesuffix(SUFFIX) for path in Path().glob(f"*{SUFFIX}")]
+    tables = sorted(name for name in found if Path(name).is_file())
+    if len(tables) != 1:
+        raise UsageError("which table? name the one that the scan wrote with --table")
+    return tables[0]
+
+
+def _row_of(photo: str, table: str) -> Outcome:
+    """The row of a photo. Raises UsageError where there is none, or which one is not clear."""
+    table_format(table)
+    if not os.path.isfile(table):
+        raise UsageError(f"{table}: no such table; scan the library first")
+    whole, named = {photo, format_path(os.path.abspath(photo))}, []
+    for row in read_table(table):
+        if row.path in whole:
+            return row
+        if row.path.endswith("/" + photo.lstrip("/")):
+            named.append(row)
+    if len(named) == 1:
+        return named[0]
+    if named:
+        meant = ", ".join(row.path for row in named[:_MEANT])
+        raise UsageError(f"{photo}: {len(named)} photos of {table} are called so: {meant}")
+    raise UsageError(f"{photo}: not in {table}; was it scanned since it came?")
+
+
+def _known(row: Outcome, table: Path, catalog: Path) -> Known:
+    """What the catalog knows of a row's photo and of those near it."""
+    from geotag.places.nearby import surroundings_of
+    from geotag.places.readings import sighting_of
+
+    decided = decided_with(catalog, table, row.model) if row.model else None
+    threshold = decided[1] if decided is not None else None
+    reading = next(
+        (r for r in known_readings(catalog) if format_path(r.photo.uri) == row.path), None
+    )
+    if reading is None:
+        return Known(threshold=threshold)
+    sighting = sighting_of(reading)
+
+    def library() -> Iterator[Reading]:
+        return known_readings(catalog)
+
+    around = surroundings_of(sighting, map(sighting_of, library()))
+    try:
+        from geotag.places.library import find_clock_of  # only now: numpy is heavy
+
+        clock = find_clock_of(map(sighting_of, library()), sighting)
+    except (ImportError, MissingDependencyError):  # without the extra no clock is looked for
+        clock = ""
+    return Known(reading, sighting, around, clock, threshold)
