@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from geotag.categories import format_categories, load_categories
 from geotag.decision import Decider, Evidence
 from geotag.options import ScanOptions
 from geotag.places.packages import check_installed
 from geotag.places.private import blanked, is_private, private_photos, screened
 from geotag.places.sighting import Placement, Reason
 from geotag.records import Location, Outcome, Reading, TopCategory
+from geotag.tables.base import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from geotag.places.tracks import Segment
@@ -72,6 +76,21 @@ class LibraryEvidence:
         from geotag.places.library import find_placements  # only now: numpy is heavy
 
         return find_placements(readings(), self._segments, dict(self.options.clock_offsets))
+
+
+def rules_of(options: ScanOptions, decider: Decider) -> dict[str, object]:
+    """What must be the same where the rows of several scans make up one table, by name.
+
+    Private zones are in it as a digest alone: a table must not tell them.
+    """
+    rules = [list(options.private), format_categories(load_categories()), SCHEMA_VERSION]
+    return {
+        "threshold": decider.threshold,
+        "top-k": options.top_k,
+        "all": options.classify_all,
+        **options.filters._asdict(),
+        "geotag or private zones": hashlib.sha256(json.dumps(rules).encode()).hexdigest(),
+    }
 
 
 def _read_tracks(options: ScanOptions) -> tuple[list[Segment], str]:

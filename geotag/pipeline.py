@@ -9,8 +9,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
-from itertools import count, islice, takewhile
+from contextlib import ExitStack, closing, suppress
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
 
 from geotag.categories import ModelCategories, format_categories, load_categories
@@ -24,15 +24,16 @@ from geotag.errors import (
     StoppedError,
     UsageError,
 )
-from geotag.evidence import LibraryEvidence
+from geotag.evidence import LibraryEvidence, rules_of
 from geotag.files.atomic import remove_leftovers
+from geotag.intake import Intake
 from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import ModelHeader, read_header
 from geotag.options import ScanOptions, check_options
 from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
-from geotag.runners.base import Job, available_cores
+from geotag.runners.base import Job, MustStop, Runner, available_cores, grouped
 from geotag.sources import Library
 from geotag.sources.content import picture_key, thumbnail_key
 from geotag.state.absence import (
@@ -54,13 +55,12 @@ from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 from geotag.tables.parts import Part, check_part, format_part
 
 _log = logging.getLogger(__name__)
-_COMMIT_READINGS = 512
-_COMMIT_SECONDS = 2.0
 # More than are ever read and not recorded yet.
 _IN_FLIGHT = 1024
 _LEAST_READING = 0.1
 _LEFTOVER_SECONDS = 86_400
 _REASONS = 5  # for which photos could not be read, that a summary tells
+_NOTHING = Before(0, {})
 
 
 class Progress:
@@ -148,7 +148,10 @@ class Scan:
         self.decider = build_decider(self.header, options)
         self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())
-        self._before = Before(0, {})
+        self._before: Before | None = None
+        self._intake = Intake(catalog, self._listing(), self._check_library)
+        self._closing = ExitStack()
+        self._runner: Runner | None = None
         self._remaining = 0
         prefilter = self._prefilter()
         self.criteria = Criteria(
@@ -176,23 +179,29 @@ class Scan:
 
     def read(self) -> Summary:
         """List the library, and read what the catalog does not know yet."""
+        with self._closing:
+            return self._read()
+
+    def _read(self) -> Summary:
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
-        listed = catalog.note_listed(self._listing()) + catalog.keep_unseen(self.library.unseen)
+        early = self._record(self._early())
+        listed = self._intake.finish() + catalog.keep_unseen(self.library.unseen)
         self._check_listing(listed)
         self._follow_pictures()
         forgotten = self._prune() if self.options.prune else 0
         pending = catalog.find_pending(self.criteria)
         _log.info("%d photos listed, %d to read", listed, pending)
-        limit = pending if self.options.limit is None else min(pending, self.options.limit)
+        limit = self.options.limit
+        limit = pending if limit is None else min(pending, limit - early)
         self.progress.started(limit)
         moved = self._record(self._moved(limit)) if pending and not self.criteria.rescan else 0
         read = self._record(self._pending(limit - moved)) if limit > moved else 0
         self._remaining = pending - read - moved
         return Summary(
             {},
-            read=read,
-            unchanged=listed - pending,
+            read=early + read,
+            unchanged=listed - pending - early,
             skipped=dict(self.library.skipped),
             seconds=time.monotonic() - started,
             remaining=self._remaining,
@@ -261,45 +270,38 @@ class Scan:
 
     def _note(self) -> str:
         """What the table of a shard says of itself; empty for a whole one."""
-        options, filters = self.options, self.options.filters
-        if options.shard is None:
+        if self.options.shard is None:
             return ""
-        rules = [list(options.private), format_categories(load_categories()), TABLE_VERSION]
-        made_by = {
-            "model": self.header.sha256,
-            "threshold": self.decider.threshold,
-            "top-k": options.top_k,
-            "all": options.classify_all,
-            "prefilter": self.job.prefilter,
-            "include": filters.include,
-            "exclude": filters.exclude,
-            "follow-symlinks": filters.follow_symlinks,
-            "geotag or private zones": hashlib.sha256(json.dumps(rules).encode()).hexdigest(),
-        }
-        return format_part(Part(options.shard, made_by, self.library.listed, self._remaining))
+        made_by = {"model": self.header.sha256, "prefilter": self.job.prefilter}
+        made_by |= rules_of(self.options, self.decider)
+        return format_part(Part(self.options.shard, made_by, self.library.listed, self._remaining))
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""
         for photo in self.library.photos():
             if self.progress.stop_requested():
-                raise StoppedError("stopped while listing; nothing was changed")
+                kept = ", and what was read is kept" if self._intake.has_begun else ""
+                raise StoppedError(f"stopped while listing; no table was changed{kept}")
             yield photo
 
     def _check_listing(self, listed: int) -> None:
         """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
-        if not self.options.replace:
-            self._before = table_before(self.catalog, self.out, self.library.listed)
-            check_same_library(self.out, self._before, self.library.listed)
+        self._check_library()
         if not self.options.allow_empty:
-            check_sources(self.catalog, self._before, self.library.listed)
+            check_sources(self.catalog, self._before or _NOTHING, self.library.listed)
             self._check_rows(listed)
         for listing in self.library.listings:
             if listing.why_empty:
                 _log.warning("%s: %s", listing.source, listing.why_empty)
 
+    def _check_library(self) -> None:
+        if self._before is None and not self.options.replace:
+            self._before = table_before(self.catalog, self.out, self.library.listed)
+            check_same_library(self.out, self._before, self.library.listed)
+
     def _check_rows(self, rows: int) -> None:
         if not self.options.allow_empty and not self.options.replace:
-            check_rows(self.out, self._before, rows)
+            check_rows(self.out, self._before or _NOTHING, rows)
 
     def _follow_pictures(self) -> None:
         """A landmark stays cleared for the picture for which it was."""
@@ -342,15 +344,29 @@ class Scan:
         if self.options.max_time is not None:
             least = time.monotonic() + self.options.max_time * _LEAST_READING
             self._deadline = max(self._deadline, least)
-        photos = islice(self.catalog.pending(), limit)
         asked = count()
-        runner = RUNNERS[self.options.runner](self.library, self.job)
-        with closing(runner):
-            yield from runner.run(photos, lambda: next(asked) > 0 and self._must_stop())
+        yield from self._run(
+            islice(self.catalog.pending(), limit), lambda: next(asked) > 0 and self._must_stop()
+        )
+
+    def _early(self) -> Iterator[Reading]:
+        """What is read while the library is being listed, where that takes long."""
+        if self.criteria.rescan:
+            return
+        photos = self._intake.early(self.options.limit)
+        first = next(photos, None)
+        if first is not None:
+            yield from self._run(chain([first], photos), self._must_stop)
+
+    def _run(self, photos: Iterable[Photo], must_stop: MustStop) -> Iterator[Reading]:
+        if self._runner is None:
+            self._runner = RUNNERS[self.options.runner](self.library, self.job)
+            self._closing.enter_context(closing(self._runner))
+        yield from self._runner.run(photos, must_stop)
 
     def _record(self, readings: Iterator[Reading]) -> int:
         recorded = 0
-        for group in _groups(readings):
+        for group in grouped(readings):
             self.catalog.record(group, self.criteria.model)
             recorded += len(group)
             self.progress.advanced(len(group))
@@ -375,16 +391,3 @@ def known(landmarks: ModelCategories, slug: str) -> Landmark:
         return landmarks.by_slug(slug)
     except CategoryTableError as error:
         raise CheckpointError(f"model and landmark table do not fit: {error}") from None
-
-
-def _groups(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
-    """Readings in groups that are worth a transaction, none held back for long."""
-    group: list[Reading] = []
-    due = time.monotonic() + _COMMIT_SECONDS
-    for reading in readings:
-        group.append(reading)
-        if len(group) >= _COMMIT_READINGS or time.monotonic() > due:
-            yield group
-            group, due = [], time.monotonic() + _COMMIT_SECONDS
-    if group:
-        yield group

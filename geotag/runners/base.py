@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,10 @@ class Job(NamedTuple):
     isolated: int = 0
 
 
+# Readings are recorded so many at a time, and none is held back for longer.
+_COMMIT_READINGS = 512
+_COMMIT_SECONDS = 2.0
+
 MustStop = Callable[[], bool]
 
 
@@ -51,6 +56,19 @@ class Runner(Protocol):
         Once the run must stop, nothing more is begun, and what is being read is finished.
         """
         ...
+
+
+def grouped(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
+    """Readings in groups that are worth a transaction, none held back for long."""
+    group: list[Reading] = []
+    due = time.monotonic() + _COMMIT_SECONDS
+    for reading in readings:
+        group.append(reading)
+        if len(group) >= _COMMIT_READINGS or time.monotonic() > due:
+            yield group
+            group, due = [], time.monotonic() + _COMMIT_SECONDS
+    if group:
+        yield group
 
 
 def available_cores() -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -20,6 +18,7 @@ from geotag.records import Failure, FailureKind, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
+from geotag.state.listed import ListedPhotos
 from geotag.state.locks import file_lock
 from geotag.state.queries import (
     COUNT_WAITING,
@@ -36,7 +35,6 @@ from geotag.state.rows import format_row, is_passing, parse_row
 from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
 
-_BATCH = 1000
 # A photo that failed for the time being: the next scan tries again at once, later ones only when
 # a minute, two, four ... have passed, but a nightly run always does.
 _FIRST_WAIT = 60
@@ -82,7 +80,6 @@ class Catalog:
         now: float | None = None,
     ) -> None:
         self.connection = connection
-        self.fingerprint = ""
         self.changed = False
         self._remote = remote
         self._closing = ExitStack()
@@ -93,6 +90,7 @@ class Catalog:
         self._scan: int | None = None  # its number, once it is known what it has to do
         self._reader = 0
         self.cleared = ClearedLandmarks(connection)
+        self._listed = ListedPhotos(connection)
 
     def closed_by(self, stack: ExitStack) -> Catalog:
         """The same, which closes what the stack would have closed."""
@@ -111,19 +109,27 @@ class Catalog:
         self._closing.__exit__(kind, error, traceback)
 
     def note_listed(self, photos: Iterable[Photo]) -> int:
-        """Note which photos this run's sources hold; returns how many there are.
+        """Note which photos this run's sources hold; returns how many there are."""
+        for _ in self.noting(photos):
+            pass
+        return self.count_listed()
 
-        Sets `fingerprint`, which is the same for the same photos in the same order.
-        """
-        digest = hashlib.blake2b(digest_size=16)
-        rows = _rows(photos, digest)
-        with sqlite_errors(), self.connection:
-            while batch := list(islice(rows, _BATCH)):
-                self.connection.executemany(
-                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, 1)", batch
-                )
-        self.fingerprint = digest.hexdigest()
+    def noting(self, photos: Iterable[Photo]) -> Iterator[list[Photo]]:
+        """As `note_listed`, in batches: each comes back once it is noted."""
+        return self._listed.note(photos)
+
+    def count_listed(self) -> int:
+        """How many photos this run's sources hold, as far as they are noted."""
         return self._count("SELECT count(*) FROM listed")
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same photos in the same order, once they are all noted."""
+        return self._listed.fingerprint
+
+    def unknown(self, photos: Iterable[Photo]) -> Iterator[Photo]:
+        """Those of which nothing is known yet, neither by name nor perhaps by content."""
+        return self._listed.unknown(photos, self._scan)
 
     def keep_unseen(self, folders: Iterable[bytes]) -> int:
         """Count the known photos below folders that could not be looked into as listed, and as up
@@ -135,16 +141,22 @@ class Catalog:
 
     def find_pending(self, criteria: Criteria) -> int:
         """Find the listed photos that are new, changed, due for another try or whose reading does
-        not meet the criteria; returns how many there are. A new scan begins with it."""
+        not meet the criteria; returns how many there are."""
         arguments = {**criteria._asdict(), **self._clock()}
-        self._reader = criteria.reader
+        self.begin_scan(criteria.reader)
         with sqlite_errors(), self.connection:
-            self._scan = self.connection.execute(
-                "INSERT INTO scans (started) VALUES (?)", (self._now,)
-            ).lastrowid
             self.connection.execute("DELETE FROM pending")
             self.connection.execute(FIND_PENDING, arguments)
         return self._count("SELECT count(*) FROM pending")
+
+    def begin_scan(self, reader: int) -> None:
+        """Begin a new scan, unless it has begun; `reader` is the version that reads metadata."""
+        self._reader = reader
+        if self._scan is None:
+            with sqlite_errors(), self.connection:
+                self._scan = self.connection.execute(
+                    "INSERT INTO scans (started) VALUES (?)", (self._now,)
+                ).lastrowid
 
     def is_after_a_crash(self) -> bool:
         """Whether the last scan was killed, or crashed, before it could end."""
@@ -372,13 +384,6 @@ def back_off(attempts: int) -> float:
     if attempts <= 1:
         return 0
     return min(_FIRST_WAIT * 2.0 ** min(attempts - 2, 30), _LONGEST_WAIT)
-
-
-def _rows(photos: Iterable[Photo], digest: Any) -> Iterator[tuple[Any, ...]]:
-    for uri, size, version, sidecars in photos:
-        name = os.fsencode(uri)
-        digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
-        yield name, size, version, json.dumps(sidecars) if sidecars else None
 
 
 def _unread(known: Reading, size: int, version: str, reason: str) -> Reading:

@@ -49,6 +49,12 @@ WHERE listed.is_seen AND (:rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS
              AND photos.prefilter IS NOT NULL)) END)
 ORDER BY max(ifnull(photos.scan, 0), ifnull(retries.scan, 0)), listed.uri
 """
+# Whether anything is known of a photo: by its name, or perhaps by its content under another one.
+IS_KNOWN = """
+SELECT 1 FROM photos WHERE uri = :uri UNION ALL SELECT 1 FROM retries WHERE uri = :uri
+UNION ALL SELECT 1 FROM photos INDEXED BY photos_by_content
+    WHERE size = :size AND content_key IS NOT NULL AND scan IS NOT :scan LIMIT 1
+"""
 # A photo that was tried in this scan is not tried twice.
 PENDING_PAGE = """
 SELECT pending.id, listed.uri, listed.size, listed.version, listed.sidecars

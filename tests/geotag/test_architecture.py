@@ -21,7 +21,7 @@ LAYERS = (
     ("recognition", "state"),
     ("report", "runners", "web", "writing"),
     ("options",),
-    ("evidence",),
+    ("evidence", "intake"),
     ("pipeline",),
     ("api",),
     ("geotag",),

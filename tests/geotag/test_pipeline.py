@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import geotag
-from geotag.errors import MissingDependencyError, UsageError
+from geotag.errors import AbsenceError, MissingDependencyError, UsageError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
@@ -323,3 +323,52 @@ def test_single_raw_photos_are_seen_as_in_a_scan(
     monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
     with pytest.raises(MissingDependencyError, match=r"'\.\[raw\]'"):
         geotag.predict_landmarks(path, 1, model_path)
+
+
+class Photographer(Progress):
+    """Notes how many photos had been listed when each was read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+        self.pending: list[int] = []
+
+    def started(self, pending: int) -> None:
+        self.pending.append(pending)
+
+    def advanced(self, readings: int) -> None:
+        self.read.append(readings)
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_what_is_new_is_read_while_the_rest_is_listed(
+    library: Path,
+    tmp_path: Path,
+    options: ScanOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int | None,
+) -> None:
+    scan(library, tmp_path / "whole.csv", options)
+    monkeypatch.setattr("geotag.state.listed._BATCH", 2)
+    monkeypatch.setattr("geotag.intake.PATIENCE_SECONDS", 0)
+    progress, table = Photographer(), str(tmp_path / "early.csv")
+    first = scan_library([str(library)], table, options._replace(limit=limit), progress)
+    assert (first.read, first.remaining) == ((8, 0) if limit is None else (3, 5))
+    assert sum(progress.read) == first.read
+    assert progress.pending == [0]  # all that was read was read before the listing's end
+    again = scan_library([str(library)], table, options)
+    assert (again.read, again.unchanged) == (8 - first.read, first.read)
+    assert Path(table).read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_nothing_of_another_library_is_read_while_it_is_listed(
+    library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "tags.csv"
+    scan(library, table, options)
+    before = table.read_bytes()
+    shutil.copytree(library, tmp_path / "other")
+    monkeypatch.setattr("geotag.intake.PATIENCE_SECONDS", 0)
+    progress = Photographer()
+    with pytest.raises(AbsenceError, match="another library"):
+        scan_library([str(tmp_path / "other")], str(table), options, progress)
+    assert (progress.read, table.read_bytes()) == ([], before)
