@@ -147,7 +147,8 @@ def test_records_and_errors_stand_alone(name: str) -> None:
 @pytest.mark.parametrize("name", [*PACKAGES["training"], *PACKAGES["scripts"]])
 def test_training_and_scripts_stand_on_geotag_but_not_on_its_cli_or_pipeline(name: str) -> None:
     rooms = {_room(module) for module in IMPORTS[name] if module in PACKAGES["geotag"]}
-    assert not rooms & {"cli", "pipeline", "api"}
+    documented = {"cli"} if name == "make_man" else set()  # man pages are of the command line
+    assert not rooms & {"cli", "pipeline", "api"} - documented
     if name in PACKAGES["training"]:
         assert not ROOTS[name] & {"scripts", *PACKAGES["scripts"]}
 
