@@ -32,9 +32,10 @@ class LocalRunner:
     read without it.
     """
 
-    def __init__(self, source: Source, job: Job) -> None:
+    def __init__(self, source: Source, job: Job, elsewhere: Elsewhere | None = None) -> None:
         self.source = source
         self.job = job
+        self._elsewhere = elsewhere
         self._classifier: Classifier | None = None
 
     def close(self) -> None:
@@ -59,7 +60,8 @@ class LocalRunner:
                 continue
             from geotag.decoding.loader import Item
 
-            self._classifier = self._classifier or Classifier(self.source, self.job)
+            if self._classifier is None:
+                self._classifier = Classifier(self.source, self.job, self._elsewhere)
             yield from self._classifier.submit(Item(photo, header))
         if self._classifier is not None:
             yield from self._classifier.drain()
@@ -78,9 +80,11 @@ class Classifier:
     too little of a landmark is not classified by the full network. It takes the thumbnail, so that
     the photo need not even be read; where there is none, it takes the decoded photo, which it
     rejects only where a landmark is very unlikely.
+
+    With `elsewhere` the full network is not loaded: that gets the pictures for it.
     """
 
-    def __init__(self, source: Source, job: Job) -> None:
+    def __init__(self, source: Source, job: Job, elsewhere: Elsewhere | None = None) -> None:
         from geotag.decoding.isolated import IsolatedDecoder
         from geotag.decoding.loader import Loader, ThumbnailLoader
         from geotag.model.checkpoint import load_checkpoint
@@ -94,7 +98,7 @@ class Classifier:
         self._photos = Loader(
             source, spec.input_size, spec.fit, self._pool, _WINDOW, self._decoder.decode
         )
-        self._full = self._batcher(checkpoint)
+        self._full: Batcher | Elsewhere = elsewhere or load_batcher(checkpoint, job, self._pool)
         self._prefilter: Prefilter | None = None
         if job.prefilter and spec.prefilter is not None:
             small = checkpoint.prefilter()
@@ -103,20 +107,10 @@ class Classifier:
                 ThumbnailLoader(
                     source, size, spec.fit, self._pool, _WINDOW, self._decoder.decode_thumbnail
                 ),
-                self._batcher(small),
+                load_batcher(small, job, self._pool),
                 job.prefilter,
                 min(job.prefilter, spec.prefilter.photo_threshold),
             )
-
-    def _batcher(self, checkpoint: Checkpoint) -> Batcher:
-        from geotag.recognition.model import Model
-
-        def load() -> Model:
-            model = Model(checkpoint, self.job.engine_options, self.job.workers)
-            _log.info("engine: %s, %d pixels", model.engine.description, model.spec.input_size)
-            return model
-
-        return Batcher(self._pool.submit(load), self._pool)
 
     def close(self) -> None:
         """Stop the workers; what was not taken is dropped."""
@@ -143,7 +137,7 @@ class Classifier:
             yield from self._take_photo(decoded)
         if self._prefilter is not None:
             yield from self._filter(self._prefilter, self._prefilter.batcher.drain())
-        yield from map(_reading, self._full.drain())
+        yield from map(reading_of, self._full.drain())
 
     def _read(self, item: Item) -> Iterator[Reading]:
         for decoded in self._photos.submit(item):
@@ -158,14 +152,14 @@ class Classifier:
 
     def _take_photo(self, decoded: Decoded) -> Iterator[Reading]:
         if decoded.pixels is None:
-            yield _reading(Classified(decoded))
+            yield reading_of(Classified(decoded))
             return
         if decoded.empty:
-            yield _reading(Classified(decoded, Prediction((), 0.0, decoded.empty)))
+            yield reading_of(Classified(decoded, Prediction((), 0.0, decoded.empty)))
             return
         self._photos.window = max(_WINDOW, 2 * self._full.batch_size)
         if self._prefilter is None or decoded.item.has_passed:
-            yield from map(_reading, self._full.submit(decoded))
+            yield from map(reading_of, self._full.submit(decoded))
         else:
             yield from self._filter(self._prefilter, self._prefilter.batcher.submit(decoded))
 
@@ -176,11 +170,23 @@ class Classifier:
             is_thumbnail = decoded.is_thumbnail
             least = prefilter.thumbnail_threshold if is_thumbnail else prefilter.photo_threshold
             if prediction.landmark_probability < least:
-                yield _reading(Classified(decoded, prediction))._replace(prefilter=least)
+                yield reading_of(Classified(decoded, prediction))._replace(prefilter=least)
             elif is_thumbnail:
                 yield from self._read(decoded.item._replace(has_passed=True))
             else:
-                yield from map(_reading, self._full.submit(decoded))
+                yield from map(reading_of, self._full.submit(decoded))
+
+
+def load_batcher(checkpoint: Checkpoint, job: Job, pool: Executor) -> Batcher:
+    """Begin to load a network into its engine."""
+    from geotag.recognition.model import Model
+
+    def load() -> Model:
+        model = Model(checkpoint, job.engine_options, job.workers)
+        _log.info("engine: %s, %d pixels", model.engine.description, model.spec.input_size)
+        return model
+
+    return Batcher(pool.submit(load), pool)
 
 
 class Classified(NamedTuple):
@@ -247,7 +253,33 @@ class Batcher:
         yield from map(Classified, batch, predictions.result())
 
 
-def _reading(classified: Classified) -> Reading:
+class Elsewhere:
+    """In place of a Batcher: keeps the decoded pictures, for another machine to classify."""
+
+    batch_size = 1
+
+    def __init__(self) -> None:
+        self._pictures: list[Decoded] = []
+
+    def submit(self, decoded: Decoded) -> Iterator[Classified]:
+        """Keep a picture, without the thumbnail, which has done its work."""
+        item = decoded.item
+        header = item.header._replace(thumbnail=None)
+        self._pictures.append(decoded._replace(item=item._replace(header=header)))
+        return iter(())
+
+    def drain(self) -> Iterator[Classified]:
+        """Nothing is classified here."""
+        return iter(())
+
+    def take(self) -> list[Decoded]:
+        """The pictures that were kept since the last time."""
+        pictures, self._pictures = self._pictures, []
+        return pictures
+
+
+def reading_of(classified: Classified) -> Reading:
+    """A picture's reading, with what its header told."""
     decoded, prediction = classified
     photo, header, _ = decoded.item
     failure = decoded.failure

@@ -1,34 +1,28 @@
-"""Scans on a real Ray cluster of two nodes on this machine."""
+"""Scans on real Ray clusters of several nodes on this machine."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from geotag.errors import EngineError, GeotagError
+from geotag.errors import GeotagError
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Photo
-from geotag.runners.ray import Shards, Slot, count_slots, slot_of
+from geotag.runners.ray import Shards
+from geotag.runners.slots import Plan, Slot, plan_for
 from tests.conftest import WritePhoto, gps_ifd
-
-
-def node(alive: bool = True, **resources: float) -> dict[str, Any]:
-    return {"Alive": alive, "Resources": resources}
-
-
-def test_a_slot_is_a_gpu_or_a_few_processors() -> None:
-    laptops = [node(CPU=2.0), node(CPU=16.0), node(alive=False, CPU=64.0)]
-    assert slot_of(laptops) == Slot(2, 0)
-    assert count_slots(laptops, slot_of(laptops)) == 9
-    servers = [node(CPU=64.0, GPU=8.0), node(CPU=32.0, GPU=2.0), node(CPU=4.0)]
-    assert slot_of(servers) == Slot(8, 1)
-    assert count_slots(servers, slot_of(servers)) == 10
-    with pytest.raises(EngineError, match="no processors"):
-        slot_of([node(alive=False, CPU=4.0)])
 
 
 def test_a_photo_that_no_worker_survives_becomes_a_row_and_takes_no_other_with_it() -> None:
@@ -57,54 +51,95 @@ def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
     return tmp_path / "photos"
 
 
+MEMORY = 80 * 2**20
+# What an autoscaler's configuration must have.
+UNUSED = (
+    "cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands",
+    "setup_commands", "head_setup_commands", "worker_setup_commands", "head_start_ray_commands",
+    "worker_start_ray_commands",
+)  # fmt: skip
+
+
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head node and another one, with a processor each, and a driver that has joined them."""
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ray that keeps to itself."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "180")
-    ray = pytest.importorskip("ray", reason="ray is not installed")
+    return pytest.importorskip("ray", reason="ray is not installed")
+
+
+@pytest.fixture
+def cluster(quiet: Any) -> Iterator[Any]:
+    """A head node with a processor, and a driver that has joined it."""
     from ray.cluster_utils import Cluster
 
-    options = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    options = {"num_cpus": 1, "object_store_memory": MEMORY}
     cluster = Cluster(initialize_head=True, head_node_args=options)
-    cluster.second = cluster.add_node(**options)
-    ray.init(address=cluster.address, log_to_driver=False)
+    quiet.init(address=cluster.address, log_to_driver=False)
     yield cluster
-    ray.shutdown()
+    quiet.shutdown()
     cluster.shutdown()
 
 
-class KillNode(Progress):
-    """Kills the second node once the first readings are in."""
+class ReplaceNode(Progress):
+    """Kills a node once the first readings are in, and has another one join."""
 
-    def __init__(self, cluster: Any) -> None:
+    def __init__(self, cluster: Any, lost: Any, **joins: float) -> None:
         self.cluster = cluster
-        self.killed = False
+        self.lost = lost
+        self.joins = joins
+        self.done = False
 
     def advanced(self, readings: int) -> None:
-        if not self.killed:
-            self.killed = True
-            self.cluster.remove_node(self.cluster.second, allow_graceful=False)
+        if not self.done:
+            self.done = True
+            self.cluster.remove_node(self.lost, allow_graceful=False)
+            self.cluster.add_node(object_store_memory=MEMORY, **self.joins)
+
+
+@pytest.fixture
+def in_small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geotag.runners.ray.SHARD", 4)
+    monkeypatch.setattr("geotag.pipeline._COMMIT_READINGS", 4)
 
 
 @pytest.mark.slow
-def test_two_nodes_of_which_one_dies_give_the_table_of_one_machine(
-    library: Path,
-    tmp_path: Path,
-    model_path: Path,
-    cluster: Any,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("in_small_shards")
+def test_three_nodes_of_which_one_dies_and_one_joins_give_the_table_of_one_machine(
+    library: Path, tmp_path: Path, model_path: Path, cluster: Any
 ) -> None:
-    monkeypatch.setattr("geotag.runners.ray.SHARD", 4)
-    monkeypatch.setattr("geotag.pipeline._COMMIT_READINGS", 4)
+    second, _ = (cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(2))
     alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
     options = ScanOptions(model=model_path)
     scan_library([str(library)], str(alone), options)
-    kill = KillNode(cluster)
+    replace = ReplaceNode(cluster, second, num_cpus=1)
     far = options._replace(runner="ray", address=cluster.address)
-    summary = scan_library([str(library)], str(together), far, kill)
-    assert kill.killed
+    summary = scan_library([str(library)], str(together), far, replace)
+    assert replace.done
+    assert summary.read == 61
+    assert together.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_small_shards")
+@pytest.mark.parametrize("lost", ["decodes", "classifies"])
+def test_processors_decode_for_gpus_and_either_may_be_lost(
+    library: Path, tmp_path: Path, model_path: Path, cluster: Any, quiet: Any, lost: str
+) -> None:
+    """The GPUs are none: Ray only counts them, and the network runs on processors."""
+    kinds = {"decodes": {"num_cpus": 1}, "classifies": {"num_cpus": 0, "num_gpus": 1}}
+    nodes = {
+        kind: cluster.add_node(object_store_memory=MEMORY, **has) for kind, has in kinds.items()
+    }
+    assert plan_for(quiet.nodes()) == Plan(Slot(1), Slot(0, 1))
+    alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
+    options = ScanOptions(model=model_path)
+    scan_library([str(library)], str(alone), options)
+    replace = ReplaceNode(cluster, nodes[lost], **kinds[lost])
+    far = options._replace(runner="ray", address=cluster.address)
+    summary = scan_library([str(library)], str(together), far, replace)
+    assert replace.done
     assert summary.read == 61
     assert together.read_bytes() == alone.read_bytes()
 
@@ -119,3 +154,82 @@ def test_a_fault_of_the_workers_ends_the_scan_as_it_would_here(
         scan_library(
             [str(library)], str(tmp_path / "t.csv"), options._replace(engine_options=no_device)
         )
+
+
+def autoscaler(address: str) -> dict[str, Any]:
+    """What Ray's autoscaler is told: it may start two nodes of a processor, as processes here."""
+    kinds = {
+        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "small": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 2},
+    }
+    return {
+        "cluster_name": "growing",
+        "max_workers": 2,
+        "upscaling_speed": 1.0,
+        "idle_timeout_minutes": 1.0,
+        "provider": {"type": "fake_multinode", "gcs_address": address},
+        "auth": {},
+        "available_node_types": kinds,
+        "head_node_type": "ray.head.default",
+        "file_mounts": {},
+        "file_mounts_sync_continuously": False,
+        **{key: [] for key in UNUSED},
+    }
+
+
+@pytest.fixture
+def growing(quiet: Any, tmp_path: Path) -> Iterator[str]:
+    """The address of a head without processors whose autoscaler starts nodes as they are asked for.
+
+    As ray.cluster_utils.AutoscalingCluster, which would end every Ray on this machine first.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = tmp_path / "autoscaler.json"
+    config.write_text(json.dumps(autoscaler(address)))
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        command = [
+            *("ray", "start", "--head", "--block", "--num-cpus=0", "--include-dashboard=false"),
+            *("--node-ip-address=127.0.0.1", f"--port={address.partition(':')[2]}"),
+            *(f"--object-store-memory={MEMORY}", f"--autoscaling-config={config}"),
+            f"--temp-dir={folder}",
+        ]
+        env = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
+        head = subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
+        try:
+            yield address
+        finally:
+            head.terminate()
+            head.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_small_shards")
+def test_a_cluster_grows_from_nothing_as_workers_are_asked_for(
+    library: Path, tmp_path: Path, model_path: Path, growing: str, quiet: Any
+) -> None:
+    alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
+    options = ScanOptions(model=model_path)
+    scan_library([str(library)], str(alone), options)
+    connect(quiet, growing)
+    assert sum(node["Resources"].get("CPU", 0) for node in quiet.nodes()) == 0
+    try:
+        scan_library([str(library)], str(together), options._replace(runner="ray"))
+        processors = sum(node["Resources"].get("CPU", 0) for node in quiet.nodes())
+    finally:
+        quiet.shutdown()
+    assert processors >= 1
+    assert together.read_bytes() == alone.read_bytes()
+
+
+def connect(ray: Any, address: str) -> None:
+    """Join a cluster that is just starting."""
+    for _ in range(60):
+        with suppress(ConnectionError):
+            ray.init(address=address, log_to_driver=False)
+            return
+        time.sleep(1)
+    raise AssertionError(f"no cluster at {address}")
