@@ -42,6 +42,8 @@ _AGREE, _CERTAIN, _PAIRED, _PAIRS, _VISITS = 960.0, 0.985, 1800.0, 6, 3
 _LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
 # So much (in nats) must speak for the company.
 _COMPANY, _FEW = 6.0, 3
+# Where it is not known, so many offsets that hold nearly all likelihood are possible.
+_ENOUGH, _MANY = 0.97, 24
 _PEAK, _SAME_MINUTES = 40.0, 150.0
 Rows = NDArray[np.int64]
 
@@ -88,12 +90,43 @@ def find_clock(clock: Floats, company: Company) -> Clock:
         strength += moments
     if strength < _COMPANY:
         pieces = []
-    known = {piece.start for piece in pieces}
-    for run in runs:
-        start, end = float(sessions[run[0]].events[0]), float(sessions[run[-1]].events[-1])
-        if start not in known:
-            pieces.append(ClockPiece(start, end, None, 0.0, ClockSource.UNKNOWN))
+    likely = posterior if strength > 0 else None
+    pieces += _unknown(runs, sessions, pieces, likely)
     return Clock(tuple(_joined(sorted(pieces))), strength)
+
+
+def _unknown(
+    runs: Sequence[Rows],
+    sessions: Sequence[_Session],
+    known: Sequence[ClockPiece],
+    posterior: Floats | None,
+) -> Iterator[ClockPiece]:
+    """The runs of which too little tells, with the offsets that are likely, and those before and
+    after."""
+    starts = {piece.start: piece.offset for piece in known}
+    bounds = [float(sessions[run[0]].events[0]) for run in runs]
+    for at, (run, start) in enumerate(zip(runs, bounds, strict=True)):
+        if start in starts:
+            continue
+        likely = () if posterior is None else _likeliest(posterior[run].mean(axis=0))
+        beside = [starts.get(bounds[k]) for k in (at - 1, at + 1) if 0 <= k < len(runs)]
+        if likely:
+            likely += tuple(offset for offset in beside if offset is not None)
+        end = float(sessions[run[-1]].events[-1])
+        yield ClockPiece(start, end, None, 0.0, ClockSource.UNKNOWN, likely=likely)
+
+
+def _likeliest(posterior: Floats) -> tuple[float, ...]:
+    """The offsets that hold nearly all likelihood to some minutes; nothing where they are many."""
+    left, found, held = posterior.copy(), list[float](), 0.0
+    half = round(_SAME_MINUTES * 2 / STEP)
+    while held < _ENOUGH and len(found) < _MANY:
+        top = int(np.argmax(left))
+        near = slice(max(0, top - half), top + half + 1)
+        held += float(left[near].sum())
+        left[near] = 0.0
+        found.append(float(OFFSETS[top]))
+    return tuple(found) if held >= _ENOUGH else ()
 
 
 def _observed(clock: Floats, company: Company) -> list[_Session]:
@@ -315,7 +348,7 @@ def _joined(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
     """Neighbouring pieces that say the same as one."""
     last: ClockPiece | None = None
     for piece in pieces:
-        if last is not None and last.offset == piece.offset:
+        if last is not None and (last.offset, last.likely) == (piece.offset, piece.likely):
             pairs, visits = last.pairs + piece.pairs, last.visits + piece.visits
             last = last._replace(end=piece.end, pairs=pairs, visits=visits)
             continue

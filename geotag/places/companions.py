@@ -34,10 +34,10 @@ def together(fixes: Mapping[str, Fixes]) -> list[tuple[str, ...]]:
 def _is_together(one: Fixes, other: Fixes) -> bool:
     if min(len(one.times), len(other.times)) < _FEW:
         return False
-    forth, back = _distances(one, other), _distances(other, one)
-    if min(len(forth), len(back)) < _FEW:
-        return False
-    return all(np.mean(each < _NEAR_M) >= _SHARE for each in (forth, back))
+    # From the fewer fixes to the more: between two photos, a track goes on.
+    fewer, more = sorted((one, other), key=lambda fixes: len(fixes.times))
+    away = _distances(fewer, more)
+    return len(away) >= _FEW and float(np.mean(away < _NEAR_M)) >= _SHARE
 
 
 def _distances(one: Fixes, other: Fixes) -> Floats:

@@ -18,6 +18,7 @@ from geotag.places.tracks import Lane, follow
 # A clock that nothing confirmed: off by minutes, or an hour and minutes.
 _UNSURE_S, _MINUTES_OFF = 300.0, (-65, -30, -15, 15, 30, 65)
 _SLACK_M = 500.0
+_FOUND = (ClockSource.GIVEN, ClockSource.COMPANY)
 Rows = NDArray[np.int64]
 
 
@@ -61,27 +62,45 @@ class Estimate(NamedTuple):
 def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group: Group) -> Times:
     """UTC of readings of a clock beside a group.
 
-    `ahead` is what the device itself tells of each photo, NaN where it does not. Where no piece
-    covers a photo, the clock is taken to show the local time of the group at that moment, and
-    may as well be an hour off or show the time at home.
+    `ahead` is what the device itself tells of each photo, NaN where it does not. A piece may tell
+    several offsets that are likely. Where none covers a photo, the clock is taken to show the
+    local time of the group at that moment, and may as well be an hour off or show the time at
+    home.
     """
     local, home = _local_offsets(clock, group)
     uncertainty = np.where(np.isfinite(ahead), 2.0, np.inf)
-    offset = ahead
+    offset, likely = ahead, list[Floats]()
     for piece in pieces:
-        if piece.offset is None or piece.source not in (ClockSource.GIVEN, ClockSource.COMPANY):
-            continue
         rows = (clock >= piece.start) & (clock <= piece.end)
-        given = local + piece.offset if piece.source is ClockSource.GIVEN else piece.offset
-        offset = np.where(rows, given, offset)
-        uncertainty = np.where(rows, piece.uncertainty, uncertainty)
+        if piece.likely:
+            offset = np.where(rows, piece.likely[0], offset)
+            likely += [np.where(rows, clock - other, np.nan) for other in piece.likely[1:]]
+        elif piece.offset is not None and piece.source in _FOUND:
+            given = local + piece.offset if piece.source is ClockSource.GIVEN else piece.offset
+            offset = np.where(rows, given, offset)
+            uncertainty = np.where(rows, piece.uncertainty, uncertainty)
     utc = clock - np.where(np.isfinite(offset), offset, local)
-    others = [utc + minutes * 60.0 for minutes in _MINUTES_OFF]
-    if not np.isfinite(uncertainty).all():
+    guessed = ~np.isfinite(offset)
+    others = [np.where(guessed, utc + minutes * 60.0, np.nan) for minutes in _MINUTES_OFF]
+    if guessed.any():
         readings = group.fixes.times + group.ahead
         around = offsets_around(clock, readings, group.ahead)
-        others += [np.where(mask, clock - value, np.nan) for value, mask in around]
-    return Times(utc, uncertainty, (*others, clock - home))
+        others += [np.where(mask & guessed, clock - value, np.nan) for value, mask in around]
+        others.append(np.where(guessed, clock - home, np.nan))
+    return Times(utc, uncertainty, (*_packed(likely), *others))
+
+
+def _packed(columns: Sequence[Floats]) -> list[Floats]:
+    """As few columns as hold the values (NaN is none)."""
+    packed: list[Floats] = []
+    for column in columns:
+        for at, other in enumerate(packed):
+            if not (np.isfinite(other) & np.isfinite(column)).any():
+                packed[at] = np.where(np.isfinite(column), column, other)
+                break
+        else:
+            packed.append(column)
+    return packed
 
 
 def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:

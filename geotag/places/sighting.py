@@ -58,7 +58,8 @@ class ClockPiece(NamedTuple):
     """A stretch of a device's photos over which its clock was ahead of UTC by `offset` seconds.
 
     `start` and `end` are readings of that clock. `pairs` and `visits` count the evidence.
-    `offset` is None where there is too little of it.
+    `offset` is None where there is too little of it; `likely` are then the offsets that it may
+    have been, the likeliest first, as far as these can be told.
     """
 
     start: float
@@ -68,6 +69,7 @@ class ClockPiece(NamedTuple):
     source: ClockSource
     pairs: int = 0
     visits: int = 0
+    likely: tuple[float, ...] = ()
 
 
 class Method(str, Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -86,10 +86,24 @@ def tell_clock(pieces: Sequence[ClockPiece], clock: float) -> str:
 def clock_lines(places: Places) -> Iterator[str]:
     """A line for each stretch of each device's clock."""
     for device, pieces in sorted(places.clocks.items()):
-        for piece in pieces:
+        for piece in _as_told(pieces):
             yield f"{device}, {_days(piece)}: {_of_clock(piece)}"
         if not pieces:
             yield f"{device}: nothing tells what its clock was; not corrected"
+
+
+def _as_told(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
+    """Stretches, those together of which too little is known."""
+    last: ClockPiece | None = None
+    for piece in pieces:
+        if last is not None and last.offset is None and piece.offset is None:
+            last = last._replace(end=piece.end)
+            continue
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        yield last
 
 
 def _days(piece: ClockPiece) -> str:
