@@ -44,6 +44,10 @@ _LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
 _COMPANY, _FEW = 6.0, 3
 # Where it is not known, so many offsets that hold nearly all likelihood are possible.
 _ENOUGH, _MANY = 0.97, 24
+_PER_HOUR = round(3600 / STEP)
+_HOURS = -(-len(OFFSETS) // _PER_HOUR)
+_APART = np.abs(np.subtract.outer(np.arange(_HOURS), np.arange(_HOURS)))
+_AWAY = ((_APART >= 1) & (_APART <= 12)).astype(float)
 _PEAK, _SAME_MINUTES = 40.0, 150.0
 Rows = NDArray[np.int64]
 
@@ -205,12 +209,12 @@ def _moved(before: Floats, step: int) -> Floats:
 
 def _by_hours(weight: Floats) -> Floats:
     """The sum of what is half an hour and one to twelve whole hours away."""
-    hour = round(3600 / STEP)
-    hours = -(-weight.shape[1] // hour)
-    grid = np.pad(weight, ((0, 0), (0, hours * hour - weight.shape[1])))
-    sums = np.cumsum(np.pad(grid.reshape(-1, hours, hour), ((0, 0), (13, 12), (0, 0))), axis=1)
-    away = (sums[:, 25:] - sums[:, :-25]).reshape(len(weight), -1)[:, : weight.shape[1]] - weight
-    return away + _shifted(weight, hour // 2) + _shifted(weight, -hour // 2)
+    grid = np.zeros((len(weight), _HOURS * _PER_HOUR))
+    grid[:, : weight.shape[1]] = weight
+    away = (_AWAY @ grid.reshape(-1, _HOURS, _PER_HOUR)).reshape(len(weight), -1)
+    half = _PER_HOUR // 2
+    away = away[:, : weight.shape[1]]
+    return away + _shifted(weight, half) + _shifted(weight, -half)
 
 
 def _shifted(rows: Floats, by: int) -> Floats:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import NamedTuple
 
@@ -15,8 +17,12 @@ from geotag.records import Location
 
 # Positions this near to each other (in degrees) are named once.
 _DIGITS = 3
-_CELL = 1.0  # degrees of a cell of the index
+# The index has cells of half a degree: so many rows and columns of them.
+_PER_DEGREE = 2
+_ROWS, _COLUMNS = 180 * _PER_DEGREE, 360 * _PER_DEGREE
 _REACH_M = 50_000.0
+# What is beyond a ring of cells is this far away, per ring.
+_CELL_M = 0.8 * 111_000.0 / _PER_DEGREE
 _OTHER_CODES = {"XKO": "XK"}  # Kosovo has no code of ISO's
 
 
@@ -65,15 +71,14 @@ class Gazetteer:
 
 
 class _Towns(NamedTuple):
-    """Towns in cells of one degree: `rows` in the order of `cells`, which number the degrees."""
+    """Towns in the order of their cells, which begin at `starts`."""
 
     points: NDArray[np.float64]
     countries: NDArray[np.uint16]
     regions: NDArray[np.uint16]
     names: list[str]
     region_names: list[str]
-    cells: NDArray[np.int64]
-    rows: NDArray[np.int64]
+    starts: list[int]
 
     def nearest(
         self, latitude: float, longitude: float, country: str
@@ -82,53 +87,61 @@ class _Towns(NamedTuple):
         if len(country) != 2:
             return None
         code = _code(country)
-        here = to_vectors(latitude, longitude)
+        here = np.array(_vector(latitude, longitude))
         best: tuple[float, int] | None = None
         for ring in (1, 2):
-            rows = self._around(latitude, longitude, ring)
-            rows = rows[self.countries[rows] == code]
-            if len(rows):
-                away = metres(self.points[rows], here)
-                at = int(np.argmin(away))
-                best = float(away[at]), int(rows[at])
+            row = self._nearest_of(self._around(latitude, longitude, ring), here, code)
+            if row >= 0:
+                best = float(metres(self.points[row], here)), row
                 # Beyond a ring of cells another town may be nearer only if this one is far off.
-                if best[0] <= _cell_metres(latitude) * ring:
+                if best[0] <= _CELL_M * ring:
                     break
         if best is None or best[0] > _REACH_M:
             return None
         distance, row = best
         return self.names[row], self.region_names[self.regions[row]], round(distance)
 
-    def _around(self, latitude: float, longitude: float, ring: int) -> NDArray[np.int64]:
-        """The towns in the cells around a position; more cells of longitude near the poles."""
-        wide = min(180, int(ring / max(0.01, np.cos(np.radians(latitude)))) + 1)
+    def _nearest_of(
+        self, stretches: Iterable[tuple[int, int]], here: NDArray[np.float64], country: int
+    ) -> int:
+        """The row of the nearest town of a country, -1 for none: the greatest cosine."""
+        best, found = -2.0, -1
+        for low, high in stretches:
+            if low < high:
+                cosine = self.points[low:high] @ here
+                cosine[self.countries[low:high] != country] = -2.0
+                at = int(cosine.argmax())
+                if cosine[at] > best:
+                    best, found = float(cosine[at]), low + at
+        return found
+
+    def _around(self, latitude: float, longitude: float, ring: int) -> Iterator[tuple[int, int]]:
+        """The rows in the cells around a position; more cells of longitude near the poles."""
+        wide = min(_COLUMNS // 2, int(ring / max(0.01, math.cos(math.radians(latitude)))) + 1)
         north, east = _cell_of(latitude, longitude)
-        found = []
-        for row in range(max(0, north - ring), min(179, north + ring) + 1):
+        for row in range(max(0, north - ring), min(_ROWS - 1, north + ring) + 1):
             for first, last in _columns(east, wide):
-                bounds = (row * 360 + first, row * 360 + last + 1)
-                low, high = np.searchsorted(self.cells, bounds)
-                found.append(self.rows[low:high])
-        return np.concatenate(found)
+                yield self.starts[row * _COLUMNS + first], self.starts[row * _COLUMNS + last + 1]
+
+
+def _vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+    phi, lam = math.radians(latitude), math.radians(longitude)
+    return math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)
 
 
 def _columns(east: int, wide: int) -> list[tuple[int, int]]:
     """The columns so many to both sides of one, across the antimeridian as well."""
-    low, high = east - wide, east + wide
-    if high - low >= 359:
-        return [(0, 359)]
+    low, high, last = east - wide, east + wide, _COLUMNS - 1
+    if high - low >= last:
+        return [(0, last)]
     if low < 0:
-        return [(0, high), (low + 360, 359)]
-    return [(low, high)] if high < 360 else [(low, 359), (0, high - 360)]
-
-
-def _cell_metres(latitude: float) -> float:
-    """The least extent of a cell and its share of the ring."""
-    return 111_000.0 * _CELL * min(1.0, max(0.3, float(np.cos(np.radians(latitude)))))
+        return [(0, high), (low + _COLUMNS, last)]
+    return [(low, high)] if high <= last else [(low, last), (0, high - _COLUMNS)]
 
 
 def _cell_of(latitude: float, longitude: float) -> tuple[int, int]:
-    return min(179, int(latitude + 90)), int(longitude + 180) % 360
+    north = min(_ROWS - 1, int((latitude + 90) * _PER_DEGREE))
+    return north, int((longitude + 180) * _PER_DEGREE) % _COLUMNS
 
 
 def _code(country: str) -> int:
@@ -146,15 +159,14 @@ def _load_towns() -> _Towns:
         regions = stored["region"]
         names = stored["names"].tobytes().decode().split("\n")
         region_names = stored["regions"].tobytes().decode().split("\n")
-    north = np.minimum(179, (latitude + 90).astype(np.int64))
-    cells = north * 360 + (longitude + 180).astype(np.int64) % 360
+    north = np.minimum(_ROWS - 1, ((latitude + 90) * _PER_DEGREE).astype(np.int64))
+    cells = north * _COLUMNS + ((longitude + 180) * _PER_DEGREE).astype(np.int64) % _COLUMNS
     rows = np.argsort(cells, kind="stable")
     return _Towns(
-        to_vectors(latitude, longitude),
-        letters[:, 0] * np.uint16(256) + letters[:, 1],
-        regions,
-        names,
+        to_vectors(latitude[rows], longitude[rows]),
+        (letters[:, 0] * np.uint16(256) + letters[:, 1])[rows],
+        regions[rows],
+        [names[row] for row in rows],
         region_names,
-        cells[rows],
-        rows,
+        np.searchsorted(cells[rows], np.arange(_ROWS * _COLUMNS + 1)).tolist(),
     )

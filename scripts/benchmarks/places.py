@@ -273,7 +273,7 @@ def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:
 def speed(count: int) -> None:
     """Place so many photos of made-up libraries."""
     captures: list[Sighting] = []
-    for at, library in enumerate(libraries(5000, 40)):
+    for at, library in enumerate(libraries(5000, 400)):
         shift = at * 400 * 86400.0
         for e in library.captures:
             clock = None if e.clock is None else e.clock + shift
