@@ -28,10 +28,11 @@ COLOURS = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Converted models go to a folder of the test run, never to the user's cache."""
+def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Converted models, lists of catalogs and settings are the test run's, never the user's."""
+    names = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "APPDATA")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        for name in names:
             patch.setenv(name, str(tmp_path_factory.mktemp("cache")))
         yield
 
