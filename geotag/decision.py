@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
-from geotag.places.distance import distance_m
+from geotag.places.prior import probability
 from geotag.places.sighting import Placement, Reason
 from geotag.places.telling import tell, tell_why_not
 from geotag.records import (
@@ -30,8 +30,9 @@ TOP_K_LIMIT = 10
 _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
 _LANDMARK = "landmark"
-# From so far away a landmark may be seen.
-_SIGHT_M = 30_000.0
+# Before what a tag rests on beside the picture, where that alone would be too unsure.
+_SUPPORTED = "by the picture and the place:"
+_PLACEABLE = (Status.UNCERTAIN, Status.NO_LANDMARK)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -114,7 +115,7 @@ class Decider(NamedTuple):
             radius_m=inferred.radius_m if inferred else None,
             landmark=category.name if category else "",
             category_id=category.id if category else None,
-            confidence=prediction.top[0].confidence if prediction and category else None,
+            confidence=self._confidence(prediction, placement) if prediction and category else None,
             city=category.city if category else "",
             country=category.country if category else "",
             taken_at=metadata.taken_at or "",
@@ -150,6 +151,9 @@ class Decider(NamedTuple):
             here = f"{placement.location.latitude:.5f}, {placement.location.longitude:.5f}"
             said = f"seems to show {seen.name}, but was taken near {here}: {tell(placement)}"
             return outcome._replace(evidence=said)
+        best = reading.prediction.top[0].confidence if reading.prediction is not None else 1.0
+        if outcome.status is Status.TAGGED and best < self.threshold:
+            return outcome._replace(evidence=f"{_SUPPORTED} {tell(placement)}")
         return outcome
 
     def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:
@@ -161,8 +165,10 @@ class Decider(NamedTuple):
             status, category = Status.NO_LANDMARK, None
         else:
             status, category = self._recognise(reading.prediction)
-        if isinstance(evidence.placement, Placement):
-            status, category = _beside(status, category, evidence.placement)
+            if isinstance(evidence.placement, Placement) and not reading.prefilter:
+                status, category = self._beside(status, reading.prediction, evidence.placement)
+        if isinstance(evidence.placement, Placement) and status in _PLACEABLE:
+            status = Status.PLACED
         return (Status.HAS_GPS if has_position else status), category
 
     def _recognise(self, prediction: Prediction) -> tuple[Status, Landmark | None]:
@@ -176,35 +182,30 @@ class Decider(NamedTuple):
             return Status.NO_LANDMARK, None
         return Status.UNCERTAIN, None
 
+    def _beside(
+        self, status: Status, prediction: Prediction, placement: Placement
+    ) -> tuple[Status, Landmark | None]:
+        """What the picture and the place say together.
+
+        Where the picture alone would be a tag and both together are none, one of the two is wrong:
+        neither is believed.
+        """
+        if prediction.unclassified:
+            return status, None
+        if probability(prediction, placement, self.category_of) >= self.threshold:
+            return Status.TAGGED, self.category_of(prediction.top[0].slug)
+        return (Status.CONFLICT if status is Status.TAGGED else status), None
+
+    def _confidence(self, prediction: Prediction, placement: Placement | Reason | None) -> float:
+        if not isinstance(placement, Placement):
+            return prediction.top[0].confidence
+        return round(probability(prediction, placement, self.category_of), _DIGITS)
+
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
         if prediction is None:
             return ()
         categories = [(self.category_of(s.slug), s) for s in prediction.top[: self.top_k]]
         return tuple(TopCategory(c.id, c.slug, c.name, s.confidence) for c, s in categories)
-
-
-def _beside(
-    status: Status, category: Landmark | None, placement: Placement
-) -> tuple[Status, Landmark | None]:
-    """What the picture says, beside what the rest of the library does.
-
-    A landmark is seen from afar, but not from another region: one of the two is wrong then, and
-    neither is believed.
-    """
-    match status:
-        case Status.UNCERTAIN | Status.NO_LANDMARK:
-            return Status.PLACED, None
-        case Status.TAGGED if category is not None and _is_out_of_sight(category, placement):
-            return Status.CONFLICT, None
-        case _:
-            return status, category
-
-
-def _is_out_of_sight(category: Landmark, placement: Placement) -> bool:
-    if category.latitude is None or category.longitude is None:
-        return False
-    away = distance_m(placement.location, Location(category.latitude, category.longitude))
-    return away > (category.radius_m or 0.0) + placement.radius_m + _SIGHT_M
 
 
 def _why_unclassified(status: Status, prediction: Prediction | None) -> str:

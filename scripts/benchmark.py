@@ -12,7 +12,17 @@ import importlib
 
 import click
 
-NAMES = ("cascade", "decode", "engine", "linear", "metadata", "places", "scan", "unattended")
+NAMES = (
+    "cascade",
+    "decode",
+    "engine",
+    "leash",
+    "linear",
+    "metadata",
+    "places",
+    "scan",
+    "unattended",
+)
 
 
 class Benchmarks(click.Group):

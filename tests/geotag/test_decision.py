@@ -150,15 +150,22 @@ BESIDE = Neighbour("/p/b.jpg", -90.0, 40.0)
 PLACED = Placement(Location(48.85, 2.29), 120.0, Method.NEIGHBOUR, 1_000_000_000.0, (BESIDE,))
 
 
-@pytest.mark.parametrize("prediction", [TORN, NOTHING])
+AT_SEA = PLACED._replace(location=Location(0.0, -140.0))
+LIKELY = Prediction((Score("eiffel_tower", 0.8), Score("taj_mahal", 0.05)), 0.86)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "placement"), [(NOTHING, PLACED), (NOTHING, AT_SEA), (TORN, AT_SEA)]
+)
 def test_a_photo_without_a_landmark_is_placed_by_its_neighbours(
-    decider: Decider, prediction: Prediction
+    decider: Decider, prediction: Prediction, placement: Placement
 ) -> None:
-    row = decider.outcome(Reading(PHOTO, Metadata(), prediction), Evidence(placement=PLACED))
+    at = placement.location
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction), Evidence(placement=placement))
     assert (row.status, row.position_source, row.method) == (
         Status.PLACED, "inferred", "neighbour",
     )  # fmt: skip
-    assert (row.latitude, row.longitude, row.radius_m) == (48.85, 2.29, 120.0)
+    assert (row.latitude, row.longitude, row.radius_m) == (at.latitude, at.longitude, 120.0)
     assert row.evidence == "b.jpg was taken 2 min before, 40 m away"
     assert row.utc == "2001-09-09T01:46:40Z"
     assert row.landmark == ""
@@ -168,6 +175,29 @@ def test_a_landmark_that_can_be_seen_from_there_stays_a_tag(decider: Decider) ->
     row = decider.outcome(Reading(PHOTO, Metadata(), SURE), Evidence(placement=PLACED))
     assert (row.status, row.landmark, row.method) == (Status.TAGGED, "Eiffel Tower", "landmark")
     assert row.evidence == ""
+
+
+def test_the_neighbours_support_what_the_picture_alone_leaves_uncertain(decider: Decider) -> None:
+    likely = Reading(PHOTO, Metadata(), LIKELY)
+    assert decider.outcome(likely).status is Status.UNCERTAIN
+    row = decider.outcome(likely, Evidence(placement=PLACED))
+    assert (row.status, row.landmark, row.method) == (Status.TAGGED, "Eiffel Tower", "landmark")
+    assert row.confidence is not None and row.confidence >= 0.9
+    assert row.evidence == "by the picture and the place: b.jpg was taken 2 min before, 40 m away"
+    elsewhere = decider.outcome(likely, Evidence(placement=AT_SEA))
+    assert (elsewhere.status, elsewhere.landmark) == (Status.PLACED, "")
+    # The prefilter alone is no witness, and what the user cleared stays cleared.
+    small = decider.outcome(likely._replace(prefilter=0.9), Evidence(placement=PLACED))
+    cleared = decider.outcome(likely, Evidence(is_cleared=True, placement=PLACED))
+    assert small.status is cleared.status is Status.PLACED
+
+
+def test_a_position_that_speaks_for_a_landmark_never_takes_it_away() -> None:
+    certain = Prediction((Score("eiffel_tower", 0.99995),), 1.0)
+    row = Decider(0.9999, 2, "m", TABLE.by_slug).outcome(
+        Reading(PHOTO, Metadata(), certain), Evidence(placement=PLACED)
+    )
+    assert row.status is Status.TAGGED
 
 
 def test_a_landmark_that_cannot_be_seen_from_there_is_a_conflict(decider: Decider) -> None:
