@@ -185,8 +185,8 @@ def command(photos: Path, table: Path, seed: int, model: Path | None, library: P
         lost = sum(both[at] < threshold for at in true) / len(true)
         chosen = [seen[at] for at in tagged]
         stopped = [
-            np.mean([score < threshold for score in weighed(chosen, world, place)])
+            sum(score < threshold for score in weighed(chosen, world, place)) / len(chosen)
             for place in _impossible(world)
         ]
-        shares = "".join(f"{100 * float(share):15.2f}" for share in (lost, *stopped))
+        shares = "".join(f"{100 * share:15.2f}" for share in (lost, *stopped))
         click.echo(f"{precision:13}{shares}")
