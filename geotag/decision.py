@@ -31,7 +31,7 @@ _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
 _LANDMARK = "landmark"
 # Before what a tag rests on beside the picture, where that alone would be too unsure.
-_SUPPORTED = "by the picture and the place:"
+_SUPPORTED = "supported by where it was taken:"
 _PLACEABLE = (Status.UNCERTAIN, Status.NO_LANDMARK)
 
 

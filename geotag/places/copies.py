@@ -1,10 +1,10 @@
-"""Which photos are copies of a measured one: edited exports, and the raw file beside a JPEG. Pure."""
+"""Copies of measured photos: edited exports, and the raw file beside a JPEG. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from geotag.places.distance import distance_m
@@ -15,12 +15,16 @@ from geotag.records import Location, Reading
 
 # What a camera's position is off at most, and how far those of one photo's copies may lie apart.
 _RADIUS_M, _SAME_M = 50.0, 50.0
-# What programs append to the name of a photo that they export: "-edited", " (2)", "_DxO", "~3".
-_APPENDED = re.compile(r"(?:[ _~.-]+(?:\(?\d{1,2}\)?|[a-z][a-z0-9]{1,11})|\(\d{1,2}\))+", re.I)
+# What programs append to the name of a photo that they export or copy. A number alone may as well
+# be that of the next photo of a burst.
+_APPENDED = re.compile(
+    r"(?:[ _.-]*\(\d{1,2}\)|~\d{1,2}|[ _~.-]+(?:edit(?:ed)?|bearbeitet|modifi.{1,2}|editad[oa]|"
+    r"export(?:ed)?|copy|kopie|copie|copia|dxo|web|small|resized|print|bw|crop(?:ped)?)\d{0,2})+"
+)
 _FRACTION = re.compile(r"\.\d+")
 
 
-class _Picture(NamedTuple):
+class Picture(NamedTuple):
     """What tells a photo from others: its file, and when and by what it was taken."""
 
     uri: str
@@ -30,23 +34,21 @@ class _Picture(NamedTuple):
     location: Location | None
 
 
-def find_copies(readings: Iterable[Reading]) -> dict[str, Placement]:
+def find_copies(pictures: Iterable[Picture]) -> dict[str, Placement]:
     """The positions of photos without one that are copies of a measured photo, by URI.
 
     A copy has the device and the capture time of its original. Photos of one second may be a
     burst, so either both have the same fraction of the second, or both have none and the copy is
     named as the original, or after it. Where several originals fit they must be in one place.
     """
-    groups: dict[tuple[str, str], list[_Picture]] = defaultdict(list)
-    for reading in readings:
-        picture = _picture(reading)
-        if picture is not None:
-            groups[picture.moment].append(picture)
-    return dict(_copies(groups))
+    groups: dict[tuple[str, str], list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        groups[picture.moment].append(picture)
+    return dict(_copies(groups.values()))
 
 
-def _copies(groups: Mapping[object, Sequence[_Picture]]) -> Iterable[tuple[str, Placement]]:
-    for group in groups.values():
+def _copies(groups: Iterable[Sequence[Picture]]) -> Iterable[tuple[str, Placement]]:
+    for group in groups:
         measured = [each for each in group if each.location is not None]
         for each in group if measured else ():
             if each.location is None:
@@ -56,9 +58,7 @@ def _copies(groups: Mapping[object, Sequence[_Picture]]) -> Iterable[tuple[str, 
                     yield each.uri, placement
 
 
-def inherited(
-    uri: str, originals: Sequence[tuple[str, Location | None]]
-) -> Placement | None:
+def inherited(uri: str, originals: Sequence[tuple[str, Location | None]]) -> Placement | None:
     """The position of a photo's originals, None where these are in several places."""
     found = sorted((name, place) for name, place in originals if place is not None and name != uri)
     if not found or any(distance_m(found[0][1], place) > _SAME_M for _, place in found):
@@ -68,7 +68,7 @@ def inherited(
     return Placement(Location(*place[:2]), _RADIUS_M, Method.COPY, None, beside)
 
 
-def _picture(reading: Reading) -> _Picture | None:
+def picture_of(reading: Reading) -> Picture | None:
     """None for a photo whose time or device is not told, or is none of a camera."""
     capture, uri = reading.metadata.capture, reading.photo.uri
     device = device_of(capture)
@@ -79,10 +79,10 @@ def _picture(reading: Reading) -> _Picture | None:
     digits = fraction.group().rstrip("0") if fraction else ""
     stem = name.rpartition(".")[0].lower()
     moment = (device, clock + digits)
-    return _Picture(uri, stem, moment, fraction is not None, reading.metadata.location)
+    return Picture(uri, stem, moment, fraction is not None, reading.metadata.location)
 
 
-def _is_copy(photo: _Picture, original: _Picture) -> bool:
+def _is_copy(photo: Picture, original: Picture) -> bool:
     """Of two photos of one device and moment, whether one is the other."""
     return photo.has_fraction or _is_named_after(photo.stem, original.stem)
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from geotag.errors import UsageError
+from geotag.places.copies import find_copies, picture_of
 from geotag.places.names import Gazetteer
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
@@ -31,12 +32,16 @@ def find_placements(
     MissingDependencyError, and UsageError for a camera that took none of the photos.
     """
     zone = local_zone()
-    sightings = [sighting_of(reading) for reading in readings]
+    sightings, pictures = [], []
+    for reading in readings:
+        sightings.append(sighting_of(reading))
+        if (picture := picture_of(reading)) is not None:
+            pictures.append(picture)
     settings = Settings(_by_device(clock_offsets or {}, {each.device for each in sightings}))
     places = place_photos(sightings, zone, segments, settings)
     for line in clock_lines(places):
         _log.info("%s", line)
-    return places.placements
+    return {**places.placements, **find_copies(pictures)}
 
 
 def naming() -> Callable[[Outcome], Outcome]:

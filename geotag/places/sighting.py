@@ -77,6 +77,7 @@ class Method(str, Enum):
 
     NEIGHBOUR = "neighbour"
     TRACK = "track"
+    COPY = "copy"
 
 
 class Neighbour(NamedTuple):

@@ -27,6 +27,9 @@ def tell(placement: Placement) -> str:
             return (
                 f"on the track {near.photo}, {tell_duration(near.seconds)} from its nearest point"
             )
+        case Method.COPY:
+            original = placement.neighbours[0].photo.rpartition("/")[2]
+            return f"a copy of {original}, whose position was measured"
         case _:
             assert_never(placement.method)
 

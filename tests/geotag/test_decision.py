@@ -183,7 +183,9 @@ def test_the_neighbours_support_what_the_picture_alone_leaves_uncertain(decider:
     row = decider.outcome(likely, Evidence(placement=PLACED))
     assert (row.status, row.landmark, row.method) == (Status.TAGGED, "Eiffel Tower", "landmark")
     assert row.confidence is not None and row.confidence >= 0.9
-    assert row.evidence == "by the picture and the place: b.jpg was taken 2 min before, 40 m away"
+    assert (
+        row.evidence == "supported by where it was taken: b.jpg was taken 2 min before, 40 m away"
+    )
     elsewhere = decider.outcome(likely, Evidence(placement=AT_SEA))
     assert (elsewhere.status, elsewhere.landmark) == (Status.PLACED, "")
     # The prefilter alone is no witness, and what the user cleared stays cleared.

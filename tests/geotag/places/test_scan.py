@@ -166,3 +166,14 @@ def test_a_missing_package_is_told_before_a_photo_is_read(
     with pytest.raises(MissingDependencyError, match=r"\[places\]"):
         scan(library, options)
     assert not (library.parent / "tags.csv").exists()
+
+
+def test_a_copy_inherits_the_position_of_its_original(
+    library: Path, options: ScanOptions, write_photo: WritePhoto
+) -> None:
+    write_photo("phone0-edited.jpg", seed=7, zeroth=PHONE, exif=taken("12:00:00"))
+    _, rows = scan(library, options)
+    copy = rows["phone0-edited.jpg"]
+    assert (copy.status, copy.method, copy.radius_m) == (Status.PLACED, "copy", 50.0)
+    assert copy.latitude == pytest.approx(48.0, abs=1e-5)
+    assert copy.evidence == "a copy of phone0.jpg, whose position was measured"
