@@ -14,7 +14,7 @@ from geotag.errors import GeotagError, MissingDependencyError, PhotoError, Usage
 from geotag.model.spec import PRECISION
 from geotag.options import ScanOptions, check, check_options
 from geotag.pipeline import Progress, Scan, scan_library
-from geotag.places.private import Zone, check_zone
+from geotag.places.private import Zone, checked_zone
 from geotag.records import Outcome, Status
 from geotag.sources.base import Filters
 from geotag.sources.shards import parse_shard
@@ -232,10 +232,7 @@ def _globs(globs: Iterable[str]) -> tuple[str, ...]:
 
 def _zones(zones: Iterable[tuple[float, float, float]]) -> tuple[Zone, ...]:
     """Private zones as the command line has them. Raises UsageError."""
-    found = tuple(zones)
-    for zone in found:
-        check_zone(zone)
-    return tuple(Zone(*map(float, zone)) for zone in found)
+    return tuple(checked_zone(zone) for zone in zones)
 
 
 class RankedLandmark(NamedTuple):
@@ -346,6 +343,7 @@ def write(
     dry_run: bool = False,
     private: Iterable[tuple[float, float, float]] = (),
     clear: Iterable[str] = (),
+    times: bool = False,
     catalog: PathText | None = None,
 ) -> list[WriteResult]:
     """Write the tags of a table into the photos' own metadata, as the command `geotag write`.
@@ -363,6 +361,8 @@ def write(
             photos in them are, and what geotag wrote of it before is taken out.
         clear: Methods as the table names them, such as "neighbour": nothing is written, and what
             these inferred is taken out of all photos.
+        times: Write nothing but the offsets from UTC of photos' times (OffsetTimeOriginal), where
+            their clocks' were found.
         catalog: The catalog that keeps the journal; by default the one beside the table.
 
     Returns:
@@ -379,7 +379,7 @@ def write(
         check(clear=method)
     options = WriteOptions(
         gps, sidecar, min_confidence, _globs(include), force, dry_run,
-        private=_zones(private), clear=methods,
+        private=_zones(private), clear=methods, times=times,
     )  # fmt: skip
     place = Path(catalog) if catalog is not None else None
     return list(write_table_tags(Path(table), place, options))

@@ -41,6 +41,11 @@ from geotag.writing.writeback import WriteOptions
     "--include", "--only", "only", multiple=True, metavar="GLOB", help="Only photos that match."
 )
 @click.option("--force", is_flag=True, help="Also write photos that are links.")
+@click.option(
+    "--times",
+    is_flag=True,
+    help="Write nothing but OffsetTimeOriginal, where the clock's offset from UTC was found.",
+)
 @private_option
 @choice(
     "--clear",
@@ -79,7 +84,7 @@ def write_tags(
     """
 
     def paced(rows: Iterable[Outcome], survey: Survey) -> Iterable[Outcome]:
-        if not (quiet or options.unattended or options.clear):
+        if not (quiet or options.unattended or options.clear or options.times):
             _tell_edits(survey)
         return takewhile(lambda row: stop.signal is None, _with_bar(rows, survey.rows, quiet))
 

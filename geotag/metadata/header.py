@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError, TransientPhotoError
 from geotag.files.extensions import RAW_EXTENSIONS, extension
-from geotag.metadata.assembled import merge
+from geotag.metadata.assembled import assemble, merge
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
+from geotag.metadata.marks import inferred_offset
 from geotag.metadata.ranges import ReadRange
 from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, parse_sidecar, parse_xmp
 from geotag.records import Failure, FailureKind, Metadata, Photo
@@ -99,11 +100,22 @@ def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
     for xmp in blocks.xmps:
         if not metadata.capture.time or (metadata.location is None and mentions_position(xmp)):
             metadata = merge(metadata, parse_xmp(xmp))
+    for xmp in blocks.xmps:
+        metadata = _without_inferred_offset(metadata, inferred_offset(xmp))
     if blocks.extended and metadata.location is None:
         xmp = _extended(blocks, read)
         if mentions_position(xmp):
             metadata = merge(metadata, parse_xmp(xmp))
     return metadata
+
+
+def _without_inferred_offset(metadata: Metadata, offset: str) -> Metadata:
+    """What the camera wrote: an offset from UTC that geotag gave its time is none of it."""
+    capture = metadata.capture
+    if not offset or not capture.time.endswith(offset):
+        return metadata
+    capture = capture._replace(time=capture.time.removesuffix(offset))
+    return assemble(metadata.location, metadata.position_unclear, capture, metadata.orientation)
 
 
 def _extended(blocks: Blocks, read: ReadRange) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from geotag.errors import UsageError
 from geotag.places.copies import find_copies, picture_of
 from geotag.places.names import Gazetteer
+from geotag.places.offsets import Offset, find_offsets
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
 from geotag.places.sighting import Placement, Reason, Sighting
@@ -79,6 +80,13 @@ def find_clock_of(sightings: Iterable[Sighting], photo: Sighting) -> str:
         return ""
     places = place_photos(sightings, local_zone())
     return tell_clock(places.clocks.get(photo.device, ()), photo.clock)
+
+
+def find_offsets_of(readings: Iterable[Reading]) -> Mapping[str, Offset]:
+    """The offset from UTC of each photo's time, or why it has none, by URI. Raises
+    MissingDependencyError."""
+    sightings = [sighting_of(reading) for reading in readings]
+    return find_offsets(sightings, place_photos(sightings, local_zone()))
 
 
 def find_clocks(readings: Iterable[Reading]) -> list[str]:

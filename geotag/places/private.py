@@ -71,6 +71,12 @@ def check_zone(zone: Sequence[float]) -> None:
         )
 
 
+def checked_zone(zone: Sequence[float]) -> Zone:
+    """Three numbers as a zone. Raises UsageError."""
+    check_zone(zone)
+    return Zone(*map(float, zone))
+
+
 def is_private(place: Location, zones: Iterable[Zone], radius_m: float = 0.0) -> bool:
     """Whether a position, or a part of the circle that it stands for, lies in one of the zones."""
     return any(

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from geotag.metadata.exif import parse_metadata
 from geotag.writing.blocks import exif_tags, xmp_tags
 from geotag.writing.blocks.exif_tags import format_word
 from geotag.writing.blocks.iim import Iim, IimError, can_hold, edit_keywords, parse_iim
 from geotag.writing.blocks.maker_note import points_outside
-from geotag.writing.blocks.tiff import Tag, Tiff, TiffError, Value, edit_tiff, parse_tiff
+from geotag.writing.blocks.tiff import ASCII, Tag, Tiff, TiffError, Value, edit_tiff, parse_tiff
 from geotag.writing.blocks.xmp import XmpError, XmpPacket, new_packet, parse_packet
 from geotag.writing.blocks.xmp_tags import EarlierTags
 from geotag.writing.container import Container
@@ -21,6 +22,7 @@ from geotag.writing.tags import (
     PlacedTags,
     Surroundings,
     Tags,
+    TimeTags,
     changes_between,
     plain_keywords,
     union,
@@ -28,7 +30,10 @@ from geotag.writing.tags import (
 
 NAMED_BY_USER = "with a landmark that you named"
 HAS_POSITION = "with a position of its own"
+HAS_OFFSET = "with an offset from UTC of its own"
+NO_TIME = "without DateTimeOriginal in its Exif, to which an offset could belong"
 _WROTE_IIM = "IPTC:Keywords"
+_SECONDS = len("2023-06-01T12:00:00")
 _TARGETS_IN_EXTENDED = re.compile(
     rb"[:<\s](subject|hierarchicalSubject|TagsList|LocationShown|City|State|Country|CountryCode"
     rb"|Location|GPS\w+)[\s=>/]"
@@ -83,7 +88,7 @@ def parse_blocks(container: Container) -> Blocks:
 
 def draft_edits(
     container: Container,
-    tags: Tags | None,
+    tags: Tags | TimeTags | None,
     around: Surroundings = NO_SURROUNDINGS,
     measured: bool = False,
     only: frozenset[str] = frozenset(),
@@ -100,6 +105,8 @@ def draft_edits(
         _check_packet(blocks.xmp, container.block("extended xmp") or b"")
     packet = blocks.xmp or new_packet()
     earlier = xmp_tags.read_earlier(packet)
+    if isinstance(tags, TimeTags):
+        return _time_draft(container, blocks, packet, tags)
     if tags is None and (earlier is None or (only and not earlier.is_by(only))):
         return Draft()
     if tags and earlier and earlier.outranks(tags):
@@ -109,6 +116,17 @@ def draft_edits(
     around = around.beside(blocks.surroundings(earlier))
     drafter = _PhotoDrafter if container.is_photo else _Drafter
     return drafter(container, blocks, packet, earlier, tags).draft(around, measured)
+
+
+def _time_draft(container: Container, blocks: Blocks, packet: XmpPacket, tags: TimeTags) -> Draft:
+    tiff = blocks.tiff
+    if tiff is None or exif_tags.is_blank(tiff, exif_tags.TIME):
+        return Draft(notes=(NO_TIME,))
+    if not exif_tags.is_blank(tiff, exif_tags.OFFSET):
+        return Draft(notes=(HAS_OFFSET,))
+    if parse_metadata(tiff.block).capture.time[:_SECONDS] != tags.time[:_SECONDS]:
+        raise CannotEmbedError("its DateTimeOriginal is not what the scan read: scan again")
+    return _TimeDrafter(container, blocks, packet, tags).draft(NO_SURROUNDINGS, True)
 
 
 def _may_place(container: Container, blocks: Blocks, earlier: EarlierTags | None) -> bool:
@@ -249,6 +267,25 @@ class _PhotoDrafter(_Drafter):
         new = parse_iim(apply_edits(old.payload, edits)) if old else None
         texts = [{"IPTC Keywords": "; ".join(iim.keywords if iim else ())} for iim in (old, new)]
         return changes_between(*texts)
+
+
+class _TimeDrafter(_PhotoDrafter):
+    """Works out the edits that give a photo's time its offset from UTC, and change nothing else."""
+
+    def __init__(
+        self, container: Container, blocks: Blocks, packet: XmpPacket, time: TimeTags
+    ) -> None:
+        super().__init__(container, blocks, packet, None, None)
+        self.time = time
+
+    def _edit_blocks(
+        self, around: Surroundings, measured: bool
+    ) -> tuple[dict[str, BlockChange], tuple[Change, ...]]:
+        value = Value(ASCII, self.time.offset.encode("ascii") + b"\0")
+        change = self._exif_change({exif_tags.OFFSET: value})
+        self.packet.set_text(xmp_tags.OFFSET, self.time.offset)
+        self.packet.set_text(xmp_tags.OFFSET_EVIDENCE, self.time.evidence)
+        return {"exif": change}, self._exif_diff(change)
 
 
 def _wrote_elsewhere(changes: Mapping[Tag, Value | None], iim_edits: tuple[Edit, ...]) -> set[str]:

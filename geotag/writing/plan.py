@@ -10,7 +10,7 @@ from geotag.metadata.containers import sniff_format
 from geotag.metadata.header import read_header
 from geotag.metadata.xmp import PACKET_LIMIT
 from geotag.writing.container import CONTAINERS, Container, XmpFile
-from geotag.writing.draft import HAS_POSITION, NAMED_BY_USER, draft_edits
+from geotag.writing.draft import HAS_OFFSET, HAS_POSITION, NAMED_BY_USER, NO_TIME, draft_edits
 from geotag.writing.edits import CannotEmbedError, Edit
 from geotag.writing.files import Files, files_of
 from geotag.writing.replace import CannotWriteError, Original
@@ -21,8 +21,11 @@ from geotag.writing.sidecar import (
     read_surroundings,
     sidecars_of,
 )
-from geotag.writing.tags import NO_SURROUNDINGS, Change, Surroundings, Tags
+from geotag.writing.tags import NO_SURROUNDINGS, Change, Surroundings, Tags, TimeTags
 from geotag.writing.verify import verified
+
+NOT_INSIDE = "whose Exif is not written: offsets from UTC go into no sidecar"
+_WHY_NONE = frozenset((NAMED_BY_USER, HAS_POSITION, HAS_OFFSET, NO_TIME, NOT_INSIDE))
 
 
 class FilePlan(NamedTuple):
@@ -43,8 +46,8 @@ class Plan(NamedTuple):
 
     @property
     def why_none(self) -> str:
-        """Why nothing is written: the user named the photo's landmark, or it has a position."""
-        kept = (note for note in self.notes if note in (NAMED_BY_USER, HAS_POSITION))
+        """Why nothing is written, where that is no failure; empty otherwise."""
+        kept = (note for note in self.notes if note in _WHY_NONE)
         return "" if self.files else next(kept, "")
 
 
@@ -75,6 +78,20 @@ class Planner:
         found = _position(path, files) if self.position else _NO_POSITION
         plan = self._plan(path, tags, found.is_there)
         return plan._replace(notes=plan.notes + found.notes) if tags else plan
+
+    def plan_time(self, path: str, tags: TimeTags) -> Plan:
+        """What gives a photo's time its offset from UTC: inside of the photo, or not at all.
+
+        Raises PhotoError for what cannot or must not be written.
+        """
+        files = files_of(path)
+        kind = CONTAINERS.get(_format(path, files))
+        if kind is None or self.sidecar or files.is_remote:
+            return Plan(notes=(NOT_INSIDE,))
+        try:
+            return self._planned(files.read(path, self.force), kind, tags, NO_SURROUNDINGS, True)
+        except CannotEmbedError as error:
+            raise CannotWriteError(str(error)) from error
 
     def _plan(self, path: str, tags: Tags | None, measured: bool) -> Plan:
         files = files_of(path)
@@ -119,7 +136,7 @@ class Planner:
         self,
         original: Original,
         kind: type[Container],
-        tags: Tags | None,
+        tags: Tags | TimeTags | None,
         around: Surroundings,
         measured: bool,
     ) -> Plan:

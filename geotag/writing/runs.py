@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import NamedTuple
 from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
 from geotag.files.paths import format_path
+from geotag.places.offsets import Offset
 from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
+from geotag.state.known_readings import known_readings
 from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
 from geotag.tables import read_table
 from geotag.tables.private import without_private
@@ -125,6 +127,8 @@ def write_table_tags(
     if options.clear and options.position:
         raise UsageError("--clear only takes back what was written: leave out --gps")
     catalog = catalog or table.with_name(table.name + SUFFIX)
+    if options.times:
+        options = options._replace(offsets=_offsets(catalog, options))
     rows = _Rows(table, options.private, partial(recognised_in, catalog))
     survey = rows.survey(options.only)
     options = _with_decision(options, survey.models, table, catalog)
@@ -133,6 +137,7 @@ def write_table_tags(
         yield from _failed(rows.misplaced, options.only)
         return
     title = f"write {format_path(str(table.absolute()))}" + (" --gps" if options.position else "")
+    title += " --times" if options.times else ""
     title += "".join(f" --clear {method}" for method in options.clear)
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
@@ -141,6 +146,22 @@ def write_table_tags(
         yield from _failed(rows.misplaced, options.only)
         if opened.cleared.unknown:
             _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
+
+
+def _offsets(catalog: Path, options: WriteOptions) -> Mapping[str, Offset]:
+    """What is known of the offsets of photos' times, from the catalog of the scan.
+
+    Raises UsageError where there is none, MissingDependencyError without the extra `places`.
+    """
+    if options.clear or options.position:
+        raise UsageError("--times writes nothing but offsets from UTC: leave out --gps and --clear")
+    if not catalog.is_file():
+        raise UsageError(
+            f"{catalog}: no such catalog; scan the library first, or name its --catalog"
+        )
+    from geotag.places.library import find_offsets_of  # only now: numpy is heavy
+
+    return find_offsets_of(known_readings(catalog))
 
 
 def _failed(misplaced: list[str], only: tuple[str, ...]) -> Iterator[WriteResult]:

@@ -139,6 +139,17 @@ class PlacedTags(NamedTuple):
         return "|".join(text.replace("|", "-") for text in (self.city, self.region, self.country))
 
 
+class TimeTags(NamedTuple):
+    """How far ahead of UTC ("+02:00") a photo's DateTimeOriginal is, and how that is known.
+
+    `time` is DateTimeOriginal in ISO 8601 as the scan read it.
+    """
+
+    time: str
+    offset: str
+    evidence: str
+
+
 Tags = LandmarkTags | PlacedTags
 
 

@@ -166,7 +166,8 @@ def _check_piexif(before: bytes | None, after: bytes | None) -> None:
     new = _load(after)
     _require(new is not None, "the Exif block as piexif reads it")
     assert new is not None
-    targets = {(name.replace("ifd0", "0th").replace("gps", "GPS"), tag)
+    names = {"ifd0": "0th", "exif": "Exif", "gps": "GPS"}
+    targets = {(names[name], tag)
                for name, tag in exif_tags.TARGETS | _POINTERS}  # fmt: skip
     for directory in ("0th", "Exif", "GPS", "Interop", "1st"):
         for tag in sorted(old[directory].keys() | new[directory].keys()):

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -15,7 +15,8 @@ from geotag.categories import load_categories
 from geotag.errors import CatalogError, GeotagError, PhotoError, SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
-from geotag.places.private import Zone
+from geotag.places.offsets import Offset
+from geotag.places.private import WHY, Zone
 from geotag.records import Category, Outcome, Photo, Status
 from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
@@ -31,7 +32,7 @@ from geotag.writing.plan import FilePlan, Plan, Planner
 from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import settle
-from geotag.writing.tags import PlacedTags
+from geotag.writing.tags import PlacedTags, TimeTags
 
 _log = logging.getLogger(__name__)
 Follow = Callable[[Photo, Photo], None]
@@ -45,7 +46,8 @@ class WriteOptions(NamedTuple):
     photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
     nobody: a landmark in them does not undo that the user cleared the photo's. Of photos in
     `private` zones nothing is written, and what was is taken out. With methods to `clear`
-    nothing is written, and what these inferred is taken out of all photos.
+    nothing is written, and what these inferred is taken out of all photos. With `times` nothing is
+    written but the offsets from UTC of photos' times, by URI in `offsets`.
     """
 
     position: bool = False
@@ -59,6 +61,8 @@ class WriteOptions(NamedTuple):
     unattended: bool = False
     private: tuple[Zone, ...] = ()
     clear: tuple[str, ...] = ()
+    times: bool = False
+    offsets: Mapping[str, Offset] = {}
 
 
 def new_run_id() -> str:
@@ -155,10 +159,12 @@ class _Writer:
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
         try:
+            if self.options.times:
+                return self._timed(row, path)
             intent = self._clearing(row) if self.methods else self._wanted(row, path)
             if intent.tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-            plan = self._planned(path, intent)
+            plan = self._edited(lambda: self.planner.plan(path, intent.tags))
             if not self.options.dry_run and plan.files:
                 self._commit_all(path, plan)
             if (
@@ -171,18 +177,22 @@ class _Writer:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
             return WriteResult(path, Action.FAILED, error.strerror or str(error))
-        if plan.why_none:
-            return WriteResult(path, Action.LEFT_ALONE, plan.why_none)
         if intent.reason and not plan.files:
             return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-        return WriteResult(
-            path,
-            Action.WRITTEN if plan.files else Action.UNCHANGED,
-            "; ".join(plan.notes),
-            tuple(file.original.path for file in plan.files),
-            tuple(change for file in plan.files for change in file.changes),
-            any(file.is_sidecar for file in plan.files),
-        )
+        return _result_of(path, plan)
+
+    def _timed(self, row: Outcome, path: str) -> WriteResult:
+        """The result for a photo whose time is given its offset from UTC."""
+        found = self.options.offsets.get(path, Offset(why_none="not in the catalog"))
+        why_none = WHY if row.status is Status.PRIVATE else found.why_none
+        if why_none:
+            return WriteResult(path, Action.LEFT_ALONE, why_none)
+        shown = datetime.fromtimestamp(found.time, UTC).isoformat()
+        tags = TimeTags(shown, found.text, found.evidence)
+        plan = self._edited(lambda: self.planner.plan_time(path, tags))
+        if not self.options.dry_run and plan.files:
+            self._commit_all(path, plan)
+        return _result_of(path, plan)
 
     def _clearing(self, row: Outcome) -> Intent:
         if row.status is Status.UNREADABLE:
@@ -192,14 +202,14 @@ class _Writer:
     def _wanted(self, row: Outcome, path: str) -> Intent:
         return self._with_cleared(self._intent(row, path), row, path)
 
-    def _planned(self, path: str, intent: Intent) -> Plan:
+    def _edited(self, plan: Callable[[], Plan]) -> Plan:
         """What is to be written; whatever a parser stumbles over is this photo's own error."""
         try:
-            return self.planner.plan(path, intent.tags)
+            return plan()
         except (GeotagError, OSError):
             raise
         except Exception as error:
-            _log.debug("%s", path, exc_info=True)
+            _log.debug("a photo's metadata", exc_info=True)
             reason = f"its metadata cannot be edited ({type(error).__name__})"
             raise CannotWriteError(reason) from error
 
@@ -275,6 +285,19 @@ class _Writer:
             self.journal.mark(number, State.ABANDONED)
             raise
         self.journal.mark(number, State.WRITTEN)
+
+
+def _result_of(path: str, plan: Plan) -> WriteResult:
+    if plan.why_none:
+        return WriteResult(path, Action.LEFT_ALONE, plan.why_none)
+    return WriteResult(
+        path,
+        Action.WRITTEN if plan.files else Action.UNCHANGED,
+        "; ".join(plan.notes),
+        tuple(file.original.path for file in plan.files),
+        tuple(change for file in plan.files for change in file.changes),
+        any(file.is_sidecar for file in plan.files),
+    )
 
 
 def _picture(path: str) -> str | None:

@@ -36,6 +36,8 @@ DATUM, ERROR, METHOD = ("gps", 0x12), ("gps", 0x1F), ("gps", 0x1B)
 DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE = (
     ("gps", number) for number in range(0x13, 0x17)
 )
+TIME: Tag = ("exif", 0x9003)
+OFFSET: Tag = ("exif", 0x9011)
 # Name and type of what is written.
 _FIELDS = {
     XP_KEYWORDS: ("XPKeywords", BYTE),
@@ -51,6 +53,7 @@ _FIELDS = {
     DEST_LATITUDE: ("GPSDestLatitude", RATIONAL),
     DEST_LONGITUDE_REF: ("GPSDestLongitudeRef", ASCII),
     DEST_LONGITUDE: ("GPSDestLongitude", RATIONAL),
+    OFFSET: ("OffsetTimeOriginal", ASCII),
 }
 TARGETS = frozenset(_FIELDS)
 _DESTINATION = (DEST_LATITUDE_REF, DEST_LATITUDE, DEST_LONGITUDE_REF, DEST_LONGITUDE)
@@ -186,8 +189,15 @@ def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags 
     return earlier is not None and wrote in earlier.wrote and _is_ours(tiff, position, earlier)
 
 
+def is_blank(tiff: Tiff, tag: Tag) -> bool:
+    """Whether a text is not there, or holds nothing."""
+    return not tiff.data(tag).strip(b"\0 :")
+
+
 def may_change(tiff: Tiff, tag: Tag, earlier: EarlierTags | None) -> bool:
     """Whether a targeted tag that is there may change: as a part of a position that may be set."""
+    if tag == OFFSET:
+        return is_blank(tiff, OFFSET)
     if tag in _DESTINATION:
         return _may_set(tiff, _DESTINATION, earlier)
     return tag != VERSION and _may_set(tiff, _POSITION, earlier)

@@ -174,7 +174,7 @@ def encode_value(order: ByteOrder, kind: int, value: bytes | tuple[tuple[int, in
 
 
 def edit_tiff(tiff: Tiff, changes: Mapping[Tag, Value | None]) -> tuple[Edit, ...]:
-    """The edits that set (or with None remove) tags of "ifd0" and "gps".
+    """The edits that set (or with None remove) tags of "ifd0", "exif" and "gps".
 
     Every byte of the block stays where it is; only pointers to what is appended are set, and the
     bytes of positions that nothing points at any more are blanked: they tell where a photo was.
@@ -193,10 +193,11 @@ class _Appender:
     def edits(self, changes: Mapping[Tag, Value | None]) -> Iterator[Edit]:
         main = {tag: value for (name, tag), value in changes.items() if name == "ifd0"}
         gps = {tag: value for (name, tag), value in changes.items() if name == "gps"}
-        if gps:
-            at = self._change("gps", gps)
+        inner = {tag: value for (name, tag), value in changes.items() if name == "exif"}
+        for name, values, pointer in (("gps", gps, GPS_POINTER), ("exif", inner, EXIF_POINTER)):
+            at = self._change(name, values) if values else None
             if at is not None:
-                main[GPS_POINTER] = Value(LONG, at.to_bytes(4, self.tiff.order))
+                main[pointer] = Value(LONG, at.to_bytes(4, self.tiff.order))
         at = self._change("ifd0", main) if main else None
         if at is not None:
             self.pointers.append(Edit(4, 8, at.to_bytes(4, self.tiff.order)))

@@ -52,7 +52,10 @@ _POSITION = (
 POSITIONS = (*_DESTINATION, *_POSITION)
 # Targeted fields that may hold what others wrote.
 SHARED = (*_KEYWORDS, _SHOWN, CREATED, *PLACES, *POSITIONS)
-TARGETS = (*SHARED, *_BLOCK, _WROTE)
+# The offset from UTC that geotag gave the photo's time, and how it was known.
+OFFSET = "geotag:OffsetTimeOriginal"
+OFFSET_EVIDENCE = "geotag:OffsetEvidence"
+TARGETS = (*SHARED, *_BLOCK, _WROTE, OFFSET, OFFSET_EVIDENCE)
 # What differs from run to run without saying anything new of the photo.
 VOLATILE = frozenset(f"XMP geotag:{name}" for name in ("RunId", "ToolVersion", "Evidence"))
 # What geotag:Wrote calls fields of other blocks: those stay noted while they stand there.
