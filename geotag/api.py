@@ -71,6 +71,7 @@ def scan_rows(
     classify_all: bool = False,
     min_precision: float = PRECISION,
     threshold: float | None = None,
+    prevalence: float | None = None,
     top_k: int = 5,
     cascade: bool = True,
     places: bool = False,
@@ -114,6 +115,7 @@ def scan_rows(
         classify_all=classify_all,
         min_precision=min_precision,
         threshold=threshold,
+        prevalence=prevalence,
         top_k=top_k,
         limit=limit,
         max_time=max_time,
@@ -173,6 +175,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         classify_all: Classify photos that have a position, too.
         min_precision: Tag so that at least this share of the tags is right, 0 to 1.
         threshold: Least confidence of a tag, 0 to 1, in place of `min_precision`.
+        prevalence: Share of photos with a known landmark; None estimates it.
         top_k: How many of the most likely landmarks to list for each photo, 1 to 10.
         cascade: Leave photos unread whose thumbnail surely shows no landmark.
         places: Place photos without a position by photos and tracks of the same time.

@@ -11,6 +11,7 @@ from geotag.files.paths import format_path
 from geotag.places.prior import probability
 from geotag.places.sighting import Placement, Reason
 from geotag.places.telling import tell, tell_why_not
+from geotag.prevalence import USUAL_SHARE, adjust
 from geotag.records import (
     Landmark,
     Location,
@@ -89,12 +90,17 @@ _NO_EVIDENCE = Evidence()
 
 
 class Decider(NamedTuple):
-    """Turns readings into the table's rows: one model, one threshold, one landmark table."""
+    """Turns readings into the table's rows: one model, one threshold, one landmark table.
+
+    The threshold holds where `prevalence`, the share of photos with a known landmark, is
+    USUAL_SHARE or more; where it is less, a tag takes a higher confidence.
+    """
 
     threshold: float
     top_k: int
     model: str
     category_of: Callable[[str], Landmark]
+    prevalence: float = USUAL_SHARE
 
     def outcome(self, reading: Reading, evidence: Evidence = _NO_EVIDENCE) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
@@ -176,7 +182,7 @@ class Decider(NamedTuple):
         if prediction.unclassified:
             return Status.NO_LANDMARK, None
         best = prediction.top[0]
-        if best.confidence >= self.threshold:
+        if self._in_this_library(prediction) >= self.threshold:
             return Status.TAGGED, self.category_of(best.slug)
         if prediction.landmark_probability < _NO_LANDMARK_BELOW:
             return Status.NO_LANDMARK, None
@@ -200,6 +206,14 @@ class Decider(NamedTuple):
         if not isinstance(placement, Placement):
             return prediction.top[0].confidence
         return round(probability(prediction, placement, self.category_of), _DIGITS)
+
+    def _in_this_library(self, prediction: Prediction) -> float:
+        """The confidence of the best category where landmarks are as rare as here."""
+        prevalence = min(self.prevalence, USUAL_SHARE)
+        confidence, shown = prediction.top[0].confidence, prediction.landmark_probability
+        if prevalence == USUAL_SHARE:
+            return confidence
+        return adjust(confidence, shown, prevalence, USUAL_SHARE)
 
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
         if prediction is None:

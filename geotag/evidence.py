@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from geotag.categories import format_categories, load_categories
+from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.decision import Decider, Evidence
+from geotag.errors import CategoryTableError, CheckpointError
+from geotag.model.checkpoint import ModelHeader
 from geotag.options import ScanOptions
 from geotag.places.packages import check_installed
 from geotag.places.private import blanked, is_private, private_photos, screened
 from geotag.places.sighting import Placement, Reason
-from geotag.records import Location, Outcome, Reading, TopCategory
+from geotag.records import Landmark, Location, Outcome, Reading, TopCategory
 from geotag.tables.base import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -78,6 +80,23 @@ class LibraryEvidence:
         return find_placements(readings(), self._segments, dict(self.options.clock_offsets))
 
 
+def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:
+    """The decision of a model at the threshold that the options ask for."""
+    threshold = options.threshold
+    if threshold is None:
+        threshold = header.spec.threshold_for(options.min_precision)
+    landmarks = ModelCategories(header.spec.own_categories)
+    return Decider(threshold, options.top_k, header.name, lambda slug: known(landmarks, slug))
+
+
+def known(landmarks: ModelCategories, slug: str) -> Landmark:
+    """The category of a model's slug. Raises CheckpointError when the table lacks it."""
+    try:
+        return landmarks.by_slug(slug)
+    except CategoryTableError as error:
+        raise CheckpointError(f"model and landmark table do not fit: {error}") from None
+
+
 def rules_of(options: ScanOptions, decider: Decider) -> dict[str, object]:
     """What must be the same where the rows of several scans make up one table, by name.
 
@@ -86,6 +105,7 @@ def rules_of(options: ScanOptions, decider: Decider) -> dict[str, object]:
     rules = [list(options.private), format_categories(load_categories()), SCHEMA_VERSION]
     return {
         "threshold": decider.threshold,
+        "prevalence": options.prevalence,
         "top-k": options.top_k,
         "all": options.classify_all,
         **options.filters._asdict(),

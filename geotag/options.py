@@ -31,6 +31,7 @@ class Limits(NamedTuple):
 LIMITS = {
     "min_precision": Limits(0, 1),
     "threshold": Limits(0, 1),
+    "prevalence": Limits(0, 1),
     "min_confidence": Limits(0, 1),
     "top_k": Limits(1, TOP_K_LIMIT, True),
     "k": Limits(1, 1000, True),
@@ -78,6 +79,7 @@ class ScanOptions(NamedTuple):
     clock_offsets: tuple[tuple[str, float], ...] = ()
     private: tuple[Zone, ...] = ()
     shard: Shard | None = None
+    prevalence: float | None = None
 
 
 def check_options(options: ScanOptions) -> None:

@@ -13,25 +13,23 @@ from contextlib import ExitStack, closing, suppress
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 
-from geotag.categories import ModelCategories, format_categories, load_categories
-from geotag.decision import Decider
+from geotag.categories import format_categories, load_categories
 from geotag.engines import check_installed
 from geotag.errors import (
-    CategoryTableError,
-    CheckpointError,
     DamagedCatalogError,
     PhotoError,
     StoppedError,
     UsageError,
 )
-from geotag.evidence import LibraryEvidence, rules_of
+from geotag.evidence import LibraryEvidence, build_decider, rules_of
 from geotag.files.atomic import remove_leftovers
 from geotag.intake import Intake
 from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
-from geotag.model.checkpoint import ModelHeader, read_header
+from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions, check_options
-from geotag.records import Failure, FailureKind, Landmark, Outcome, Photo, Reading
+from geotag.prevalence import estimate_prevalence
+from geotag.records import Failure, FailureKind, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job, MustStop, Runner, available_cores, grouped
 from geotag.sources import Library
@@ -221,11 +219,19 @@ class Scan:
         """
         self.counts = Counts(Counter(), Counter())
         is_cleared = self.catalog.cleared.is_cleared
-        for reading, outcome in self.evidence.decided(self.decider, self._readings, is_cleared):
+        decider = self.decider._replace(prevalence=self._prevalence())
+        for reading, outcome in self.evidence.decided(decider, self._readings, is_cleared):
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
             yield outcome
+
+    def _prevalence(self) -> float:
+        """The share of photos with a known landmark, of which a shard does not see enough."""
+        if self.options.prevalence is not None:
+            return self.options.prevalence
+        sha256, is_part = self.header.sha256, self.options.shard is not None
+        return estimate_prevalence([] if is_part else self.catalog.landmark_probabilities(sha256))
 
     def _readings(self) -> Iterator[Reading]:
         """What is known of the photos, less the predictions of landmarks that this model lacks:
@@ -262,7 +268,12 @@ class Scan:
         """What the table's bytes hang on, in short."""
         decider = self.decider
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
-        parts += [decider.model, format_categories(load_categories()), TABLE_VERSION]
+        parts += [
+            self.options.prevalence,
+            decider.model,
+            format_categories(load_categories()),
+            TABLE_VERSION,
+        ]
         parts += self.evidence.signature
         parts += map(os.fsdecode, self.library.unseen)
         parts += [self._note()] if self.options.shard is not None else []
@@ -374,20 +385,3 @@ class Scan:
 
     def _must_stop(self) -> bool:
         return self.progress.stop_requested() or time.monotonic() > self._deadline
-
-
-def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:
-    """The decision of a model at the threshold that the options ask for."""
-    threshold = options.threshold
-    if threshold is None:
-        threshold = header.spec.threshold_for(options.min_precision)
-    landmarks = ModelCategories(header.spec.own_categories)
-    return Decider(threshold, options.top_k, header.name, lambda slug: known(landmarks, slug))
-
-
-def known(landmarks: ModelCategories, slug: str) -> Landmark:
-    """The category of a model's slug. Raises CheckpointError when the table lacks it."""
-    try:
-        return landmarks.by_slug(slug)
-    except CategoryTableError as error:
-        raise CheckpointError(f"model and landmark table do not fit: {error}") from None

@@ -21,7 +21,7 @@ from geotag.errors import CheckpointError, DataError
 from geotag.model.spec import ModelSpec
 from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
-from training.reports import commands, metrics, plots
+from training.reports import commands, metrics, mixtures, plots
 from training.reports.inference import score
 
 PRECISIONS = (0.95, 0.99)
@@ -176,6 +176,15 @@ def measure_sources(
     return report
 
 
+def measure_libraries(judged: Judged, threshold: float) -> list[dict[str, Any]]:
+    """Precision and recall in libraries of few landmarks; none without photos of both kinds."""
+    known = judged.labels < judged.categories
+    if known.all() or not known.any():
+        return []
+    photos = mixtures.Tagged(judged.confidence, 1 - judged.scores[:, -1], judged.correct, known)
+    return [mixtures.mix(photos, threshold, share)._asdict() for share in mixtures.SHARES]
+
+
 def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample, ...]:
     """The photos of a split; of those with a landmark only what matches, negatives always.
 
@@ -249,6 +258,7 @@ def main(
     threshold = report["thresholds"]["0.99"]["confidence"]
     report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
     report["classes"] = measure_classes(judged, spec)
+    report["libraries"] = measure_libraries(judged, threshold or 1.0)
     commands.write_json(out / "report.json", report)
     if diagrams:
         write_diagrams(judged, spec, out)
@@ -274,7 +284,8 @@ def format_report(report: dict[str, Any]) -> str:
                 f"{point['recall']:.4f}, refused {point['negatives_refused']:.4f} of negatives, "
                 f"{point['other_landmarks_refused']:.4f} of other landmarks"
             )
-    return "\n".join(lines)
+    mixed = (mixtures.Mixture(**library) for library in report["libraries"])
+    return "\n".join([*lines, *map(mixtures.format_mixture, mixed)])
 
 
 if __name__ == "__main__":

@@ -33,10 +33,11 @@ from geotag.cli.progress import Bar, Stop, stop_on_signals
 from geotag.cli.streams import tell
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, TableError, UsageError
+from geotag.evidence import build_decider
 from geotag.files.credentials import redacted
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions
-from geotag.pipeline import build_decider, catalog_path, scan_library
+from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
 from geotag.sources.base import Filters
 from geotag.sources.shards import parse_shard
@@ -74,6 +75,11 @@ _tagging_options = bundle(
     ),
     min_precision_option,
     number("--threshold", help="Least confidence of a tag, in place of --min-precision."),
+    number(
+        "--prevalence",
+        help="Share of the photos that show a known landmark, 0 to 1 [default: estimated from the "
+        "library]. The fewer do, the more confidence a tag takes.",
+    ),
     top_k_option,
     click.option(
         "--cascade/--no-cascade",

@@ -41,9 +41,9 @@ def serve(
         raise MissingDependencyError("the web page", "app") from None
 
     from geotag.decoding.isolated import IsolatedDecoder
+    from geotag.evidence import build_decider
     from geotag.model.checkpoint import read_header
     from geotag.options import ScanOptions
-    from geotag.pipeline import build_decider
     from geotag.recognition.predictor import Predictor
     from geotag.web import create_app
 

@@ -29,6 +29,7 @@ from geotag.state.queries import (
     PENDING,
     PENDING_PAGE,
     READINGS,
+    SHOWN,
 )
 from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.rows import format_row, is_passing, parse_row
@@ -194,6 +195,11 @@ class Catalog:
                 (*which, criteria.model, criteria.prefilter),
             ).fetchone()
         return parse_row(row) if row is not None else None
+
+    def landmark_probabilities(self, model: str) -> list[float]:
+        """That each photo shows a landmark, as this model read it, in byte order."""
+        with sqlite_errors():
+            return [shown for (shown,) in self.connection.execute(SHOWN, (model,))]
 
     def record(self, readings: Iterable[Reading], model: str | None) -> None:
         """Keep what was read, durably, in one transaction; `model` made the predictions."""

@@ -38,6 +38,10 @@ KEEP_UNSEEN = """
 INSERT OR IGNORE INTO listed (uri, size, version, is_seen)
 SELECT uri, size, version, 0 FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)
 """
+SHOWN = """
+SELECT landmark_probability FROM photos
+WHERE model = ? AND landmark_probability BETWEEN 0 AND 1 ORDER BY uri
+"""
 # Those that no run has tried yet come first, then those whose last try is the longest ago.
 FIND_PENDING = f"""
 INSERT INTO pending (uri)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("files", "records"),
     ("errors",),
-    ("categories", "metadata", "places", "stores", "summary"),
+    ("categories", "metadata", "places", "prevalence", "stores", "summary"),
     ("decision", "model", "sources"),
     ("decoding", "engines", "tables"),
     ("recognition", "state"),

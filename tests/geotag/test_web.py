@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from geotag.evidence import build_decider
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions
-from geotag.pipeline import build_decider
 from geotag.recognition.predictor import Predictor
 from geotag.web import SIZE_LIMIT, create_app
 from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
