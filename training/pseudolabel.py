@@ -17,7 +17,7 @@ from geotag.errors import CheckpointError, DataError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.model.spec import ModelSpec
 from geotag.recognition.model import Model
-from training.data.dataset import Dataset, Sample, load_dataset
+from training.data.dataset import Dataset, Sample, load_dataset, load_labels
 from training.reports import commands, plots
 from training.reports.inference import read_good, score
 
@@ -80,12 +80,17 @@ def take_surest(guesses: Iterable[Guess], least: float, most: int) -> list[Guess
     return [guess for label in sorted(taken) for guess in taken[label]]
 
 
-def find_unlabelled(dataset: Dataset, folder: Path) -> list[Sample]:
-    """The photos below `folder` that the set does not name. Raises DataError outside its root."""
+def find_unlabelled(
+    dataset: Dataset, folder: Path, labelled: Iterable[Sample] = ()
+) -> list[Sample]:
+    """The photos below `folder` that neither the set nor `labelled` names.
+
+    Raises DataError outside its root.
+    """
     root, inside = dataset.root.resolve(), folder.resolve()
     if not inside.is_relative_to(root):
         raise DataError(f"{folder}: must lie below {dataset.root}, so that labels can name it")
-    known = {sample.path for sample in dataset.samples}
+    known = {sample.path for sample in (*dataset.samples, *labelled)}
     paths = (
         path.relative_to(root).as_posix()
         for path in sorted(inside.rglob("*"))
@@ -124,6 +129,10 @@ def _threshold(spec: ModelSpec, precision: float) -> float:
     "--photos", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of unlabelled photos below --data.",
 )  # fmt: skip
+@click.option(
+    "--labels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Labels of unlabelled photos, as geotag review --labels writes them, to take as they are.",
+)  # fmt: skip
 @commands.MODEL
 @click.option("--doubt", type=click.Choice(list(DOUBTS)), default="margin", show_default=True)
 @click.option(
@@ -141,14 +150,15 @@ def _threshold(spec: ModelSpec, precision: float) -> float:
 )  # fmt: skip
 @commands.OUT
 def main(
-    data: Path, exclude: Path | None, photos: Path, model: Path | None, doubt: str, count: int,
-    precision: float, confidence: float | None, most: int, out: Path,
+    data: Path, exclude: Path | None, photos: Path, labels: Path | None, model: Path | None,
+    doubt: str, count: int, precision: float, confidence: float | None, most: int, out: Path,
 ) -> None:  # fmt: skip
     """Rank unlabelled photos for labelling, and take the surest guesses as labels.
 
     Writes OUT/to_label.csv and to_label.png, the photos whose labels would teach most; and
     OUT/manifest.csv, the set with the surest photos as train photos (source "pseudolabel"): put
-    it into --data to train with them. Val and test stay as they are, and no class is added;
+    it into --data to train with them. --labels are taken besides, and not asked for again. Val and
+    test stay as they are, and guesses add no class;
     training.clean finds those of the new photos that are copies of val or test photos.
     """
     dataset, whole = load_dataset(data, exclude), load_dataset(data)
@@ -156,21 +166,30 @@ def main(
     spec = opened.spec
     least = _threshold(spec, precision) if confidence is None else confidence
     # Of the whole set: a photo that is excluded has been judged, and is not taken up again.
-    scored = score(opened, dataset, find_unlabelled(whole, photos))
+    known = {sample.path for sample in whole.samples}
+    read, elsewhere = load_labels(labels, whole.root) if labels else ([], 0)
+    labelled = [sample for sample in read if sample.path not in known]
+    scored = score(opened, dataset, find_unlabelled(whole, photos, labelled))
     guesses = rank(scored.samples, scored.scores, spec, doubt)
     asked = guesses[:count]
     commands.write_csv(out / "to_label.csv", Guess._fields, asked)
     if asked:
         _write_sheet(dataset, asked[:_SHOWN], out / "to_label.png")
-    labels = {*dataset.classes, ""}
-    taken = take_surest((g for g in guesses[count:] if g.label in labels), least, most)
+    classes = {*dataset.classes, ""}
+    taken = take_surest((g for g in guesses[count:] if g.label in classes), least, most)
     new = [Sample(g.path, g.label, "train", SOURCE, g.path) for g in taken]
-    rows = ((s.path, s.label, s.split, s.source, s.group) for s in (*dataset.samples, *new))
+    samples = (*dataset.samples, *labelled, *new)
+    rows = ((s.path, s.label, s.split, s.source, s.group) for s in samples)
     commands.write_csv(out / "manifest.csv", ("file", "label", "split", "source", "group"), rows)
     click.echo(
         f"{len(guesses)} unlabelled photos: {len(asked)} to label, {len(taken)} taken as labelled, "
         f"{len(scored.failed)} unreadable"
     )
+    if labels:
+        click.echo(
+            f"{len(labelled)} labels of {labels} taken, {len(read) - len(labelled)} of photos that "
+            f"the set has, {elsewhere} of photos that are not below {data}"
+        )
 
 
 if __name__ == "__main__":

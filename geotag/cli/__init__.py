@@ -23,6 +23,7 @@ from geotag.errors import GeotagError
 COMMANDS = {
     "scan": ("geotag.cli.scan:scan", "Tag photos with places, into a table."),
     "report": ("geotag.cli.report:report", "Show a table as one HTML file."),
+    "review": ("geotag.cli.review:review", "Decide on doubtful guesses on a web page."),
     "write": ("geotag.cli.write:write", "Write a table's tags into the photos."),
     "revert": ("geotag.cli.revert:revert", "Undo a write: bring back the very same bytes."),
     "runs": ("geotag.cli.runs:runs", "List the runs of write."),

@@ -1,4 +1,4 @@
-"""Small WebP pictures of photos, each within a given size."""
+"""Pictures of photos to look at: small ones within a given size, and larger ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from functools import partial
 from PIL import Image
 
 from geotag.decoding.isolated import IsolatedDecoder
-from geotag.errors import GeotagError
+from geotag.decoding.loader import opened
+from geotag.decoding.transforms import seen_size
+from geotag.errors import GeotagError, PhotoError
 from geotag.files.paths import parse_path
 from geotag.metadata.header import parse_header
 from geotag.sources.base import Filters
@@ -34,6 +36,23 @@ def make_previews(paths: Iterable[str], most_bytes: int) -> Iterator[bytes]:
             yield from pool.map(partial(_preview, decoder, most_bytes), paths)
     finally:
         decoder.close()
+
+
+def make_picture(decoder: IsolatedDecoder, path: str, longest: int) -> bytes:
+    """A photo as JPEG, upright, whole and at most so many pixels long. Raises PhotoError."""
+    if is_remote(path):
+        raise PhotoError("it lies far away: nothing is fetched for a look")
+    data = LocalSource(path, Filters()).read(path)
+    header = parse_header(data, path)
+    with opened(data, header) as (image, orientation):
+        width, height = seen_size(image.size, "squash", orientation)
+    size = max(1, round(min(longest, max(width, height))))
+    scale = size / max(width, height)
+    square = Image.fromarray(decoder.decode(data, header, size, "squash"))
+    file = io.BytesIO()
+    whole = square.resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    whole.save(file, "JPEG", quality=85)
+    return file.getvalue()
 
 
 def _preview(decoder: IsolatedDecoder, most_bytes: int, path: str) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,29 @@ class Gazetteer:
         nearest = self._towns.nearest(latitude, longitude, code)
         town, region, away = nearest if nearest is not None else ("", "", None)
         return PlaceName(town, away, region, found.name or "", zone)
+
+
+class Town(NamedTuple):
+    """A town of the gazetteer; `country` is its ISO 3166 code. WGS-84 degrees."""
+
+    name: str
+    region: str
+    country: str
+    latitude: float
+    longitude: float
+
+
+def load_town_names() -> list[Town]:
+    """All towns of the gazetteer, by country and place."""
+    with _stored_towns() as stored:
+        codes = stored["country"].tobytes().decode("ascii")
+        names, regions = _lines(stored["names"]), _lines(stored["regions"])
+        columns = (stored[name].tolist() for name in ("region", "latitude", "longitude"))
+        rows = zip(names, *columns, strict=True)
+        return [
+            Town(name, regions[region], codes[2 * at : 2 * at + 2], north / 1e4, east / 1e4)
+            for at, (name, region, north, east) in enumerate(rows)
+        ]
 
 
 class _Towns(NamedTuple):
@@ -149,16 +173,25 @@ def _code(country: str) -> int:
     return first * 256 + second
 
 
-def _load_towns() -> _Towns:
+@contextmanager
+def _stored_towns() -> Iterator[Any]:
     with (
         resources.files("geotag.places").joinpath("towns.npz").open("rb") as file,
         np.load(file, allow_pickle=False) as stored,
     ):
+        yield stored
+
+
+def _lines(stored: NDArray[np.uint8]) -> list[str]:
+    return stored.tobytes().decode().split("\n")
+
+
+def _load_towns() -> _Towns:
+    with _stored_towns() as stored:
         latitude, longitude = stored["latitude"] / 1e4, stored["longitude"] / 1e4
         letters = stored["country"].astype(np.uint16).reshape(-1, 2)
         regions = stored["region"]
-        names = stored["names"].tobytes().decode().split("\n")
-        region_names = stored["regions"].tobytes().decode().split("\n")
+        names, region_names = _lines(stored["names"]), _lines(stored["regions"])
     north = np.minimum(_ROWS - 1, ((latitude + 90) * _PER_DEGREE).astype(np.int64))
     cells = north * _COLUMNS + ((longitude + 180) * _PER_DEGREE).astype(np.int64) % _COLUMNS
     rows = np.argsort(cells, kind="stable")

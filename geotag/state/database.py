@@ -19,6 +19,7 @@ APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
 # No cell that geotag writes comes near.
 _CELL_LIMIT = 64 * 2**20
+_WAIT = 0.2  # seconds for another process that has it open, which keeps it as long as it runs
 _READ_ONLY = (
     " cannot be written: its file, folder or file system is read-only; make it writable, or name "
     "another place with --catalog"
@@ -92,7 +93,8 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     """A catalog's file as it is: nothing is locked or written. Raises sqlite3.Error."""
     # Without a log of late writes nothing is beside it, and nothing shall come to be.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+    place = f"{path.absolute().as_uri()}?{mode}"
+    with closing(sqlite3.connect(place, timeout=_WAIT, uri=True)) as connection:
         _distrust(connection)
         connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
         yield connection
@@ -138,7 +140,9 @@ def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None and path.exists() and not os.access(path, os.W_OK):
         raise CatalogError(f"{path}{_READ_ONLY}")  # of which SQLite says "disk I/O error"
     try:
-        connection = sqlite3.connect(path if path is not None else "", timeout=0.2)
+        # From any thread, one at a time: a review's server answers in several, under a lock.
+        place = path if path is not None else ""
+        connection = sqlite3.connect(place, timeout=_WAIT, check_same_thread=False)
     except sqlite3.Error as error:
         raise CatalogError(f"{path}: cannot be opened ({error})") from error
     try:

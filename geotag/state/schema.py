@@ -84,6 +84,23 @@ CREATE TABLE cleared (
     is_done INTEGER NOT NULL
 );
 """
+# What the user decided in a review; of the decisions for a photo the last one counts. Those of one
+# step were made together, and are taken back together.
+_DECISIONS = """
+CREATE TABLE IF NOT EXISTS decisions (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    uri BLOB NOT NULL,
+    verdict TEXT NOT NULL,
+    landmark TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    latitude REAL, longitude REAL, radius_m REAL,
+    city TEXT NOT NULL,
+    country TEXT NOT NULL,
+    decided_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS decisions_by_uri ON decisions (uri)
+"""
 
 
 class Copy(NamedTuple):
@@ -117,6 +134,12 @@ KEPT = (
     ),
     Copy("cleared", "cleared", "id, run_id, uri, picture, is_cleared, is_done"),
     _ANSWERS,  # of version 2
+    Copy(
+        "decisions",
+        "decisions",
+        "id, step, uri, verdict, landmark, slug, latitude, longitude, radius_m, city, country, "
+        "decided_at",
+    ),
 )
 
 # The columns of `photos` that come of a reading, in the order that their checksum covers.
@@ -133,7 +156,7 @@ def checksum(cells: tuple[Any, ...]) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    _run(connection, _PHOTOS + _SCANS + _KEPT)
+    _run(connection, _PHOTOS + _SCANS + _KEPT + _DECISIONS)
 
 
 def _from_1(connection: sqlite3.Connection) -> None:
@@ -202,13 +225,19 @@ def _photos_of_2(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
 def _from_3(connection: sqlite3.Connection) -> None:
     """Version 3 did not know which reader had read a photo: its metadata are read again."""
     connection.execute("ALTER TABLE photos ADD COLUMN reader INTEGER")
+    _from_4(connection)
+
+
+def _from_4(connection: sqlite3.Connection) -> None:
+    """Version 4 knew no reviews."""
+    _run(connection, _DECISIONS)
 
 
 # From each version to this one; a new file is of version 0.
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
-    0: _create, 1: _from_1, 2: _from_2, 3: _from_3,
+    0: _create, 1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4,
 }  # fmt: skip
-VERSION = 4
+VERSION = 5
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

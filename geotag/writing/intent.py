@@ -71,7 +71,7 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     if not name:
         return _without_name(row)
     for field, text in (("landmark", name), ("city", row.city), ("country", row.country)):
-        _check_text(text, field)
+        check_text(text, field)
     is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
     is_scanned = is_found and _scanned(row, landmarks) == name
     chosen = _chosen(row, name, landmarks, is_scanned)
@@ -139,7 +139,7 @@ def _named_by_user(landmark: Category) -> LandmarkTags:
 
 
 def _found(row: Outcome, landmark: Category) -> LandmarkTags:
-    _check_text(row.model, "model")
+    check_text(row.model, "model")
     return LandmarkTags(landmark, SOURCE_INFERRED, row.confidence, row.model)
 
 
@@ -174,7 +174,7 @@ def _placed(row: Outcome) -> Intent:
         return Intent(clear=True, reason="without the position that it was placed at")
     _check_position(row.latitude, row.longitude)
     for field in ("method", "place", "region", "country"):
-        _check_text(getattr(row, field), field)
+        check_text(getattr(row, field), field)
     if not row.method or row.radius_m is None:
         raise IntentError("it was placed, but its row lacks the method or the radius")
     return Intent(
@@ -190,7 +190,8 @@ def _placed(row: Outcome) -> Intent:
     )
 
 
-def _check_text(text: str, field: str) -> None:
+def check_text(text: str, field: str) -> None:
+    """Raise IntentError for a text that no field of a photo's metadata should hold."""
     if len(text) > _TEXT_LIMIT:
         raise IntentError(f"its {field} is longer than {_TEXT_LIMIT} letters")
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):

@@ -18,12 +18,14 @@ from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
+from geotag.state.decisions import Decision, decisions_in
 from geotag.state.journal import Journal, Run, State
 from geotag.state.known_catalogs import known_catalogs, remember_catalog
 from geotag.state.known_readings import known_readings
 from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
 from geotag.tables import read_table
 from geotag.tables.private import without_private
+from geotag.writing.decided import with_decisions
 from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, named_by_user, with_guess
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run, settle
@@ -71,17 +73,29 @@ class _Rows:
         table: Path,
         private: tuple[Zone, ...],
         look_up: Callable[[Iterable[bytes]], Recognised],
+        decisions: Mapping[str, Decision],
     ) -> None:
-        self.read = partial(without_private, partial(read_table, table), private)
+        self._table = table
+        self.decisions = decisions
+        self.read = partial(without_private, self._decided, private)
         self.look_up = look_up
         self.landmarks = Landmarks(load_categories())
         self.misplaced: list[str] = []
+
+    def _decided(self) -> Iterator[Outcome]:
+        """What the user decided in a review goes before what the table says."""
+        return with_decisions(read_table(self._table), self.decisions)
 
     def __iter__(self) -> Iterator[Outcome]:
         self.misplaced = []
         remaining = self.read()
         while chunk := list(islice(remaining, _CHUNK)):
-            named = {row.path: os.fsencode(path) for row in chunk if (path := _named_path(row))}
+            paths = ((row, _named_path(row)) for row in chunk)
+            named = {
+                row.path: os.fsencode(path)
+                for row, path in paths
+                if path and path not in self.decisions
+            }
             known = self.look_up(named.values())
             for row in chunk:
                 found = known.get(named.get(row.path, b""))
@@ -129,7 +143,8 @@ def write_table_tags(
     catalog = catalog or table.with_name(table.name + SUFFIX)
     if options.times:
         options = options._replace(offsets=_offsets(catalog, options))
-    rows = _Rows(table, options.private, partial(recognised_in, catalog))
+    decisions = decisions_in(catalog)
+    rows = _Rows(table, options.private, partial(recognised_in, catalog), decisions)
     survey = rows.survey(options.only)
     options = _with_decision(options, survey.models, table, catalog)
     if options.dry_run:

@@ -20,6 +20,7 @@ LAYERS = (
     ("decoding", "engines", "tables"),
     ("recognition", "state"),
     ("report", "runners", "web", "writing"),
+    ("review",),
     ("options",),
     ("evidence", "intake"),
     ("pipeline",),

@@ -11,6 +11,8 @@ from PIL import Image
 
 from geotag.errors import DataError
 from geotag.model.checkpoint import load_checkpoint
+from geotag.review.labels import format_labels
+from geotag.state.decisions import Decision, Verdict
 from tests.conftest import COLOURS, picture
 from tests.training.conftest import Invoke, write_set
 from training import pseudolabel
@@ -45,6 +47,36 @@ def test_the_new_manifest_trains_with_sure_photos(
     for sample in new:
         assert (sample.split, sample.source) == ("train", "pseudolabel")
         assert Path(sample.path).stem[:-1] == (sample.label or "grey")
+
+
+def test_labels_of_a_review_are_taken_and_not_asked_for_again(
+    model_path: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    root = write_set(tmp_path / "set", {"train": 2, "val": 1})
+    unlabelled = root / "unlabelled"
+    unlabelled.mkdir()
+    for n in range(4):
+        picture("taj_mahal", seed=n).save(unlabelled / f"{n}.jpg")
+    decided = {
+        "/elsewhere/x.jpg": Decision(Verdict.REJECTED),
+        str(unlabelled / "0.jpg"): Decision(Verdict.REJECTED),
+        str(unlabelled / "1.jpg"): Decision(Verdict.CHANGED, "Stonehenge", "stonehenge"),
+    }
+    labels = root / "labels.csv"
+    labels.write_text(format_labels(decided, root)[0] + "gone.jpg,,train,review,gone.jpg\n")
+    out = tmp_path / "out"
+    output = invoke(
+        pseudolabel.main, "--data", root, "--photos", unlabelled, "--model", model_path,
+        "--count", 0, "--labels", labels, "--out", out,
+    )  # fmt: skip
+    assert "2 unlabelled photos: 0 to label, 2 taken as labelled" in output
+    assert "2 labels" in output and "1 of photos that are not below" in output
+    (root / "manifest.csv").write_bytes((out / "manifest.csv").read_bytes())
+    new = {s.path: (s.label, s.split) for s in load_dataset(root).samples if s.source == "review"}
+    assert new == {
+        "unlabelled/0.jpg": ("", "train"),
+        "unlabelled/1.jpg": ("stonehenge", "train"),
+    }
 
 
 def test_no_class_is_added(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:

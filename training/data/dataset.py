@@ -82,6 +82,30 @@ def load_dataset(
     return build_dataset(folder, samples)
 
 
+def load_labels(path: Path, root: Path) -> tuple[list[Sample], int]:
+    """Labels that stand in a file of their own, as `geotag review --labels` writes them.
+
+    Its files are relative to its own folder. Returns samples below `root` (all for train), and how
+    many lie elsewhere or are gone. Raises DataError, naming file and row.
+    """
+    namer = _Namer(load_categories())
+    folder, inside = path.parent.resolve(), root.resolve()
+    samples: dict[str, Sample] = {}
+    left = 0
+    for number, row in _rows(path, _COLUMNS):
+        try:
+            sample = _parse_row(row, namer)
+        except ValueError as problem:
+            raise DataError(f"{path}, line {number}: {problem}") from None
+        file = (folder / sample.path).resolve()
+        if not file.is_file() or not file.is_relative_to(inside):
+            left += 1
+            continue
+        place = file.relative_to(inside).as_posix()
+        samples[place] = sample._replace(path=place, split="train", group=place)
+    return list(samples.values()), left
+
+
 def build_dataset(root: Path, samples: Iterable[Sample]) -> Dataset:
     """A dataset of these samples, in stable order. Raises DataError when a photo is not there."""
     ordered = tuple(sorted(samples))

@@ -1,0 +1,142 @@
+"""Which rows of a table are to be looked at, in which order, and which belong together. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+from geotag.categories import OWN_ID
+from geotag.records import Outcome, Status
+
+WIDE_M = 1000.0
+BURST_SECONDS = 60.0
+_NEAR_SECONDS = 86_400.0
+_NEIGHBOURS = 4  # before and after
+
+
+class Doubt(IntEnum):
+    """Why a guess is to be looked at; the most doubtful first."""
+
+    CONFLICT = 0
+    UNCERTAIN = 1
+    WIDE = 2
+    OWN = 3
+    TAGGED = 4
+
+
+class Item(NamedTuple):
+    """A guess to look at: the number of its row, why, and the day and burst it belongs to.
+
+    `day` is empty and `burst` the row's own number where its time is not known.
+    """
+
+    row: int
+    doubt: Doubt
+    day: str
+    burst: int
+
+
+class Neighbour(NamedTuple):
+    """A photo with a position, taken so many seconds after another one (before: negative)."""
+
+    row: int
+    seconds: float
+
+
+def doubt_of(row: Outcome, with_tagged: bool = False) -> Doubt | None:
+    """Why a row is to be looked at; None for one that is not."""
+    match row.status:
+        case Status.CONFLICT:
+            return Doubt.CONFLICT
+        case Status.UNCERTAIN:
+            return Doubt.UNCERTAIN if row.top_k else None
+        case Status.PLACED:
+            is_wide = row.radius_m is None or row.radius_m >= WIDE_M
+            return Doubt.WIDE if is_wide or with_tagged else None
+        case Status.TAGGED:
+            if row.category_id is not None and row.category_id >= OWN_ID:
+                return Doubt.OWN
+            return Doubt.TAGGED if with_tagged else None
+        case _:
+            return None
+
+
+def build_queue(rows: Sequence[Outcome], with_tagged: bool = False) -> list[Item]:
+    """The rows to look at, the doubtful first, then by time, so that bursts stay together."""
+    clocks = [clock(row) for row in rows]
+    bursts = _bursts(rows, clocks)
+    items = [
+        Item(number, doubt, row.taken_at[:10] if clocks[number] is not None else "", bursts[number])
+        for number, row in enumerate(rows)
+        if (doubt := doubt_of(row, with_tagged)) is not None
+    ]
+    return sorted(items, key=lambda item: (item.doubt, *_by_time(rows, clocks, item.row)))
+
+
+def clock(row: Outcome) -> float | None:
+    """What the camera's clock showed, in seconds as if it ran on UTC; None where that is none."""
+    try:
+        return datetime.fromisoformat(row.taken_at[:19] + "+00:00").timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+class Timeline:
+    """The photos with a position in the order of time."""
+
+    def __init__(self, rows: Sequence[Outcome]) -> None:
+        self._dated = sorted(
+            (time, number)
+            for number, row in enumerate(rows)
+            if row.latitude is not None
+            and row.longitude is not None
+            and (time := clock(row)) is not None
+        )
+
+    def neighbours(self, number: int, row: Outcome) -> list[Neighbour]:
+        """The photos nearest in time to a row: some before, some after, in order.
+
+        Clocks are compared as they show, within a day.
+        """
+        here = clock(row)
+        if here is None:
+            return []
+        middle = bisect_left(self._dated, (here, -1))
+        around = self._dated[max(0, middle - _NEIGHBOURS - 1) : middle + _NEIGHBOURS + 1]
+        near = [Neighbour(at, then - here) for then, at in around if at != number]
+        near = [one for one in near if abs(one.seconds) <= _NEAR_SECONDS]
+        before = [one for one in near if one.seconds < 0][-_NEIGHBOURS:]
+        return [*before, *[one for one in near if one.seconds >= 0][:_NEIGHBOURS]]
+
+
+def _by_time(
+    rows: Sequence[Outcome], clocks: Sequence[float | None], number: int
+) -> tuple[bool, float, str]:
+    time = clocks[number]
+    return time is None, time or 0.0, rows[number].path
+
+
+def _bursts(rows: Sequence[Outcome], clocks: Sequence[float | None]) -> list[int]:
+    """The number of the burst that each row belongs to: photos of one camera, each within a minute
+    of the one before."""
+    bursts = list(range(len(rows)))
+    last: dict[str, tuple[float, int]] = {}
+    for number in sorted(range(len(rows)), key=lambda at: _by_time(rows, clocks, at)):
+        time, camera = clocks[number], rows[number].camera
+        if time is None:
+            continue
+        if camera in last and time - last[camera][0] <= BURST_SECONDS:
+            bursts[number] = last[camera][1]
+        last[camera] = time, bursts[number]
+    return bursts
+
+
+def alike(items: Sequence[Item], item: Item, by_day: bool) -> Iterator[Item]:
+    """The other items of an item's burst, or day."""
+    for other in items:
+        same = item.day and other.day == item.day if by_day else other.burst == item.burst
+        if same and other.row != item.row:
+            yield other
