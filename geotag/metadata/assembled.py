@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from geotag.metadata.times import without_fraction
 from geotag.records import Capture, Location, Metadata
 
@@ -32,6 +34,7 @@ def merge(first: Metadata, second: Metadata) -> Metadata:
     )
 
 
+@lru_cache(maxsize=1024)
 def _camera(make: str, model: str) -> str | None:
     if model.lower().startswith(make.split(" ")[0].lower()) or not make:
         return model or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import lru_cache
 from operator import truediv
 from typing import NamedTuple
 
@@ -17,7 +18,15 @@ from geotag.metadata.positions import (
     signed_degrees,
 )
 from geotag.metadata.ranges import ReadRange
-from geotag.metadata.tiff import ENTRY_LIMIT, PREFIXES, SIZES, Entry, TiffReader, open_tiff
+from geotag.metadata.tiff import (
+    ENTRY_LIMIT,
+    PREFIXES,
+    SIZES,
+    ByteOrder,
+    Entry,
+    TiffReader,
+    open_tiff,
+)
 from geotag.metadata.times import format_gps_time, format_time
 from geotag.records import Capture, Location, Metadata
 
@@ -34,7 +43,9 @@ ALTITUDE_REF, ALTITUDE, TIME_STAMP, PROCESSING_METHOD, DATE_STAMP = 5, 6, 7, 0x1
 
 _BYTE, _ASCII, _RATIONAL, _SRATIONAL, _UNDEFINED, _UTF8 = 1, 2, 5, 10, 7, 129
 _TEXTS = frozenset((_ASCII, _UNDEFINED, _UTF8))
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
+_CODES = {
+    1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I",
+}  # fmt: skip
 _INTEGERS = frozenset((1, 3, 4, 6, 8, 9, 13))
 _TEXT_LIMIT = 200
 _MOST_NUMBERS = 16  # of a value: positions have three
@@ -53,6 +64,24 @@ _GPS = frozenset((
 _UNCLEAR = "the position in its Exif block cannot be understood, so none is inferred"
 
 
+# What photos of one library repeat, most of it in each, is understood once.
+@lru_cache(maxsize=1024)
+def _decoded(value: bytes) -> str:
+    raw = value.partition(b"\0")[0]
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    if text.isprintable():
+        return text.strip()
+    return "".join(c if c.isprintable() else " " for c in text).strip()
+
+
+@lru_cache(maxsize=256)
+def _layout(order: ByteOrder, kind: int, count: int) -> struct.Struct:
+    return struct.Struct(PREFIXES[order] + count * _CODES[kind])
+
+
 class _Directory(NamedTuple):
     """The entries of a directory that are wanted, and the structure that holds their values."""
 
@@ -64,36 +93,28 @@ class _Directory(NamedTuple):
         entry = self.entries.get(tag)
         if entry is None or entry[1] not in _TEXTS:
             return ""
-        raw = self.tiff.value(entry).partition(b"\0")[0][:_TEXT_LIMIT]
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-        if text.isprintable():
-            return text.strip()
-        return "".join(c if c.isprintable() else " " for c in text).strip()
+        return _decoded(self.tiff.value(entry)[:_TEXT_LIMIT])
 
     def integer(self, tag: int) -> int:
         """The first number of an entry of whole numbers; 0 where there is none."""
         entry = self.entries.get(tag)
         if entry is None or entry[1] not in _INTEGERS or not entry[2]:
             return 0
-        return self.tiff.number(self.tiff.value(entry)[: SIZES[entry[1]]])
+        _, kind, count, inline = entry
+        size = SIZES[kind]
+        value = inline if size * count <= 4 else self.tiff.value(entry)
+        return int.from_bytes(value[:size], self.tiff.order)
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """Rationals, floats or integers; none at all where one is not finite."""
         kind, count, value = self._value(tag)
-        prefix = PREFIXES[self.tiff.order]
+        if kind not in _CODES:
+            return ()
+        flat = _layout(self.tiff.order, kind, count).unpack(value)
         if kind in (_RATIONAL, _SRATIONAL):
-            code = "I" if kind == _RATIONAL else "i"
-            flat = struct.unpack(f"{prefix}{2 * count}{code}", value)
-            if 0 in flat[1::2]:
-                return ()
-            return tuple(map(truediv, flat[::2], flat[1::2]))
-        if kind in _CODES:
-            numbers = struct.unpack(f"{prefix}{count}{_CODES[kind]}", value)
-            return tuple(map(float, numbers)) if all(map(math.isfinite, numbers)) else ()
-        return ()
+            above, below = flat[::2], flat[1::2]
+            return tuple(map(truediv, above, below)) if 0 not in below else ()
+        return tuple(map(float, flat)) if all(map(math.isfinite, flat)) else ()
 
     def is_blank(self, tag: int) -> bool:
         """Whether an entry holds nothing: spaces, or numbers that are all zero, also by zero, as
