@@ -20,6 +20,7 @@ NAMES = (
     "linear",
     "metadata",
     "places",
+    "scale",
     "scan",
     "unattended",
 )

@@ -25,7 +25,8 @@ class Source(Protocol):
         ...
 
     def photos(self) -> Iterator[Photo]:
-        """List the photos in the byte order of their URIs. Raises SourceError."""
+        """List the photos in the byte order of their URIs; those of a large bucket in stretches
+        that are each in order. Raises SourceError."""
         ...
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
@@ -90,6 +91,11 @@ class Filters(NamedTuple):
         # A glob that ends with * and matches a folder matches whatever is below it.
         below = (glob for glob in self.exclude if glob.endswith("*"))
         return "excluded folder" if any(fnmatchcase(folder + "/", glob) for glob in below) else ""
+
+    def enters(self, folder: str) -> bool:
+        """Whether anything in a folder (its path below the source) may be wanted."""
+        ends = (*(at for at, sign in enumerate(folder) if sign == "/"), len(folder))
+        return not any(folder[:end] and self.why_not_enter(folder[:end]) for end in ends)
 
     def wants(self, relative: str) -> bool:
         """Whether a photo of this path below the source is listed, if it is there."""

@@ -17,9 +17,10 @@ from geotag.metadata.containers import HEADER_SIZE
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
-from geotag.sources.listing import File, Listing, look_for_sidecars, with_sidecars
+from geotag.sources.listing import File, Joining, Listing, look_for_sidecars
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, ForbiddenError, Object, Store, StoreError
+from geotag.stores.stretches import Found
 
 # Requests for headers in flight at once; for whole photos, and how many bytes these may hold.
 _HEADERS = 48
@@ -27,6 +28,8 @@ _BODIES = 16
 _BODY_BYTES = 256 * 2**20
 # What is read at once behind the header, where a format keeps its metadata further on.
 _BLOCK = 16 * 1024
+# Objects that are listed one after the other before several stretches are at once.
+_MANY = 5000
 # An ETag that is the MD5 of the content, or that of its parts' MD5s.
 _CONTENT_ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 
@@ -39,7 +42,8 @@ class BucketSource:
         self.filters = filters
         self.store: Store = store_of(text)
         self.listing = Listing(text, text.encode())
-        self._entered = self._passed_over = ""
+        self._entered = ""
+        self._passed_over: set[str] = set()
         self._fetched_before = self.store.bytes_fetched
         self._headers: dict[str, Future[bytes]] = {}
         self._bodies: dict[str, Future[bytes]] = {}
@@ -55,9 +59,10 @@ class BucketSource:
         return self.store.bytes_fetched - self._fetched_before
 
     def photos(self) -> Iterator[Photo]:
-        """List the photos in byte order. Raises SourceError when any of it cannot be listed."""
+        """List the photos in byte order, many in stretches. Raises SourceError when any of it
+        cannot be listed."""
         self.listing.begin()
-        self._entered = self._passed_over = ""
+        self._entered, self._passed_over = "", set()
         try:
             for photo, sidecars in self._files():
                 self.listing.photos += 1
@@ -75,8 +80,43 @@ class BucketSource:
         head = list(islice(objects, 2))
         if [found.uri for found in head] == [self.uri]:  # a single photo, whatever its name
             return iter([look_for_sidecars(_file(head[0]), self._look_at)])
-        files = (_file(found) for found in chain(head, objects) if self._wants(found.uri))
-        return with_sidecars(files, self._look_at)
+        return self._many(chain(head, objects))
+
+    def _many(self, objects: Iterator[Object]) -> Iterator[tuple[File, list[File]]]:
+        """One after the other at first; where there are many, in stretches of several at once."""
+        joining, last = Joining(self._look_at), ""
+        for found in islice(objects, _MANY):
+            last = found.uri
+            yield from self._joined(joining, found)
+        behind = getattr(self.store, "list_behind", None)
+        following = next(objects, None)
+        stretches = (
+            behind(self.uri, last, lambda folder: self.filters.enters(self._relative(folder)))
+            if behind is not None and following is not None
+            else None
+        )
+        if stretches is not None:
+            yield from joining.end(is_whole=False)
+            yield from self._stretches(stretches)
+            return
+        for found in chain([following] if following is not None else [], objects):
+            yield from self._joined(joining, found)
+        yield from joining.end(is_whole=True)
+
+    def _stretches(self, pages: Iterator[Found]) -> Iterator[tuple[File, list[File]]]:
+        joinings: dict[int, Joining] = {}
+        for page in pages:
+            bucket = "/".join(self.uri.split("/")[:3])
+            after = f"{bucket}/{page.after}".encode()
+            joining = joinings.setdefault(page.number, Joining(self._look_at, after))
+            for found in page.objects:
+                yield from self._joined(joining, found)
+            if page.is_last:
+                yield from joinings.pop(page.number).end(is_whole=False)
+
+    def _joined(self, joining: Joining, found: Object) -> Iterator[tuple[File, list[File]]]:
+        if self._wants(found.uri):
+            yield from joining.take(_file(found))
 
     def _objects(self) -> Iterator[Object]:
         return self.store.list(self.uri, lambda folder: self._enters(self._relative(folder)))
@@ -104,12 +144,11 @@ class BucketSource:
         """Whether anything below a folder may be wanted; one that is passed over counts once."""
         if folder == self._entered:
             return True
-        if self._passed_over and f"{folder}/".startswith(self._passed_over):
-            return False
         for end in (*(at for at, sign in enumerate(folder) if sign == "/"), len(folder)):
             if folder and (reason := self.filters.why_not_enter(folder[:end])):
-                self._passed_over = f"{folder[:end]}/"
-                self.listing.skipped[reason] += 1
+                if folder[:end] not in self._passed_over:
+                    self._passed_over.add(folder[:end])
+                    self.listing.skipped[reason] += 1
                 return False
         self._entered = folder
         return True

@@ -87,38 +87,68 @@ def with_sidecars(
 ) -> Iterator[tuple[File, list[File]]]:
     """Each photo with its sidecars, from photos and sidecars in byte order.
 
-    Anything may sort between the two (IMG.jpg, IMG.k/..., IMG.xmp): a photo waits until none can
-    come any more. Where too much waits, `find` tells whether there is a file of a name.
+    `find` tells whether there is a file of a name.
     """
-    waiting: deque[tuple[File, bytes]] = deque()  # with the last name that a sidecar can have
-    sidecars: dict[bytes, File] = {}
+    joining = Joining(find)
     for file in files:
-        path = file.path
-        while waiting and (waiting[0][1] < path or len(waiting) + len(sidecars) > _WINDOW):
+        yield from joining.take(file)
+    yield from joining.end(is_whole=True)
+
+
+class Joining:
+    """Photos and their sidecars out of files in byte order.
+
+    Anything may sort between the two (IMG.jpg, IMG.k/..., IMG.xmp): a photo waits until none can
+    come any more. Where too much waits, or a sidecar may have a name up to `after`, behind which
+    the files begin, `find` tells whether there is one.
+    """
+
+    def __init__(self, find: Callable[[bytes], File | None], after: bytes = b"") -> None:
+        self._find = find
+        self._after = after
+        self._reached = after
+        # With the last name that a sidecar can have.
+        self._waiting: deque[tuple[File, bytes]] = deque()
+        self._sidecars: dict[bytes, File] = {}
+
+    def take(self, file: File) -> Iterator[tuple[File, list[File]]]:
+        """The photos that are complete once this file has come."""
+        path = self._reached = file.path
+        waiting = self._waiting
+        while waiting and (waiting[0][1] < path or len(waiting) + len(self._sidecars) > _WINDOW):
             photo, last = waiting.popleft()
-            none = not sidecars and last < path
-            yield (photo, []) if none else _joined(photo, sidecars, path, find)
-        if sidecars and not waiting:  # keep those that sort before photos: IMG.XMP, IMG.jpg
-            sidecars = {name: s for name, s in sidecars.items() if path.startswith(name[:-3])}
+            none = not self._sidecars and last < path and not self._begins_before(photo)
+            yield (photo, []) if none else self._joined(photo, path)
+        if self._sidecars and not waiting:  # keep those before photos: IMG.XMP, IMG.jpg
+            kept = self._sidecars.items()
+            self._sidecars = {name: s for name, s in kept if path.startswith(name[:-3])}
         if is_sidecar(path):
-            sidecars[path] = file
+            self._sidecars[path] = file
         else:
             waiting.append((file, _last_sidecar(path)))
-    for photo, last in waiting:
-        yield _joined(photo, sidecars, last + b"\0", find)
+
+    def end(self, is_whole: bool) -> Iterator[tuple[File, list[File]]]:
+        """The photos that still wait; `is_whole` says that there is no file behind the last."""
+        for photo, last in self._waiting:
+            yield self._joined(photo, last + b"\0" if is_whole else self._reached + b"\0")
+
+    def _begins_before(self, photo: File) -> bool:
+        """Whether a sidecar of this photo may have a name before the first file."""
+        return bool(self._after) and min(sidecar_names(photo.path)) <= self._after
+
+    def _joined(self, photo: File, reached: bytes) -> tuple[File, list[File]]:
+        """A photo with its sidecars: those before `reached` have come, others are asked for."""
+        come = self._sidecars
+        found = (
+            come.get(name) if self._after < name < reached or name in come else self._find(name)
+            for name in sidecar_names(photo.path)
+        )
+        return photo, [sidecar for sidecar in found if sidecar is not None]
 
 
 def look_for_sidecars(photo: File, find: Callable[[bytes], File | None]) -> tuple[File, list[File]]:
     """A photo that is listed alone with its sidecars."""
-    return _joined(photo, {}, b"", find)
-
-
-def _joined(
-    photo: File, sidecars: dict[bytes, File], reached: bytes, find: Callable[[bytes], File | None]
-) -> tuple[File, list[File]]:
-    """A photo with its sidecars: those before `reached` have come, others are asked for."""
-    names = sidecar_names(photo.path)
-    found = (sidecars.get(name) if name < reached else find(name) for name in names)
+    found = map(find, sidecar_names(photo.path))
     return photo, [sidecar for sidecar in found if sidecar is not None]
 
 

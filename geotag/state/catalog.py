@@ -125,7 +125,7 @@ class Catalog:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same photos in the same order, once they are all noted."""
+        """The same for the same photos, once they are all noted."""
         return self._listed.fingerprint
 
     def unknown(self, photos: Iterable[Photo]) -> Iterator[Photo]:

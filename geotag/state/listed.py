@@ -20,7 +20,9 @@ _BATCH = 1000
 class ListedPhotos:
     """The table of listed photos of one connection.
 
-    `fingerprint` is the same for the same photos in the same order, once all are noted.
+    `fingerprint` is the same for the same photos in any order, once all are noted: the sum of their
+    digests (Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997; here against
+    chance, not against forgers).
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -29,16 +31,16 @@ class ListedPhotos:
 
     def note(self, photos: Iterable[Photo]) -> Iterator[list[Photo]]:
         """Note photos; each batch of them comes back when it has been."""
-        digest = hashlib.blake2b(digest_size=16)
+        total = 0
         remaining = iter(photos)
         while batch := list(islice(remaining, _BATCH)):
             with sqlite_errors(), self.connection:
                 self.connection.executemany(
-                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, 1)",
-                    [_row(photo, digest) for photo in batch],
+                    "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, 1)", map(_row, batch)
                 )
+            total += sum(map(_digest, batch))
             yield batch
-        self.fingerprint = digest.hexdigest()
+        self.fingerprint = f"{total % 2**128:032x}"
 
     def unknown(self, photos: Iterable[Photo], scan: int | None) -> Iterator[Photo]:
         """Those of which nothing is known: no name, and no content of this size but from this very
@@ -51,8 +53,11 @@ class ListedPhotos:
                 yield photo
 
 
-def _row(photo: Photo, digest: Any) -> tuple[Any, ...]:
+def _row(photo: Photo) -> tuple[Any, ...]:
     uri, size, version, sidecars = photo
-    name = os.fsencode(uri)
-    digest.update(b"%b\0%d\0%b\0" % (name, size, version.encode()))
-    return name, size, version, json.dumps(sidecars) if sidecars else None
+    return os.fsencode(uri), size, version, json.dumps(sidecars) if sidecars else None
+
+
+def _digest(photo: Photo) -> int:
+    text = b"%b\0%d\0%b" % (os.fsencode(photo.uri), photo.size, photo.version.encode())
+    return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")

@@ -21,6 +21,7 @@ from geotag.stores.base import (
     always,
     retried,
 )
+from geotag.stores.stretches import LAST, Found, Page, ParallelListing, Stretch
 
 _RETRIED_CODES = frozenset(
     ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling",
@@ -73,7 +74,6 @@ _Result = TypeVar("_Result")
 _SINGLE_PUT_LIMIT = 5 * 2**30
 _PARTS_FROM = 2**29
 PAGE = 1000
-_LAST_CHARACTER = "\U0010ffff"  # none in a key sorts behind it
 
 
 class S3Store:
@@ -115,6 +115,42 @@ class S3Store:
             yield first
             yield from below
 
+    def list_behind(self, uri: str, last: str, enters: Enters = always) -> Iterator[Found] | None:
+        """The objects below a URI behind that of another one, in stretches, several at once.
+
+        `enters` is called in threads. None where the server does not begin where it is asked to.
+        """
+        bucket, key = _split(uri)
+        whole = Stretch(key.rstrip("/") + "/" if key else "", _split(last)[1])
+
+        def page(stretch: Stretch, size: int) -> Page:
+            return self._page(bucket, stretch, size, enters)
+
+        try:
+            page(whole, 1)
+        except StoreError as error:
+            if error.retry:
+                raise
+            return None
+        return ParallelListing(page, lambda found: _split(found.uri)[1], PAGE).pages(whole)
+
+    def _page(self, bucket: str, stretch: Stretch, size: int, enters: Enters) -> Page:
+        start = {"StartAfter": stretch.after} if stretch.after else {}
+        found = self._call(
+            "list_objects_v2", Bucket=bucket, Prefix=stretch.prefix, MaxKeys=size, **start
+        )
+        objects, last = [], stretch.after
+        for entry in found.get("Contents", ()):
+            if entry["Key"] <= last:
+                raise StoreError("the bucket does not list its objects in order")
+            last = entry["Key"]
+            objects.append(_object(f"s3://{bucket}/{last}", entry["Size"], entry.get("ETag", "")))
+        if found.get("IsTruncated") and not objects:
+            raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+        if folder := _declined(bucket, last, len(stretch.prefix), enters):
+            last = f"{folder}/{LAST}"
+        return Page(objects, last, not found.get("IsTruncated"))
+
     def _below(self, bucket: str, prefix: str, enters: Enters) -> Iterator[Object]:
         """The objects below a prefix, page by page. Raises StoreError for pages that do not follow
         one another, rather than list a part or list for ever."""
@@ -141,7 +177,7 @@ class S3Store:
             tokens.add(token)
             start = {"ContinuationToken": token}
             if folder := _declined(bucket, last, len(prefix), enters):
-                start = {"StartAfter": f"{folder}/{_LAST_CHARACTER}"}
+                start = {"StartAfter": f"{folder}/{LAST}"}
 
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""

@@ -387,3 +387,25 @@ def test_an_address_with_credentials_is_refused_and_not_shown(
     texts = "".join(capfd.readouterr()).encode()
     texts += b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
     assert b"hushhush" not in texts
+
+
+def test_many_objects_are_listed_in_stretches_and_lose_no_sidecar(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(150):
+        folder = bucket / f"{number % 3}" / (".hidden" if number % 10 == 0 else f"{number % 7}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"IMG_{number}.jpg").write_bytes(b"%d" % number)
+        if number % 4 == 0:
+            (folder / f"IMG_{number}.xmp").write_bytes(XMP)
+        if number % 5 == 0:
+            (folder / f"IMG_{number}.XMP").write_bytes(XMP)
+        if number % 6 == 0:
+            (folder / f"IMG_{number}.jpg.xmp").write_bytes(XMP)
+    one_by_one, skipped = listed()
+    assert {len(photo.sidecars) for photo in one_by_one} == {0, 1, 2}
+    monkeypatch.setattr("geotag.stores.s3.PAGE", 4)
+    monkeypatch.setattr("geotag.sources.bucket._MANY", 20)
+    in_stretches, also_skipped = listed()
+    assert sorted(in_stretches) == sorted(one_by_one)
+    assert also_skipped["hidden"] == skipped["hidden"] == 3

@@ -1,0 +1,151 @@
+"""How a scan fares in a bucket of a million, ten million and a hundred million photos.
+
+The bucket is a stub on this machine that makes up its keys (many_keys.py), so its figures say what
+geotag needs itself; `--latency` adds what a bucket far away takes to answer. Each case runs for
+`--seconds` and is then stopped: nothing is extrapolated. The unchanged night is that of `--known`
+photos, to its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import click
+
+from benchmarks.options import JSON
+from geotag.errors import StoppedError
+from geotag.metadata.header import READER_VERSION
+from geotag.options import ScanOptions
+from geotag.pipeline import Progress, scan_library
+from geotag.records import Location, Metadata, Reading
+from geotag.sources import Library
+from geotag.sources.base import Filters
+from geotag.state.catalog import open_catalog
+
+_SOURCE = "s3://photos"
+
+
+class Case(NamedTuple):
+    """A bucket of so many keys that answers after so many seconds, and how long to scan it."""
+
+    keys: int
+    latency: float
+    seconds: float
+
+
+class _Watch(Progress):
+    """Notes when the first photo was read, and stops the scan after a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self.began = time.monotonic()
+        self.seconds = seconds
+        self.first: float | None = None
+        self.read = 0
+        self.listed = 0
+
+    def advanced(self, readings: int) -> None:
+        self.first = self.first or time.monotonic() - self.began
+        self.read += readings
+
+    def stop_requested(self) -> bool:
+        self.listed += 1  # asked once for each photo that is listed, and for each that is read
+        return time.monotonic() - self.began > self.seconds
+
+
+def _first_photo(case: Case) -> dict[str, Any]:
+    with _served(case), TemporaryDirectory() as folder:
+        watch = _Watch(case.seconds)
+        with suppress(StoppedError):
+            scan_library([_SOURCE], str(Path(folder, "t.parquet")), ScanOptions(), watch)
+    return {"keys": case.keys, "first photo s": watch.first, "read": watch.read} | _memory()
+
+
+def _listing(case: Case) -> dict[str, Any]:
+    with _served(case), TemporaryDirectory() as folder:
+        began, count = time.monotonic(), 0
+        with open_catalog(Path(folder, "c.geotag")) as catalog:
+            for batch in catalog.noting(Library([_SOURCE], Filters()).photos()):
+                count += len(batch)
+                if time.monotonic() - began > case.seconds:
+                    break
+    seconds = time.monotonic() - began
+    return {"keys": case.keys, "listed": count, "listed a second": count / seconds} | _memory()
+
+
+def _night(case: Case) -> dict[str, Any]:
+    with _served(case), TemporaryDirectory() as folder:
+        table = Path(folder, "t.parquet")
+        with open_catalog(f"{table}.geotag") as catalog:
+            catalog.begin_scan(READER_VERSION)
+            here = Metadata(Location(48.85, 2.35))
+            for batch in catalog.noting(Library([_SOURCE], Filters()).photos()):
+                catalog.record((Reading(photo, here) for photo in batch), None)
+        scan_library([_SOURCE], str(table))
+        began = time.monotonic()
+        summary = scan_library([_SOURCE], str(table))
+        seconds = time.monotonic() - began
+        size = os.path.getsize(f"{table}.geotag")
+    assert (summary.read, summary.exported) == (0, False)
+    return {
+        "keys": case.keys, "unchanged night s": seconds, "a second": case.keys / seconds,
+        "catalog bytes a photo": size / case.keys,
+    } | _memory()  # fmt: skip
+
+
+def _memory() -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak MB": peak / 1024}
+
+
+@contextmanager
+def _served(case: Case) -> Iterator[None]:
+    command = [sys.executable, str(Path(__file__).with_name("many_keys.py"))]
+    command += [str(case.keys), str(case.latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        os.environ |= {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{int(server.stdout.readline())}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }  # fmt: skip
+        try:
+            yield
+        finally:
+            server.kill()
+
+
+@click.command(help=__doc__)
+@click.option("--keys", multiple=True, default=(10**6, 10**7, 10**8), help="Sizes of the bucket.")
+@click.option("--seconds", default=25.0, show_default=True, help="How long each case may take.")
+@click.option("--latency", default=0.05, show_default=True, help="Seconds for each listing.")
+@click.option("--known", default=20_000, show_default=True, help="Photos of the unchanged night.")
+@JSON
+def command(
+    keys: tuple[int, ...], seconds: float, latency: float, known: int, out: Path | None
+) -> None:
+    cases = [
+        (measure, Case(count, latency, seconds))
+        for count in keys
+        for measure in (_first_photo, _listing)
+    ]
+    cases.append((_night, Case(known, latency, seconds)))
+    figures = []
+    for measure, case in cases:
+        # A process of its own: its memory is that of this case alone.
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            figures.append(pool.submit(measure, case).result())
+        print(", ".join(f"{k} {v:,.1f}" for k, v in figures[-1].items() if v), flush=True)
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=1))
