@@ -126,10 +126,8 @@ def _photos_of(phones: Sequence[Device]) -> Company:
     """All photos of known time, of devices that are together."""
     if not phones:
         return Company(np.zeros(0), np.zeros(0))
-    ahead = np.concatenate([device.ahead for device in phones])
-    taken = np.concatenate([device.clock for device in phones]) - ahead
-    order = np.lexsort((ahead, taken))[: int(np.isfinite(taken).sum())]
-    return Company(taken[order], ahead[order])
+    known = [(device, np.isfinite(device.ahead)) for device in phones]
+    return _merged([Company((d.clock - d.ahead)[k], d.ahead[k]) for d, k in known])
 
 
 def _company(
@@ -145,8 +143,24 @@ def _company(
     groups = sorted(groups, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
     tried = [(*_clock(device, group, settings), group) for group in groups]
     pieces, strongest, _ = max(tried, key=lambda each: each[1])
-    least = max(strongest - _MORE, _MORE if device.is_phone else -_MORE)
-    return pieces, [group for _, strength, group in tried if strength >= least]
+    least = min(max(strongest - _MORE, _MORE if device.is_phone else -_MORE), _MORE)
+    with_whom = [group for _, strength, group in tried if strength >= least]
+    if len(with_whom) > 1 and not _is_told(device, settings):
+        joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
+        pieces = joint.pieces if joint.strength > strongest else pieces
+    return pieces, with_whom
+
+
+def _is_told(device: Device, settings: Settings) -> bool:
+    """Whether the user or the device itself tells what its clock was."""
+    return device.name in settings.clock_offsets or bool(np.isfinite(device.ahead).any())
+
+
+def _merged(companies: Sequence[Company]) -> Company:
+    """The photos of several people, as of one."""
+    taken, ahead = (np.concatenate(column) for column in zip(*companies, strict=True))
+    order = np.lexsort((ahead, taken))
+    return Company(taken[order], ahead[order])
 
 
 def _clock(
@@ -158,7 +172,7 @@ def _clock(
         ahead = settings.clock_offsets[device.name]
         start, end = float(device.clock[0]), float(device.clock[-1])
         pieces = (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
-    elif not np.isfinite(device.ahead).any():
+    elif not _is_told(device, settings):
         return find_clock(device.clock, group.company)
     utc = read_clock(device.clock, device.ahead, pieces, group).utc
     return pieces, strength_of(np.sort(utc), group.company)
