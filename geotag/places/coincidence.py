@@ -21,8 +21,8 @@ _BURST, _VICINITY = 20.0, 600.0
 _CLOSE, _COMMON = (12.0, 40.0), (0.03, 0.1, 0.3)
 _FINE, FINE_STEP = 1800.0, 5.0
 FINE = np.arange(-round(_FINE / FINE_STEP), round(_FINE / FINE_STEP) + 1) * FINE_STEP
-# By day people take so many times more photos than from one to six in the night.
-_NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 8.0
+# By day people go out so many times more often than from one to six in the night.
+_NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 5.0
 _DAY = 86400.0
 
 
@@ -34,7 +34,7 @@ class Habit(NamedTuple):
     moments: float
 
 
-HABITS = (Habit(0.1, 0.0), Habit(0.3, 0.0), Habit(0.3, 0.05), Habit(0.5, 0.15), Habit(0.6, 0.3))
+HABITS = (Habit(0.04, 0.02), Habit(0.15, 0.0), Habit(0.3, 0.05), Habit(0.5, 0.15), Habit(0.6, 0.3))
 
 
 class Company(NamedTuple):
@@ -55,11 +55,13 @@ def evidence(events: Floats, company: Company) -> Floats:
         return np.zeros((len(HABITS), len(OFFSETS)))
     taken = company.taken[low:high]
     visits, moments = _visits(grid, thinned(taken, _THIN)), _moments(grid, taken)
-    night = _by_day(grid, company)
-    on_visits = np.array([np.log(1 - h.visits + h.visits * visits) + night for h in HABITS])
+    on_visits = np.array([np.log(1 - h.visits + h.visits * visits) for h in HABITS])
     at_moments = np.array([np.log(1 - h.moments + h.moments * moments) for h in HABITS])
-    return _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN)) + (
-        _MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP))
+    by_day = _by_day(grid, company)[None]
+    return (
+        _summed(by_day, grid, events[len(events) // 2 :][:1])
+        + _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN))
+        + (_MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP)))
     )
 
 
