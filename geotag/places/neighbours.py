@@ -19,6 +19,7 @@ _SLACK_M = 1500.0
 # Between fixes farther apart than this somebody travelled: after some minutes, at speed.
 _BOARDING_S = 180.0
 _APART_M, _RIDE_SPEED = 2000.0, 5.0
+_FAR_APART_M, _DRIVE_SPEED = 8000.0, 22.0
 _GROUND_M, _GROUND_SPEED, _AIR_SPEED = 150_000.0, 60.0, 290.0
 # The radius before calibration, by the time to the nearest fix.
 _STROLL_S, _STROLL_M, _STROLL_POWER = 300.0, 250.0, 0.7
@@ -83,7 +84,8 @@ def interpolate(
     # Where the fixes are apart somebody travelled meanwhile, and may have set out at any time.
     between_both = np.isfinite(since + until)
     apart = np.where(between_both, whole, 0.0)
-    setting_out = np.where(apart > _APART_M, _RIDE_SPEED * nearest, 0.0)
+    speed = np.where(apart > _FAR_APART_M, _DRIVE_SPEED, _RIDE_SPEED)
+    setting_out = np.where(apart > _APART_M, speed * nearest, 0.0)
     way = np.minimum(0.6 * apart, 3 * np.minimum(share, 1 - share) * apart + setting_out)
     boarded = setting_out + _GROUND_SPEED * np.maximum(nearest - _BOARDING_S, 0.0)
     radius += np.where(apart > _GROUND_M, boarded, way)
