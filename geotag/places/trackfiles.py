@@ -7,34 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from geotag.errors import MissingDependencyError, TrackError
+from geotag.places.history import read_history
+from geotag.places.points import Point, Points, parse_seconds
 from geotag.places.tracks import Segment
 
 _POINTS_LIMIT = 50_000_000
-# A position of Google's known less well than this is that of a mast.
-_ACCURATE_M = 200.0
-_E7, _SEMICIRCLE = 1e-7, 180 / 2**31
-_DEGREES = re.compile(r"(?:geo:)?(-?\d+(?:\.\d+)?)°?,\s*(-?\d+(?:\.\d+)?)°?")
-
-
-class Point(NamedTuple):
-    """A moment (seconds of UTC) and a position; None in their stream is a break."""
-
-    time: float
-    latitude: float
-    longitude: float
-
-
-Points = Iterator[Point | None]
+_SEMICIRCLE = 180 / 2**31
 
 
 def read_tracks(places: Iterable[str]) -> list[Segment]:
@@ -101,12 +88,6 @@ def _segment(path: Path, columns: tuple[array[float], ...]) -> Iterator[Segment]
         yield Segment(path.name, times[finite], latitudes[finite], longitudes[finite])
 
 
-def _seconds(text: str | None) -> float:
-    """ISO 8601 in UTC, unless it says otherwise. Raises ValueError."""
-    time = datetime.fromisoformat((text or "").strip())
-    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
-
-
 def _elements(file: BinaryIO, wanted: str) -> Iterator[tuple[str, Any]]:
     """The ends of the elements of some names, without their namespaces, as they come."""
     from lxml import etree
@@ -141,7 +122,7 @@ def _gpx(file: BinaryIO) -> Points:
             yield None
         elif _child(element, "time"):
             latitude, longitude = float(element.get("lat")), float(element.get("lon"))
-            yield Point(_seconds(_child(element, "time")), latitude, longitude)
+            yield Point(parse_seconds(_child(element, "time")), latitude, longitude)
 
 
 def _tcx(file: BinaryIO) -> Points:
@@ -151,7 +132,7 @@ def _tcx(file: BinaryIO) -> Points:
         elif _child(element, "Time") and _child(element, "LatitudeDegrees"):
             latitude = float(_child(element, "LatitudeDegrees") or "")
             longitude = float(_child(element, "LongitudeDegrees") or "")
-            yield Point(_seconds(_child(element, "Time")), latitude, longitude)
+            yield Point(parse_seconds(_child(element, "Time")), latitude, longitude)
 
 
 def _kml(file: BinaryIO) -> Points:
@@ -160,7 +141,7 @@ def _kml(file: BinaryIO) -> Points:
     places: list[tuple[float, float]] = []
     for name, element in _elements(file, "when coord Track"):
         if name == "when":
-            times.append(_seconds(element.text))
+            times.append(parse_seconds(element.text))
         elif name == "coord":
             longitude, latitude = (element.text or "").split()[:2]
             places.append((float(latitude), float(longitude)))
@@ -208,34 +189,11 @@ def _nmea(file: BinaryIO) -> Points:
             continue
 
 
-def _google(file: BinaryIO) -> Points:
-    """Takeout's Records.json, and the Timeline.json that phones export."""
-    try:
-        import ijson
-    except ImportError:
-        raise MissingDependencyError("reading Google's location history", "places") from None
-    try:
-        for entry in ijson.items(file, "locations.item", use_float=True):
-            if entry.get("accuracy", 0) <= _ACCURATE_M and "latitudeE7" in entry:
-                time = entry.get("timestamp")
-                seconds = _seconds(time) if time else float(entry["timestampMs"]) / 1000
-                yield Point(seconds, entry["latitudeE7"] * _E7, entry["longitudeE7"] * _E7)
-        file.seek(0)
-        for entry in ijson.items(file, "semanticSegments.item.timelinePath.item"):
-            match = _DEGREES.fullmatch(entry["point"])
-            if match is not None:
-                yield Point(_seconds(entry["time"]), float(match[1]), float(match[2]))
-    except ijson.JSONError as error:
-        raise ValueError(str(error)) from error
-    except (TypeError, AttributeError) as error:
-        raise ValueError("not a location history as Google exports it") from error
-
-
 READERS: dict[str, Callable[[BinaryIO], Points]] = {
     ".gpx": _gpx,
     ".kml": _kml,
     ".tcx": _tcx,
     ".fit": _fit,
     ".nmea": _nmea,
-    ".json": _google,
+    ".json": read_history,
 }

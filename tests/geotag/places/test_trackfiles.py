@@ -93,6 +93,37 @@ def timeline() -> str:
     return json.dumps({"semanticSegments": [{"startTime": iso(START), "timelinePath": path}]})
 
 
+def timeline_of_ios() -> str:
+    path = [
+        {"point": f"geo:{lat},{lon}", "durationMinutesOffsetFromStartTime": str((t - START) / 60)}
+        for t, lat, lon in POINTS
+    ]
+    visit = {"startTime": iso(START), "visit": {"topCandidate": {"placeLocation": "geo:1,1"}}}
+    return json.dumps([visit, {"startTime": iso(START), "timelinePath": path}])
+
+
+def signals() -> str:
+    """What Android exports beside the path: one of the positions is a mast's."""
+    found = [
+        {"position": {"LatLng": f"{lat}°, {lon}°", "accuracyMeters": 9, "timestamp": iso(t)}}
+        for t, lat, lon in POINTS
+    ]
+    mast = {"LatLng": "1.0°, 1.0°", "accuracyMeters": 3000, "timestamp": iso(START)}
+    wifi = {"wifiScan": {"deliveryTime": iso(START)}}
+    return json.dumps({"semanticSegments": [], "rawSignals": [wifi, {"position": mast}, *found]})
+
+
+def semantic() -> str:
+    """A month of Takeout's semantic history: a visit is a guess, and none of the points."""
+    points = [
+        {"latE7": round(lat * 1e7), "lngE7": round(lon * 1e7), "timestamp": iso(t)}
+        for t, lat, lon in POINTS
+    ]
+    activity = {"activitySegment": {"simplifiedRawPath": {"points": points}}}
+    visit = {"placeVisit": {"location": {"latitudeE7": 10**7, "longitudeE7": 10**7}}}
+    return json.dumps({"timelineObjects": [visit, activity, {"activitySegment": {}}]})
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -102,6 +133,9 @@ def timeline() -> str:
         ("a.nmea", nmea()),
         ("Records.json", records()),
         ("Timeline.json", timeline()),
+        ("location-history.json", timeline_of_ios()),
+        ("Signals.json", signals()),
+        ("2023_MAY.json", semantic()),
     ],
 )
 def test_every_format_gives_the_same_points(tmp_path: Path, name: str, text: str) -> None:
