@@ -88,7 +88,11 @@ class ReviewMap extends WorldMap {
 let map;
 
 function prefetch(row) {
-  if (!details.has(row)) details.set(row, ask(`/api/photo/${row}`));
+  if (!details.has(row)) {
+    const asked = ask(`/api/photo/${row}`);
+    asked.catch(() => {}); // told when its turn comes
+    details.set(row, asked);
+  }
   if (!pictures.has(row)) {
     const loaded = send(`/api/picture/${row}`).then(answer => answer.blob()).then(blob => URL.createObjectURL(blob));
     loaded.catch(() => {});
@@ -123,11 +127,11 @@ function showProgress() {
 async function show(place) {
   const turn = ++asked;
   closeForms();
-  showProgress();
+  current = null; // no key is taken for a photo that is not in sight yet
   element("done").hidden = place >= 0;
   element("photo").hidden = place < 0;
   if (place < 0) {
-    current = null;
+    showProgress();
     element("done").querySelector("h2").focus();
     return;
   }
@@ -139,6 +143,7 @@ async function show(place) {
     if (turn !== asked) return;
     current = shown;
     showDetails(shown);
+    showProgress();
   } catch (error) {
     details.delete(row);
     if (turn === asked) tell(error.message);

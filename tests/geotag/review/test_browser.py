@@ -1,0 +1,138 @@
+"""A review in a real browser: a hundred photos by keyboard, a kill, and a hostile name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from geotag.cli import cli
+from geotag.records import Outcome, Status, TopCategory
+from geotag.state.decisions import Verdict, decisions_in
+from geotag.tables import write_table
+from tests.conftest import WritePhoto
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("waitress")
+pytestmark = pytest.mark.slow
+HOSTILE = "<img src=x onerror=alert(1)>.jpg"
+TOP = (
+    TopCategory(7, "eiffel_tower", "Eiffel Tower", 0.7),
+    TopCategory(9, "taj_mahal", "<script>alert(2)</script>", 0.2),
+)
+PHOTOS = 104
+
+
+@pytest.fixture
+def table(tmp_path: Path, write_photo: WritePhoto) -> Path:
+    photo = write_photo("x.jpg", "taj_mahal")
+    names = [HOSTILE, *(f"{at:03}.jpg" for at in range(1, PHOTOS))]
+    rows = []
+    for at, name in enumerate(names):
+        path = photo.with_name(name)
+        path.write_bytes(photo.read_bytes())
+        taken = f"2023-05-01T{at // 60:02}:{at % 60:02}:00" if at < PHOTOS - 4 else ""
+        rows.append(Outcome(str(path), Status.UNCERTAIN, taken_at=taken, top_k=TOP))
+    table = tmp_path / "tags.csv"
+    write_table(str(table), rows)
+    return table
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=quiet)
+        opened = browser.new_page()
+        faults: list[str] = []
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.on("dialog", lambda dialog: faults.append(dialog.message))
+        yield opened
+        browser.close()
+        assert faults == []
+
+
+def _start(table: Path) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "geotag", "review", str(table), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def _expect_decided(page: Any, count: int) -> None:
+    text = f"{count} of {PHOTOS} decided"
+    playwright.expect(page.locator("#progress")).to_have_text(text, timeout=30_000)
+
+
+def test_a_hundred_photos_by_keyboard_outlive_a_kill(table: Path, page: Any) -> None:
+    process, address = _start(table)
+    try:
+        page.goto(address)
+        playwright.expect(page.locator("#name")).to_have_text(HOSTILE, timeout=30_000)
+        page.locator("#picture").wait_for(state="visible", timeout=30_000)
+        assert page.locator("#picture").evaluate("image => image.decode().then(() => true)")
+        started = time.monotonic()
+        for at in range(100):
+            page.keyboard.press("ar1"[at % 3])
+            _expect_decided(page, at + 1)
+        assert time.monotonic() - started < 180
+        assert page.url == address.partition("#")[0]
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    kept = decisions_in(table.with_name("tags.csv.geotag"))
+    verdicts = [one.verdict for one in kept.values()]
+    assert len(kept) == 100 and verdicts.count(Verdict.REJECTED) == 33
+    shown = CliRunner().invoke(cli, ["write", str(table), "--dry-run"])
+    assert "67 landmarks that the scan did not find" in shown.stderr
+    assert "67 photos would be written" in shown.stderr
+
+
+def test_burst_change_undo_and_going_on_later(table: Path, page: Any) -> None:
+    process, address = _start(table)
+    try:
+        page.goto(address)
+        playwright.expect(page.locator("#name")).to_have_text(HOSTILE, timeout=30_000)
+        page.keyboard.press("?")
+        playwright.expect(page.locator("#helping")).to_contain_text("the same for the rest")
+        page.keyboard.press("Escape")
+        page.keyboard.press("a")
+        _expect_decided(page, 1)
+        page.keyboard.press("b")  # each within a minute of the one before
+        _expect_decided(page, PHOTOS - 4)
+        page.keyboard.press("u")
+        _expect_decided(page, 1)
+        page.keyboard.press("c")
+        page.keyboard.type("stonehen")
+        playwright.expect(page.locator("#found li").first).to_contain_text("Stonehenge")
+        page.keyboard.press("Enter")
+        _expect_decided(page, 2)
+        box = page.locator("#map").bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        playwright.expect(page.locator("#place-name")).to_be_focused(timeout=30_000)
+        page.keyboard.type("Our hut")
+        page.keyboard.press("Enter")
+        _expect_decided(page, 3)
+        page.reload()
+        _expect_decided(page, 3)
+    finally:
+        process.kill()
+        process.wait()
+    kept = decisions_in(table.with_name("tags.csv.geotag"))
+    assert sorted(one.landmark for one in kept.values()) == [
+        "Eiffel Tower",
+        "Our hut",
+        "Stonehenge",
+    ]
