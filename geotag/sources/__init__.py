@@ -15,6 +15,7 @@ from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters, SingleSource
 from geotag.sources.bucket import BucketSource
+from geotag.sources.inventory import PREFIX, InventorySource
 from geotag.sources.listing import Listing, is_below
 from geotag.sources.local import LocalSource
 from geotag.sources.shards import Shard
@@ -30,6 +31,8 @@ def open_source(text: str, filters: Filters) -> SingleSource:
 
     Raises SourceError for an unknown scheme, MissingDependencyError for one that needs an extra.
     """
+    if text.startswith(PREFIX):
+        return InventorySource(text, filters)
     name = scheme_of(text)
     if name not in SCHEMES:
         known = ", ".join(sorted(f"{known}://" for known in SCHEMES if known not in _UNNAMED))
@@ -57,7 +60,7 @@ class Library:
         self.bytes_elsewhere = 0
         self.filters = filters
         self._by_scheme = {
-            SCHEMES[scheme_of(text)]: source
+            SCHEMES[scheme_of(text.removeprefix(PREFIX))]: source
             for text, source in zip(texts, self.sources, strict=True)
         }
 

@@ -1,0 +1,123 @@
+"""Scans of a bucket by its inventory, on a real S3 endpoint."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import orc
+
+from geotag.errors import SourceError
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
+from geotag.sources import Library
+from geotag.sources.base import Filters
+from tests.conftest import gps_ifd, jpeg_bytes, picture
+from tests.geotag.conftest import FaultyProxy
+
+MANIFEST = "inventory:s3://photos/inventory/manifest.json"
+NAMES = ("b c/ü+1.jpg", "a.jpg", "a.xmp", "a.jpg.xmp", "notes.txt", "z/a,b\"c'.jpg")
+FIELDS = ("Bucket", "Key", "IsLatest", "IsDeleteMarker", "Size", "ETag")
+LOWER = ("bucket", "key", "is_latest", "is_delete_marker", "size", "e_tag")
+
+
+def fill(bucket: Path) -> None:
+    for seed, name in enumerate(NAMES):
+        path = bucket / name
+        path.parent.mkdir(exist_ok=True)
+        photo = jpeg_bytes(picture(seed=seed), gps=gps_ifd(seed, 2))
+        path.write_bytes(photo if name.endswith(".jpg") else b"<x/>")
+
+
+def take(bucket: Path, layout: str, **changes: Any) -> None:
+    """Write an inventory as S3 does: not in order, with old versions and deleted objects."""
+    rows: list[tuple[Any, ...]] = []
+    for name in NAMES:
+        data = (bucket / name).read_bytes()
+        etag = hashlib.md5(data).hexdigest()
+        rows += [
+            ("photos", name, False, False, 1, "old"),
+            ("photos", name, True, False, len(data), etag),
+        ]
+    rows.append(("photos", "deleted.jpg", True, True, 0, ""))
+    folder = bucket / "inventory"
+    folder.mkdir(exist_ok=True)
+    data = _packed(rows, layout)
+    (folder / "part").write_bytes(data)
+    manifest = {
+        "sourceBucket": "photos", "destinationBucket": "arn:aws:s3:::photos",
+        "fileFormat": layout, "fileSchema": ", ".join(FIELDS),
+        "files": [{"key": "inventory/part", "MD5checksum": hashlib.md5(data).hexdigest()}],
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def _packed(rows: list[tuple[Any, ...]], layout: str) -> bytes:
+    if layout == "CSV":
+        text = io.StringIO()
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+        for bucket, key, latest, deleted, size, etag in rows:
+            cells = (str(latest).lower(), str(deleted).lower(), size, etag)
+            writer.writerow((bucket, quote_plus(key), *cells))
+        return gzip.compress(text.getvalue().encode())
+    table = pa.table(
+        {name: list(column) for name, column in zip(LOWER, zip(*rows, strict=True), strict=True)}
+    )
+    sink = pa.BufferOutputStream()
+    (pq if layout == "Parquet" else orc).write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("layout", ["CSV", "Parquet", "ORC"])
+def test_an_inventory_lists_what_the_bucket_does(bucket: Path, layout: str) -> None:
+    fill(bucket)
+    live = list(Library(["s3://photos"], Filters()).photos())
+    take(bucket, layout)
+    assert list(Library([MANIFEST], Filters()).photos()) == live
+    assert [photo.sidecars for photo in live] != [()] * len(live)
+
+
+def test_a_night_without_changes_lists_and_reads_nothing(
+    bucket: Path, faults: FaultyProxy, tmp_path: Path, model_path: Path
+) -> None:
+    fill(bucket)
+    take(bucket, "CSV")
+    table, options = tmp_path / "t.csv", ScanOptions(model=model_path)
+    assert scan_library([MANIFEST], str(table), options).read == 3
+    before, asked = table.read_bytes(), []
+    faults.fault = lambda method, path: asked.append(path)
+    summary = scan_library([MANIFEST], str(table), options)
+    assert (summary.read, summary.unchanged, summary.exported) == (0, 3, False)
+    assert asked and all("/inventory/" in path for path in asked)
+    live = tmp_path / "live.csv"
+    scan_library(["s3://photos"], str(live), options)
+    assert live.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": None}, "not the manifest"),
+        ({"sourceBucket": "../x"}, "bucket that cannot be one"),
+        ({"fileFormat": "XML"}, "its files are XML"),
+        ({"fileSchema": "Bucket, Key, Size"}, "add ETag"),
+        ({"files": [{"key": "gone", "MD5checksum": ""}]}, "it is not there"),
+        ({"files": [{"key": "inventory/part", "MD5checksum": "0"}]}, "by its MD5"),
+    ],
+)
+def test_what_is_no_inventory_is_refused(
+    bucket: Path, changes: dict[str, Any], message: str
+) -> None:
+    fill(bucket)
+    take(bucket, "CSV", **changes)
+    with pytest.raises(SourceError, match=message):
+        list(Library([MANIFEST], Filters()).photos())
