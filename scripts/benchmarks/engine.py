@@ -4,8 +4,8 @@ What did not pay, and is not in geotag: larger batches on processors (eight phot
 cache, 32 do not); one batch over all cores instead of one a core; eager bfloat16 on processors
 for depthwise networks; torch.compile (Inductor) in bfloat16, half the rate of OpenVINO and a minute
 to start. `--peers` measures the first two and the last again. Neither float16 in OpenVINO, which
-such processors compute as bfloat16 or more slowly than float32, nor int8 (NNCF, after training, all
-but the depthwise layers): it changed 1.5 % of the decisions on 400 photos for little speed.
+such processors compute as bfloat16 or more slowly than float32, nor int8 (NNCF, after training): at
+most 1.4 times bfloat16 on processors with AMX, for a loss of recall: see docs/speed.md.
 """
 
 from __future__ import annotations
