@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from geotag.cli.lines import counted
 from geotag.cli.options import private_option, quiet_option
 from geotag.cli.streams import tell
-from geotag.errors import UsageError
+from geotag.errors import CatalogError, MissingDependencyError, UsageError
 from geotag.places.private import Zone
-from geotag.records import Status
+from geotag.records import Outcome, Status
+from geotag.state.database import SUFFIX
 from geotag.tables import check_writable, read_table, write_text
 from geotag.tables.private import without_private
+
+if TYPE_CHECKING:
+    from geotag.report.surroundings import Surroundings
 
 _SUFFIXES = (".html", ".htm")
 
@@ -27,11 +32,21 @@ _SUFFIXES = (".html", ".htm")
 @click.option(
     "--no-thumbnails", is_flag=True, help="Leave out the photos' thumbnails; no photo is read."
 )
+@click.option(
+    "--track", "tracks", multiple=True, type=click.Path(exists=True), metavar="FILE|FOLDER",
+    help="Draw a recorded track (GPX, KML, TCX, FIT, NMEA, Google's JSON) on the map; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--catalog",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The catalog of the scan, for the devices' clocks [default: TABLE.geotag].",
+)
 @private_option
 @quiet_option
 def report(
-    table: Path, out: str, no_thumbnails: bool, private: tuple[Zone, ...], quiet: bool
-) -> None:
+    table: Path, out: str, no_thumbnails: bool, tracks: tuple[str, ...], catalog: Path | None,
+    private: tuple[Zone, ...], quiet: bool,
+) -> None:  # fmt: skip
     """Show TABLE as one HTML file: a map, a gallery, a timeline, failures and conflicts.
 
     The file opens in any browser, also without a network, and asks no server for anything. It
@@ -50,13 +65,41 @@ def report(
         paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
         previews = make_previews(paths, thumbnail_bytes(len(rows)))
         thumbnails = list(_with_bar(previews, len(rows), quiet))
-    page = build_page(table.name, rows, thumbnails)
+    catalog = catalog or table.with_name(table.name + SUFFIX)
+    page = build_page(table.name, rows, thumbnails, _surroundings(rows, tracks, catalog, private))
     write_text(out, page)
     if not quiet:
         shown = sum(map(bool, thumbnails))
         size = len(page.encode()) / 1e6
         photos = counted(len(rows), "photo")
         tell(f"{out}: {photos}, {shown} with a thumbnail, {size:.1f} MB")
+
+
+def _surroundings(
+    rows: Sequence[Outcome], tracks: tuple[str, ...], catalog: Path, private: tuple[Zone, ...]
+) -> Surroundings:
+    from geotag.places.names import load_town_names
+    from geotag.places.trackfiles import read_tracks
+    from geotag.report.surroundings import Surroundings, towns_near, track_lines
+
+    segments = read_tracks(tracks) if tracks else []
+    lines = [list(zip(s.latitudes.tolist(), s.longitudes.tolist(), strict=True)) for s in segments]
+    return Surroundings(
+        towns_near(rows, load_town_names()), track_lines(lines, private), _clocks(catalog)
+    )
+
+
+def _clocks(catalog: Path) -> list[str]:
+    """What was found of the devices' clocks; nothing where no catalog or extra tells."""
+    from geotag.places.library import find_clocks
+    from geotag.state.known_readings import known_readings
+
+    if not catalog.is_file():
+        return []
+    try:
+        return find_clocks(known_readings(catalog))
+    except (CatalogError, MissingDependencyError):
+        return []
 
 
 def _with_bar(previews: Iterable[bytes], count: int, quiet: bool) -> Iterable[bytes]:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from geotag.records import Outcome
+from geotag.report.surroundings import Surroundings
 
 TEXT_LIMIT = 500  # letters of a cell that are shown
 _CANDIDATES = 3
+_STEPS = 10_000  # to a degree, of tracks: some ten metres
 # Columns in which the same text comes again and again: kept once, and named by number.
 _REPEATED = (
     "position_source", "landmark", "city", "country", "camera", "method", "place",
@@ -49,6 +51,31 @@ def report_data(rows: Sequence[Outcome]) -> dict[str, Any]:
         columns[name] = numbers(getattr(row, name) for row in rows)
     repeated = ["folder", "status", *_REPEATED]
     return {"count": len(rows), "repeated": repeated, "words": list(words), "columns": columns}
+
+
+def surroundings_data(around: Surroundings) -> dict[str, Any]:
+    """Towns as names and positions, tracks as whole steps, each point from the one before it."""
+    return {
+        "towns": [
+            [town.name, round(town.longitude, 3), round(town.latitude, 3)] for town in around.towns
+        ],
+        "steps": _STEPS,
+        "tracks": [_steps(line) for line in around.tracks],
+        "clocks": [_clipped(line) for line in around.clocks],
+    }
+
+
+def _steps(line: Sequence[tuple[float, float]]) -> list[int]:
+    """Longitude and latitude in turn, in whole steps; longitudes run on across the antimeridian."""
+    steps: list[int] = []
+    east = north = 0
+    for latitude, longitude in line:
+        up, right = round(latitude * _STEPS) - north, round(longitude * _STEPS) - east
+        if steps:
+            right -= round(right / (360 * _STEPS)) * 360 * _STEPS
+        steps += (right, up)
+        north, east = north + up, east + right
+    return steps
 
 
 def script_json(value: Any) -> str:

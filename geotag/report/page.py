@@ -11,11 +11,13 @@ from string import Template
 
 from geotag.errors import UsageError
 from geotag.records import Outcome
-from geotag.report.data import report_data, script_json
+from geotag.report.data import report_data, script_json, surroundings_data
+from geotag.report.surroundings import Surroundings
 
 MOST_THUMBNAILS = 30_000
 _BUDGET = 14_000_000  # bytes of all thumbnails together, in base64
 _LARGEST = 4_000
+_NOTHING = Surroundings()
 _SCRIPTS = ("map.js", "page.js")
 
 
@@ -29,8 +31,13 @@ def thumbnail_bytes(photos: int) -> int:
     return min(_LARGEST, _BUDGET * 3 // 4 // max(photos, 1))
 
 
-def build_page(name: str, rows: Sequence[Outcome], thumbnails: Sequence[bytes]) -> str:
-    """The page of a table; the same rows and thumbnails give the same text.
+def build_page(
+    name: str,
+    rows: Sequence[Outcome],
+    thumbnails: Sequence[bytes],
+    around: Surroundings = _NOTHING,
+) -> str:
+    """The page of a table; the same rows, thumbnails and surroundings give the same text.
 
     There are as many thumbnails as rows, some of them perhaps empty, or none at all.
     """
@@ -47,6 +54,7 @@ def build_page(name: str, rows: Sequence[Outcome], thumbnails: Sequence[bytes]) 
         script=script,
         world=_static("world.json"),
         rows=script_json(report_data(rows)),
+        around=script_json(surroundings_data(around)),
         thumbnails=script_json([base64.b64encode(webp).decode() for webp in thumbnails]),
     )
 

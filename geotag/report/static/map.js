@@ -2,6 +2,7 @@
 
 // The map: Web Mercator on a canvas. World coordinates run from 0 to 1, eastwards and southwards.
 const MOST_NORTHERN = 85.0511, MOST_ZOOM = 2 ** 22, CELL = 44, EQUATOR = 40075017;
+const TOWNS_FROM = 60; // pixels to a degree
 
 function mercator(latitude, longitude) {
   const bounded = Math.max(-MOST_NORTHERN, Math.min(MOST_NORTHERN, latitude)) * Math.PI / 180;
@@ -19,6 +20,8 @@ class WorldMap {
     this.borders = this.path(world.borders, world.steps, false);
     this.names = world.names.map(([name, longitude, latitude, area]) => ({ name, area, at: mercator(latitude, longitude) }))
       .sort((one, other) => other.area - one.area);
+    this.towns = [];
+    this.tracks = null;
     this.x = 0.5;
     this.y = 0.45;
     this.size = 0; // pixels of the whole world's width; 0 until it is first shown
@@ -121,6 +124,13 @@ class WorldMap {
     if (!this.size) this.fit(); else this.zoom(1);
   }
 
+  // Towns [name, longitude, latitude], the most important first; tracks as the world's lines are.
+  surround(towns, tracks, steps) {
+    this.towns = towns.map(([name, longitude, latitude]) => ({ name, at: mercator(latitude, longitude) }));
+    this.tracks = tracks.length ? this.path(tracks, steps, false) : null;
+    this.update();
+  }
+
   // Points: {at: world coordinates, inferred, radius in metres or null, latitude, row}.
   show(points) {
     this.points = points;
@@ -162,7 +172,7 @@ class WorldMap {
   draw() {
     if (!this.width) return;
     const context = this.context, style = getComputedStyle(this.canvas);
-    this.colours = Object.fromEntries(["sea", "land", "border", "measured", "inferred", "on-mark", "faint"].map(
+    this.colours = Object.fromEntries(["sea", "land", "border", "measured", "inferred", "on-mark", "faint", "track", "text"].map(
       name => [name, style.getPropertyValue("--" + name).trim()]));
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = this.colours.sea;
@@ -209,6 +219,10 @@ class WorldMap {
     context.strokeStyle = this.colours.border;
     context.lineWidth = 1 / this.size;
     context.stroke(this.borders);
+    if (!this.tracks) return;
+    context.strokeStyle = this.colours.track;
+    context.lineWidth = 2 / this.size;
+    context.stroke(this.tracks);
   }
 
   drawNames() {
@@ -224,6 +238,22 @@ class WorldMap {
       if (taken.some(other => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < 16)) continue;
       taken.push({ x, y, half });
       context.fillText(name, x, y);
+    }
+    if (this.size / 360 > TOWNS_FROM) this.drawTowns(taken);
+  }
+
+  drawTowns(taken) {
+    const context = this.context;
+    context.fillStyle = this.colours.text;
+    context.textAlign = "left";
+    for (const { name, at } of this.towns) {
+      const [x, y] = this.screen(at);
+      if (x < -100 || x > this.width || y < 0 || y > this.height) continue;
+      const half = context.measureText(name).width / 2 + 6, middle = x + half;
+      if (taken.some(other => Math.abs(other.x - middle) < other.half + half && Math.abs(other.y - y) < 14)) continue;
+      taken.push({ x: middle, y, half });
+      context.fillRect(x - 1.5, y - 1.5, 3, 3);
+      context.fillText(name, x + 5, y);
     }
   }
 

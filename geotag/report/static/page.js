@@ -9,6 +9,8 @@ const STATUSES = {
   uncertain: "uncertain", no_landmark: "no landmark", conflict: "conflict", unreadable: "could not be read",
   private: "in a private zone",
 };
+const METHODS = { landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track" };
+const SELECTS = ["status", "method", "landmark", "country", "camera"];
 const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120;
 
 function readRows() {
@@ -76,7 +78,7 @@ function fillSelect(name, label = value => value) {
 
 // Whether a row passes the filters; the timeline leaves out those of the date.
 function passes(row, filters, withDates = true) {
-  return ["status", "landmark", "country", "camera"].every(name => !filters[name] || row[name] === filters[name])
+  return SELECTS.every(name => !filters[name] || row[name] === filters[name])
     && (!filters.confidence || (row.confidence ?? 0) >= filters.confidence)
     && (!filters.search || row.text.includes(filters.search))
     && (!withDates || ((!filters.from || row.day >= filters.from)
@@ -85,7 +87,7 @@ function passes(row, filters, withDates = true) {
 }
 
 function readFilters() {
-  const names = ["status", "landmark", "country", "camera", "from", "to"];
+  const names = [...SELECTS, "from", "to"];
   const filters = Object.fromEntries(names.map(name => [name, element(name).value]));
   filters.search = element("search").value.trim().toLowerCase();
   filters.confidence = element("confidence").valueAsNumber / 100;
@@ -231,6 +233,14 @@ function showList(id, title, status, reason) {
   if (wanted.length > MOST_LISTED) list.append(made("li", `and ${number(wanted.length - MOST_LISTED)} more: filter by status`, "rest"));
 }
 
+// Towns near the photos and recorded tracks, on the map; and what was found of clocks.
+function showAround({ towns, steps, tracks, clocks }) {
+  map.surround(towns, tracks, steps);
+  element("track-key").hidden = !tracks.length;
+  element("clocks").hidden = !clocks.length;
+  element("clocks").querySelector("ul").append(...clocks.map(line => made("li", line)));
+}
+
 function choosePlace(here) {
   chosen = new Set(here.map(row => row.number));
   update();
@@ -242,7 +252,9 @@ const map = new WorldMap(element("map"), parsed("world"), choosePlace);
 
 showFigures();
 fillSelect("status", status => STATUSES[status] ?? status);
+fillSelect("method", method => METHODS[method] ?? method);
 for (const name of ["landmark", "country", "camera"]) fillSelect(name);
+showAround(parsed("around"));
 showList("failures", "Photos that could not be read", "unreadable", "error");
 showList("conflicts", "Photos whose landmark and place conflict", "conflict", "evidence");
 element("filters").addEventListener("input", update);

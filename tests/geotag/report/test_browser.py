@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from geotag.decoding.previews import make_previews
+from geotag.places.names import Town
 from geotag.records import Outcome, Status
 from geotag.report.page import build_page
+from geotag.report.surroundings import Surroundings
 from tests.conftest import WritePhoto
 from tests.geotag.report.test_report import HOSTILE, ROWS
 
@@ -193,3 +195,33 @@ def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
     page.wait_for_function(f"map.size > {size}")
     page.click("#all")
     assert page.evaluate("map.size") == pytest.approx(before[0])
+
+
+def test_surroundings_are_on_the_map_and_in_a_list(browser: Any, tmp_path: Path) -> None:
+    around = Surroundings(
+        [Town("<b>Paris", "", "FR", 48.86, 2.33)],
+        [[(48.85, 2.20), (48.86, 2.25)]],
+        ["<i>Canon: 1 h ahead"],
+    )
+    out = tmp_path / "report.html"
+    out.write_text(build_page("tags.csv", ROWS[:1], [], around))
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page, faults = context.new_page(), []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(out.as_uri())
+    page.wait_for_function("map.marks.length === 1")
+    page.focus("#map")
+    for _ in range(4):
+        page.keyboard.press("-")
+    purple = """() => { map.draw(); const { data } = map.context.getImageData(0, 0, map.canvas.width, map.canvas.height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) count += data[at] === 122 && data[at + 1] === 59 && data[at + 2] === 154;
+      return count; }"""  # noqa: E501
+    assert page.evaluate(purple) > 10
+    playwright.expect(page.locator("#track-key")).to_be_visible()
+    page.click("#clocks summary")
+    playwright.expect(page.locator("#clocks li")).to_have_text("<i>Canon: 1 h ahead")
+    page.select_option("#method", "landmark")
+    assert _count(page) == "1"
+    assert faults == []
+    context.close()
