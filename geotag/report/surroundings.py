@@ -21,7 +21,7 @@ Line = list[tuple[float, float]]
 
 
 class Surroundings(NamedTuple):
-    """Towns, those with the most photos around first; tracks as lines of latitude and longitude,
+    """Towns, the most important for the photos first; tracks as lines of latitude and longitude,
     WGS-84 degrees; and what was found of devices' clocks, a sentence each."""
 
     towns: Sequence[Town] = ()
@@ -30,19 +30,21 @@ class Surroundings(NamedTuple):
 
 
 def towns_near(rows: Iterable[Outcome], towns: Iterable[Town]) -> list[Town]:
-    """The towns within some thirty kilometres of photos with a position, at most MOST_TOWNS."""
-    photos = Counter(
-        _cell(row.latitude, row.longitude)
-        for row in rows
-        if row.latitude is not None and row.longitude is not None
-    )
+    """The towns within some thirty kilometres of photos with a position, at most MOST_TOWNS: those
+    that rows name, then those with the most photos around."""
+    photos: Counter[tuple[int, int]] = Counter()
+    named: Counter[str] = Counter()
+    for row in rows:
+        if row.latitude is not None and row.longitude is not None:
+            photos[_cell(row.latitude, row.longitude)] += 1
+            named.update({row.place, row.city})
     around: Counter[tuple[int, int]] = Counter()
     for (north, east), count in photos.items():
         for up, right in product((-1, 0, 1), repeat=2):
             # Those in the midst of the photos before those around them.
             around[(north + up, east + right)] += count * (10 if up == right == 0 else 1)
     near = [(around[cell], town) for town in towns if (cell := _town_cell(town)) in around]
-    near.sort(key=lambda pair: (-pair[0], pair[1]))
+    near.sort(key=lambda pair: (-named[pair[1].name], -pair[0], pair[1]))
     return [town for _, town in near[:MOST_TOWNS]]
 
 

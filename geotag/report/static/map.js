@@ -2,7 +2,7 @@
 
 // The map: Web Mercator on a canvas. World coordinates run from 0 to 1, eastwards and southwards.
 const MOST_NORTHERN = 85.0511, MOST_ZOOM = 2 ** 22, CELL = 44, EQUATOR = 40075017;
-const TOWNS_FROM = 60; // pixels to a degree
+const TOWNS_FROM = 100; // pixels to a degree
 
 function mercator(latitude, longitude) {
   const bounded = Math.max(-MOST_NORTHERN, Math.min(MOST_NORTHERN, latitude)) * Math.PI / 180;

@@ -45,6 +45,8 @@ def test_towns_near_photos_are_shown_those_among_them_first() -> None:
     towns = [_town("Far", 10, 10), _town("Aside", 48.6, 2.3), _town("Here", 48.86, 2.35)]
     found = towns_near([_photo(48.86, 2.3), _photo(91.0, 2.3), Outcome("x", Status.PRIVATE)], towns)
     assert [town.name for town in found] == ["Here", "Aside"]
+    named = _photo(48.86, 2.3)._replace(city="Aside")
+    assert [town.name for town in towns_near([named], towns)] == ["Aside", "Here"]
     assert towns_near([], towns) == []
     many = [_town(f"{at:05}", 48.86, 2.35) for at in range(3 * MOST_TOWNS)]
     assert len(towns_near([_photo(48.86, 2.3)], many)) == MOST_TOWNS
@@ -90,6 +92,7 @@ def test_the_command_draws_towns_and_tracks_and_nothing_of_private_zones(tmp_pat
     whole = around()
     assert "Alès" in str(whole["towns"]) and "Neuilly-sur-Seine" in str(whole["towns"])
     assert len(whole["tracks"]) == 1
-    zoned = around("--private", "44.0,4.0,500", "--private", "48.86,2.296,300")
-    assert "Alès" not in str(zoned["towns"]) and len(zoned["tracks"]) == 1
+    zoned = around("--private", "44.0,4.0,500", "--private", "48.87,2.300,300")
+    assert "Alès" not in str(zoned["towns"]) and "Neuilly" in str(zoned["towns"])
+    assert len(zoned["tracks"]) == 1
     assert zoned["tracks"] != whole["tracks"]
