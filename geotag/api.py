@@ -78,6 +78,7 @@ def scan_rows(
     tracks: Iterable[PathText] = (),
     clock_offsets: Mapping[str, float] | None = None,
     private: Iterable[tuple[float, float, float]] = (),
+    language: str | None = None,
     shard: str | None = None,
     limit: int | None = None,
     max_time: float | None = None,
@@ -129,6 +130,7 @@ def scan_rows(
         tracks=tuple(os.fspath(track) for track in tracks),
         clock_offsets=tuple((clock_offsets or {}).items()),
         private=_zones(private),
+        language=language,
         shard=parse_shard(shard) if shard is not None else None,
     )
     check_options(options)
@@ -138,8 +140,7 @@ def scan_rows(
 def _rows(names: tuple[str, ...], out: str | None, options: ScanOptions) -> Iterator[Outcome]:
     if out is not None:
         scan_library(names, out, options)
-        yield from read_table(out)
-        return
+        return (yield from read_table(out))
     with open_catalog(options.catalog) as catalog:
         running = Scan(names, catalog, options, Progress())
         running.read()
@@ -166,8 +167,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
 
     Args:
         sources: A folder, file or bucket address, or several.
-        out: Table to write too: .csv, .jsonl, .parquet or .geojson. What was read is then
-            remembered beside it, and a second scan reads only new and changed photos.
+        out: Table to write too, .csv, .jsonl, .parquet or .geojson; the next scan goes on from it.
         catalog: Where to remember what was read, instead of beside `out`.
         include: Globs on paths and names: only photos that match one.
         exclude: Globs on paths and names: no photo that matches one.
@@ -181,15 +181,14 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         places: Place photos without a position by photos and tracks of the same time.
         tracks: Recorded tracks, files or folders, to place photos by.
         clock_offsets: By how many seconds cameras' clocks were ahead of local time, by camera.
-        private: Circles of latitude, longitude and radius in metres: nothing is said of where
-            photos in them are.
+        private: Circles (latitude, longitude, metres): where photos in them are is not said.
+        language: The language of countries' names, such as "de" or "pt-BR".
         shard: Scan a share of the library, such as "3/64"; `out` is then a .parquet file.
         limit: Read at most this many photos.
         max_time: Stop reading after so many seconds.
         rescan: Read all photos again.
         prune: Forget photos that are no longer there.
-        allow_empty: Go on where a source has no photos any more, or the table would lose most of
-            its rows.
+        allow_empty: Go on where a source has no photos any more, or most rows would be lost.
         replace: Write over the table of another library.
         workers: Decoding threads, 1 to 256; by default one for each core.
         engine: "auto", "openvino", "onnx" or "pytorch".

@@ -25,7 +25,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 # Latin letters that Unicode does not decompose into a plain letter and a mark.
 _PLAIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ß": "ss", "æ": "ae", "œ": "oe",
                         "ı": "i", "þ": "th", "'": "", "’": ""})  # fmt: skip
-_ISO_3166 = frozenset(
+ISO_3166 = frozenset(
     """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS
     BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE
@@ -256,7 +256,7 @@ def _checked_slug(slug: object) -> str:
 
 
 def _checked_country_code(code: object) -> str:
-    if not isinstance(code, str) or code not in _ISO_3166:
+    if not isinstance(code, str) or code not in ISO_3166:
         raise ValueError(f"country_code {brief(code)} is not an ISO 3166-1 alpha-2 code")
     return code
 

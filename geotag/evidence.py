@@ -12,9 +12,11 @@ from geotag.decision import Decider, Evidence
 from geotag.errors import CategoryTableError, CheckpointError
 from geotag.model.checkpoint import ModelHeader
 from geotag.options import ScanOptions
+from geotag.places.languages import country_names
 from geotag.places.packages import check_installed
 from geotag.places.private import blanked, is_private, private_photos, screened
 from geotag.places.sighting import Placement, Reason
+from geotag.places.standing import landmark_finder, with_landmark
 from geotag.records import Landmark, Location, Outcome, Reading, TopCategory
 from geotag.tables.base import SCHEMA_VERSION
 
@@ -30,6 +32,8 @@ class LibraryEvidence:
     def __init__(self, options: ScanOptions) -> None:
         if options.places:
             check_installed()
+        if options.language is not None:
+            country_names(options.language)  # raises for one that is not known
         self.options = options
         self._segments, self._tracks_digest = _read_tracks(options)
 
@@ -37,7 +41,8 @@ class LibraryEvidence:
     def signature(self) -> list[object]:
         """What changes whenever the same readings would come to other rows."""
         options = self.options
-        return [options.places, self._tracks_digest, options.clock_offsets, options.private]
+        told = [options.clock_offsets, options.private, options.language]
+        return [options.places, self._tracks_digest, *told]
 
     def decided(
         self, decider: Decider, readings: Readings, is_cleared: Callable[[str], bool]
@@ -45,6 +50,7 @@ class LibraryEvidence:
         """Each reading with its row. The readings are gone through several times where photos are
         placed by others, or some are private."""
         placed, named = self._placements(readings), self._naming()
+        standing = self._standing()
         zones = self.options.private
         private = private_photos(readings(), placed, zones) if zones else frozenset()
 
@@ -57,10 +63,11 @@ class LibraryEvidence:
 
         for reading in readings():
             uri = reading.photo.uri
-            evidence = Evidence(is_cleared(uri), placed.get(uri))
+            cleared = is_cleared(uri)
+            evidence = Evidence(cleared, placed.get(uri))
             outcome = decider.outcome(reading, evidence)
             outcome = blanked(outcome) if uri in private else screened(outcome, zones, hides)
-            yield reading, named(outcome)
+            yield reading, named(outcome if cleared else standing(outcome))
 
     def _naming(self) -> Callable[[Outcome], Outcome]:
         """What adds the names of places to a row; nothing unless asked."""
@@ -68,7 +75,22 @@ class LibraryEvidence:
             return lambda outcome: outcome
         from geotag.places.library import naming  # only now: numpy is heavy
 
-        return naming()
+        return naming(self.options.language)
+
+    def _standing(self) -> Callable[[Outcome], Outcome]:
+        """What names the landmark at which a measured photo was taken; nothing unless asked."""
+        if not self.options.places:
+            return lambda outcome: outcome
+        zones = self.options.private
+        shown = (
+            landmark
+            for landmark in load_categories()
+            if not is_private(
+                Location(landmark.latitude, landmark.longitude), zones, landmark.radius_m
+            )
+        )
+        find = landmark_finder(shown)
+        return lambda outcome: with_landmark(outcome, find)
 
     def _placements(self, readings: Readings) -> Mapping[str, Placement | Reason]:
         """Where photos were taken by what the rest of the library tells, or why it does not;

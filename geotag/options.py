@@ -78,6 +78,7 @@ class ScanOptions(NamedTuple):
     tracks: tuple[str, ...] = ()
     clock_offsets: tuple[tuple[str, float], ...] = ()
     private: tuple[Zone, ...] = ()
+    language: str | None = None
     shard: Shard | None = None
     prevalence: float | None = None
 
@@ -94,9 +95,11 @@ def check_options(options: ScanOptions) -> None:
         )
     for zone in options.private:
         check_zone(zone)
-    for name in ("tracks", "clock_offsets"):
+    for name in ("tracks", "clock_offsets", "language"):
         if getattr(options, name) and not options.places:
-            raise UsageError(f"{name} are for placing photos: ask for --places (places=True), too")
+            raise UsageError(
+                f"{name}: only where photos are placed; ask for --places (places=True), too"
+            )
 
 
 def check(**values: Any) -> None:

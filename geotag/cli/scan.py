@@ -112,6 +112,11 @@ _places_options = bundle(
         help="How far a camera's clock was ahead of local time, such as 'Canon EOS 80D=-1h02m'.",
     ),
     private_option,
+    click.option(
+        "--language",
+        metavar="CODE",
+        help="Name countries in this language, such as de or pt-BR [default: in English].",
+    ),
 )
 _reading_options = bundle(
     click.option(

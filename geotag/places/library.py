@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from geotag.errors import UsageError
 from geotag.places.copies import find_copies, picture_of
+from geotag.places.languages import country_names
 from geotag.places.names import Gazetteer
 from geotag.places.offsets import Offset, find_offsets
 from geotag.places.placing import Settings, place_photos
@@ -45,9 +46,12 @@ def find_placements(
     return {**places.placements, **find_copies(pictures)}
 
 
-def naming() -> Callable[[Outcome], Outcome]:
-    """What adds the names of the place to a row with a position. Raises MissingDependencyError."""
-    gazetteer = Gazetteer()
+def naming(language: str | None = None) -> Callable[[Outcome], Outcome]:
+    """What adds the names of the place to a row with a position.
+
+    Countries are named in the language, towns as GeoNames does. Raises MissingDependencyError.
+    """
+    gazetteer = Gazetteer(country_names(language) if language is not None else {})
 
     def named(row: Outcome) -> Outcome:
         if row.latitude is None or row.longitude is None:

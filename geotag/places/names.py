@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any, NamedTuple
@@ -46,7 +46,9 @@ class Gazetteer:
     Raises MissingDependencyError where the extra `places` is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, country_names: Mapping[str, str] | None = None) -> None:
+        """`country_names` are by ISO 3166-1 code; countries that it lacks have English ones."""
+        self._country_names = country_names or {}
         try:
             import countrycheck
             import tzfpy
@@ -68,7 +70,8 @@ class Gazetteer:
         code = found.iso2 or _OTHER_CODES.get(found.country, "")
         nearest = self._towns.nearest(latitude, longitude, code)
         town, region, away = nearest if nearest is not None else ("", "", None)
-        return PlaceName(town, away, region, found.name or "", zone)
+        country = self._country_names.get(code, found.name or "")
+        return PlaceName(town, away, region, country, zone)
 
 
 class Town(NamedTuple):

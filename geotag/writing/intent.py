@@ -11,6 +11,7 @@ from geotag.categories import OWN_ID, OWN_PREFIX, slugify
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
 from geotag.places.private import WHY
+from geotag.places.standing import METHOD
 from geotag.records import Category, Location, Outcome, Status, TopCategory
 from geotag.writing.tags import LandmarkTags, PlacedTags, Tags
 
@@ -70,6 +71,8 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
         return _placed(row)
     if not name:
         return _without_name(row)
+    if row.method == METHOD and _names_number(row, name, landmarks):
+        return Intent(reason="with a position from the camera")
     for field, text in (("landmark", name), ("city", row.city), ("country", row.country)):
         check_text(text, field)
     is_found = row.status in (Status.TAGGED, Status.HAS_GPS) and row.confidence is not None
@@ -81,6 +84,12 @@ def read_intent(row: Outcome, landmarks: Landmarks) -> Intent:
     if is_scanned and chosen.name == name and landmark == chosen:
         return Intent(_found(row, landmark))
     return Intent(_named_by_user(landmark))
+
+
+def _names_number(row: Outcome, name: str, landmarks: Landmarks) -> bool:
+    """Whether a row's landmark is still the one that its number is of."""
+    numbered = landmarks.by_id(row.category_id)
+    return numbered is not None and _fold(numbered.name) == _fold(name)
 
 
 class Guess(NamedTuple):

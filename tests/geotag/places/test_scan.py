@@ -12,6 +12,7 @@ from geotag.cli import main
 from geotag.errors import MissingDependencyError, UsageError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
+from geotag.places.private import Zone
 from geotag.records import Outcome, Status
 from geotag.summary import Summary
 from geotag.tables import read_table
@@ -177,3 +178,21 @@ def test_a_copy_inherits_the_position_of_its_original(
     assert (copy.status, copy.method, copy.radius_m) == (Status.PLACED, "copy", 50.0)
     assert copy.latitude == pytest.approx(48.0, abs=1e-5)
     assert copy.evidence == "a copy of phone0.jpg, whose position was measured"
+
+
+def test_a_measured_photo_is_named_after_the_landmark_it_was_taken_at(
+    library: Path, options: ScanOptions, write_photo: WritePhoto
+) -> None:
+    write_photo("tower.jpg", seed=8, gps=gps_ifd(48.8583, 2.2944), zeroth=PHONE)
+    _, rows = scan(library, options._replace(language="de"))
+    tower = rows["tower.jpg"]
+    assert (tower.status, tower.landmark, tower.method) == (
+        Status.HAS_GPS, "Eiffel Tower", "position",
+    )  # fmt: skip
+    assert rows["phone0.jpg"].country == "Frankreich" and rows["phone0.jpg"].landmark == ""
+    summary, rows = scan(library, options)
+    assert summary.exported and rows["phone0.jpg"].country == "France"
+    zone = options._replace(private=(Zone(48.8584, 2.2945, 100.0),))
+    assert "Eiffel" not in str(scan(library, zone)[1])
+    with pytest.raises(UsageError, match="no names of countries in 'xx'"):
+        scan(library, options._replace(language="xx"))
