@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, UsageError
 from geotag.model.spec import PRECISION
-from geotag.options import ScanOptions, check, check_options
+from geotag.options import ScanOptions, check, check_options, parse_since
 from geotag.pipeline import Progress, Scan, scan_library
 from geotag.places.private import Zone, checked_zone
 from geotag.records import Outcome, Status
@@ -68,6 +68,7 @@ def scan_rows(
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
     follow_symlinks: bool = False,
+    since: str | None = None,
     classify_all: bool = False,
     min_precision: float = PRECISION,
     threshold: float | None = None,
@@ -107,7 +108,12 @@ def scan_rows(
     if out is not None:
         table_format(os.fspath(out))
     options = ScanOptions(
-        filters=Filters(_globs(include), _globs(exclude), follow_symlinks),
+        filters=Filters(
+            _globs(include),
+            _globs(exclude),
+            follow_symlinks,
+            parse_since(since) if since is not None else None,
+        ),
         catalog=os.fspath(catalog) if catalog is not None else None,
         model=Path(model) if model is not None else None,
         engine_options=EngineOptions(engine, device, dtype, batch_size),
@@ -172,6 +178,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         include: Globs on paths and names: only photos that match one.
         exclude: Globs on paths and names: no photo that matches one.
         follow_symlinks: Follow symbolic links.
+        since: Only photos that changed since a day or time, such as "2026-11-01".
         classify_all: Classify photos that have a position, too.
         min_precision: Tag so that at least this share of the tags is right, 0 to 1.
         threshold: Least confidence of a tag, 0 to 1, in place of `min_precision`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +82,18 @@ class ScanOptions(NamedTuple):
     language: str | None = None
     shard: Shard | None = None
     prevalence: float | None = None
+
+
+def parse_since(text: str) -> float:
+    """A day or time such as 2026-11-01 or 2026-11-01T12:00+01:00 (UTC unless it says otherwise), in
+    seconds since 1970. Raises UsageError."""
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"since {text[:60]!r} is no day or time such as 2026-11-01 or 2026-11-01T12:00+01:00"
+        ) from None
 
 
 def check_options(options: ScanOptions) -> None:

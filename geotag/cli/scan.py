@@ -36,7 +36,7 @@ from geotag.errors import GeotagError, LockedError, TableError, UsageError
 from geotag.evidence import build_decider
 from geotag.files.credentials import redacted
 from geotag.model.checkpoint import read_header
-from geotag.options import ScanOptions
+from geotag.options import ScanOptions, parse_since
 from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
 from geotag.sources.base import Filters
@@ -67,6 +67,12 @@ _table_options = bundle(
 _filter_options = bundle(
     click.option("--include", multiple=True, metavar="GLOB", help="Only photos that match."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="No photos that match."),
+    click.option(
+        "--since",
+        type=parse_since,
+        metavar="DATE",
+        help="Only photos that changed since a day or time, such as 2026-11-01.",
+    ),
     click.option("--follow-symlinks", is_flag=True, help="Follow symbolic links."),
 )
 _tagging_options = bundle(

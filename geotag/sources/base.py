@@ -69,11 +69,13 @@ class SingleSource(Source, Protocol):
 
 
 class Filters(NamedTuple):
-    """Which photos to list: globs on the path below the source, and on the name alone."""
+    """Which photos to list: globs on the path below the source, and on the name alone; and since
+    when they must have changed, in seconds since 1970."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool = False
+    since: float | None = None
 
     def admit(self, relative: str) -> bool:
         """Whether a path below the source is wanted."""
@@ -91,6 +93,10 @@ class Filters(NamedTuple):
         # A glob that ends with * and matches a folder matches whatever is below it.
         below = (glob for glob in self.exclude if glob.endswith("*"))
         return "excluded folder" if any(fnmatchcase(folder + "/", glob) for glob in below) else ""
+
+    def is_recent(self, modified: float) -> bool:
+        """Whether a photo that last changed then (0: not known) is wanted."""
+        return self.since is None or modified == 0 or modified >= self.since
 
     def enters(self, folder: str) -> bool:
         """Whether anything in a folder (its path below the source) may be wanted."""

@@ -71,8 +71,8 @@ class BucketSource:
             raise SourceError(f"{self.uri}: {error}") from error
 
     def is_gone(self, uri: str) -> bool:
-        """Whether it would have been listed: a listing is whole or fails."""
-        return self.filters.wants(self._relative(uri))
+        """Whether it would have been listed: a listing is whole or fails, but for older photos."""
+        return self.filters.since is None and self.filters.wants(self._relative(uri))
 
     def _files(self) -> Iterator[tuple[File, list[File]]]:
         """Photos with their sidecars in byte order of their keys."""
@@ -115,8 +115,15 @@ class BucketSource:
                 yield from joinings.pop(page.number).end(is_whole=False)
 
     def _joined(self, joining: Joining, found: Object) -> Iterator[tuple[File, list[File]]]:
-        if self._wants(found.uri):
+        if self._wants(found.uri) and self._is_recent(found):
             yield from joining.take(_file(found))
+
+    def _is_recent(self, found: Object) -> bool:
+        """Whether a photo changed since it was asked for; a sidecar comes with its photo."""
+        if self.filters.is_recent(found.modified) or is_sidecar(found.uri):
+            return True
+        self.listing.skipped["not changed since"] += 1
+        return False
 
     def _objects(self) -> Iterator[Object]:
         return self.store.list(self.uri, lambda folder: self._enters(self._relative(folder)))

@@ -13,6 +13,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SEPARATOR = b"\1"  # no key of a photo holds it, nor a zero
 _BATCH = 10_000
 # Columns by their names in Parquet and ORC, which CSV's become without capitals.
-_COLUMNS = ("key", "size", "e_tag", "is_latest", "is_delete_marker")
+_COLUMNS = ("key", "size", "e_tag", "last_modified_date", "is_latest", "is_delete_marker")
 
 
 class _Manifest(NamedTuple):
@@ -65,7 +66,7 @@ class InventorySource(BucketSource):
         files = (
             File(found.uri.encode(), found.size, found.version)
             for found in (each._replace(uri=f"{self.uri}/{each.uri}") for each in objects)
-            if self._wants(found.uri)
+            if self._wants(found.uri) and self._is_recent(found)
         )
         return with_sidecars(files, self._look_at)
 
@@ -91,13 +92,14 @@ class InventorySource(BucketSource):
             self.listing.skipped["strange name"] += 1
             return
         etag = str(row.get("e_tag") or "").strip('"').encode()
-        yield key + _SEPARATOR + b"%d %b" % (int(row.get("size") or 0), etag)
+        size, modified = int(row.get("size") or 0), _seconds(row.get("last_modified_date"))
+        yield key + _SEPARATOR + b"%d %d %b" % (size, modified, etag)
 
 
 def _parse_record(record: bytes) -> Object:
     key, _, rest = record.rpartition(_SEPARATOR)
-    size, _, etag = rest.partition(b" ")
-    return Object(key.decode(), int(size), etag.decode())
+    size, modified, etag = rest.split(b" ", 2)
+    return Object(key.decode(), int(size), etag.decode(), float(modified))
 
 
 def _parse_manifest(data: bytes, place: str) -> _Manifest:
@@ -163,6 +165,15 @@ def _orc_rows(path: Path, manifest: _Manifest) -> Iterator[Mapping[str, Any]]:
 
 
 _READERS = {"CSV": _csv_rows, "Parquet": _parquet_rows, "ORC": _orc_rows}
+
+
+def _seconds(time: object) -> float:
+    """A time of the inventory, in seconds since 1970; 0 where there is none."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    if not isinstance(time, datetime):
+        return 0.0
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _is_true(value: object) -> bool:

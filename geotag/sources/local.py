@@ -155,8 +155,13 @@ class LocalSource:
                 self._miss("file", path, error)
                 return None
         file = self._look_at(path)
-        if file is None and not is_sidecar(path):
+        if is_sidecar(path):
+            return file
+        if file is None:
             self.listing.skipped["vanished"] += 1
+        elif not self.filters.is_recent(int(file.version or 0) / 1e9):
+            self.listing.skipped["not changed since"] += 1
+            return None
         return file
 
     def _look_at(self, path: bytes) -> File | None:

@@ -57,12 +57,14 @@ class ChangedError(StoreError):
 class Object(NamedTuple):
     """One object; `version` is its ETag or the like and empty when the store has none.
 
-    `size` may be UNKNOWN_SIZE.
+    `size` may be UNKNOWN_SIZE. `modified` is when it last changed, in seconds since 1970; 0 where
+    that is not known.
     """
 
     uri: str
     size: int
     version: str
+    modified: float = 0.0
 
 
 class Part(NamedTuple):

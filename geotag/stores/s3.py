@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +144,7 @@ class S3Store:
             if entry["Key"] <= last:
                 raise StoreError("the bucket does not list its objects in order")
             last = entry["Key"]
-            objects.append(_object(f"s3://{bucket}/{last}", entry["Size"], entry.get("ETag", "")))
+            objects.append(_object(f"s3://{bucket}/{last}", entry["Size"], entry))
         if found.get("IsTruncated") and not objects:
             raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
         if folder := _declined(bucket, last, len(stretch.prefix), enters):
@@ -168,7 +168,7 @@ class S3Store:
                 if entry["Key"] <= last:
                     raise StoreError("the bucket does not list its objects in order")
                 last = entry["Key"]
-                yield _object(f"s3://{bucket}/{last}", entry["Size"], entry.get("ETag", ""))
+                yield _object(f"s3://{bucket}/{last}", entry["Size"], entry)
             token = page.get("NextContinuationToken", "")
             if not token and not page.get("IsTruncated"):
                 return
@@ -186,7 +186,7 @@ class S3Store:
             head = self._call("head_object", Bucket=bucket, Key=key)
         except AbsentError:
             return None
-        return _object(uri, head["ContentLength"], head["ETag"])
+        return _object(uri, head["ContentLength"], head)
 
     def get(self, uri: str, start: int, length: int, version: str = "") -> Part:
         """Bytes of an object, of this version if one is named; fewer only at its end."""
@@ -292,8 +292,10 @@ def _split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _object(uri: str, size: int, etag: str) -> Object:
-    return Object(uri, size, etag.strip('"'))
+def _object(uri: str, size: int, entry: Mapping[str, Any]) -> Object:
+    modified = entry.get("LastModified")
+    seconds = modified.timestamp() if modified is not None else 0.0
+    return Object(uri, size, entry.get("ETag", "").strip('"'), seconds)
 
 
 def _md5(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import pytest
 
 import geotag
 from geotag.cli import main
-from geotag.errors import LockedError, MissingDependencyError, SourceError
-from geotag.options import ScanOptions
+from geotag.errors import LockedError, MissingDependencyError, SourceError, UsageError
+from geotag.options import ScanOptions, parse_since
 from geotag.pipeline import scan_library
 from geotag.records import Outcome, Photo, Status
 from geotag.sources import Library
@@ -409,3 +410,21 @@ def test_many_objects_are_listed_in_stretches_and_lose_no_sidecar(
     in_stretches, also_skipped = listed()
     assert sorted(in_stretches) == sorted(one_by_one)
     assert also_skipped["hidden"] == skipped["hidden"] == 3
+
+
+@pytest.mark.parametrize("source", ["s3://photos", "folder"])
+def test_only_photos_that_changed_since_are_listed(bucket: Path, source: str) -> None:
+    for name, seconds in (("old.jpg", 1_700_000_000), ("new.jpg", 1_800_000_000)):
+        (bucket / name).write_bytes(b"x")
+        (bucket / f"{name}.xmp").write_bytes(XMP)
+        os.utime(bucket / f"{name}.xmp", (1_600_000_000,) * 2)
+        os.utime(bucket / name, (seconds,) * 2)
+    text = str(bucket) if source == "folder" else source
+    library = Library([text], Filters(since=parse_since("2025-01-01T00:00+01:00")))
+    (photo,) = library.photos()
+    assert photo.uri.endswith("new.jpg") and len(photo.sidecars) == 1
+    assert library.skipped["not changed since"] == 1
+    assert not library.is_gone(f"{text}/old.jpg")
+    for wrong in ("", "yesterday", "2026-13-01"):
+        with pytest.raises(UsageError, match="no day or time"):
+            parse_since(wrong)
