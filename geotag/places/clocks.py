@@ -321,7 +321,7 @@ def _refined(
 def _prior_of_minutes(offset: float, local: float, company: Company) -> Floats:
     """How likely each of FINE is beside an offset: just what clocks are set to, or minutes off."""
     exact = np.array([zone for zone, _ in _likely(local, company)])
-    exact = np.concatenate((exact, np.arange(-14, 15) * 3600.0))
+    exact = np.concatenate((exact, np.arange(-27, 28) * 3600.0))
     away = np.abs((offset + FINE)[:, None] - exact).min(axis=1)
     return np.where(away <= _SPIKE_S, _SPIKE, -away / _MINUTES_SCALE)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from geotag.places.sphere import Floats
 
-# Offsets up to 15 hours ahead or behind: a zone, twelve hours, DST, minutes.
-RANGE, STEP = 15 * 3600.0, 60.0
+# Offsets up to 27 hours ahead or behind: a zone, and beside it twelve hours, DST, minutes.
+RANGE, STEP = 27 * 3600.0, 60.0
 OFFSETS = np.arange(-round(RANGE / STEP), round(RANGE / STEP) + 1) * STEP
 # Visits: one photo in ten minutes counts, near is within ten minutes, against the six hours around.
 _THIN, _NEAR, _AROUND = 600.0, 600.0, 6 * 3600.0
