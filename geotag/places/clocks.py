@@ -28,7 +28,7 @@ from geotag.places.sighting import ClockPiece, ClockSource
 from geotag.places.sphere import Floats
 
 _VISIT = 2700.0
-_SESSION, _BREAK, _SESSIONS = 3 * 3600.0, 3600.0, 1000
+_SESSION, _BREAK, _SESSIONS = 3 * 3600.0, 3600.0, 600
 # What a change of the clock costs, in nats: to another zone or DST, to anything; and with a
 # journey's zone, to go along or not.
 _ZONE_CHANGE, _ANY_CHANGE, _EITHER = 9.0, 16.0, 0.7
@@ -42,6 +42,8 @@ _AGREE, _CERTAIN, _PAIRED, _PAIRS, _VISITS = 960.0, 0.985, 1800.0, 6, 3
 _LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
 # So much (in nats) must speak for the company.
 _COMPANY, _FEW = 6.0, 3
+# Of minutes, visits tell less than of hours: their photos all move together.
+_ROUGH_COUNTS = 0.4
 # Where it is not known, so many offsets that hold nearly all likelihood are possible.
 _ENOUGH, _MANY = 0.97, 24
 _PER_HOUR = round(3600 / STEP)
@@ -306,7 +308,8 @@ def _refined(
     )
     for run, step in zip(pool, steps, strict=True):
         for at in run:
-            log += np.interp(first + step + FINE, OFFSETS, sessions[at].evidence[habit])
+            rough = np.interp(first + step + FINE, OFFSETS, sessions[at].evidence[habit])
+            log += _ROUGH_COUNTS * rough
     likely = np.exp(log - log.max())
     minutes, uncertainty = _peak(likely / likely.sum())
     pieces = [
