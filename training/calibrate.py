@@ -44,7 +44,7 @@ def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Ca
     photos without a known landmark count so often that landmarks are LANDMARK_SHARE of all. A
     precision that the photos do not prove, by Wilson's lower bound, has no threshold.
     """
-    temperature = _fit_temperature(logits, labels)
+    temperature = fit_temperature(logits, labels)
     rows = _as_in_a_library(labels, logits.shape[1] - 1)
     scores, labels = probabilities(logits[rows], temperature)[:, :-1], labels[rows]
     predicted = scores.argmax(axis=1)
@@ -75,7 +75,8 @@ def _rising(thresholds: Sequence[Threshold]) -> tuple[Threshold, ...]:
     return tuple(rising)
 
 
-def _fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> float:
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> float:
+    """The divisor of logits (N, K + 1) with the least negative log-likelihood of labels (N,)."""
     rows = np.arange(len(labels))
     losses = [
         -np.log(np.maximum(probabilities(logits, t)[rows, labels], 1e-12)).mean()

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotag.engines.pytorch import load_network
+from geotag.engines.pytorch import load_bare_network
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import Checkpoint
 
@@ -22,7 +22,7 @@ class Embedder:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._normalised = load_network(checkpoint)
+        self._normalised = load_bare_network(checkpoint)
         self.classifier, layer = find_classifier(self._normalised.network)
         self._inputs: list[torch.Tensor] = []
         layer.register_forward_pre_hook(self._note)

@@ -18,6 +18,8 @@ from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, EngineError
 from geotag.model.architectures import Normalised, build_model
 from geotag.model.checkpoint import Checkpoint
+from geotag.model.memory import Memory, Remembering, parse_recollection
+from geotag.model.networks import Recogniser
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,10 +131,30 @@ def fold_batch_norms(network: Normalised) -> Normalised:
 
 
 def load_network(checkpoint: Checkpoint) -> Normalised:
-    """The checkpoint's network with its weights, in float32, ready for evaluation.
+    """The checkpoint's network with its weights and its memory, in float32, for evaluation.
 
-    Raises CheckpointError when the weights do not fit the architecture, or are no numbers.
+    Raises CheckpointError when they do not fit the architecture, or are no numbers.
     """
+    network = load_bare_network(checkpoint)
+    stored = {name: torch.from_numpy(np.array(t)) for name, t in checkpoint.memory.items()}
+    if stored:
+        recogniser = network.network
+        try:
+            recollection = parse_recollection(stored, len(checkpoint.spec.categories))
+            if not isinstance(recogniser, Recogniser) or (
+                len(recollection.mean) != recogniser.classifier.in_features
+            ):
+                raise ValueError("it is another network's")
+        except ValueError as problem:
+            raise CheckpointError(
+                f"{checkpoint.source}: its memory cannot be used ({problem}); choose another model"
+            ) from None
+        network.network = Remembering(recogniser, Memory(recollection)).eval()
+    return network
+
+
+def load_bare_network(checkpoint: Checkpoint) -> Normalised:
+    """As `load_network`, without the memory."""
     spec = checkpoint.spec
     classes = len(spec.categories) + 1
     weights = {name: torch.from_numpy(np.array(t)) for name, t in checkpoint.weights.items()}

@@ -29,6 +29,8 @@ _REMEDY = "copy it here again, or train it anew"
 # are distinguished from, and their rows of the prefilter's classifier.
 BACKGROUND = "background."
 PREFILTER = "glance."
+# And what it remembers of its training photos.
+MEMORY = "memory."
 
 
 class ModelHeader(NamedTuple):
@@ -85,8 +87,19 @@ class Checkpoint(NamedTuple):
 
     @property
     def weights(self) -> Tensors:
-        """The network's tensors, without what is stored for landmarks that a user added."""
-        return {n: t for n, t in self.tensors.items() if not n.startswith((BACKGROUND, PREFILTER))}
+        """The network's tensors, without its memory, and what is stored for landmarks that a user
+        added."""
+        apart = (BACKGROUND, PREFILTER, MEMORY)
+        return {n: t for n, t in self.tensors.items() if not n.startswith(apart)}
+
+    @property
+    def memory(self) -> Tensors:
+        """The tensors of the network's memory by their own names; none where it has none."""
+        return {
+            name[len(MEMORY) :]: tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(MEMORY)
+        }
 
 
 def _backbone_alone(weights: Tensors, number: int) -> Tensors:

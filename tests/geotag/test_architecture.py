@@ -34,6 +34,7 @@ TORCH = {"torch", "torchvision"}
 TORCH_MODULES = (
     "geotag.engines.",
     "geotag.model.architectures",
+    "geotag.model.memory",
     "geotag.model.networks",
     "geotag.model.networks_study",
 )

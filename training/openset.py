@@ -1,0 +1,301 @@
+"""Stores in a model file what it remembers of its training photos, to know what it never saw.
+
+python -m training.openset --model model.safetensors --data DIR
+
+The memory holds whitened embeddings of the training photos. How much an unfamiliar photo counts is
+fitted by leaving landmarks out: for each of five parts of the categories a linear classifier and a
+memory are made without them, and of the validation photos those of the left-out landmarks are
+photos of what was never seen. Each photo counts twice, as it is and at 64 pixels. Run it before the
+calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geotag.decision import probabilities
+from geotag.decoding.transforms import shrink
+from geotag.engines.embedding import Embedder, find_classifier
+from geotag.engines.pytorch import load_bare_network
+from geotag.errors import DataError
+from geotag.model.checkpoint import (
+    MEMORY,
+    Checkpoint,
+    ModelHeader,
+    fingerprint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from geotag.model.memory import Memory, Recollection
+from geotag.model.spec import ModelSpec, Threshold, format_spec
+from geotag.recognition.model import Model
+from training.calibrate import calibrate, fit_temperature, label_indices
+from training.data.dataset import Dataset, Sample
+from training.fitting.teacher import fit_linear
+from training.reports import commands
+from training.reports.inference import Photos
+
+if TYPE_CHECKING:
+    from geotag.model.checkpoint import Tensors
+
+WIDTH = 256  # numbers of a remembered photo
+SMALL = 64  # pixels of the degraded view
+FOLDS = 5
+_RIDGE = 0.1  # of the mean variance, so that whitening does not blow up what hardly varies
+_STEPS = 400
+_RATE = 0.05
+_BATCH = 64
+_MOST_SHIFT, _SHIFT_STEP = 6.0, 0.25  # in units of the calibrated softmax
+_START = (-2.0, 0.5, -5.0)
+
+Floats = NDArray[np.float32]
+
+
+class Embedded(NamedTuple):
+    """Embeddings (N, D) of photos and their labels (N,); whatever is no category has K."""
+
+    embeddings: Floats
+    labels: NDArray[np.intp]
+
+
+def embed(
+    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], small: int = 0
+) -> Embedded:
+    """Embeddings of the samples that can be read, at `small` pixels if that is not 0."""
+    spec, embedder = checkpoint.spec, Embedder(checkpoint)
+    photos = Photos(dataset, samples, spec.input_size, spec.fit)
+    parts, batch = [], []
+    for picture in photos:
+        batch.append(shrink(shrink(picture, small), spec.input_size) if small else picture)
+        if len(batch) == _BATCH:
+            parts.append(embedder.embed(np.stack(batch)).astype(np.float32))
+            batch = []
+    photos.check()
+    if batch:
+        parts.append(embedder.embed(np.stack(batch)).astype(np.float32))
+    return Embedded(np.concatenate(parts), label_indices(photos.good, spec.categories))
+
+
+def classify(checkpoint: Checkpoint, view: Embedded) -> Floats:
+    """The logits (N, K + 1) of embeddings, without a memory."""
+    layer = find_classifier(load_bare_network(checkpoint).network)[1]
+    with torch.inference_mode():
+        logits: Floats = layer(torch.from_numpy(view.embeddings)).numpy()
+    return logits
+
+
+def remember(train: Embedded, categories: int, width: int = WIDTH) -> Recollection:
+    """The memory of these photos, with weights that leave the background as it is."""
+    mean = train.embeddings.mean(0)
+    centred = train.embeddings - mean
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    kept = variances[-width:]
+    projection = directions[:, -width:] / np.sqrt(kept + _RIDGE * kept.mean())
+    points = centred @ projection
+    points *= 127 / np.abs(points).max(axis=1, keepdims=True)
+    labels = np.where(train.labels < categories, train.labels, -1)
+    return Recollection(
+        torch.from_numpy(mean.astype(np.float16)),
+        torch.from_numpy(np.ascontiguousarray(projection.T.astype(np.float16))),
+        torch.from_numpy(np.rint(points).astype(np.int8)),
+        torch.from_numpy(labels.astype(np.int16)),
+        torch.tensor([-1e4, 0.0, 0.0, 0.0]),
+    )
+
+
+def tighten(
+    before: ModelSpec, after: ModelSpec, logits: Sequence[Floats], labels: NDArray[np.intp]
+) -> ModelSpec:
+    """Half of the tags that are gained are given up for a stricter threshold.
+
+    `logits` are of the same validation photos by either model. What the calibration cannot prove
+    any more, for want of photos, tags as many as before.
+    """
+    outcomes = [
+        _right_confidences(*pair, labels) for pair in zip((before, after), logits, strict=True)
+    ]
+    fitted = dict(after.thresholds)
+    found, floor = [], 0.0
+    for precision, confidence in before.thresholds:
+        old = int((outcomes[0] >= confidence).sum())
+        new = int((outcomes[1] >= fitted[precision]).sum()) if precision in fitted else old
+        kept = min(new, (old + new) // 2)
+        if kept:
+            floor = max(floor, float(outcomes[1][-kept]), fitted.get(precision, 0.0))
+            found.append(Threshold(precision, floor))
+    return after._replace(thresholds=tuple(found))
+
+
+def _right_confidences(
+    spec: ModelSpec, logits: Floats, labels: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """The confidences of right names, lowest first."""
+    scores = probabilities(logits, spec.temperature)[:, :-1]
+    return np.sort(scores.max(axis=1)[scores.argmax(axis=1) == labels])
+
+
+class Evidence(NamedTuple):
+    """What the fit needs of photos, each (N,), in units of the calibrated softmax.
+
+    `right` is the logit of the label (of the background where nothing is known), `all` the
+    log-sum-exp of the outputs, `background` that output, `best` the greatest of the categories;
+    `is_known` says which photos show a landmark that was learned.
+    """
+
+    right: Tensor
+    all: Tensor
+    background: Tensor
+    best: Tensor
+    familiarity: Tensor
+    is_known: Tensor
+
+
+def leave_out(
+    train: Embedded, views: Sequence[Embedded], held: NDArray[np.intp], categories: int
+) -> Evidence:
+    """What a classifier and a memory without the held categories make of the views."""
+    number = np.full(categories + 1, -1)
+    kept = np.setdiff1d(np.arange(categories), held)
+    number[kept] = np.arange(len(kept))
+    number[categories] = len(kept)
+    learnt = number[train.labels] >= 0
+    reduced = Embedded(train.embeddings[learnt], number[train.labels[learnt]])
+    head = fit_linear(
+        torch.from_numpy(reduced.embeddings), torch.from_numpy(reduced.labels), len(kept) + 1, 0
+    )
+    memory = Memory(remember(reduced, len(kept)))
+    labels = [np.where(number[v.labels] < 0, len(kept), number[v.labels]) for v in views]
+    with torch.inference_mode():
+        logits = [head(torch.from_numpy(view.embeddings)) for view in views]
+        temperature = fit_temperature(logits[0].numpy(), labels[0])
+        parts = [
+            _evidence(memory, view, scores / temperature, torch.from_numpy(truth))
+            for view, scores, truth in zip(views, logits, labels, strict=True)
+        ]
+    return Evidence(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _evidence(memory: Memory, view: Embedded, logits: Tensor, labels: Tensor) -> Evidence:
+    best, category = logits[:, :-1].max(1)
+    return Evidence(
+        logits.gather(1, labels[:, None])[:, 0],
+        logits.logsumexp(1),
+        logits[:, -1],
+        best,
+        memory.familiarity(torch.from_numpy(view.embeddings), category),
+        labels < logits.shape[1] - 1,
+    )
+
+
+def fit_weights(evidence: Evidence) -> Tensor:
+    """The weights (3,) of "unknown" with the least negative log-likelihood.
+
+    Photos of known landmarks and all others count alike, as in the calibration.
+    """
+    weights = torch.tensor(_START, requires_grad=True)
+    optimiser = torch.optim.Adam([weights], _RATE)
+    known = evidence.is_known
+    for _ in range(_STEPS):
+        unknown = weights[0] + weights[1] * evidence.best + weights[2] * evidence.familiarity
+        everything = torch.logaddexp(evidence.all, unknown)
+        right = torch.where(known, evidence.right, torch.logaddexp(evidence.background, unknown))
+        losses = everything - right
+        loss = losses[known].mean() + losses[~known].mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return weights.detach()
+
+
+def fit_memory(
+    train: Embedded, views: Sequence[Embedded], categories: int, temperature: float, seed: int
+) -> Recollection:
+    """The memory of the training photos, its weights fitted with landmarks left out."""
+    fold = np.random.default_rng(seed).integers(FOLDS, size=categories)
+    parts = [
+        leave_out(train, views, np.flatnonzero(fold == at), categories)
+        for at in range(FOLDS)
+        if (fold == at).any()
+    ]
+    evidence = Evidence(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    constant, share, weight = fit_weights(evidence).tolist()
+    found = torch.tensor([constant * temperature, share, weight * temperature, 0.0])
+    return remember(train, categories)._replace(weights=found)
+
+
+def fit_shift(
+    found: Recollection, view: Embedded, logits: NDArray[np.float32], temperature: float
+) -> Recollection:
+    """With the shift of the background that has, at its best temperature, the least negative
+    log-likelihood of the validation photos (N,), of which `logits` (N, K + 1) are the network's."""
+    rows, losses = np.arange(len(logits)), []
+    shifts = temperature * np.arange(0, _MOST_SHIFT, _SHIFT_STEP)
+    with torch.inference_mode():
+        raised = Memory(found)(torch.from_numpy(view.embeddings), torch.from_numpy(logits)).numpy()
+    for shift in shifts:
+        shifted = raised.copy()
+        shifted[:, -1] -= shift
+        scores = probabilities(shifted, fit_temperature(shifted, view.labels))
+        losses.append(-np.log(np.maximum(scores[rows, view.labels], 1e-12)).mean())
+    weights = found.weights.clone()
+    weights[-1] = float(shifts[int(np.argmin(losses))])
+    return found._replace(weights=weights)
+
+
+@click.command("training.openset")
+@commands.takes_dataset(seeded=True)
+@click.option(
+    "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Model file; it is replaced.",
+)  # fmt: skip
+def main(model: Path, dataset: Dataset, seed: int) -> None:
+    """Store what a model remembers of its training photos, and calibrate it anew.
+
+    A photo that is like none of its category's counts as background then.
+    """
+    checkpoint = load_checkpoint(model)
+    if checkpoint.spec.own_categories:
+        raise DataError(f"{model}: has landmarks of your own; do this before adding them")
+    if not dataset.of("train") or not dataset.of("val"):
+        raise DataError(f"{dataset.root}: photos to train and to validate on are needed")
+    views = [embed(checkpoint, dataset, dataset.of("val"), small) for small in (0, SMALL)]
+    train = embed(checkpoint, dataset, dataset.of("train"))
+    spec = checkpoint.spec
+    found = fit_memory(train, views, len(spec.categories), spec.temperature, seed)
+    plain = classify(checkpoint, views[0])
+    found = fit_shift(found, views[0], plain, spec.temperature)
+    tensors = {**checkpoint.tensors, **as_tensors(found)}
+    calibrated = calibrate(Model(with_tensors(checkpoint, tensors)), dataset)
+    with torch.inference_mode():
+        embeddings = torch.from_numpy(views[0].embeddings)
+        raised = Memory(found)(embeddings, torch.from_numpy(plain)).numpy()
+    spec = tighten(spec, calibrated, (plain, raised), views[0].labels)
+    save_checkpoint(model, spec, tensors)
+    constant, share, weight, _ = found.weights.tolist()
+    click.echo(
+        f"{model}: remembers {len(found.points)} photos, {model.stat().st_size / 1e6:.1f} MB; "
+        f"unknown = {constant:.2f} + {share:.2f} of the best logit {weight:+.2f} a familiarity"
+    )
+
+
+def with_tensors(checkpoint: Checkpoint, tensors: Tensors) -> Checkpoint:
+    """A checkpoint of these tensors, under their own hash: engines keep what they made of one."""
+    sha256 = fingerprint(format_spec(checkpoint.spec), tensors)
+    return checkpoint._replace(header=ModelHeader(checkpoint.spec, sha256), tensors=tensors)
+
+
+def as_tensors(found: Recollection) -> dict[str, NDArray[np.generic]]:
+    """The memory's tensors as a model file holds them."""
+    return {MEMORY + name: tensor.numpy() for name, tensor in found._asdict().items()}
+
+
+if __name__ == "__main__":
+    commands.run(main)
