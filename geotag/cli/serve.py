@@ -24,16 +24,24 @@ _BATCH_SIZE = 8
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port."
 )
+@click.option(
+    "--token",
+    metavar="TEXT",
+    envvar="GEOTAG_TOKEN",
+    help="Ask visitors for this [default: a new one where other machines reach the page].",
+)
 @min_precision_option
 @engine_options
 @model_option
 def serve(
-    host: str, port: int, min_precision: float, model: Path | None, engine: EngineOptions
-) -> None:
+    host: str, port: int, token: str | None, min_precision: float, model: Path | None,
+    engine: EngineOptions,
+) -> None:  # fmt: skip
     """Serve a web page that shows what geotag makes of photos, and why.
 
-    Photos are classified and not kept. There are no accounts and no encryption: show the
-    page to others only behind a server that has both.
+    Photos are classified and not kept. Where other machines reach the page, it asks for the token
+    in the address that is printed. There is no encryption: for more than a network that you trust,
+    put a server before it that has it.
     """
     try:
         from geotag.web.server import build_server
@@ -46,12 +54,17 @@ def serve(
     from geotag.options import ScanOptions
     from geotag.recognition.predictor import Predictor
     from geotag.web import create_app
+    from geotag.web.access import addresses, is_local, new_token, require_token
 
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
     engine = engine._replace(batch_size=engine.batch_size or _BATCH_SIZE)
     # A photo that someone sends must not end the server.
     predictor = Predictor(model, engine, IsolatedDecoder(everything=True).decode)
     app = create_app(predictor, decider, {host, "localhost"})
+    if token is None and not is_local(host):
+        token = new_token()
+    if token:
+        require_token(app, token)
     try:
         server = build_server(app, host, port)
     except (OSError, ValueError) as error:  # ValueError: no machine has this name
@@ -59,5 +72,5 @@ def serve(
         raise UsageError(
             f"cannot answer at {host}:{port} ({reason}): choose another --port or --host"
         ) from error
-    click.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C ends it)")
+    click.echo(f"{' or '.join(addresses(host, port, token or ''))} (Ctrl-C ends it)")
     server.run()
