@@ -61,7 +61,7 @@ def draw_explanation(explained: Explained, out: BinaryIO) -> None:
     weights = _enlarged(found.weights[found.parts], explained.view.size)
     limit = max(float(np.abs(found.weights).max()), _LEAST_LIMIT)
     heat = weighed.imshow(weights, cmap="RdBu", vmin=-limit, vmax=limit, alpha=0.6)
-    figure.colorbar(heat, ax=weighed, label="confidence", format="%+.3g")
+    figure.colorbar(heat, ax=weighed, label="change of the confidence", format="%+.3g")
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
 
 

@@ -41,12 +41,15 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def plot_reliability(table: Reliability, path: Path) -> None:
-    """Accuracy by confidence beside the diagonal of an honest model."""
+    """Accuracy by confidence, with the photos of each bar, beside an honest model's diagonal."""
     figure, axes = new_figure(f"Reliability (ECE {table.error:.3f})")
     middles, width = (table.edges[:-1] + table.edges[1:]) / 2, 1 / len(table.counts)
-    axes.bar(middles, np.nan_to_num(table.accuracy), width, edgecolor="white", label="accuracy")
+    heights = np.nan_to_num(table.accuracy)
+    bars = axes.bar(middles, heights, width, edgecolor="white", label="accuracy (photos)")
+    counts = [f"{count:g}" if count else "" for count in table.counts]
+    axes.bar_label(bars, counts, fontsize=7, padding=1)
     axes.plot([0, 1], [0, 1], "--", color="grey", label="confidence = accuracy")
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.05))
     axes.legend(loc="upper left")
     save_figure(figure, path)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.reports import plots
+from training.reports import metrics, plots
 
 pytest.importorskip("matplotlib")
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
@@ -49,3 +49,14 @@ def test_a_contact_sheet_shows_whole_names(tmp_path: Path) -> None:
     name = "immaculate_conception_church_panjim_"
     assert ink(name * 2) == pytest.approx(2 * ink(name), rel=0.02)
     assert ink("é") != ink("ї") != ink("Ω")  # not boxes
+
+
+def test_a_reliability_diagram_tells_the_photos_of_each_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    table = metrics.reliability(np.array([0.1, 0.9, 0.9]), np.array([False, True, True]), 5)
+    plots.plot_reliability(table, tmp_path / "reliability.png")
+    texts = [text.get_text() for text in figures[0].axes[0].texts]
+    assert texts == ["1", "", "", "", "2"]
