@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def _parse_private(
 def _zones(text: str) -> tuple[Zone, ...]:
     if not text.startswith("@"):
         return (parse_zone(text),)
-    path = text[1:]
+    path = os.path.expanduser(text[1:])  # which no shell does behind an @
     try:
         with open(path, "rb") as file:
             data = file.read(_ZONES_LIMIT + 1)

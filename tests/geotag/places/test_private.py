@@ -196,6 +196,19 @@ def test_what_is_no_zone_is_refused(text: str, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_file_of_zones_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, out = tmp_path / "tags.csv", tmp_path / "out.csv"
+    write_table(str(table), [Outcome("/a.jpg", Status.HAS_GPS, -48.0, 2.0)])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "zones.txt").write_text("-48,2,400")
+    assert run("convert", table, "--out", out, "--private", "@~/zones.txt") == 0
+    assert statuses(out) == {"a.jpg": Status.PRIVATE}
+    assert run("convert", table, "--out", out, "--replace", "--private", "-48,2,400") == 0
+    assert statuses(out) == {"a.jpg": Status.PRIVATE}
+
+
 def test_files_of_zones_that_cannot_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
