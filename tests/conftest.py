@@ -46,10 +46,12 @@ def shared_data() -> Path:
 
 
 def picture(colour: str = "", size: tuple[int, int] = (120, 90), seed: int = 0) -> Image.Image:
-    """A noisy picture of one of COLOURS, in stripes: one without any has nothing to classify."""
-    noise = np.random.default_rng(seed).normal(0, 20, (size[1], size[0], 3))
-    stripes = 20 * np.sin(np.linspace(0, 8 * np.pi, size[0]))[None, :, None]
-    pixels = np.clip(np.array(COLOURS[colour]) + noise + stripes, 0, 255).astype(np.uint8)
+    """A noisy picture of one of COLOURS, in patches: one without any has nothing to classify."""
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(0, 20, (size[1], size[0], 3))
+    coarse = Image.fromarray(generator.normal(0, 25, (6, 8)).astype(np.float32))
+    patches = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))[..., None]
+    pixels = np.clip(np.array(COLOURS[colour]) + noise + patches, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
 
 

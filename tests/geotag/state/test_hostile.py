@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geotag.cli import main
+from geotag.state.catalog import open_catalog
+from geotag.state.decisions import Decision, Decisions, Verdict
 from geotag.state.schema import READING_COLUMNS, VERSION, checksum
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 
@@ -70,6 +72,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> Made:
     edited = folder / "edited.csv"
     edited.write_bytes(table.read_bytes().replace(b"Eiffel Tower", b""))
     assert run(folder, "write", edited, "--catalog", f"{table}.geotag")[0] == 0
+    with open_catalog(f"{table}.geotag") as catalog:
+        decisions = Decisions(catalog.connection)
+        decisions.add({str(folder / "photos" / "tower.jpg"): Decision(Verdict.REJECTED)})
     with closing(sqlite3.connect(f"{table}.geotag")) as connection, connection:
         connection.execute(
             "INSERT INTO retries SELECT uri, size, version, 'why', 1, 1.0, 1 FROM photos LIMIT 1"
