@@ -32,8 +32,8 @@ class Job(NamedTuple):
 
 
 # Readings are recorded so many at a time, and none is held back for longer.
-_COMMIT_READINGS = 512
-_COMMIT_SECONDS = 2.0
+COMMIT_READINGS = 512
+COMMIT_SECONDS = 2.0
 
 MustStop = Callable[[], bool]
 
@@ -61,12 +61,12 @@ class Runner(Protocol):
 def grouped(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
     """Readings in groups that are worth a transaction, none held back for long."""
     group: list[Reading] = []
-    due = time.monotonic() + _COMMIT_SECONDS
+    due = time.monotonic() + COMMIT_SECONDS
     for reading in readings:
         group.append(reading)
-        if len(group) >= _COMMIT_READINGS or time.monotonic() > due:
+        if len(group) >= COMMIT_READINGS or time.monotonic() > due:
             yield group
-            group, due = [], time.monotonic() + _COMMIT_SECONDS
+            group, due = [], time.monotonic() + COMMIT_SECONDS
     if group:
         yield group
 

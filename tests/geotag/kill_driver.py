@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import geotag.pipeline as pipeline
+import geotag.runners.base as base
 import geotag.state.remote as remote_catalog
 from geotag.options import ScanOptions
 from geotag.runners.local import LocalRunner
@@ -68,7 +69,7 @@ def main(library: str, table: str, model: str, last: str) -> None:
         return connection
 
     sqlite3.connect = traced  # type: ignore[assignment]
-    pipeline._COMMIT_READINGS, pipeline._COMMIT_SECONDS = COMMIT_READINGS, 3600
+    base.COMMIT_READINGS, base.COMMIT_SECONDS = COMMIT_READINGS, 3600
     remote_catalog.SAVE_SECONDS = 0
     pipeline.Scan.outcomes = steps.each(pipeline.Scan.outcomes)  # type: ignore[method-assign]
     LocalRunner.run = steps.each(LocalRunner.run)  # type: ignore[method-assign]

@@ -101,7 +101,7 @@ class ReplaceNode(Progress):
 @pytest.fixture
 def in_small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geotag.runners.ray.SHARD", 4)
-    monkeypatch.setattr("geotag.pipeline._COMMIT_READINGS", 4)
+    monkeypatch.setattr("geotag.runners.base.COMMIT_READINGS", 4)
 
 
 @pytest.mark.slow
