@@ -46,12 +46,19 @@ def shared_data() -> Path:
 
 
 def picture(colour: str = "", size: tuple[int, int] = (120, 90), seed: int = 0) -> Image.Image:
-    """A noisy picture of one of COLOURS, in patches: one without any has nothing to classify."""
+    """A noisy picture of one of COLOURS."""
+    return patches_of(COLOURS[colour], size, seed)
+
+
+def patches_of(
+    colour: tuple[int, int, int], size: tuple[int, int] = (120, 90), seed: int = 0
+) -> Image.Image:
+    """A noisy picture in patches around a colour: one without any has nothing to classify."""
     generator = np.random.default_rng(seed)
     noise = generator.normal(0, 20, (size[1], size[0], 3))
     coarse = Image.fromarray(generator.normal(0, 25, (6, 8)).astype(np.float32))
     patches = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))[..., None]
-    pixels = np.clip(np.array(COLOURS[colour]) + noise + patches, 0, 255).astype(np.uint8)
+    pixels = np.clip(np.array(colour) + noise + patches, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
 
 

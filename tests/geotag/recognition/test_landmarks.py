@@ -38,14 +38,13 @@ from geotag.recognition.landmarks import (
 )
 from geotag.records import Status
 from geotag.sources.local import LocalSource
-from tests.conftest import COLOURS, jpeg_bytes, picture
+from tests.conftest import COLOURS, jpeg_bytes, patches_of, picture
 
 YELLOW = (210, 200, 40)
 
 
 def yellow(seed: int) -> Image.Image:
-    noise = np.random.default_rng(seed).normal(0, 20, (90, 120, 3))
-    return Image.fromarray(np.clip(np.array(YELLOW) + noise, 0, 255).astype(np.uint8))
+    return patches_of(YELLOW, seed=seed)
 
 
 @pytest.fixture(scope="module")
