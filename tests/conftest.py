@@ -56,7 +56,7 @@ def patches_of(
     """A noisy picture in patches around a colour: one without any has nothing to classify."""
     generator = np.random.default_rng(seed)
     noise = generator.normal(0, 20, (size[1], size[0], 3))
-    coarse = Image.fromarray(generator.normal(0, 25, (6, 8)).astype(np.float32))
+    coarse = Image.fromarray(generator.normal(0, 16, (6, 8)).astype(np.float32))
     patches = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))[..., None]
     pixels = np.clip(np.array(colour) + noise + patches, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
