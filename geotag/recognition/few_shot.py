@@ -16,6 +16,7 @@ _DECAY = 1e-5  # of the weights, in units of the embeddings' mean square
 _FALSE_ALARMS = 1e-3  # the share of background photos that may pass for the new landmark
 _PASSING = 0.1  # the share of background photos that the prefilter may let pass for the landmark
 _STEPS = 30
+_SMALLEST = 1e-9  # the smallest probability, and distance from 1, that becomes a logit
 
 
 class Head(NamedTuple):
@@ -117,7 +118,9 @@ def _log_sum_exp(logits: Floats) -> Floats:
 
 
 def _logit(probability: float) -> float:
-    return float(np.log(probability) - np.log1p(-probability))
+    # A threshold may be rounded to 1, which no finite bias reaches.
+    inside = min(max(probability, _SMALLEST), 1 - _SMALLEST)
+    return float(np.log(inside) - np.log1p(-inside))
 
 
 def _held_out(data: _Points, solution: Floats) -> Floats:
