@@ -14,6 +14,7 @@ from itertools import chain, count, islice, takewhile
 from pathlib import Path
 
 from geotag.categories import format_categories, load_categories
+from geotag.decision import estimate_prevalence
 from geotag.engines import check_installed
 from geotag.errors import (
     DamagedCatalogError,
@@ -23,12 +24,10 @@ from geotag.errors import (
 )
 from geotag.evidence import LibraryEvidence, build_decider, rules_of
 from geotag.files.atomic import remove_leftovers
-from geotag.intake import Intake
 from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions, check_options
-from geotag.prevalence import estimate_prevalence
 from geotag.records import Failure, FailureKind, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job, MustStop, Runner, available_cores, grouped
@@ -45,9 +44,10 @@ from geotag.state.absence import (
 from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.exports import Export
+from geotag.state.intake import Intake
 from geotag.state.queries import commonest_failures
+from geotag.state.summary import Counts, Summary, format_summary_json
 from geotag.stores import is_remote
-from geotag.summary import Counts, Summary, format_summary_json
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 from geotag.tables.parts import Part, check_part, format_part

@@ -9,7 +9,7 @@ import click
 
 from geotag.cli.streams import one_line
 from geotag.records import Status
-from geotag.summary import Failed, Summary
+from geotag.state.summary import Failed, Summary
 from geotag.tables import STDOUT
 
 _UNREADABLE = "could not be read (see the error column)"

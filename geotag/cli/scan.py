@@ -41,8 +41,8 @@ from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
 from geotag.sources.base import Filters
 from geotag.sources.shards import parse_shard
+from geotag.state.summary import Summary, format_summary_json
 from geotag.stores import is_remote
-from geotag.summary import Summary, format_summary_json
 from geotag.tables import STDOUT, check_writable, table_format, write_text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from geotag.files.paths import format_path
 from geotag.records import FailureKind, Status
 from geotag.state.database import sqlite_errors
-from geotag.summary import Counts
+from geotag.state.summary import Counts
 
 
 class Export(NamedTuple):

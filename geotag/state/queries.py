@@ -12,7 +12,7 @@ from pathlib import Path
 from geotag.files.paths import format_path
 from geotag.state.database import opened_to_read, sqlite_errors
 from geotag.state.schema import READING_COLUMNS
-from geotag.summary import Failed
+from geotag.state.summary import Failed
 
 # What this run's sources list, and what of it must be read; gone when the connection closes.
 LISTED = """

@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("files", "records"),
     ("errors",),
-    ("categories", "metadata", "places", "prevalence", "stores", "summary"),
+    ("categories", "metadata", "places", "stores"),
     ("decision", "model", "sources"),
     ("decoding", "engines", "tables"),
     ("recognition", "state"),
     ("report", "runners", "web", "writing"),
     ("review",),
     ("options",),
-    ("evidence", "intake"),
+    ("evidence",),
     ("pipeline",),
     ("api",),
     ("geotag",),
@@ -122,6 +122,10 @@ ROOTS = {name: {module.split(".")[0] for module in found} for name, found in IMP
 )
 def test_an_import_is_seen_wherever_it_stands(code: str) -> None:
     assert _imports(code) - {"typing"} == {"geotag.records"}
+
+
+def test_the_top_of_geotag_is_taken_in_at_a_glance() -> None:
+    assert len(list((ROOT / "geotag").glob("*.py"))) <= 10
 
 
 def test_no_cycles() -> None:

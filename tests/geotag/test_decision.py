@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from geotag.categories import load_categories
-from geotag.decision import Decider, Evidence, parse_scores
+from geotag.decision import (
+    CALIBRATED_SHARE,
+    USUAL_SHARE,
+    Decider,
+    Evidence,
+    adjust,
+    estimate_prevalence,
+    parse_scores,
+)
 from geotag.errors import EngineError
 from geotag.places.sighting import Method, Neighbour, Placement, Reason
 from geotag.records import (
@@ -231,3 +239,48 @@ def test_a_measured_or_unclear_position_is_never_replaced_by_a_placement(decider
     assert (row.status, row.latitude, row.evidence) == (Status.HAS_GPS, 1.5, "")
     row = decider.outcome(Reading(PHOTO, unclear, NOTHING), placed)
     assert (row.status, row.latitude, row.evidence) == (Status.NO_LANDMARK, None, "")
+
+
+def _calibrated(share: float, count: int) -> list[float]:
+    """The probabilities that an honest classifier gives photos of which `share` show a landmark."""
+    rng = np.random.default_rng(0)
+    is_landmark = rng.random(count) < share
+    evidence = rng.normal(np.where(is_landmark, 3.0, -3.0), np.sqrt(6.0))  # log-likelihood ratios
+    odds = np.exp(evidence) * CALIBRATED_SHARE / (1 - CALIBRATED_SHARE)
+    return list(odds / (1 + odds))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3, 0.9])
+def test_the_share_is_found(share: float) -> None:
+    found = estimate_prevalence(_calibrated(share, 20_000))
+    assert found == pytest.approx(share, rel=0.25)
+    assert float(f"{found:.2g}") == found
+
+
+@pytest.mark.parametrize("shown", [[], [0.0] * 199, [1.0] * 50])
+def test_too_few_photos_tell_nothing(shown: list[float]) -> None:
+    assert estimate_prevalence(shown) == USUAL_SHARE
+
+
+def test_extremes_are_numbers() -> None:
+    assert 0 < estimate_prevalence([0.0] * 500) < 0.05
+    assert 0.9 < estimate_prevalence([1.0] * 500) < 1
+    assert adjust(1.0, 1.0, 0.0, 0.5) == pytest.approx(0, abs=1e-9)
+    assert adjust(0.8, 0.9, 0.5, 0.5) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "status"),
+    [(0.5, Status.TAGGED), (1.0, Status.TAGGED), (0.2, Status.UNCERTAIN), (0, Status.UNCERTAIN)],
+)
+def test_where_landmarks_are_rare_a_tag_takes_more(prevalence: float, status: Status) -> None:
+    prediction = Prediction((Score("eiffel_tower", 0.95),), 0.97)
+    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, prevalence)
+    assert decider.outcome(Reading(PHOTO, Metadata(), prediction)).status is status
+
+
+def test_a_higher_share_never_takes_less_than_the_threshold() -> None:
+    prediction = Prediction((Score("eiffel_tower", 0.85),), 0.9)
+    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, 0.99)
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction))
+    assert row.status is Status.UNCERTAIN

@@ -349,7 +349,7 @@ def test_what_is_new_is_read_while_the_rest_is_listed(
 ) -> None:
     scan(library, tmp_path / "whole.csv", options)
     monkeypatch.setattr("geotag.state.listed._BATCH", 2)
-    monkeypatch.setattr("geotag.intake.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("geotag.state.intake.PATIENCE_SECONDS", 0)
     progress, table = Photographer(), str(tmp_path / "early.csv")
     first = scan_library([str(library)], table, options._replace(limit=limit), progress)
     assert (first.read, first.remaining) == ((8, 0) if limit is None else (3, 5))
@@ -367,8 +367,25 @@ def test_nothing_of_another_library_is_read_while_it_is_listed(
     scan(library, table, options)
     before = table.read_bytes()
     shutil.copytree(library, tmp_path / "other")
-    monkeypatch.setattr("geotag.intake.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("geotag.state.intake.PATIENCE_SECONDS", 0)
     progress = Photographer()
     with pytest.raises(AbsenceError, match="another library"):
         scan_library([str(tmp_path / "other")], str(table), options, progress)
     assert (progress.read, table.read_bytes()) == ([], before)
+
+
+def test_a_scan_takes_the_share_it_is_given_without_reading_again(
+    write_photo: WritePhoto, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_photo("a.jpg", "eiffel_tower").parent
+    table = str(tmp_path / "tags.csv")
+    found = {}
+    for share in (None, 0.0, 0.5):
+        options = ScanOptions(model=model_path, prevalence=share)
+        summary = scan_library([str(folder)], table, options)
+        (row,) = read_table(table)
+        found[share] = row.status, row.top_k
+        assert summary.read == (1 if share is None else 0)
+    assert found[None] == found[0.5]
+    assert found[None][0] is Status.TAGGED
+    assert found[0.0] == (Status.UNCERTAIN, found[None][1])

@@ -22,7 +22,7 @@ from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
 from geotag.state.catalog import open_catalog
-from geotag.summary import Summary
+from geotag.state.summary import Summary
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd, picture
 

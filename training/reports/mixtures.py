@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.prevalence import USUAL_SHARE, adjust, estimate_prevalence
+from geotag.decision import USUAL_SHARE, adjust, estimate_prevalence
 
 SHARES = (0.5, 0.05, 0.01)
 _LIBRARIES = 200

@@ -14,7 +14,7 @@ from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.places.private import Zone
 from geotag.records import Outcome, Status
-from geotag.summary import Summary
+from geotag.state.summary import Summary
 from geotag.tables import read_table
 from geotag.writing.result import Action
 from geotag.writing.writeback import WriteOptions, write_back

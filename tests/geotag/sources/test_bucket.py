@@ -21,8 +21,8 @@ from geotag.records import Outcome, Photo, Status
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.state.catalog import Criteria, open_catalog
+from geotag.state.summary import Summary
 from geotag.stores import open_store
-from geotag.summary import Summary
 from geotag.tables import read_table
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 from tests.geotag.conftest import KEY_ID, SECRET, FaultyProxy

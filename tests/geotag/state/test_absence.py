@@ -13,7 +13,7 @@ from geotag.cli import main
 from geotag.errors import AbsenceError, GeotagError
 from geotag.pipeline import ScanOptions, scan_library
 from geotag.sources.base import Filters
-from geotag.summary import Summary
+from geotag.state.summary import Summary
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
 
