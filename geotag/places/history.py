@@ -8,17 +8,21 @@ visit are not.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from geotag.errors import MissingDependencyError
-from geotag.places.points import Point, Points, parse_seconds
+from geotag.places.points import NOWHERE, Point, Points, parse_seconds
 
 # A position known less well than this is that of a mast.
 _ACCURATE_M = 200.0
 _E7 = 1e-7
 _DEGREES = re.compile(r"(?:geo:)?(-?\d+(?:\.\d+)?)°?,\s*(-?\d+(?:\.\d+)?)°?")
 _HEAD = 4096
+# Histories nest less than ten deep. What nests deeper costs memory by the square of its depth.
+_DEPTH_LIMIT, _PIECE, _LONGEST_TEXT = 100, 2048, 2**20
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def read_history(file: BinaryIO) -> Points:
@@ -27,16 +31,38 @@ def read_history(file: BinaryIO) -> Points:
         import ijson
     except ImportError:
         raise MissingDependencyError("reading Google's location history", "places") from None
+    start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+    file.seek(start)
     head = file.read(_HEAD).lstrip()
     try:
         for prefix, parse in _readers(head).items():
-            file.seek(0)
-            for entry in ijson.items(file, prefix, use_float=True):
-                yield from parse(entry)
+            file.seek(start)
+            for entry in ijson.items(_Shallow(file), prefix, use_float=True, buf_size=_PIECE):
+                try:
+                    yield from parse(entry)
+                except (ValueError, TypeError, AttributeError, LookupError):
+                    yield NOWHERE
     except ijson.JSONError as error:
-        raise ValueError(str(error)) from error
-    except (TypeError, AttributeError, KeyError) as error:
-        raise ValueError("not a location history as Google exports it") from error
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+class _Shallow:
+    """A file of JSON, read in small pieces, that may not nest without end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._depth = 0
+        self._text = b""  # the beginning of one whose end is not read yet
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece. Raises ValueError."""
+        data = self._file.read(size)
+        bare, quote, text = _TEXT.sub(b"", self._text + data).partition(b'"')
+        self._text = quote + text
+        self._depth += sum(map(bare.count, (b"[", b"{"))) - sum(map(bare.count, (b"]", b"}")))
+        if self._depth > _DEPTH_LIMIT or len(self._text) > _LONGEST_TEXT:
+            raise ValueError("nested too deep, or a text without end")
+        return data
 
 
 def _readers(head: bytes) -> dict[str, Callable[[Any], Points]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -16,6 +17,16 @@ class Point(NamedTuple):
 
 
 Points = Iterator[Point | None]
+# A point that is there and cannot be read.
+NOWHERE = Point(math.nan, math.nan, math.nan)
+
+
+def parse_point(time: str | None, latitude: str | None, longitude: str | None) -> Point:
+    """A point as a track writes it; NOWHERE for one that is damaged."""
+    try:
+        return Point(parse_seconds(time), float(latitude or ""), float(longitude or ""))
+    except ValueError:
+        return NOWHERE
 
 
 def parse_seconds(text: str | None) -> float:

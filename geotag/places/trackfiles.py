@@ -6,10 +6,13 @@ Files are streamed: of each only the points are kept.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,16 +20,19 @@ import numpy as np
 
 from geotag.errors import MissingDependencyError, TrackError
 from geotag.places.history import read_history
-from geotag.places.points import Point, Points, parse_seconds
+from geotag.places.points import Point, Points, parse_point
 from geotag.places.tracks import Segment
 
+_log = logging.getLogger(__name__)
 _POINTS_LIMIT = 50_000_000
+_LINE_LIMIT = 1000  # bytes; a sentence has 82
 _SEMICIRCLE = 180 / 2**31
 
 
 def read_tracks(places: Iterable[str]) -> list[Segment]:
     """The segments of all tracks in files and folders. Raises TrackError."""
-    return [segment for path in track_files(places) for segment in _read(path)]
+    named = set(map(Path, places := list(places)))
+    return [segment for path in track_files(places) for segment in _read(path, path in named)]
 
 
 def track_files(places: Iterable[str]) -> list[Path]:
@@ -34,7 +40,7 @@ def track_files(places: Iterable[str]) -> list[Path]:
     files: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            found = sorted(p for p in place.rglob("*") if p.suffix.lower() in READERS)
+            found = sorted(p for p in _below(place) if p.suffix.lower() in READERS)
             if not found:
                 raise TrackError(f"{place}: no tracks in this folder ({', '.join(READERS)})")
             files += [path for path in found if path.is_file()]
@@ -43,6 +49,16 @@ def track_files(places: Iterable[str]) -> list[Path]:
         else:
             files.append(place)
     return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files of a folder. Raises TrackError: tracks that cannot be seen now are no fewer."""
+
+    def refuse(error: OSError) -> None:
+        raise TrackError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in names)
 
 
 def digest_of(places: Iterable[str]) -> str:
@@ -57,14 +73,38 @@ def digest_of(places: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Iterator[Segment]:
+def _read(path: Path, is_named: bool) -> Iterator[Segment]:
     try:
         with path.open("rb") as file:
-            yield from _segments(path, READERS[path.suffix.lower()](file))
+            points = READERS[path.suffix.lower()](file)
+            yield from _segments(path, _until_damage(path, points, is_named))
     except OSError as error:
         raise TrackError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, ArithmeticError, LookupError, SyntaxError) as error:
-        raise TrackError(f"{path}: damaged, or not a track ({error})") from error
+
+
+def _until_damage(path: Path, points: Points, is_named: bool) -> Points:
+    """What can be read of a track: loggers run out of power, and files arrive in part.
+
+    Raises TrackError when that is nothing, and the file is one that the user named.
+    """
+    count, damage = Counter[bool](), ""
+    try:
+        for point in points:
+            count[point is None or not _is_on_earth(point)] += 1
+            yield point
+    except (ValueError, ArithmeticError, LookupError, TypeError, SyntaxError) as error:
+        damage = str(error)
+    if count[False] and damage:
+        _log.warning("%s: damaged behind its first %d points (%s)", path, count[False], damage)
+    elif not count[False] and (damage or count[True]):
+        message = f"{path}: damaged, or not a track ({damage or 'no point can be read'})"
+        if is_named:
+            raise TrackError(message)
+        _log.warning("%s", message)
+
+
+def _is_on_earth(point: Point) -> bool:
+    return abs(point.latitude) <= 90 and abs(point.longitude) <= 180 and point[1:] != (0, 0)
 
 
 def _segments(path: Path, points: Points) -> Iterator[Segment]:
@@ -73,7 +113,7 @@ def _segments(path: Path, points: Points) -> Iterator[Segment]:
         if point is None:
             yield from _segment(path, columns)
             columns = array("d"), array("d"), array("d")
-        elif abs(point.latitude) <= 90 and abs(point.longitude) <= 180 and point[1:] != (0, 0):
+        elif _is_on_earth(point):
             for column, value in zip(columns, point, strict=True):
                 column.append(value)
             if len(columns[0]) > _POINTS_LIMIT:
@@ -121,8 +161,7 @@ def _gpx(file: BinaryIO) -> Points:
         if name == "trkseg":
             yield None
         elif _child(element, "time"):
-            latitude, longitude = float(element.get("lat")), float(element.get("lon"))
-            yield Point(parse_seconds(_child(element, "time")), latitude, longitude)
+            yield parse_point(_child(element, "time"), element.get("lat"), element.get("lon"))
 
 
 def _tcx(file: BinaryIO) -> Points:
@@ -130,26 +169,33 @@ def _tcx(file: BinaryIO) -> Points:
         if name == "Track":
             yield None
         elif _child(element, "Time") and _child(element, "LatitudeDegrees"):
-            latitude = float(_child(element, "LatitudeDegrees") or "")
-            longitude = float(_child(element, "LongitudeDegrees") or "")
-            yield Point(parse_seconds(_child(element, "Time")), latitude, longitude)
+            at = (_child(element, name) for name in ("LatitudeDegrees", "LongitudeDegrees"))
+            yield parse_point(_child(element, "Time"), *at)
 
 
 def _kml(file: BinaryIO) -> Points:
     """Google's gx:Track: all moments, then (or in turn with) all positions."""
-    times: list[float] = []
-    places: list[tuple[float, float]] = []
+    times: list[str | None] = []
+    places: list[list[str]] = []
     for name, element in _elements(file, "when coord Track"):
         if name == "when":
-            times.append(parse_seconds(element.text))
+            if _is_in_track(element):
+                times.append(element.text)
         elif name == "coord":
-            longitude, latitude = (element.text or "").split()[:2]
-            places.append((float(latitude), float(longitude)))
+            places.append([*(element.text or "").split()[:2], "", ""][:2])
         else:
-            for time, place in zip(times, places, strict=True):
-                yield Point(time, *place)
+            for time, (longitude, latitude) in zip(times, places, strict=True):
+                yield parse_point(time, latitude, longitude)
             yield None
             times, places = [], []
+
+
+def _is_in_track(element: Any) -> bool:
+    """Other elements have moments, too."""
+    from lxml import etree
+
+    parent = element.getparent()
+    return parent is not None and etree.QName(parent).localname == "Track"
 
 
 def _fit(file: BinaryIO) -> Points:
@@ -158,7 +204,7 @@ def _fit(file: BinaryIO) -> Points:
     except ImportError:
         raise MissingDependencyError("reading FIT tracks", "places") from None
     try:
-        with fitdecode.FitReader(file) as reader:
+        with fitdecode.FitReader(file, check_crc=fitdecode.CrcCheck.RAISE) as reader:
             for frame in reader:
                 if frame.frame_type != fitdecode.FIT_FRAME_DATA or frame.name != "record":
                     continue
@@ -176,12 +222,13 @@ def _nmea(file: BinaryIO) -> Points:
         import pynmea2
     except ImportError:
         raise MissingDependencyError("reading NMEA tracks", "places") from None
-    for line in file:
+    for line in iter(partial(file.readline, _LINE_LIMIT), b""):
         if b"RMC," not in line[:8]:
             continue
         try:
             sentence = pynmea2.parse(line.decode("ascii", "replace").strip(), check=True)
-            if sentence.status == "A" and sentence.datestamp and sentence.timestamp:
+            is_whole = sentence.datestamp and sentence.timestamp and sentence.lat and sentence.lon
+            if sentence.status == "A" and is_whole:
                 time = datetime.combine(sentence.datestamp, sentence.timestamp)
                 time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
                 yield Point(time.timestamp(), sentence.latitude, sentence.longitude)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -174,6 +175,72 @@ def test_a_damaged_track_is_one_line_that_names_it(tmp_path: Path, name: str, da
     (tmp_path / name).write_bytes(data)
     with pytest.raises(TrackError, match=name):
         read_tracks([str(tmp_path / name)])
+
+
+BAD_POINT = '<trkpt lon="2"><time>2023-06-01T10:00:30Z</time></trkpt>'
+LATE = "<Placemark><TimeStamp><when>2020</when></TimeStamp></Placemark>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "count"),
+    [
+        ("point.gpx", gpx(POINTS).replace("<trkpt", BAD_POINT + "<trkpt", 1), 10),
+        ("comma.gpx", gpx(POINTS).replace('lat="', 'lat="4,', 1), 9),
+        ("clock.gpx", gpx(POINTS).replace("<time>2023", "<time>0000", 1), 9),
+        ("cut.gpx", gpx(POINTS)[:-60], 9),
+        ("tail.gpx", gpx(POINTS) + "\0" * 512, 10),
+        ("moments.kml", kml().replace("<Placemark>", LATE + "<Placemark>", 1), 10),
+        ("point.tcx", tcx().replace("LongitudeDegrees", "Other"), None),
+        (
+            "null.json",
+            records().replace("[", '[{"latitudeE7": null, "accuracy": null}, 7, ', 1),
+            10,
+        ),
+        ("mark.json", "\ufeff" + records(), 10),
+        ("deep.json", '{"locations": [' + "[" * 100_000, None),
+        ("hidden.json", '{"locations": [' + '["]",' * 100_000, None),
+        ("endless.nmea", "$GPRMC," + "9" * 3_000_000 + "\n" + nmea(), 10),
+    ],
+)
+def test_a_damaged_point_costs_itself_alone(
+    tmp_path: Path, name: str, text: str, count: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    found = read_tracks([str(tmp_path)])
+    assert sum(len(segment.times) for segment in found) == (count or 0)
+    if count is None:
+        assert name in caplog.text
+        with pytest.raises(TrackError, match=name):
+            read_tracks([str(tmp_path / name)])
+
+
+def test_a_damaged_track_of_a_folder_is_named_and_the_others_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.gpx").write_text(gpx(POINTS))
+    (tmp_path / "b.gpx").write_text(gpx(POINTS)[:-60])
+    (tmp_path / "c.gpx").write_bytes(b"")
+    found = read_tracks([str(tmp_path)])
+    assert [len(segment.times) for segment in found] == [10, 9]
+    assert "b.gpx: damaged behind its first 9 points" in caplog.text
+    assert "c.gpx: damaged, or not a track" in caplog.text
+
+
+def test_a_closed_folder_of_tracks_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.gpx").write_text(gpx(POINTS))
+    (tmp_path / "deep").mkdir()
+    scandir = os.scandir
+
+    def closed(place: str) -> object:
+        if str(place).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(TrackError, match="deep"):
+        read_tracks([str(tmp_path)])
 
 
 def test_no_tracks_in_a_folder_and_no_such_file(tmp_path: Path) -> None:
