@@ -6,6 +6,7 @@ import difflib
 import errno
 import importlib
 import io
+import os
 import signal
 import sys
 from pathlib import Path
@@ -165,6 +166,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
                 "no more threads can be started: use fewer --workers, or allow this user more "
                 "processes (ulimit -u, or TasksMax= of the systemd unit)"
             )
+        case OSError(filename=str() | bytes() | os.PathLike() as name, strerror=str() as why):
+            return 1, f"{os.fsdecode(name)}: {why}"
     return 1, (
         f"an error in geotag itself ({type(error).__name__}: {error}); run it again with "
         "`geotag --debug ...` and report what it prints"

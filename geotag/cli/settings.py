@@ -19,6 +19,7 @@ from geotag.files.places import settings_folder
 
 NAME = "geotag.toml"
 _SIZE_LIMIT = 2**20
+_INTEGER_BITS = 64
 
 
 class Setting(NamedTuple):
@@ -156,11 +157,17 @@ def _fitting(command: click.Command, option: click.Option, value: Any, place: st
 
 
 def _text(value: Any, place: str) -> str:
-    if isinstance(value, bool | list | dict):
+    is_endless = isinstance(value, int) and value.bit_length() > _INTEGER_BITS
+    if isinstance(value, bool | list | dict) or is_endless:
         raise UsageError(f"{place}: one text or number, not {_shown(value)}")
-    return os.path.expanduser(value) if isinstance(value, str) else str(value)
+    text = os.path.expanduser(value) if isinstance(value, str) else str(value)
+    if "\0" in text:  # which no command line can hold either
+        raise UsageError(f"{place}: a text without NUL characters, not {_shown(value)}")
+    return text
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
+        return "a number without end"
     kinds = {bool: "true or false", list: "a list", dict: "a table"}
     return kinds.get(type(value), repr(value)[:80])

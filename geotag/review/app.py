@@ -7,6 +7,7 @@ import io
 import math
 import secrets
 import threading
+from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +208,10 @@ def _body() -> dict[str, Any]:
     """A request's JSON object, which comes as such. Raises UsageError."""
     from flask import request
 
-    body = request.get_json(silent=True) if request.mimetype == "application/json" else None
+    body = None
+    if request.mimetype == "application/json":
+        with suppress(RecursionError):  # nested without end
+            body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise UsageError("send a JSON object")
     return body

@@ -181,9 +181,10 @@ def checked(place: Found) -> Found:
     if not name:
         raise UsageError("give the place a name")
     try:
-        check_text(name, "name")
+        for text, field in ((name, "name"), (place.city, "city"), (place.country, "country")):
+            check_text(text, field)
     except IntentError as error:
-        raise UsageError(f"the name will not do: {error}") from None
+        raise UsageError(f"the place will not do: {error}") from None
     radius = place.radius_m if place.radius_m > 0 else _CLICK_RADIUS_M
     return place._replace(landmark=name, radius_m=min(radius, 1e6))
 

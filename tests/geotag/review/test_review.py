@@ -145,6 +145,10 @@ def test_the_token_opens_one_page() -> None:
                                                  "radius_m": 1}},
         {"row": 1, "action": "change", "place": {"landmark": "a\nb", "latitude": 9, "longitude": 0,
                                                  "radius_m": 1}},
+        {"row": 1, "action": "change", "place": {"landmark": "a", "city": "b\0", "latitude": 9,
+                                                 "longitude": 0, "radius_m": 1}},
+        {"row": 1, "action": "change", "place": {"landmark": "a", "country": "\ud800",
+                                                 "latitude": 9, "longitude": 0, "radius_m": 1}},
         {"row": 1, "action": "change", "place": {"slug": "atlantis", "latitude": 9,
                                                  "longitude": 0, "radius_m": 1}},
         {"row": 1, "action": "burst"}, {"row": 7, "action": "accept"},
@@ -154,6 +158,12 @@ def test_what_makes_no_sense_is_refused_with_a_reason(setting: Setting, body: An
     answer = setting.client.post("/api/decide", json=body, headers=setting.headers)
     assert answer.status_code == 400 and answer.json["error"]
     assert setting.client.post("/api/undo", json={}, headers=setting.headers).json == {"rows": []}
+
+
+def test_json_without_end_is_refused(setting: Setting) -> None:
+    headers = setting.headers | {"Content-Type": "application/json"}
+    answer = setting.client.post("/api/decide", data="[" * 90_000, headers=headers)
+    assert answer.status_code == 400 and answer.json["error"]
 
 
 def test_each_photo_comes_with_its_evidence(setting: Setting) -> None:
