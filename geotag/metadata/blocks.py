@@ -20,7 +20,8 @@ class Blocks(NamedTuple):
     apart. `extended` are the places of the parts of an extended XMP packet, in their order; they
     are not read, for cameras keep depth maps in it. `size` is the picture's width and height in
     pixels, where the container tells it. `is_tiff` says that the photo is one TIFF structure, of
-    which the Exif block is but the beginning.
+    which the Exif block is but the beginning. `unread_position` says what may hold a position and
+    is not read.
     """
 
     format: str
@@ -30,6 +31,7 @@ class Blocks(NamedTuple):
     extended: tuple[tuple[int, int], ...] = ()
     size: tuple[int, int] | None = None
     is_tiff: bool = False
+    unread_position: str = ""
 
     @property
     def exif(self) -> bytes | None:

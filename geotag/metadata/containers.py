@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 
 from geotag.errors import PhotoError
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks, without_prefix
@@ -21,6 +22,8 @@ _XMP_TAG = 0x02BC
 # Of a GIF's application extension (XMP specification, part 3, section 1.1.2), and of the bytes that
 # lead a reader from block to block out of the packet.
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
+_GIF_PACKETS = 16
+_BIG_TIFF = "it is a BigTIFF, which may hold a position that is not read: none is inferred"
 # Where a RAF keeps the offset and length of its JPEG, which holds the metadata.
 _RAF_JPEG_AT = 84
 
@@ -92,16 +95,21 @@ def _present(block: bytes | None) -> tuple[bytes, ...]:
 
 def _find_in_tiff(format: str, header: bytes, read: ReadRange) -> Blocks:
     """A TIFF is its own Exif block; directories behind the header are read where they lie."""
+    if header[2:4] in (b"+\0", b"\0+"):
+        return Blocks(format, unread_position=_BIG_TIFF)
     return Blocks(format, (header,), _present(_xmp_in_tiff(header, read)), is_tiff=True)
 
 
 def _xmp_in_tiff(header: bytes, read: ReadRange) -> bytes | None:
-    """The packet that the first directory holds (XMP specification, part 3, section 1.1.5.1)."""
+    """The packet that a directory holds (XMP specification, part 3, section 1.1.5.1)."""
     tiff = open_tiff(header, read)
     if tiff is None:
         return None
-    entry = tiff.directory(tiff.first, frozenset((_XMP_TAG,))).get(_XMP_TAG)
-    return tiff.value(entry, BLOCK_LIMIT) or None if entry is not None else None
+    for offset in chain((tiff.first,), tiff.later()):
+        entry = tiff.directory(offset, frozenset((_XMP_TAG,))).get(_XMP_TAG)
+        if entry is not None:
+            return tiff.value(entry, BLOCK_LIMIT) or None
+    return None
 
 
 def _find_in_raw(header: bytes, read: ReadRange) -> Blocks:
@@ -128,11 +136,23 @@ def _find_in_raf(header: bytes, read: ReadRange) -> Blocks:
 
 def _find_in_gif(header: bytes, read: ReadRange) -> Blocks:
     size = struct.unpack("<HH", header[6:10]) if len(header) >= 10 else None
-    data = read(0, BLOCK_LIMIT)
-    at = data.find(_GIF_XMP)
-    end = data.find(_GIF_XMP_END, at)
-    packet = data[at + len(_GIF_XMP) : end] if 0 <= at < end else b""
-    return Blocks("gif", (), _present(packet), size=size)
+    return Blocks("gif", (), tuple(_packets_in_gif(read(0, BLOCK_LIMIT))), size=size)
+
+
+def _packets_in_gif(data: bytes) -> Iterator[bytes]:
+    parts = data.split(_GIF_XMP, _GIF_PACKETS + 1)[1:]
+    for part in parts[:_GIF_PACKETS]:
+        packet, end, _ = part.partition(_GIF_XMP_END)
+        yield packet if end else _joined(part)
+
+
+def _joined(blocks: bytes) -> bytes:
+    """The data of blocks that each begin with their length, up to the empty one."""
+    data, at = bytearray(), 0
+    while at < len(blocks) and blocks[at]:
+        data += blocks[at + 1 : at + 1 + blocks[at]]
+        at += 1 + blocks[at]
+    return bytes(data)
 
 
 _FINDERS: dict[str, Callable[[bytes, ReadRange], Blocks]] = {

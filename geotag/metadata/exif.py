@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from functools import lru_cache
+from itertools import chain
 from operator import truediv
 from typing import NamedTuple
 
@@ -31,8 +32,8 @@ from geotag.metadata.times import format_gps_time, format_time
 from geotag.records import Capture, Location, Metadata
 
 # Tag numbers of Exif 3.0 (CIPA DC-008).
-WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_IFD, GPS_IFD = (
-    0x0100, 0x0101, 0x010F, 0x0110, 0x0112, 0x0131, 0x8769, 0x8825,
+WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, SUB_IFDS, EXIF_IFD, GPS_IFD = (
+    0x0100, 0x0101, 0x010F, 0x0110, 0x0112, 0x0131, 0x014A, 0x8769, 0x8825,
 )  # fmt: skip
 TIME_ORIGINAL, TIME_DIGITIZED, OFFSET_ORIGINAL, OFFSET_DIGITIZED = 0x9003, 0x9004, 0x9011, 0x9012
 FRACTION_ORIGINAL, FRACTION_DIGITIZED = 0x9291, 0x9292
@@ -51,12 +52,13 @@ _TEXT_LIMIT = 200
 _MOST_NUMBERS = 16  # of a value: positions have three
 
 _IFD1 = frozenset((THUMBNAIL, THUMBNAIL_LENGTH))
+_POINTER = frozenset((GPS_IFD,))
 _EXIF = frozenset((
-    TIME_ORIGINAL, TIME_DIGITIZED, OFFSET_ORIGINAL, OFFSET_DIGITIZED, FRACTION_ORIGINAL,
+    GPS_IFD, TIME_ORIGINAL, TIME_DIGITIZED, OFFSET_ORIGINAL, OFFSET_DIGITIZED, FRACTION_ORIGINAL,
     FRACTION_DIGITIZED, PIXEL_WIDTH, PIXEL_HEIGHT, SERIAL_NUMBER,
 ))  # fmt: skip
 # Some writers put tags of the Exif directory here.
-_IFD0 = _EXIF | {WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, EXIF_IFD, GPS_IFD}
+_IFD0 = _EXIF | {WIDTH, HEIGHT, MAKE, MODEL, ORIENTATION, SOFTWARE, SUB_IFDS, EXIF_IFD}
 _GPS = frozenset((
     LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, TIME_STAMP,
     PROCESSING_METHOD, DATE_STAMP,
@@ -94,6 +96,13 @@ class _Directory(NamedTuple):
         if entry is None or entry[1] not in _TEXTS:
             return ""
         return _decoded(self.tiff.value(entry)[:_TEXT_LIMIT])
+
+    def letter(self, tag: int) -> str:
+        """The very first letter of a text."""
+        entry = self.entries.get(tag)
+        if entry is None or entry[1] not in _TEXTS:
+            return ""
+        return self.tiff.value(entry)[:1].decode("latin-1").upper().strip("\0")
 
     def integer(self, tag: int) -> int:
         """The first number of an entry of whole numbers; 0 where there is none."""
@@ -144,9 +153,10 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
         return Metadata()
     main = _Directory(tiff, tiff.directory(tiff.first, _IFD0))
     inner = _Directory(tiff, main.entries | _subdirectory(main, EXIF_IFD, _EXIF))
-    gps = _Directory(tiff, _subdirectory(main, GPS_IFD, _GPS))
+    holder = main if GPS_IFD in main.entries else _holder(inner)
+    gps = _Directory(tiff, _subdirectory(holder, GPS_IFD, _GPS))
     location, unclear = _position(gps)
-    if location is None and GPS_IFD in main.entries and _is_cut_short(main):
+    if location is None and GPS_IFD in holder.entries and _is_cut_short(holder):
         unclear = _UNCLEAR
     return assemble(location, unclear, _capture(main, inner, gps), main.integer(ORIENTATION))
 
@@ -172,6 +182,19 @@ def parse_thumbnail(exif: bytes) -> bytes | None:
 
 def _subdirectory(main: _Directory, pointer: int, wanted: frozenset[int]) -> dict[int, Entry]:
     return main.tiff.directory(main.integer(pointer), wanted)
+
+
+def _holder(inner: _Directory) -> _Directory:
+    """Which directory points to the one of the position: that of Exif, or, as some writers have it,
+    a later one."""
+    tiff = inner.tiff
+    if GPS_IFD in inner.entries:
+        return inner
+    for offset in chain(tiff.later(), map(int, inner.numbers(SUB_IFDS))):
+        other = _Directory(tiff, tiff.directory(offset, _POINTER))
+        if other.entries:
+            return other
+    return inner
 
 
 def _is_cut_short(main: _Directory) -> bool:
@@ -234,7 +257,7 @@ def _is_inferred(gps: _Directory) -> bool:
 
 
 def _coordinate(gps: _Directory, tag: int, reference: int, hemispheres: str) -> float | None:
-    letter = gps.text(reference)[:1].upper()
+    letter = gps.letter(reference)
     if tag in gps.entries and gps.entries[tag][1] == _ASCII:
         return parse_coordinate(gps.text(tag), hemispheres, letter)
     if not letter or letter not in hemispheres:

@@ -18,7 +18,7 @@ from geotag.records import Failure, FailureKind, Metadata, Photo
 
 # Grows whenever more is read of photos and sidecars, or it is understood otherwise: those that an
 # older version read are then read again.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 class Files(Protocol):
@@ -90,11 +90,13 @@ def _parse(read: ReadRange, uri: str) -> Header:
 
 
 def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
-    """What the blocks say together, the earlier ones before the later ones."""
+    """What the blocks say together: of Exif blocks the last counts most, of packets the first."""
     behind = read if blocks.is_tiff else None
-    metadata = parse_metadata(blocks.exif, behind) if blocks.exif else Metadata()
-    for exif in blocks.exifs[1:]:
-        metadata = merge(metadata, parse_metadata(exif))
+    metadata = Metadata()
+    for exif in reversed(blocks.exifs):
+        metadata = merge(metadata, parse_metadata(exif, behind))
+    if blocks.unread_position and metadata.location is None:
+        metadata = metadata._replace(position_unclear=blocks.unread_position)
     if blocks.gps:
         metadata = merge(metadata, parse_gps(blocks.gps))
     for xmp in blocks.xmps:

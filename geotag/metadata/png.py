@@ -20,6 +20,9 @@ from geotag.metadata.ranges import ReadRange, buffered
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _PROFILE_KEYWORDS = frozenset(b"raw profile type " + name for name in (b"exif", b"app1", b"xmp"))
+# What ImageMagick makes of Exif tags where it writes each as a text of its own.
+_POSITION_KEYWORDS = (b"exif:gpslatitude", b"exif:gpslongitude")
+_UNREAD = "the position in its texts cannot be understood, so none is inferred"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _KEYWORD_LIMIT = 79
 # Of texts that may hold blocks, and of what one is inflated to.
@@ -42,15 +45,18 @@ def find_in_png(header: bytes, read: ReadRange) -> Blocks:
             blocks += _blocks_of(kind, at + 8, length, read)
         at += 12 + length
     exifs, xmps = (tuple(b for n, b in blocks if n == name) for name in ("exif", "xmp"))
-    return Blocks("png", exifs, xmps, size=_size(header))
+    unread = _UNREAD if any(name == "position" for name, _ in blocks) else ""
+    return Blocks("png", exifs, xmps, size=_size(header), unread_position=unread)
 
 
 def _blocks_of(
     kind: bytes, start: int, length: int, read: ReadRange
 ) -> Iterator[tuple[str, bytes]]:
-    """What a chunk holds: "exif" or "xmp", and the block."""
+    """What a chunk holds: "exif" or "xmp", and the block, or a "position" that is not read."""
     if kind == b"eXIf":
         yield "exif", without_prefix(read(start, length))
+    elif kind == b"zxIf":  # as the compressed one was called in drafts
+        yield "exif", without_prefix(_inflate(read(start, length)[5:]))
     elif kind in _TEXTS:
         keyword = read(start, min(length, _KEYWORD_LIMIT + 1)).partition(b"\0")[0]
         behind = start + len(keyword) + 1, length - len(keyword) - 1
@@ -58,6 +64,8 @@ def _blocks_of(
             yield "xmp", _text(kind, read(*behind))
         elif keyword.lower() in _PROFILE_KEYWORDS:
             yield _profile(_text(kind, read(*behind)))
+        elif keyword.lower().startswith(_POSITION_KEYWORDS):
+            yield "position", b""
 
 
 def _size(header: bytes) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ ENTRY_LIMIT = 1000
 _ENTRIES = {"little": struct.Struct("<HHI4s"), "big": struct.Struct(">HHI4s")}
 _ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
 _VALUE_LIMIT = 65536
+_LATER_LIMIT = 32  # directories: pages of a scan, or pictures of a raw file
 
 
 class TiffReader(NamedTuple):
@@ -63,6 +64,14 @@ class TiffReader(NamedTuple):
     def next(self, offset: int) -> int:
         """The offset of the directory that follows the one at an offset; 0 where none does."""
         return self.number(self.bytes_at(offset + 2 + 12 * self.table(offset)[0], 4))
+
+    def later(self) -> Iterator[int]:
+        """The offsets of the directories that follow the first, of which each tells the next."""
+        seen, offset = {0, self.first}, self.next(self.first)
+        while offset not in seen and len(seen) < _LATER_LIMIT:
+            yield offset
+            seen.add(offset)
+            offset = self.next(offset)
 
     def value(self, entry: Entry, limit: int = _VALUE_LIMIT) -> bytes:
         """An entry's value; empty for one that is larger than the limit or of an unknown type."""

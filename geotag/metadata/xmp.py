@@ -6,7 +6,8 @@ its depth costs memory; there is no DTD and no entity (XMP specification, part 1
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Mapping
 from typing import NamedTuple
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -42,14 +43,27 @@ _NAMES = frozenset((
     "tiff:Make", "tiff:Model", "exifEX:BodySerialNumber", "aux:SerialNumber", "xmp:CreatorTool",
 ))  # fmt: skip
 _SHORT = {uri: prefix for prefix, uri in _PREFIXES.items()}
-_POSITION_WORDS = (b"GPSLatitude", b"GPSLongitude")
+# As also drones' makers and the IPTC have it, in namespaces of their own.
+_POSITION = re.compile(rb"GPSL(?:atitude|ongi?tude)", re.IGNORECASE)
+_STRAY = re.compile(r":?GPSL(?:atitude|ongi?tude)$", re.IGNORECASE)
+_DESCRIPTION = "rdf:Description"
+_VALUES = ("rdf:value", "rdf:resource")
+_MARK = 64  # bytes in which a packet of UTF-16 or UTF-32 has a NUL
+_WIDE = {
+    "utf-32-le": (BOM_UTF32_LE, b"<\0\0\0"),
+    "utf-32-be": (BOM_UTF32_BE, b"\0\0\0<"),
+}
 
 
 class Packet(NamedTuple):
-    """What is wanted of a packet's properties; `fault` says why there may be more."""
+    """What is wanted of a packet's properties; `fault` says why there may be more.
+
+    `strays` says that a position is where none is read: it may be the camera's.
+    """
 
     properties: Mapping[str, str]
     fault: str = ""
+    strays: bool = False
 
 
 def parse_xmp(data: bytes) -> Metadata:
@@ -58,7 +72,7 @@ def parse_xmp(data: bytes) -> Metadata:
     Nonsense is left out, never raised; a position under geotag's own mark is none.
     """
     packet = parse_packet(data)
-    found = _metadata(packet.properties, "its XMP")
+    found = _metadata(packet, "its XMP")
     if packet.fault and mentions_position(data):
         return _unclear(found, f"its XMP {packet.fault}")
     return found
@@ -67,7 +81,7 @@ def parse_xmp(data: bytes) -> Metadata:
 def parse_sidecar(data: bytes, name: str) -> Metadata:
     """The same of a sidecar; of one that cannot be read to its end no position is clear."""
     packet = parse_packet(data)
-    found = _metadata(packet.properties, f"its sidecar {name}")
+    found = _metadata(packet, f"its sidecar {name}")
     return _unclear(found, f"its sidecar {name} {packet.fault}") if packet.fault else found
 
 
@@ -79,8 +93,8 @@ def _unclear(found: Metadata, why: str) -> Metadata:
 
 def mentions_position(data: bytes) -> bool:
     """Whether a packet may hold a position: known faster than by parsing it."""
-    plain = data.replace(b"\0", b"") if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else data
-    return any(word in plain for word in _POSITION_WORDS)
+    plain = data.replace(b"\0", b"") if b"\0" in data[:_MARK] else data  # of UTF-16 and UTF-32
+    return _POSITION.search(plain) is not None
 
 
 def parse_packet(data: bytes) -> Packet:
@@ -91,12 +105,15 @@ def parse_packet(data: bytes) -> Packet:
     try:
         reader.read(_decoded(data))
     except (ExpatError, ValueError, LookupError):
-        return Packet(reader.properties, "is damaged")
-    return Packet(reader.properties)
+        return Packet(reader.properties, "is damaged", reader.strays)
+    return Packet(reader.properties, strays=reader.strays)
 
 
 def _decoded(data: bytes) -> bytes | str:
     """A packet as text where that helps: some hold texts in another encoding than they say."""
+    for code, beginnings in _WIDE.items():
+        if data.startswith(beginnings):
+            return data.decode(code, "replace").strip("\ufeff\0 \r\n\t")
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return data.decode("utf-16", "replace").strip("\0 \r\n\t")
     data = data.removeprefix(BOM_UTF8).strip(b"\0 \r\n\t")
@@ -109,11 +126,14 @@ def _decoded(data: bytes) -> bytes | str:
 
 
 class _Reader:
-    """Follows the elements of a packet; a property is a child of a top-level rdf:Description."""
+    """Follows the elements of a packet; a property is a child of a top-level rdf:Description, or
+    of one in that."""
 
     def __init__(self) -> None:
         self.properties: dict[str, str] = {}
+        self.strays = False
         self._path: list[str] = []
+        self._nodes: list[bool] = []  # which elements of the path are such descriptions
         # The namespaces that elements declare, each with the element's depth.
         self._scopes: list[tuple[int, Mapping[str, str]]] = [(0, _PREFIXES)]
         self._text: list[str] = []
@@ -135,26 +155,42 @@ class _Reader:
         if names:
             declared = {name.partition(":")[2]: attributes[name] for name in names}
             self._scopes.append((len(self._path), declared))
+        is_in_node = self._nodes[-1] if self._nodes else True
         self._path.append(self._short(tag))
-        if self._path[-2:] == ["rdf:RDF", "rdf:Description"]:
-            for name, value in attributes.items():
-                self._keep(self._short(name), value)
+        self._nodes.append(
+            self._path[-1] == _DESCRIPTION and (is_in_node or self._path[-2] == "rdf:RDF")
+        )
         if self._is_property():
             self._text = []
+        else:
+            self._look_for_strays(tag)
+        for name, value in attributes.items():
+            short = self._short(name)
+            if self._nodes[-1]:
+                self._keep(short, value)
+            elif short in _VALUES:  # of a property that is written as a structure
+                self._characters(value)
+            if not (self._nodes[-1] and short in _NAMES):
+                self._look_for_strays(name)
+
+    def _look_for_strays(self, name: str) -> None:
+        if not self.strays and _STRAY.search(name):
+            self.strays = not any(each.endswith(":LocationShown") for each in self._path)
 
     def _end(self, tag: str) -> None:
         if self._is_property():
             self._keep(self._path[-1], "".join(self._text))
         self._path.pop()
+        self._nodes.pop()
         if len(self._scopes) > 1 and self._scopes[-1][0] == len(self._path):
             self._scopes.pop()
 
     def _characters(self, text: str) -> None:
-        if len(self._path) > 2 and len(self._text) < _TEXT_LIMIT:
+        if len(self._path) > 1 and len(self._text) < _TEXT_LIMIT:
             self._text.append(text[:_TEXT_LIMIT])
 
     def _is_property(self) -> bool:
-        return self._path[-3:-1] == ["rdf:RDF", "rdf:Description"] and self._path[-1] in _NAMES
+        return len(self._nodes) > 1 and self._nodes[-2] and self._path[-1] in _NAMES
 
     def _short(self, name: str) -> str:
         """A name with the usual prefix of its namespace, whatever prefix the packet gives it."""
@@ -172,16 +208,17 @@ def _refuse(*declaration: object) -> None:
     raise ValueError("XMP has no document type")
 
 
-def _metadata(properties: Mapping[str, str], title: str) -> Metadata:
+def _metadata(packet: Packet, title: str) -> Metadata:
+    properties = packet.properties
     location, is_clear = _position(properties)
+    is_clear = is_clear and (not packet.strays or _is_inferred(properties))
     why = f"the position in {title} cannot be understood, so none is inferred"
     return assemble(location, "" if is_clear else why, _capture(properties))
 
 
 def _position(properties: Mapping[str, str]) -> tuple[Location | None, bool]:
     """The position, and whether all that is there is understood."""
-    # Exiv2 puts "charset=Ascii " before it when it turns Exif into XMP.
-    if GPS_PROCESSING_METHOD in properties.get("exif:GPSProcessingMethod", ""):
+    if _is_inferred(properties):
         return None, True
     texts = properties.get(_LATITUDE, ""), properties.get(_LONGITUDE, "")
     if not any(texts):
@@ -194,6 +231,11 @@ def _position(properties: Mapping[str, str]) -> tuple[Location | None, bool]:
     altitude = parse_altitude(properties.get("exif:GPSAltitude", ""), reference)
     location = checked_location(latitude, longitude, altitude)
     return location, location is not None or latitude == longitude == 0
+
+
+def _is_inferred(properties: Mapping[str, str]) -> bool:
+    # Exiv2 puts "charset=Ascii " before it when it turns Exif into XMP.
+    return GPS_PROCESSING_METHOD in properties.get("exif:GPSProcessingMethod", "")
 
 
 def _capture(properties: Mapping[str, str]) -> Capture:

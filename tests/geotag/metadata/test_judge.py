@@ -27,6 +27,7 @@ from tests.geotag.metadata.samples import (
     ascii_row,
     box,
     chunk,
+    directory,
     exif_block,
     gps_rows,
     packet,
@@ -41,6 +42,7 @@ _MODEL = ascii_row(0x0110, "Model 7")
 _BLOCK = exif_block([_MODEL], [_TIME], position())
 _PLACE = exif_block(gps=position())
 _EXIF = b"Exif\0\0"
+_MARKED = XMP_POSITION.decode().replace("begin=''", "begin='\ufeff'")
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -139,6 +141,40 @@ def _extended() -> bytes:
     return jpeg(segment(_XMP + main), *segments)
 
 
+def _pointing(tag: int, to_next: bool = False) -> bytes:
+    """A TIFF structure whose first directory leads, by a tag or as to the next one, to another,
+    which points to the one of the position."""
+    rows = [] if to_next else [(tag, 4, 1, struct.pack("<I", 64))]
+    first = directory(rows, 8)
+    if to_next:
+        first = first[:-4] + struct.pack("<I", 64)
+    second = directory([(0x8825, 4, 1, struct.pack("<I", 128))], 64)
+    head = (struct.pack("<2sHI", b"II", 42, 8) + first).ljust(64, b"\0") + second
+    return head.ljust(128, b"\0") + directory(position(), 128)
+
+
+def _gif_twice(is_in_blocks: bool) -> bytes:
+    first, _, behind = _gif().partition(XMP_POSITION)
+    if not is_in_blocks:
+        head = first[first.index(b"\x21\xff") :]
+        other = packet().replace(b"\n", b"") + behind[: 1 + 256 + 1]
+        return first + other + head + XMP_POSITION + behind
+    parts = [XMP_POSITION[at : at + 255] for at in range(0, len(XMP_POSITION), 255)]
+    return first + b"".join(bytes([len(part)]) + part for part in parts) + behind[257:]
+
+
+def _at(latitude: str, longitude: str) -> str:
+    """A packet's body of both coordinates; each text is an element's attributes and content."""
+    return f"<exif:GPSLatitude{latitude}</exif:GPSLatitude><exif:GPSLongitude{longitude}" + (
+        "</exif:GPSLongitude>"
+    )
+
+
+def in_body(name: str, body: str) -> Case:
+    return Case(f"{name}.jpg", jpeg(segment(_EXIF + exif_block(exif=[_TIME])),
+                                    segment(_XMP + packet(body=body))))  # fmt: skip
+
+
 _NO_TIME, _DIGITIZED, _EDITED = (
     ascii_row(0x9003, "0000:00:00 00:00:00"), ascii_row(0x9004, "2001:02:03 04:05:06"),
     ascii_row(0x0132, "2001:02:03 04:05:06"),
@@ -194,6 +230,28 @@ CASES = [
     Case("latin.jpg", jpeg(segment(_XMP + packet(body="<tiff:Make>Caf\xe9</tiff:Make>").replace(
         "\xe9".encode(), b"\xe9").replace(b"rdf:about=''", b"rdf:about='' exif:GPSLatitude='10,0N'"
         b" exif:GPSLongitude='20,0E'")))),
+    Case("in-exif.jpg", jpeg(segment(_EXIF + _pointing(0x8769)))),
+    Case("in-sub.jpg", jpeg(segment(_EXIF + _pointing(0x014A)))),
+    Case("in-second.jpg", jpeg(segment(_EXIF + _pointing(0, to_next=True)))),
+    Case("in-second.tif", _pointing(0, to_next=True)),
+    Case("in-exif.dng", _pointing(0x8769)),
+    Case("last.jpg", jpeg(segment(_EXIF + exif_block(gps=position((50,), (60,)))),
+                          segment(_EXIF + _PLACE))),
+    Case("twice.gif", _gif_twice(False)),
+    Case("blocks.gif", _gif_twice(True)),
+    Case("draft.png", png(chunk(b"zxIf", b"\0" + struct.pack(">I", len(_PLACE))
+                                + zlib.compress(_PLACE)))),
+    in_body("value", _at(" rdf:value='10,0N'>", " rdf:value='20,0E'>")),
+    in_body("inner-value", _at("><rdf:Description rdf:value='10,0N'/>",
+                               "><rdf:Description rdf:value='20,0E'/>")),
+    in_body("resource", _at(" rdf:resource='10,0N'>", " rdf:resource='20,0E'>")),
+    in_body("inside", "<rdf:Description>" + _at(">10,0N", ">20,0E") + "</rdf:Description>"),
+    Case("bare.jpg", jpeg(segment(_XMP + f"<rdf:Description {NAMESPACES} exif:GPSLatitude='10,0N' "
+                                  "exif:GPSLongitude='20,0E'/>".encode()))),
+    Case("utf-16.jpg", jpeg(segment(_EXIF + exif_block(exif=[_TIME])),
+                            segment(_XMP + _MARKED.encode("utf-16-be")))),
+    Case("utf-32.jpg", jpeg(segment(_EXIF + exif_block(exif=[_TIME])),
+                            segment(_XMP + _MARKED.encode("utf-32-be")))),
     Case("digitized.jpg", jpeg(segment(_EXIF + exif_block(exif=[_NO_TIME, _DIGITIZED]))),
          None, "2001-02-03T04:05:06"),
     Case("edited.jpg", jpeg(segment(_EXIF + exif_block([_EDITED]))), None),
@@ -219,6 +277,38 @@ def test_unusual_metadata_is_understood(case: Case) -> None:
         assert found.taken_at == case.time
     if case.camera:
         assert found.camera == case.camera
+
+
+_CREATED = (
+    "<Iptc4xmpExt:Location{} xmlns:Iptc4xmpExt='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'>"
+    "<rdf:Bag><rdf:li rdf:parseType='Resource'><exif:GPSLatitude>10,0N</exif:GPSLatitude>"
+    "<exif:GPSLongitude>20,0E</exif:GPSLongitude></rdf:li></rdf:Bag></Iptc4xmpExt:Location{}>"
+)
+_DRONE = (
+    "<d:{} xmlns:d='http://www.dji.com/drone-dji/1.0/'>10.5</d:{}>"
+    "<d:GpsLongtitude xmlns:d='http://www.dji.com/drone-dji/1.0/'>20.5</d:GpsLongtitude>"
+)
+UNREAD = [
+    in_body("created", _CREATED.format("Created", "Created")),
+    in_body("drone", _DRONE.format("GpsLatitude", "GpsLatitude")),
+    in_body("thing", "<exif:Thing>" + _at(">10,0N", ">20,0E") + "</exif:Thing>"),
+    in_body("version", _at(" xmlns:exif='http://ns.adobe.com/exif/1.1/'>10,0N",
+                           " xmlns:exif='http://ns.adobe.com/exif/1.1/'>20,0E")),
+    Case("texts.png", png(chunk(b"tEXt", b"exif:GPSLatitude\x0010/1, 0/1, 0/1"))),
+    Case("large.tif", b"II+\0\x08\0\0\0" + bytes(100)),
+    in_jpeg("blank", gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), " S", " E")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNREAD, ids=lambda case: case.name)
+def test_a_position_that_is_not_understood_is_said_to_be_there(case: Case) -> None:
+    found = read(case)
+    assert found.location is None and found.position_unclear
+
+
+def test_where_the_subject_is_is_no_position_of_the_camera() -> None:
+    found = read(in_body("shown", _CREATED.format("Shown", "Shown")))
+    assert found.location is None and not found.position_unclear
 
 
 _TAGS = ("Composite:GPSLatitude", "Composite:GPSLongitude", "XMP:GPSLatitude", "XMP:GPSLongitude",
