@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,17 +15,29 @@ from PIL import Image
 
 from geotag.metadata.positions import degrees_to_rationals
 
+# Each worker has a processor to itself: threads of their own would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is no failure.
 settings.register_profile("geotag", deadline=None)
 settings.load_profile("geotag")
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 COLOURS = {
     "eiffel_tower": (200, 30, 30),
     "taj_mahal": (30, 200, 30),
     "stonehenge": (30, 30, 200),
     "": (128, 128, 128),
 }
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One worker a processor for the whole suite; a few tests are not worth their start."""
+    chosen = [Path(part.split("::")[0]) for part in config.args]
+    whole = all(path.resolve() in (ROOT, ROOT / "tests") for path in chosen)
+    return None if whole else 0  # None: as many as xdist finds processors
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -88,6 +88,7 @@ def check_settled(journal: Journal, victim: Path, old: Files) -> None:
     assert files(victim) == old
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["write", "revert"])
 def test_killed_now_and_then(base: Path, mode: str) -> None:
     """A sample of the steps; the slow test kills at each one."""

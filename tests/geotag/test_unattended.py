@@ -88,6 +88,7 @@ def test_killed_at_any_step_and_taken_up_again_the_table_is_the_same(
         assert sorted(os.listdir(table.parent)) == ["tags.csv", "tags.csv.geotag"]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_comes_to_its_end(
     library: Path, tmp_path: Path, model_path: Path, write_photo: WritePhoto
 ) -> None:

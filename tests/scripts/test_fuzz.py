@@ -45,6 +45,7 @@ def test_mutations_are_the_same_for_the_same_seed() -> None:
     assert len(set(first)) > 150
 
 
+@pytest.mark.slow
 def test_a_run_counts_its_executions(tmp_path: Path) -> None:
     command = [sys.executable, "scripts/fuzz.py", "catalogs", "--executions", "300"]
     done = subprocess.run(

@@ -42,6 +42,7 @@ def test_a_trained_recipe_beside_a_given_model(
     assert (tmp_path / "tiny/model.safetensors").stat().st_mtime_ns == trained
 
 
+@pytest.mark.slow
 def test_a_run_of_other_settings_is_not_passed_off_as_the_recipe(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -41,6 +41,7 @@ def test_torchscript_runs_without_geotag(model_path: Path, tmp_path: Path, invok
     np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_onnx_runs_without_geotag(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

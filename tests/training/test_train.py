@@ -184,6 +184,7 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
     train(job)
 
 
+@pytest.mark.slow
 def test_features_that_a_killed_run_had_are_not_computed_again(
     colour_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_search_finds_its_best_and_goes_on_as_if_unbroken(
     assert (broken / "tune.png").is_file()
 
 
+@pytest.mark.slow
 def test_trials_of_other_settings_or_photos_are_not_mixed(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -42,6 +42,7 @@ def scan(tmp_path: Path, write_photo: WritePhoto) -> list[str]:
     return ["scan", str(tmp_path / "photos"), "--out", str(tmp_path / "tags.csv")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_end_up_in_a_file(
     tmp_path: Path, scan: list[str], redirection: str

@@ -274,6 +274,7 @@ def test_the_digest_changes_with_a_file(tmp_path: Path) -> None:
     assert digest_of([str(path)]) != before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 def test_exiftool_puts_photos_within_a_metre(tmp_path: Path) -> None:
     track = tmp_path / "a.gpx"

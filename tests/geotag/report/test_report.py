@@ -143,6 +143,7 @@ def test_what_cannot_be_read_has_no_thumbnail(tmp_path: Path, write_photo: Write
     assert green > red and green > blue
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_page_again(tmp_path: Path, write_photo: WritePhoto) -> None:
     photo = write_photo("a.jpg", "taj_mahal")
     table, out = tmp_path / "tags.csv", tmp_path / "report.html"

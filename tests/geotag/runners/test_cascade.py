@@ -135,6 +135,7 @@ def test_a_decoded_photo_is_rejected_only_below_its_own_threshold(
     assert sorted(read_wholly) == ["grey.jpg", "hidden.jpg"]
 
 
+@pytest.mark.slow
 def test_many_photos_of_all_kinds_each_have_one_row(tmp_path: Path, cascade_model: Path) -> None:
     """More than are in flight at once, so that they wait in every stage."""
     folder = tmp_path / "photos"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from training.fitting.teacher import teach
 
@@ -16,6 +17,7 @@ def clusters(count: int = 3000, classes: int = 3, seed: int = 0) -> tuple[np.nda
     return points.astype(np.float16), labels.astype(np.intp)
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_found_and_no_others() -> None:
     points, labels = clusters()
     wrong = np.arange(0, 3000, 100)
@@ -39,6 +41,7 @@ def test_photos_of_other_splits_get_no_target() -> None:
     assert set(lesson.excluded) <= set(train)
 
 
+@pytest.mark.slow
 def test_near_duplicates_do_not_vouch_for_each_other() -> None:
     """Copies of one photo share a wrong label, and a detail that no other photo has. Apart, each is
     vouched for by the others; in one group none is."""
