@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from geotag.categories import load_categories
 from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, DataError
 from geotag.model.spec import ModelSpec
 from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
-from training.reports import commands, metrics, mixtures, plots
+from training.reports import commands, diagrams, metrics, mixtures
 from training.reports.inference import score
 
 PRECISIONS = (0.95, 0.99)
@@ -207,22 +208,28 @@ def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample,
     return samples
 
 
-def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
-    """reliability.png, risk_coverage.png, precision_recall.png, confusion.png."""
-    table = metrics.reliability(judged.confidence, judged.correct, CALIBRATION_BINS)
-    plots.plot_reliability(table, out / "reliability.png")
-    curve = metrics.risk_coverage(judged.confidence, judged.correct)
-    plots.plot_risk_coverage(curve, out / "risk_coverage.png")
-    found = np.cumsum(judged.correct[np.argsort(-judged.confidence, kind="stable")])
-    positives = max(1, int((judged.labels < judged.categories).sum()))
-    plots.plot_curves(
-        {"all photos": (found / positives, found / np.arange(1, len(found) + 1))},
-        "Precision and recall of tags",
-        ("recall", "precision"),
-        out / "precision_recall.png",
-    )
+def count_mistakes(judged: Judged, spec: ModelSpec) -> list[diagrams.Mistake]:
+    """What is taken for what, by the names that people know, the most photos first."""
     confusion = confusion_matrix(*judged.with_background, labels=range(judged.categories + 1))
-    plots.plot_confusion(confusion, (*spec.categories, "(no landmark)"), out / "confusion.png")
+    table = {category.slug: category.name for category in load_categories()}
+    names = [*(table.get(slug, slug) for slug in spec.categories), diagrams.NO_LANDMARK]
+    return diagrams.find_mistakes(confusion, names)
+
+
+def write_diagrams(judged: Judged, spec: ModelSpec, out: Path) -> None:
+    """The diagrams as PNG files: calibration, thresholds, what is taken for what."""
+    table = metrics.reliability(judged.confidence, judged.correct, CALIBRATION_BINS)
+    diagrams.plot_reliability(table, out / "reliability.png")
+    curve = metrics.risk_coverage(judged.confidence, judged.correct)
+    positives = int((judged.labels < judged.categories).sum())
+    tags = diagrams.Tags(judged.confidence, judged.correct, positives)
+    diagrams.plot_risk_coverage(curve, tags, spec.thresholds, out / "risk_coverage.png")
+    diagrams.plot_precision_recall(tags, spec.thresholds, out / "precision_recall.png")
+    mistakes = count_mistakes(judged, spec)
+    diagrams.plot_mistakes(mistakes, out / "mistakes.png")
+    countries = {category.name: category.country for category in load_categories()}
+    countries[diagrams.NO_LANDMARK] = diagrams.NO_LANDMARK
+    diagrams.plot_countries(mistakes, countries, out / "countries.png")
 
 
 @click.command("training.evaluate")
@@ -240,7 +247,7 @@ def main(
     """Judge a model on labelled photos.
 
     Runs the same engine and preprocessing as a scan. Writes OUT/report.json, and diagrams:
-    reliability.png, risk_coverage.png, precision_recall.png, confusion.png.
+    reliability.png, risk_coverage.png, precision_recall.png, mistakes.png, countries.png.
     """
     opened = Model.open(model, EngineOptions(engine=engine))
     spec = opened.spec
@@ -258,6 +265,7 @@ def main(
     threshold = report["thresholds"]["0.99"]["confidence"]
     report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
     report["classes"] = measure_classes(judged, spec)
+    report["mistakes"] = [mistake._asdict() for mistake in count_mistakes(judged, spec)]
     report["libraries"] = measure_libraries(judged, threshold or 1.0)
     commands.write_json(out / "report.json", report)
     if diagrams:

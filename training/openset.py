@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geotag.decision import probabilities
-from geotag.decoding.transforms import shrink
-from geotag.engines.embedding import Embedder, find_classifier
+from geotag.engines.embedding import find_classifier
 from geotag.engines.pytorch import load_bare_network
 from geotag.errors import DataError
 from geotag.model.checkpoint import (
@@ -37,11 +36,11 @@ from geotag.model.checkpoint import (
 from geotag.model.memory import Memory, Recollection
 from geotag.model.spec import ModelSpec, Threshold, format_spec
 from geotag.recognition.model import Model
-from training.calibrate import calibrate, fit_temperature, label_indices
-from training.data.dataset import Dataset, Sample
+from training.calibrate import calibrate, fit_temperature
+from training.data.dataset import Dataset
 from training.fitting.teacher import fit_linear
 from training.reports import commands
-from training.reports.inference import Photos
+from training.reports.embeddings import Embedded, Embeddings, Floats
 
 if TYPE_CHECKING:
     from geotag.model.checkpoint import Tensors
@@ -52,36 +51,8 @@ FOLDS = 5
 _RIDGE = 0.1  # of the mean variance, so that whitening does not blow up what hardly varies
 _STEPS = 400
 _RATE = 0.05
-_BATCH = 64
 _MOST_SHIFT, _SHIFT_STEP = 6.0, 0.25  # in units of the calibrated softmax
 _START = (-2.0, 0.5, -5.0)
-
-Floats = NDArray[np.float32]
-
-
-class Embedded(NamedTuple):
-    """Embeddings (N, D) of photos and their labels (N,); whatever is no category has K."""
-
-    embeddings: Floats
-    labels: NDArray[np.intp]
-
-
-def embed(
-    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], small: int = 0
-) -> Embedded:
-    """Embeddings of the samples that can be read, at `small` pixels if that is not 0."""
-    spec, embedder = checkpoint.spec, Embedder(checkpoint)
-    photos = Photos(dataset, samples, spec.input_size, spec.fit)
-    parts, batch = [], []
-    for picture in photos:
-        batch.append(shrink(shrink(picture, small), spec.input_size) if small else picture)
-        if len(batch) == _BATCH:
-            parts.append(embedder.embed(np.stack(batch)).astype(np.float32))
-            batch = []
-    photos.check()
-    if batch:
-        parts.append(embedder.embed(np.stack(batch)).astype(np.float32))
-    return Embedded(np.concatenate(parts), label_indices(photos.good, spec.categories))
 
 
 def classify(checkpoint: Checkpoint, view: Embedded) -> Floats:
@@ -250,38 +221,56 @@ def fit_shift(
     return found._replace(weights=weights)
 
 
+def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int) -> Checkpoint:
+    """The model with a memory of the training photos, calibrated anew.
+
+    A memory that it has already is forgotten first. Raises DataError without photos to train and
+    to validate on.
+    """
+    if not dataset.of("train") or not dataset.of("val"):
+        raise DataError(f"{dataset.root}: photos to train and to validate on are needed")
+    if checkpoint.memory:
+        kept = {n: t for n, t in checkpoint.tensors.items() if not n.startswith(MEMORY)}
+        bare = with_tensors(checkpoint, kept)
+        checkpoint = bare.with_spec(calibrate(Model(bare), dataset))
+    spec = checkpoint.spec
+    embeddings = Embeddings(checkpoint, dataset, cache)
+    views = [embeddings.of("val", small) for small in (0, SMALL)]
+    found = fit_memory(embeddings.of("train"), views, len(spec.categories), spec.temperature, seed)
+    plain = classify(checkpoint, views[0])
+    found = fit_shift(found, views[0], plain, spec.temperature)
+    remembering = with_tensors(checkpoint, {**checkpoint.tensors, **as_tensors(found)})
+    with torch.inference_mode():
+        raised = Memory(found)(torch.from_numpy(views[0].embeddings), torch.from_numpy(plain))
+    calibrated = calibrate(Model(remembering), dataset)
+    spec = tighten(spec, calibrated, (plain, raised.numpy()), views[0].labels)
+    return remembering.with_spec(spec)
+
+
 @click.command("training.openset")
 @commands.takes_dataset(seeded=True)
 @click.option(
     "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Model file; it is replaced.",
 )  # fmt: skip
-def main(model: Path, dataset: Dataset, seed: int) -> None:
+@click.option(
+    "--cache", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the photos' embeddings. [default: cache beside the model]",
+)  # fmt: skip
+def main(model: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
     """Store what a model remembers of its training photos, and calibrate it anew.
 
-    A photo that is like none of its category's counts as background then.
+    A photo that is like none of its category's counts as background then. Killed, the same command
+    goes on with the embeddings that it has.
     """
     checkpoint = load_checkpoint(model)
     if checkpoint.spec.own_categories:
         raise DataError(f"{model}: has landmarks of your own; do this before adding them")
-    if not dataset.of("train") or not dataset.of("val"):
-        raise DataError(f"{dataset.root}: photos to train and to validate on are needed")
-    views = [embed(checkpoint, dataset, dataset.of("val"), small) for small in (0, SMALL)]
-    train = embed(checkpoint, dataset, dataset.of("train"))
-    spec = checkpoint.spec
-    found = fit_memory(train, views, len(spec.categories), spec.temperature, seed)
-    plain = classify(checkpoint, views[0])
-    found = fit_shift(found, views[0], plain, spec.temperature)
-    tensors = {**checkpoint.tensors, **as_tensors(found)}
-    calibrated = calibrate(Model(with_tensors(checkpoint, tensors)), dataset)
-    with torch.inference_mode():
-        embeddings = torch.from_numpy(views[0].embeddings)
-        raised = Memory(found)(embeddings, torch.from_numpy(plain)).numpy()
-    spec = tighten(spec, calibrated, (plain, raised), views[0].labels)
-    save_checkpoint(model, spec, tensors)
-    constant, share, weight, _ = found.weights.tolist()
+    found = add_memory(checkpoint, dataset, cache or model.parent / "cache", seed)
+    save_checkpoint(model, found.spec, found.tensors)
+    points, (constant, share, weight, _) = (found.memory[n] for n in ("points", "weights"))
     click.echo(
-        f"{model}: remembers {len(found.points)} photos, {model.stat().st_size / 1e6:.1f} MB; "
+        f"{model}: remembers {len(points)} photos, {model.stat().st_size / 1e6:.1f} MB; "
         f"unknown = {constant:.2f} + {share:.2f} of the best logit {weight:+.2f} a familiarity"
     )
 

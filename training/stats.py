@@ -63,12 +63,12 @@ def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
 
 def _draw_histogram(channels: Mapping[str, NDArray[np.intp]], path: Path) -> None:
     """Each channel in its own colour."""
-    figure, axes = plots.new_figure("Pixel values")
-    for name, counts in channels.items():
-        axes.plot(range(256), counts, color=name, label=name)
-    axes.set(xlabel="value", ylabel="pixels")
-    axes.legend()
-    plots.save_figure(figure, path)
+    with plots.drawn(path) as figure:
+        axes = figure.subplots()
+        for (name, counts), line in zip(channels.items(), ("-", "--", ":"), strict=True):
+            axes.plot(range(256), counts, line, color=name, label=name)
+        axes.set(title="Pixel values", xlabel="value, 0 to 255", ylabel="pixels")
+        axes.legend()
 
 
 @click.command("training.stats")

@@ -144,13 +144,13 @@ def report(study: Study, out: Path) -> dict[str, Any]:
 
 
 def _draw(numbers: list[int], losses: list[float], path: Path) -> None:
-    figure, axes = plots.new_figure("Validation loss")
-    axes.plot(numbers, losses, "o", label="trial")
-    axes.step(numbers, list(accumulate(losses, min)), where="post", label="best so far")
-    axes.locator_params(axis="x", integer=True)
-    axes.set(xlabel="trial", ylabel="loss")
-    axes.legend()
-    plots.save_figure(figure, path)
+    with plots.drawn(path) as figure:
+        axes = figure.subplots()
+        axes.plot(numbers, losses, "o", label="trial")
+        axes.step(numbers, list(accumulate(losses, min)), where="post", label="best so far")
+        axes.locator_params(axis="x", integer=True)
+        axes.set(title="Lowest validation loss", xlabel="trial", ylabel="cross-entropy (nats)")
+        axes.legend()
 
 
 @click.command("training.tune")

@@ -5,23 +5,31 @@ python -m training.visualize photo.jpg --out pictures
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.utils import make_grid, save_image
+from torchvision.utils import make_grid
 
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError, UsageError
 from geotag.model.checkpoint import load_checkpoint
-from training.reports import commands
+from geotag.recognition.drawing import WIDTH, plain
+from training.reports import commands, plots
 from training.reports.inference import Pixels, read_pixels
 
-_SIDE = 64
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SIDE, _GAP = 64, 4  # pixels of a sheet
 _MOST = 64
+# The shares of values that a scale tells apart: the outermost would make all others pale.
+_MOST_KERNELS, _MOST_VALUES = 0.9, 0.999
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
@@ -71,15 +79,74 @@ def spread(names: Sequence[str], count: int) -> list[str]:
     return [names[index] for index in dict.fromkeys(at.tolist())]
 
 
-def draw(maps: Tensor, path: Path) -> None:
-    """Maps (N, C, H, W) in a square sheet, enlarged without smoothing, each stretched to the full
-    range; single numbers are stretched together, to tell them apart."""
-    shown = nn.functional.interpolate(maps[:_MOST], (_SIDE, _SIDE))
-    columns = int(np.ceil(np.sqrt(len(shown))))
-    is_picture = maps[0, 0].numel() > 1
-    sheet = make_grid(shown, columns, normalize=True, scale_each=is_picture, pad_value=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(sheet, path)
+def draw_kernels(kernels: Tensor, path: Path) -> None:
+    """Kernels (N, 3, H, W) as colours, all on one scale on which most can be told apart."""
+    limit = _limit(kernels, _MOST_KERNELS)
+    sheet = _sheet((kernels / (2 * limit) + 0.5).clamp(0, 1))
+    count, _, height, width = kernels.shape
+    with plots.drawn(path, WIDTH) as figure:
+        axes = figure.subplots()
+        axes.imshow(sheet.permute(1, 2, 0).numpy())
+        _number(axes, len(kernels))
+        axes.set(
+            title=f"First layer: {_some(count)} kernels of {width} x {height} pixels",
+            xlabel=f"grey is 0; full red, green or blue {limit:+.2g} and more, none {-limit:+.2g}",
+        )
+
+
+def draw_maps(maps: Tensor, name: str, seen: Pixels, path: Path) -> None:
+    """Maps (C, 1, H, W) of a layer, all on one scale, below the picture that it sees (S, S, 3)."""
+    values = maps[:_MOST]
+    limit = _limit(values, _MOST_VALUES)
+    count, _, height, width = maps.shape
+    with plots.drawn(path, WIDTH + 1.9) as figure:
+        photo, axes = figure.subplots(2, 1, height_ratios=(1, 4))
+        photo.imshow(seen)
+        photo.set_title(f"what the network sees: {seen.shape[1]} x {seen.shape[0]} pixels")
+        photo.axis("off")
+        shown = axes.imshow(_sheet(values)[0].numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        _number(axes, len(values))
+        axes.set_title(f"{_wrapped(name)}\n{_some(count)} maps of {width} x {height} pixels")
+        figure.colorbar(
+            shown, ax=axes, location="bottom", extend="both", label="output of the convolution",
+            shrink=0.8,
+        )  # fmt: skip
+
+
+def _limit(values: Tensor, share: float) -> float:
+    return float(np.quantile(values.abs().numpy(), share)) or 1.0
+
+
+def _some(count: int) -> str:
+    return f"{count}" if count <= _MOST else f"{_MOST} of {count}"
+
+
+def _wrapped(name: str) -> str:
+    """A layer's name, which has no spaces, in lines."""
+    return "\n".join(textwrap.wrap(plain(name).replace(".", ". "), 50)).replace(". ", ".")
+
+
+def _sheet(tiles: Tensor) -> Tensor:
+    """Tiles (N, C, H, W), enlarged without smoothing, in a square; between them is nothing."""
+    shown = nn.functional.interpolate(tiles[:_MOST], (_SIDE, _SIDE))
+    sheet: Tensor = make_grid(shown, _columns(len(shown)), _GAP, pad_value=float("nan"))
+    return sheet
+
+
+def _columns(count: int) -> int:
+    return int(np.ceil(np.sqrt(count)))
+
+
+def _number(axes: Axes, count: int) -> None:
+    """The number of each row's first tile, and each column's, which add up to a tile's own."""
+    columns = _columns(min(count, _MOST))
+    rows = -(-min(count, _MOST) // columns)
+    middles = (np.arange(columns) + 0.5) * (_SIDE + _GAP)
+    axes.set_xticks(middles, [f"+{column}" for column in range(columns)])
+    axes.set_yticks(middles[:rows], [f"{row * columns}" for row in range(rows)])
+    axes.tick_params(length=0, labelsize=7)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
 
 
 @click.command("training.visualize")
@@ -95,14 +162,15 @@ def main(photo: Path | None, model: Path | None, layers: tuple[str, ...], out: P
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
     network = load_network(checkpoint)
-    draw(first_kernels(network), out / "kernels.png")
+    draw_kernels(first_kernels(network), out / "kernels.png")
     click.echo(out / "kernels.png")
     if photo is None:
         return
-    maps = feature_maps(network, read_pixels(photo, spec.input_size, spec.fit), layers)
+    seen = read_pixels(photo, spec.input_size, spec.fit)
+    maps = feature_maps(network, seen, layers)
     for number, name in enumerate(layers or spread(list(maps), 6)):
         path = out / f"maps-{number:02}-{name}.png"
-        draw(maps[name], path)
+        draw_maps(maps[name], name, seen, path)
         click.echo(path)
 
 

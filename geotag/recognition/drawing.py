@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -19,18 +19,34 @@ if TYPE_CHECKING:
 
     from geotag.recognition.predictor import Explained
 
-_PANEL = 4.4  # inches, the longer side
-_LEAST_WIDTH = 3.4  # inches, for the titles
-_TITLE = 42  # characters a line
+# What all diagrams look like: so wide that their letters can be read on a phone, in colours that
+# the colour-blind tell apart (Okabe and Ito, "Color universal design", 2008).
+WIDTH = 4.0  # inches
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7", "#E69F00")
+STYLE: Any = {
+    "savefig.dpi": 200,
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.prop_cycle": f"cycler('color', {list(PALETTE)})",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5,
+}
+_MOST_HEIGHT = 2.4  # inches of a picture
+_TITLES, _SCALE = 0.5, 0.6  # inches of what stands beside each picture, and below the last
+_TITLE = 48  # characters a line
 _DIMMED = 0.35
-_LEAST_LIMIT = 0.01  # of the colours: less is noise, and is to look like it
+_LIMITS = (1, 2, 5, 10, 20, 50, 100)  # of the colours, in points: less is noise, and looks like it
 
 
 def draw_suggestions(figure: Figure, view: Image.Image, entries: Sequence[TopCategory]) -> None:
     """A picture, and beside it the landmarks that it most likely shows."""
     left, right = figure.subplots(1, 2)
     _show(left, np.asarray(view), "")
-    names = [_plain(entry.landmark) for entry in entries]
+    names = [plain(entry.landmark) for entry in entries]
     right.barh(names[::-1], [entry.confidence for entry in entries][::-1])
     right.set_xlim(0, 1)
     right.set_xlabel("confidence")
@@ -43,38 +59,49 @@ def draw_explanation(explained: Explained, out: BinaryIO) -> None:
     Raises MissingDependencyError without matplotlib.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependencyError("drawing", "plot") from None
+    with rc_context(STYLE):
+        figure = Figure(figsize=_figure_size(explained.view), layout="constrained")
+        _fill(figure, explained)
+        figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+
+
+def _fill(figure: Figure, explained: Explained) -> None:
     found = explained.explanation
     view = np.asarray(explained.view)
-    figure = Figure(figsize=_figure_size(explained.view), layout="constrained")
-    whole, marked, weighed = figure.subplots(1, 3)
-    name = textwrap.fill(_plain(explained.landmark), _TITLE)
+    whole, marked, weighed = figure.subplots(3, 1)
+    name = textwrap.fill(plain(explained.landmark), _TITLE)
     _show(whole, view, f"{name}\n{found.confidence:.1%}")
     grey = np.repeat(np.asarray(explained.view.convert("L"))[..., None], 3, axis=2)
     kept = _enlarged(found.marked[found.parts], explained.view.size)
     dimmed = (grey * _DIMMED).astype(np.uint8)
     shown = np.where(kept[..., None], view, dimmed)
     _show(marked, shown, f"these parts alone: {found.alone:.1%}\nall others: {found.without:.1%}")
-    _show(weighed, grey, "what each part adds or takes")
-    weights = _enlarged(found.weights[found.parts], explained.view.size)
-    limit = max(float(np.abs(found.weights).max()), _LEAST_LIMIT)
-    heat = weighed.imshow(weights, cmap="RdBu", vmin=-limit, vmax=limit, alpha=0.6)
-    figure.colorbar(heat, ax=weighed, label="change of the confidence", format="%+.3g")
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+    _show(weighed, grey, "what each part adds (blue) or takes (red)")
+    points = 100 * found.weights
+    limit = next((each for each in _LIMITS if each >= np.abs(points).max()), _LIMITS[-1])
+    heat = weighed.imshow(
+        _enlarged(points[found.parts], explained.view.size),
+        cmap="RdBu", vmin=-limit, vmax=limit, alpha=0.6,
+    )  # fmt: skip
+    figure.colorbar(
+        heat, ax=weighed, location="bottom", format="%+.3g",
+        label="change of the confidence, in percentage points",
+    )  # fmt: skip
 
 
 def _figure_size(view: Image.Image) -> tuple[float, float]:
-    """Inches for three panels of a picture's shape, their titles and a scale of colours."""
-    longest = max(view.size)
-    width, height = (_PANEL * side / longest for side in view.size)
-    return 3 * max(width, _LEAST_WIDTH) + 1, height + 0.6
+    """Inches for three pictures, one below the other, with their titles and a scale of colours."""
+    height = min(_MOST_HEIGHT, WIDTH * view.height / view.width)
+    return WIDTH, 3 * (height + _TITLES) + _SCALE
 
 
 def _show(axes: Axes, pixels: NDArray[np.uint8], title: str) -> None:
     axes.imshow(pixels)
-    axes.set_title(title, fontsize="medium")
+    axes.set_title(title, fontsize=8)
     axes.axis("off")
 
 
@@ -84,6 +111,6 @@ def _enlarged(values: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.
     return values[np.ix_(rows, columns)]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name in which matplotlib sees no formula."""
     return text.replace("$", r"\$")

@@ -34,7 +34,7 @@ def test_a_right_model_gets_full_marks(
     assert set(report["by_source"]) == {"web", "camera"}
     assert report["ece"] < 0.1
     assert "top1                       1.0000" in output
-    for name in ("reliability", "risk_coverage", "precision_recall", "confusion"):
+    for name in ("reliability", "risk_coverage", "precision_recall", "mistakes", "countries"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.format == "PNG"
 
@@ -62,6 +62,10 @@ def test_what_the_model_gets_wrong_is_counted(
     assert report["thresholds"]["0.99"]["precision"] == pytest.approx(4 / 5)
     assert report["thresholds"]["0.99"]["recall"] == pytest.approx(4 / 5)
     assert report["classes"]["stonehenge"]["recall"] == pytest.approx(2 / 3)
+    assert report["mistakes"] == [
+        {"label": "no landmark", "predicted": "Eiffel Tower", "times": 1, "photos": 2},
+        {"label": "Stonehenge", "predicted": "no landmark", "times": 1, "photos": 3},
+    ]
     assert not list(out.glob("*.png"))
 
 

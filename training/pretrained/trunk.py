@@ -75,7 +75,7 @@ def load_features(network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Pa
         for start in range(0, len(pixels), _PART)
     }
     if missing := [path for path in parts if not path.is_file()]:
-        run = _compiled(module, recipe)
+        run = compiled(module, recipe.input_size)
         todo = sum(len(parts[path][1]) for path in missing)
         with tqdm(total=todo, desc="features", disable=None, unit="photo") as progress:
             for path in missing:
@@ -132,13 +132,14 @@ def _forward(
     return np.concatenate(found), np.array(sides, np.int32)
 
 
-def _compiled(module: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
-    """The trunk by OpenVINO where it is installed, several times as fast; else by torch."""
+def compiled(module: nn.Module, size: int) -> Callable[[Tensor], Tensor]:
+    """A trunk, uint8 (N, size, size, 3) to features: by OpenVINO where it is installed, several
+    times as fast; else by torch."""
     try:
         import openvino
     except ImportError:
         return torch.inference_mode()(module)
-    example = torch.zeros(1, recipe.input_size, recipe.input_size, 3, dtype=torch.uint8)
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's, not OpenVINO's
         model = openvino.convert_model(module, example_input=example)

@@ -1,79 +1,46 @@
-"""Diagrams and contact sheets as PNG files."""
+"""Diagrams and contact sheets as PNG files, readable at the width of a phone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from geotag.errors import MissingDependencyError
-from training.reports.metrics import Reliability, RiskCoverage
+from geotag.recognition.drawing import PALETTE, STYLE, WIDTH
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_SIZE = (6.0, 4.5)
+_HEIGHT = 3.2
+_LINES = ("-", "--", ":", "-.")  # told apart without colours too
 _CELL = 112
 _TEXT = 12
 _LETTERS = 9
 
 
-def new_figure(title: str, size: tuple[float, float] = _SIZE) -> tuple[Any, Axes]:
-    """A figure without a window, and its axes. Raises MissingDependencyError."""
+@contextmanager
+def drawn(path: Path, height: float = _HEIGHT) -> Iterator[Figure]:
+    """A figure in the style of all, so many inches high, and a PNG file when the block ends.
+
+    The same figure gives the same bytes. Raises MissingDependencyError.
+    """
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependencyError("drawing diagrams", "train") from None
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
-    return figure, axes
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-
-
-def plot_reliability(table: Reliability, path: Path) -> None:
-    """Accuracy by confidence, with the photos of each bar, beside an honest model's diagonal."""
-    figure, axes = new_figure(f"Reliability (ECE {table.error:.3f})")
-    middles, width = (table.edges[:-1] + table.edges[1:]) / 2, 1 / len(table.counts)
-    heights = np.nan_to_num(table.accuracy)
-    bars = axes.bar(middles, heights, width, edgecolor="white", label="accuracy (photos)")
-    counts = [f"{count:g}" if count else "" for count in table.counts]
-    axes.bar_label(bars, counts, fontsize=7, padding=1)
-    axes.plot([0, 1], [0, 1], "--", color="grey", label="confidence = accuracy")
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.05))
-    axes.legend(loc="upper left")
-    save_figure(figure, path)
-
-
-def plot_risk_coverage(curve: RiskCoverage, path: Path) -> None:
-    """Share of wrong predictions by share of photos predicted."""
-    figure, axes = new_figure(f"Risk and coverage (area {curve.area:.4f})")
-    axes.plot(curve.coverage, curve.risk, "o" if len(curve.risk) == 1 else "-")
-    axes.set(xlabel="coverage", ylabel="risk", xlim=(0, 1), ylim=(0, None))
-    save_figure(figure, path)
-
-
-def plot_confusion(confusion: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """A confusion matrix, each row by its own number of photos."""
-    side = float(np.clip(0.13 * len(names), 5, 26))
-    height = float(np.clip(0.6 * 72 * side / len(names), 4, 9))  # points, of the names
-    figure, axes = new_figure("Confusion matrix", (side + 2, side + 1))
-    shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
-    image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=height)
-    axes.set_yticks(range(len(names)), names, fontsize=height)
-    axes.set(xlabel="predicted", ylabel="label")
-    figure.colorbar(image, shrink=0.6, label="share of the label's photos")
-    save_figure(figure, path)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        yield figure
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Software": None})
 
 
 def plot_curves(
@@ -81,26 +48,28 @@ def plot_curves(
     path: Path,
 ) -> None:  # fmt: skip
     """Named lines (x, y) in one diagram; a line of one point is a dot."""
-    figure, axes = new_figure(title)
-    for name, (x, y) in curves.items():
-        axes.plot(x, y, "o" if len(np.atleast_1d(x)) == 1 else "-", label=name)
-    if axes_names[0] == "epoch":
-        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
-    axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
-    if len(curves) > 1:
-        axes.legend()
-    save_figure(figure, path)
+    with drawn(path) as figure:
+        axes = figure.subplots()
+        looks = zip(curves.items(), cycle(PALETTE), cycle(_LINES))
+        for (name, (x, y)), colour, line in looks:
+            look = "o" if len(np.atleast_1d(x)) == 1 else line
+            axes.plot(x, y, look, color=colour, label=name)
+        if axes_names[0] == "epoch":
+            axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+        axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1])
+        if len(curves) > 1:
+            axes.legend()
 
 
 def plot_bars(values: Mapping[str, float], title: str, unit: str, path: Path) -> None:
     """One horizontal bar a name."""
-    figure, axes = new_figure(title, (7, max(2.5, 0.16 * len(values) + 1)))
-    axes.barh(list(values), list(values.values()))
-    axes.tick_params(axis="y", labelsize=7)
-    axes.margins(y=0.01)
-    axes.invert_yaxis()
-    axes.set_xlabel(unit)
-    save_figure(figure, path)
+    with drawn(path, max(2.5, 0.15 * len(values) + 1)) as figure:
+        axes = figure.subplots()
+        axes.barh(list(values), list(values.values()))
+        axes.tick_params(axis="y", labelsize=7)
+        axes.margins(y=0.01)
+        axes.invert_yaxis()
+        axes.set(title=title, xlabel=unit)
 
 
 def contact_sheet(

@@ -89,8 +89,11 @@ class Run:
             "validation": (numbers, [e.val_loss for e in epochs]),
         }
         top1 = {"validation": (numbers, [100 * e.val_top1 for e in epochs])}
-        plots.plot_curves(losses, "Loss", ("epoch", "loss"), self.folder / "loss.png")
-        plots.plot_curves(top1, "Top-1 (%)", ("epoch", "%"), self.folder / "top1.png")
+        for curves, title, unit, name in (
+            (losses, "Loss: cross-entropy, mean over photos", "nats", "loss"),
+            (top1, "Validation photos named rightly", "top-1 (%)", "top1"),
+        ):
+            plots.plot_curves(curves, title, ("epoch", unit), self.folder / f"{name}.png")
 
 
 def describe(recipe: Recipe, dataset: Dataset, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -96,8 +96,10 @@ def test_a_drawing_rounds_nothing_away(
     draw_explanation(explained._replace(explanation=faint), io.BytesIO())
     whole, _, _, scale = figures[0].axes
     assert whole.get_title() == "Taj Mahal\n99.6%"
-    ticks = [label.get_text() for label in scale.get_yticklabels()]
+    ticks = [label.get_text() for label in scale.get_xticklabels()]
     assert len(set(ticks)) == len(ticks) > 2
+    assert "change" in scale.get_xlabel() and "points" in scale.get_xlabel()
+    assert figures[0].axes[2].images[1].get_clim() == (-1, 1)  # points: less is noise
 
 
 def test_a_landmark_that_the_model_does_not_know(predictor: Predictor) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.reports import metrics, plots
+from geotag.recognition.drawing import WIDTH
+from training.reports import plots
 
 pytest.importorskip("matplotlib")
-BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
+BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
 
 
 def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -27,17 +28,6 @@ def test_the_curves_of_a_single_epoch_can_be_seen(tmp_path: Path) -> None:
         assert (middle == colour).all(axis=2).sum() > 20
 
 
-def test_the_names_of_few_classes_are_large_enough_to_read(tmp_path: Path) -> None:
-    names = [f"HHHHHHHH{n}" for n in range(10)]
-    plots.plot_confusion(np.eye(10, dtype=np.int64), names, tmp_path / "confusion.png")
-    drawn = pixels(tmp_path / "confusion.png")
-    matrix = np.flatnonzero((drawn == (68, 1, 84)).all(axis=2).any(axis=0))[0]  # its first column
-    names_alone = drawn[: drawn.shape[0] // 2, matrix - 60 : matrix - 15]
-    inked = np.flatnonzero((names_alone < 128).any(axis=(1, 2)))
-    first = inked[: np.flatnonzero(np.diff(inked) > 1)[0] + 1]
-    assert len(first) >= 9
-
-
 def test_a_contact_sheet_shows_whole_names(tmp_path: Path) -> None:
     photo = np.full((20, 20, 3), 200, np.uint8)
 
@@ -51,12 +41,10 @@ def test_a_contact_sheet_shows_whole_names(tmp_path: Path) -> None:
     assert ink("é") != ink("ї") != ink("Ω")  # not boxes
 
 
-def test_a_reliability_diagram_tells_the_photos_of_each_bar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    figures = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
-    table = metrics.reliability(np.array([0.1, 0.9, 0.9]), np.array([False, True, True]), 5)
-    plots.plot_reliability(table, tmp_path / "reliability.png")
-    texts = [text.get_text() for text in figures[0].axes[0].texts]
-    assert texts == ["1", "", "", "", "2"]
+def test_letters_can_be_read_at_the_width_of_a_phone(tmp_path: Path) -> None:
+    """390 pixels: a letter of 7 points is then at least 9 high, and all diagrams are as wide."""
+    plots.plot_bars({"a": 1, "b": 2}, "Bars", "photos", tmp_path / "bars.png")
+    plots.plot_curves({"a": ([1, 2], [2, 1])}, "Lines", ("x", "y"), tmp_path / "lines.png")
+    widths = {Image.open(tmp_path / f"{name}.png").width for name in ("bars", "lines")}
+    assert widths == {200 * WIDTH}
+    assert 7 / 72 * 390 / WIDTH > 9
