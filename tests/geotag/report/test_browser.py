@@ -15,6 +15,7 @@ from geotag.places.names import Town
 from geotag.records import Outcome, Status
 from geotag.report.page import build_page
 from geotag.report.surroundings import Surroundings
+from tests.axe import serious_faults
 from tests.conftest import WritePhoto
 from tests.geotag.report.test_report import HOSTILE, ROWS
 
@@ -225,3 +226,24 @@ def test_surroundings_are_on_the_map_and_in_a_list(browser: Any, tmp_path: Path)
     assert _count(page) == "1"
     assert faults == []
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_any_state(shown: Shown, scheme: str) -> None:
+    page = shown.page
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert serious_faults(page) == []
+    page.locator("#timeline button[title^='2021-03']").click()
+    assert serious_faults(page) == []
+    page.fill("#search", "no such photo")
+    assert serious_faults(page) == []
+    page.click("#clear")
+    page.focus("#map")
+    page.wait_for_function("map.marks.length > 0")
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#chosen")).to_be_visible()
+    assert serious_faults(page) == []
+    page.locator(".card").first.click()
+    playwright.expect(page.locator("#details")).to_be_visible()
+    assert serious_faults(page) == []

@@ -19,6 +19,7 @@ from geotag.cli import cli
 from geotag.records import Outcome, Status, TopCategory
 from geotag.state.decisions import Verdict, decisions_in
 from geotag.tables import write_table
+from tests.axe import serious_faults
 from tests.conftest import WritePhoto
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -136,3 +137,45 @@ def test_burst_change_undo_and_going_on_later(table: Path, page: Any) -> None:
         "Our hut",
         "Stonehenge",
     ]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_any_state(table: Path, page: Any, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    process, address = _start(table)
+    try:
+        page.goto(address)
+        page.locator("#picture").wait_for(state="visible", timeout=30_000)
+        assert serious_faults(page) == []
+        page.keyboard.press("c")
+        page.keyboard.type("Paris")
+        page.locator("#found li").first.wait_for(timeout=30_000)
+        assert serious_faults(page) == []
+        page.keyboard.press("Escape")
+        page.locator("#map").click()
+        playwright.expect(page.locator("#place-name")).to_be_focused(timeout=30_000)
+        assert serious_faults(page) == []
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        assert serious_faults(page) == []
+        page.keyboard.press("Escape")
+        page.keyboard.press("r")
+        _expect_decided(page, 1)
+        page.keyboard.press("d")
+        _expect_decided(page, PHOTOS - 4)
+        assert serious_faults(page) == []
+        page.keyboard.press("ArrowLeft")
+        playwright.expect(page.locator("#state")).to_contain_text("Decided")
+        assert serious_faults(page) == []
+        page.keyboard.press("ArrowRight")
+        playwright.expect(page.locator("#state")).to_be_empty()
+        for count in range(PHOTOS - 3, PHOTOS + 1):
+            page.keyboard.press("r")
+            _expect_decided(page, count)
+        page.locator("#done").wait_for()
+        assert serious_faults(page) == []
+    finally:
+        process.kill()
+        process.wait()
