@@ -19,6 +19,7 @@ _BOX_COUNT_LIMIT = 4096
 _CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
+_ITEMS = 16  # of a kind, in one photo
 _IN_FILE, _IN_IDAT = 0, 1  # construction methods of items
 
 
@@ -36,17 +37,22 @@ class _Item(NamedTuple):
 
 
 def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
-    """The Exif and XMP items of a HEIF or AVIF file."""
+    """The Exif and XMP items of a HEIF or AVIF file, and packets in boxes of their own."""
     read = buffered(header, read)
-    meta = next((b for b in _boxes(read, 0, _FILE_SIZE_LIMIT) if b.kind == b"meta"), None)
+    meta, xmps = None, []
+    for box in _boxes(read, 0, _FILE_SIZE_LIMIT):
+        if box.kind == b"uuid" and len(xmps) < _ITEMS and read(box.start, 16) == _XMP:
+            xmps.append(read(box.start + 16, min(box.end - box.start - 16, BLOCK_LIMIT)))
+        meta = meta or (box if box.kind == b"meta" else None)
+        if meta is not None and box.end > len(header):  # not worth another read
+            break
     if meta is None or meta.end - meta.start > _META_LIMIT:
-        return Blocks(format)
+        return Blocks(format, xmps=tuple(xmps))
     body = read(meta.start, meta.end - meta.start)
-    kinds = _item_kinds(body)
-    places = _item_places(body)
-    exif = _read_item(read, body, kinds, places, b"Exif")
-    xmp = _read_item(read, body, kinds, places, b"mime")
-    return Blocks(format, (_bare_tiff(exif),) if exif else (), (xmp,) if xmp else ())
+    kinds, places = _item_kinds(body), _item_places(body)
+    exifs = map(_bare_tiff, _read_items(read, body, kinds, places, b"Exif"))
+    items = _read_items(read, body, kinds, places, b"mime")
+    return Blocks(format, tuple(exifs), (*items, *xmps))
 
 
 def find_in_cr3(header: bytes, read: ReadRange) -> Blocks:
@@ -159,18 +165,21 @@ def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Item]]:
         yield item, _Item(method, tuple(extents))
 
 
-def _read_item(
+def _read_items(
     read: ReadRange, body: bytes, kinds: dict[int, bytes], places: dict[int, _Item], kind: bytes
-) -> bytes | None:
-    """The first item of a kind that can be read."""
-    for item in sorted(kinds):
+) -> Iterator[bytes]:
+    """The items of a kind that can be read, no more of them than are large together."""
+    total = 0
+    for item in [item for item in sorted(kinds) if kinds[item] == kind][:_ITEMS]:
         place = places.get(item)
-        if kinds[item] != kind or place is None or place.method > _IN_IDAT:
+        if place is None or place.method > _IN_IDAT:
             continue
-        if sum(length for _, length in place.extents) <= BLOCK_LIMIT:
-            fetch = _in_idat(body) if place.method == _IN_IDAT else read
-            return b"".join(fetch(*extent) for extent in place.extents)
-    return None
+        total += sum(length for _, length in place.extents)
+        if total > BLOCK_LIMIT:
+            return
+        fetch = _in_idat(body) if place.method == _IN_IDAT else read
+        if data := b"".join(fetch(*extent) for extent in place.extents):
+            yield data
 
 
 def _in_idat(body: bytes) -> ReadRange:

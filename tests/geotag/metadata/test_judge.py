@@ -102,17 +102,22 @@ def _gif() -> bytes:
     return data[:at] + extension + data[at:]
 
 
-def _heif(item: bytes) -> bytes:
-    """A HEIC of nothing but an Exif item."""
-    infe = box(b"infe", b"\2\0\0\0\0\1\0\0Exif\0")
-    iinf = box(b"iinf", b"\0\0\0\0\0\1" + infe)
+def _heif(*items: bytes) -> bytes:
+    """A HEIC of nothing but Exif items."""
+    infes = [box(b"infe", struct.pack(">IHH4sB", 2 << 24, n + 1, 0, b"Exif", 0))
+             for n in range(len(items))]  # fmt: skip
+    iinf = box(b"iinf", struct.pack(">IH", 0, len(items)) + b"".join(infes))
     ftyp = box(b"ftyp", b"heic\0\0\0\0mif1heic")
     pitm = box(b"pitm", b"\0\0\0\0\0\1")
     hdlr = box(b"hdlr", bytes(8) + b"pict" + bytes(13))
-    size = len(ftyp) + 12 + len(hdlr) + len(pitm) + len(iinf) + 8 + 22
-    iloc = box(b"iloc", struct.pack(">IBBHHHHII", 0, 0x44, 0, 1, 1, 0, 1, size + 8, len(item)))
+    at = len(ftyp) + 12 + len(hdlr) + len(pitm) + len(iinf) + 16 + 14 * len(items) + 8
+    places = b""
+    for number, item in enumerate(items):
+        places += struct.pack(">HHHII", number + 1, 0, 1, at, len(item))
+        at += len(item)
+    iloc = box(b"iloc", struct.pack(">IBBH", 0, 0x44, 0, len(items)) + places)
     meta = box(b"meta", bytes(4) + hdlr + pitm + iinf + iloc)
-    return ftyp + meta + box(b"mdat", item)
+    return ftyp + meta + box(b"mdat", b"".join(items))
 
 
 def _profile(block: bytes, name: bytes = b"exif") -> bytes:
@@ -212,6 +217,10 @@ CASES = [
     Case("item.heic", _heif(struct.pack(">I", 6) + _EXIF + _BLOCK)),
     Case("no-header.heic", _heif(_BLOCK)),
     Case("prefix.heic", _heif(_EXIF + _BLOCK)),
+    Case("second.heic", _heif(exif_block([_MODEL]), _PLACE), camera="Model 7"),
+    Case("last.heic", _heif(exif_block(gps=position((50,), (60,))), _PLACE)),
+    Case("box.heic", _heif(exif_block([_MODEL])) + box(b"uuid", bytes.fromhex(
+        "be7acfcb97a942e89c71999491e3afac") + XMP_POSITION)),
     in_jpeg("ascii", ASCII_PLACE, 10.5, 20.5),
     in_jpeg("negative", NEGATIVE, -10, -20.5),
     in_jpeg("deep", altitude(rationals(6, (-10, 1), signed=True), b"\1"), 10, 20, -10),
