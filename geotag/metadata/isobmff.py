@@ -39,7 +39,8 @@ class _Item(NamedTuple):
 def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
     """The Exif and XMP items of a HEIF or AVIF file, and packets in boxes of their own."""
     read = buffered(header, read)
-    meta, xmps = None, []
+    meta: _Box | None = None
+    xmps: list[bytes] = []
     for box in _boxes(read, 0, _FILE_SIZE_LIMIT):
         if box.kind == b"uuid" and len(xmps) < _ITEMS and read(box.start, 16) == _XMP:
             xmps.append(read(box.start + 16, min(box.end - box.start - 16, BLOCK_LIMIT)))
