@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
 from operator import truediv
@@ -153,7 +154,7 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
         return Metadata()
     main = _Directory(tiff, tiff.directory(tiff.first, _IFD0))
     inner = _Directory(tiff, main.entries | _subdirectory(main, EXIF_IFD, _EXIF))
-    holder = main if GPS_IFD in main.entries else _holder(inner)
+    holder = next(filter(_leads_to_position, _holders(main, inner)), main)
     gps = _Directory(tiff, _subdirectory(holder, GPS_IFD, _GPS))
     location, unclear = _position(gps)
     if location is None and GPS_IFD in holder.entries and _is_cut_short(holder):
@@ -184,17 +185,22 @@ def _subdirectory(main: _Directory, pointer: int, wanted: frozenset[int]) -> dic
     return main.tiff.directory(main.integer(pointer), wanted)
 
 
-def _holder(inner: _Directory) -> _Directory:
-    """Which directory points to the one of the position: that of Exif, or, as some writers have it,
-    a later one."""
-    tiff = inner.tiff
-    if GPS_IFD in inner.entries:
-        return inner
-    for offset in chain(tiff.later(), map(int, inner.numbers(SUB_IFDS))):
-        other = _Directory(tiff, tiff.directory(offset, _POINTER))
-        if other.entries:
-            return other
-    return inner
+def _holders(main: _Directory, inner: _Directory) -> Iterator[_Directory]:
+    """The directories that may point to the one of the position: the first, and, as some writers
+    have it, that of Exif or a later one."""
+    tiff = main.tiff
+    yield main
+    yield inner
+    for offset in chain(tiff.later(), map(int, main.numbers(SUB_IFDS))):
+        yield _Directory(tiff, tiff.directory(offset, _POINTER))
+
+
+def _leads_to_position(holder: _Directory) -> bool:
+    """Whether what a directory points to holds a position, or is not all there."""
+    if GPS_IFD not in holder.entries:
+        return False
+    place = _subdirectory(holder, GPS_IFD, _GPS)
+    return LATITUDE in place or LONGITUDE in place or _is_cut_short(holder)
 
 
 def _is_cut_short(main: _Directory) -> bool:

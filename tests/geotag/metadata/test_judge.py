@@ -146,16 +146,18 @@ def _extended() -> bytes:
     return jpeg(segment(_XMP + main), *segments)
 
 
-def _pointing(tag: int, to_next: bool = False) -> bytes:
+def _pointing(tag: int, to_next: bool = False, has_other: bool = False) -> bytes:
     """A TIFF structure whose first directory leads, by a tag or as to the next one, to another,
-    which points to the one of the position."""
+    which points to the one of the position. The first one's own, if there is one, has none."""
     rows = [] if to_next else [(tag, 4, 1, struct.pack("<I", 64))]
+    rows += [(0x8825, 4, 1, struct.pack("<I", 256))] if has_other else []
     first = directory(rows, 8)
     if to_next:
         first = first[:-4] + struct.pack("<I", 64)
     second = directory([(0x8825, 4, 1, struct.pack("<I", 128))], 64)
     head = (struct.pack("<2sHI", b"II", 42, 8) + first).ljust(64, b"\0") + second
-    return head.ljust(128, b"\0") + directory(position(), 128)
+    data = head.ljust(128, b"\0") + directory(position(), 128)
+    return data.ljust(256, b"\0") + directory([(0, 1, 4, b"\2\3\0\0")], 256)
 
 
 def _gif_twice(is_in_blocks: bool) -> bytes:
@@ -240,6 +242,7 @@ CASES = [
         "\xe9".encode(), b"\xe9").replace(b"rdf:about=''", b"rdf:about='' exif:GPSLatitude='10,0N'"
         b" exif:GPSLongitude='20,0E'")))),
     Case("in-exif.jpg", jpeg(segment(_EXIF + _pointing(0x8769)))),
+    Case("beside.jpg", jpeg(segment(_EXIF + _pointing(0x8769, has_other=True)))),
     Case("in-sub.jpg", jpeg(segment(_EXIF + _pointing(0x014A)))),
     Case("in-second.jpg", jpeg(segment(_EXIF + _pointing(0, to_next=True)))),
     Case("in-second.tif", _pointing(0, to_next=True)),
