@@ -22,6 +22,7 @@ from geotag.stores.base import (
 )
 
 _Result = TypeVar("_Result")
+_PAGE = "text/html"
 
 
 class HttpStore:
@@ -52,7 +53,7 @@ class HttpStore:
             async with session.head(uri, allow_redirects=True) as answer:
                 if answer.status in (405, 501):
                     return Object(uri, UNKNOWN_SIZE, "")
-                _check(answer.status)
+                _check(answer)
                 size = int(answer.headers.get("Content-Length", UNKNOWN_SIZE))
                 return Object(uri, size, _version(answer))
 
@@ -69,7 +70,7 @@ class HttpStore:
             async with session.get(uri, headers=headers) as answer:
                 if answer.status == 416:
                     return Part(b"", 0)
-                _check(answer.status)
+                _check(answer)
                 if version and _version(answer) != version:
                     raise ChangedError
                 skipped = start if answer.status == 200 else 0
@@ -140,7 +141,11 @@ def _total(answer: Any) -> int | None:
     return int(total) if total.isdigit() else None
 
 
-def _check(status: int) -> None:
+def _check(answer: Any) -> None:
+    """Raise StoreError for what is not the object that was asked for."""
+    status: int = answer.status
+    if status in (200, 206) and answer.content_type == _PAGE:
+        raise StoreError("a web page came in its place: must somebody log in there?")
     if status in (200, 206):
         return
     if status in (404, 410):

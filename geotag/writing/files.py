@@ -31,6 +31,10 @@ class Files(Protocol):
         """Whether there is anything of that name."""
         ...
 
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, without those in folders below."""
+        ...
+
     def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
         """A photo as `source` can open it."""
         ...
@@ -74,6 +78,14 @@ class LocalFiles:
             raise CannotWriteError(f"{os.path.basename(path)} {reason}") from error
         return True
 
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder."""
+        try:
+            with os.scandir(folder) as entries:
+                return [entry.name for entry in entries if not entry.is_dir()]
+        except OSError as error:
+            raise CannotWriteError(f"its folder cannot be listed ({error.strerror})") from error
+
     def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
         """A photo as `source` can open it: the path is enough."""
         return Photo(path, 0, "", sidecars)
@@ -115,6 +127,13 @@ class ObjectFiles:
         """Whether there is such an object."""
         with _reasons():
             return self.store.stat(path) is not None
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the objects directly below a prefix."""
+        with _reasons():
+            below = self.store.list(folder, lambda inner: False)
+            found = (each.uri.removeprefix(f"{folder}/") for each in below)
+            return [name for name in found if name and "/" not in name]
 
     def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
         """A photo of the size and version that it has now."""

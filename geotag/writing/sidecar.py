@@ -56,8 +56,8 @@ class SidecarFinder:
         return Sidecar(own_sidecars(photo)[0], False)
 
     def _check_alone(self, photo: str, sidecar: str, files: Files) -> None:
-        stem = os.path.splitext(photo)[0]
-        for other in (*self._listed(photo, files), *_known_kinds(stem)):
+        newer = () if files.is_remote else _known_kinds(os.path.splitext(photo)[0])
+        for other in (*self._listed(photo, files), *newer):
             if other != photo and files.exists(other) and not _is_same(other, photo):
                 raise SharedSidecarError(
                     f"its sidecar {os.path.basename(sidecar)} serves "
@@ -65,22 +65,16 @@ class SidecarFinder:
                 )
 
     def _listed(self, photo: str, files: Files) -> list[str]:
-        """The files of the photo's stem; in a bucket, where listing costs requests, none."""
-        if files.is_remote:
-            return []
+        """The files of the photo's stem."""
         folder = os.path.dirname(photo)
         if folder != self._folder:
-            self._folder, self._stems = folder, _files_by_stem(folder)
+            self._stems = _files_by_stem(folder, files.names(folder))
+            self._folder = folder
         return self._stems.get(os.path.splitext(photo)[0], [])
 
 
-def _files_by_stem(folder: str) -> dict[str, list[str]]:
+def _files_by_stem(folder: str, names: list[str]) -> dict[str, list[str]]:
     """The files of a folder that an Adobe sidecar there serves, by the path of their stem."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.is_dir()]
-    except OSError as error:
-        raise CannotWriteError(f"its folder cannot be listed ({error.strerror})") from error
     stems = {os.path.splitext(name)[0] for name in names if is_sidecar(name)}
     found: dict[str, list[str]] = {}
     for name in names:

@@ -33,10 +33,27 @@ class Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> Any:
         name = self.path.rpartition("/")[2]
-        if self.faults.get(name, 0):
-            self.send_error(self.faults[name])
-            return None
-        return super().send_head()
+        fault = self.faults.get(name, 0)
+        if fault == 302:  # as where somebody must log in first
+            self.send_response(302)
+            self.send_header("Location", "/login?next=photo")
+            self.end_headers()
+        elif fault == 200 or name.startswith("login"):
+            self._send_page()
+        elif fault:
+            self.send_error(fault)
+        else:
+            return super().send_head()
+        return None
+
+    def _send_page(self) -> None:
+        page = b"<!doctype html>\n<title>Log in</title>\n<p>Please log in.\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(page)
 
 
 @pytest.fixture
@@ -87,7 +104,7 @@ def test_a_list_of_addresses(web: tuple[str, Path], tmp_path: Path, model_path: 
     assert rows["tower"].landmark == "Taj Mahal"
 
 
-@pytest.mark.parametrize("status", [503, 404])
+@pytest.mark.parametrize("status", [503, 404, 403, 200, 302])
 def test_a_server_that_is_down_for_a_night_costs_nothing_that_is_known(
     web: tuple[str, Path], tmp_path: Path, model_path: Path, status: int
 ) -> None:
@@ -104,11 +121,12 @@ def test_a_server_that_is_down_for_a_night_costs_nothing_that_is_known(
     assert rows() == (2, [Status.HAS_GPS, Status.TAGGED])
     Handler.faults = {"tower.jpg": status, "gps.jpg": status}
     assert rows() == (2, [Status.HAS_GPS, Status.TAGGED])
-    Handler.faults = {"photos.txt": 503}
     before = table.read_bytes()
-    with pytest.raises(SourceError, match="HTTP 503"):
-        rows()
-    assert table.read_bytes() == before
+    for fault, why in ((503, "HTTP 503"), (302, "a web page"), (200, "a web page")):
+        Handler.faults = {"photos.txt": fault}
+        with pytest.raises(SourceError, match=why):
+            rows()
+        assert table.read_bytes() == before
     Handler.faults = {}
     assert rows()[1] == [Status.HAS_GPS, Status.TAGGED]
 
