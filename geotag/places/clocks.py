@@ -8,7 +8,7 @@ passes tell how likely each offset was at each session (Rabiner, 1989).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -353,17 +353,10 @@ def _peak(likely: Floats) -> tuple[float, float]:
 
 def _joined(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
     """Neighbouring pieces that say the same as one."""
-    last: ClockPiece | None = None
-    for piece in pieces:
-        if last is not None and (last.offset, last.likely) == (piece.offset, piece.likely):
-            pairs, visits = last.pairs + piece.pairs, last.visits + piece.visits
-            last = last._replace(end=piece.end, pairs=pairs, visits=visits)
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
+    for _, group in groupby(pieces, key=lambda piece: (piece.offset, piece.likely)):
+        same = list(group)
+        pairs, visits = sum(piece.pairs for piece in same), sum(piece.visits for piece in same)
+        yield same[0]._replace(end=same[-1].end, pairs=pairs, visits=visits)
 
 
 def strength_of(utc: Floats, company: Company) -> float:

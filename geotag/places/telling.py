@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import assert_never
 
 from geotag.places.sighting import (
@@ -97,16 +98,9 @@ def clock_lines(places: Places) -> Iterator[str]:
 
 def _as_told(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
     """Stretches, those together of which too little is known."""
-    last: ClockPiece | None = None
-    for piece in pieces:
-        if last is not None and last.offset is None and piece.offset is None:
-            last = last._replace(end=piece.end)
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
+    for is_unknown, group in groupby(pieces, key=lambda piece: piece.offset is None):
+        stretch = list(group)
+        yield from [stretch[0]._replace(end=stretch[-1].end)] if is_unknown else stretch
 
 
 def _days(piece: ClockPiece) -> str:
