@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import truediv
-from typing import NamedTuple
 
 from geotag.metadata.assembled import assemble
 from geotag.metadata.marks import GPS_PROCESSING_METHOD
@@ -43,7 +43,7 @@ THUMBNAIL, THUMBNAIL_LENGTH = 0x0201, 0x0202
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE = 1, 2, 3, 4
 ALTITUDE_REF, ALTITUDE, TIME_STAMP, PROCESSING_METHOD, DATE_STAMP = 5, 6, 7, 0x1B, 0x1D
 
-_BYTE, _ASCII, _RATIONAL, _SRATIONAL, _UNDEFINED, _UTF8 = 1, 2, 5, 10, 7, 129
+_ASCII, _RATIONAL, _SRATIONAL, _UNDEFINED, _UTF8 = 2, 5, 10, 7, 129
 _TEXTS = frozenset((_ASCII, _UNDEFINED, _UTF8))
 _CODES = {
     1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I",
@@ -85,7 +85,8 @@ def _layout(order: ByteOrder, kind: int, count: int) -> struct.Struct:
     return struct.Struct(PREFIXES[order] + count * _CODES[kind])
 
 
-class _Directory(NamedTuple):
+@dataclass(slots=True)
+class _Directory:
     """The entries of a directory that are wanted, and the structure that holds their values."""
 
     tiff: TiffReader
@@ -264,7 +265,8 @@ def _is_inferred(gps: _Directory) -> bool:
 
 def _coordinate(gps: _Directory, tag: int, reference: int, hemispheres: str) -> float | None:
     letter = gps.letter(reference)
-    if tag in gps.entries and gps.entries[tag][1] == _ASCII:
+    entry = gps.entries.get(tag)
+    if entry is not None and entry[1] == _ASCII:
         return parse_coordinate(gps.text(tag), hemispheres, letter)
     if not letter or letter not in hemispheres:
         return None

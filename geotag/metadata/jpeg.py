@@ -22,6 +22,8 @@ from geotag.metadata.ranges import ReadRange
 STEP = 4096
 _LARGEST_STEP = 2**20
 _APP1, _SOS = 0xE1, 0xDA
+_STAND_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # no length follows
+_ENDS = _STAND_ALONE | {_SOS}
 # Frame headers, which tell the size of the picture (B.2.2).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _FILL = re.compile(rb"\xff*(?=\xff)")
@@ -64,17 +66,12 @@ def jpeg_segments(data: bytes) -> Iterator[Segment]:
 
 
 def _segment_at(data: bytes, at: int) -> Segment | None:
-    if at + 4 > len(data) or data[at] != 0xFF or _stands_alone(data[at + 1]):
+    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] in _STAND_ALONE:
         return None
     end = at + 2 + (data[at + 2] << 8 | data[at + 3])
     if end < at + 4 or end > len(data):
         return None
     return Segment(data[at + 1], at, end, data[at + 4 : end])
-
-
-def _stands_alone(marker: int) -> bool:
-    """Whether no length follows."""
-    return marker == 0x01 or 0xD0 <= marker <= 0xD9
 
 
 def without_gaps(data: bytes) -> bytes:
@@ -105,22 +102,22 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     size = None
     at, base, data, step = 2, 0, header, STEP
     for _ in range(PART_LIMIT):
-        if at - base + 40 > len(data):
-            data, base = read(at, step), at
+        here = at - base
+        if here + 40 > len(data):
+            data, base, here = read(at, step), at, 0
             if len(data) < 4 or at > BLOCK_LIMIT:
                 break
-        here = at - base
         marker = data[here + 1]
         if data[here] != 0xFF or marker == 0xFF or marker == 0:
             found = _MARKER.search(data, here)
             at = base + (found.start() if found else len(data) - 1)
             step = STEP if found else min(2 * step, _LARGEST_STEP)
             continue
-        if marker == _SOS or _stands_alone(marker):
+        if marker in _ENDS:
             break
-        length = data[here + 2] << 8 | data[here + 3]
+        length = max(2, data[here + 2] << 8 | data[here + 3])
         if marker == _APP1:
-            payload, behind = here + 4, here + 2 + max(length, 2)
+            payload, behind = here + 4, here + 2 + length
             if data.startswith(_EXTENDED_PREFIX, payload):
                 extended += _extended_part(data[payload : payload + _EXTENDED_HEAD], at, length)
             else:
@@ -130,7 +127,7 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
         elif marker in _FRAMES and here + 9 <= len(data):
             height, width = struct.unpack_from(">HH", data, here + 5)
             size = (width, height) if width and height else None
-        at += 2 + max(length, 2)
+        at += 2 + length
     parts = tuple((start, length) for _, start, length in sorted(extended))
     return Blocks("jpeg", tuple(exifs), tuple(xmps), extended=parts, size=size)
 

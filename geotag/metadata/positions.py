@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 
 from geotag.records import Location
 
@@ -98,8 +97,3 @@ def degrees_to_rationals(degrees: float) -> Degrees:
     minutes, seconds = divmod(units, 60 * 10_000)
     whole, minutes = divmod(minutes, 60)
     return (whole, 1), (minutes, 1), (seconds, 10_000)
-
-
-def rationals_to_degrees(rationals: Degrees) -> float:
-    """The reverse of `degrees_to_rationals`. Raises ZeroDivisionError for a zero denominator."""
-    return float(sum(Fraction(n, d) / 60**at for at, (n, d) in enumerate(rationals)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from geotag.metadata.ranges import ReadRange
 
@@ -25,7 +26,8 @@ _VALUE_LIMIT = 65536
 _LATER_LIMIT = 32  # directories: pages of a scan, or pictures of a raw file
 
 
-class TiffReader(NamedTuple):
+@dataclass(slots=True)
+class TiffReader:
     """A TIFF structure of which `data` holds the beginning; `read` fetches what lies behind."""
 
     data: bytes
@@ -81,7 +83,9 @@ class TiffReader(NamedTuple):
             return inline[:length]
         if length > limit:
             return b""
-        return self.bytes_at(int.from_bytes(inline, self.order), length)
+        at = int.from_bytes(inline, self.order)
+        end = at + length  # the same as in bytes_at: a scan asks for a million values
+        return self.data[at:end] if end <= len(self.data) else self.bytes_at(at, length)
 
     def number(self, data: bytes) -> int:
         """An unsigned number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 # Exif asks for "2008:10:22 16:28:39", XMP for "2008-10-22T16:28:39.25+02:00"; both are met with
@@ -17,6 +17,7 @@ _TIME = re.compile(
 _DATE = re.compile(r"\s*(\d{4})\s*[:\-/.]\s*(\d{1,2})\s*[:\-/.]\s*(\d{1,2})")
 _OFFSET = re.compile(r"\s*(Z|[+-]\d{1,2}:?\d{2})\s*")
 _LONGEST_OFFSET = 14
+_DAY = 86_400
 
 
 def format_time(text: str, offset: str = "", fraction: str = "") -> str:
@@ -26,8 +27,9 @@ def format_time(text: str, offset: str = "", fraction: str = "") -> str:
     """
     if len(text) == 19 and text[4] == text[7] == text[13] == text[16] == ":":  # as it should be
         with suppress(ValueError):
-            moment = datetime.fromisoformat(f"{text[:4]}-{text[5:7]}-{text[8:]}")
-            return moment.isoformat() + _format_fraction(fraction) + format_offset(offset)
+            moment = f"{text[:4]}-{text[5:7]}-{text[8:10]}T{text[11:]}"
+            datetime.fromisoformat(moment)
+            return moment + _format_fraction(fraction) + format_offset(offset)
     spelled = _TIME.match(text)
     found = _moment(*spelled.group(1, 2, 3, 4, 5, 6, 8)) if spelled is not None else None
     if spelled is None or found is None:
@@ -73,22 +75,29 @@ def format_offset(text: str) -> str:
     return f"{match[1][0]}{hours:02}:{minutes:02}"
 
 
-def format_gps_time(date: str, parts: tuple[float, ...]) -> str:
+def format_gps_time(day: str, parts: tuple[float, ...]) -> str:
     """A satellite receiver's date, hour, minute and second in ISO 8601, or ""."""
-    spelled = _DATE.match(date)
-    if spelled is None or len(parts) != 3 or min(parts) < 0 or max(parts) >= 60:
+    day = _format_day(day)
+    if not day or len(parts) != 3 or min(parts) < 0 or max(parts) >= 60:
         return ""
-    seconds = round(parts[0] * 3600 + parts[1] * 60 + parts[2], 3)
-    minutes, second = divmod(int(seconds), 60)
-    year, month, day = map(int, spelled.groups())
+    exact = round(parts[0] * 3600 + parts[1] * 60 + parts[2], 3)
+    seconds, thousandths = int(exact), round(exact % 1 * 1000)
+    if seconds >= _DAY:
+        return ""
+    fraction = f".{thousandths:03}" if thousandths else ""
+    return f"{day}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}+00:00"
+
+
+@lru_cache(maxsize=256)
+def _format_day(text: str) -> str:
+    spelled = _DATE.match(text)
     try:
-        moment = datetime(year, month, day, minutes // 60, minutes % 60, second)
+        return date(*map(int, spelled.groups())).isoformat() if spelled is not None else ""
     except ValueError:
         return ""
-    thousandths = round(seconds % 1 * 1000)
-    return f"{moment.isoformat()}{f'.{thousandths:03}' if thousandths else ''}+00:00"
 
 
 def without_fraction(time: str) -> str:
     """A time of these without the fraction of its second."""
-    return re.sub(r"\.\d+", "", time) if "." in time else time
+    moment, _, rest = time.partition(".")
+    return moment + rest.lstrip("0123456789")

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby
+from itertools import chain, groupby
 from typing import assert_never
 
 from geotag.errors import SourceError
@@ -126,10 +126,9 @@ class Library:
 
     def photos(self) -> Iterator[Photo]:
         """The photos of each source in turn; one that lies in two of them comes twice."""
-        for source in self.sources:
-            for photo in source.photos():
-                if self.shard is None or self.shard.holds(photo.uri):
-                    yield photo
+        photos = chain.from_iterable(source.photos() for source in self.sources)
+        shard = self.shard
+        return photos if shard is None else (p for p in photos if shard.holds(p.uri))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
         """Open a photo for ranged reads."""

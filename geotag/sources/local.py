@@ -155,14 +155,17 @@ class LocalSource:
                 self._miss("file", path, error)
                 return None
         file = self._look_at(path)
-        if is_sidecar(path):
-            return file
         if file is None:
-            self.listing.skipped["vanished"] += 1
-        elif not self.filters.is_recent(int(file.version or 0) / 1e9):
+            if not is_sidecar(path):
+                self.listing.skipped["vanished"] += 1
+        elif self.filters.since is not None and not self._is_recent(file):
             self.listing.skipped["not changed since"] += 1
             return None
         return file
+
+    def _is_recent(self, file: File) -> bool:
+        """Whether a file last changed since the filters want it; all sidecars count."""
+        return is_sidecar(file.path) or self.filters.is_recent(int(file.version or 0) / 1e9)
 
     def _look_at(self, path: bytes) -> File | None:
         """A photo or sidecar as it is now; None where there is no such file."""

@@ -28,10 +28,6 @@ _Block = TypeVar("_Block")
 _SEPARATORS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
 _POINTERS = {("ifd0", GPS_POINTER), ("ifd0", EXIF_POINTER)}
 _XMP_TARGETS = {expand(name) for name in xmp_tags.TARGETS}
-# The keyword fields, and what parts the levels of a path there; no text holds a zero byte.
-_SEPARATORS = {"dc:subject": "\0", "lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
-_POINTERS = {("ifd0", GPS_POINTER), ("ifd0", EXIF_POINTER)}
-_XMP_TARGETS = {expand(name) for name in xmp_tags.TARGETS}
 
 
 def verified(before: Container, edits: tuple[Edit, ...]) -> bytes:

@@ -13,7 +13,7 @@ from geotag.metadata.positions import (
     degrees_to_rationals,
     parse_altitude,
     parse_coordinate,
-    rationals_to_degrees,
+    signed_degrees,
 )
 
 
@@ -71,7 +71,8 @@ def test_what_is_no_place_on_earth(place: tuple[float, float]) -> None:
     assert checked_location(*place) is None
 
 
-@given(st.floats(-180, 180))
-def test_degrees_there_and_back_within_a_decimetre(degrees: float) -> None:
-    back = rationals_to_degrees(degrees_to_rationals(degrees))
-    assert abs(back - abs(degrees)) * 111_320 < 0.1
+@given(st.floats(-180, 180) | st.sampled_from([-180.0, -90.0, 0.0, 90.0, 180.0, 59.99999999999]))
+def test_degrees_there_and_back_within_a_centimetre(degrees: float) -> None:
+    back = signed_degrees([n / d for n, d in degrees_to_rationals(degrees)], "EW")
+    assert back is not None
+    assert abs(back - abs(degrees)) * 111_320 < 0.01
