@@ -155,8 +155,7 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
         return Metadata()
     main = _Directory(tiff, tiff.directory(tiff.first, _IFD0))
     inner = _Directory(tiff, main.entries | _subdirectory(main, EXIF_IFD, _EXIF))
-    holder = next(filter(_leads_to_position, _holders(main, inner)), main)
-    gps = _Directory(tiff, _subdirectory(holder, GPS_IFD, _GPS))
+    holder, gps = _holder_and_gps(main, inner)
     location, unclear = _position(gps)
     if location is None and GPS_IFD in holder.entries and _is_cut_short(holder):
         unclear = _UNCLEAR
@@ -196,12 +195,15 @@ def _holders(main: _Directory, inner: _Directory) -> Iterator[_Directory]:
         yield _Directory(tiff, tiff.directory(offset, _POINTER))
 
 
-def _leads_to_position(holder: _Directory) -> bool:
-    """Whether what a directory points to holds a position, or is not all there."""
-    if GPS_IFD not in holder.entries:
-        return False
-    place = _subdirectory(holder, GPS_IFD, _GPS)
-    return LATITUDE in place or LONGITUDE in place or _is_cut_short(holder)
+def _holder_and_gps(main: _Directory, inner: _Directory) -> tuple[_Directory, _Directory]:
+    """The first directory that points to one that holds a position or is not all there, and that
+    one; else what the first directory of all points to."""
+    for holder in _holders(main, inner):
+        if GPS_IFD in holder.entries:
+            gps = _Directory(holder.tiff, _subdirectory(holder, GPS_IFD, _GPS))
+            if LATITUDE in gps.entries or LONGITUDE in gps.entries or _is_cut_short(holder):
+                return holder, gps
+    return main, _Directory(main.tiff, _subdirectory(main, GPS_IFD, _GPS))
 
 
 def _is_cut_short(main: _Directory) -> bool:

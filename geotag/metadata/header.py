@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import reduce
 from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError, TransientPhotoError
@@ -92,9 +93,8 @@ def _parse(read: ReadRange, uri: str) -> Header:
 def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
     """What the blocks say together: of Exif blocks the last counts most, of packets the first."""
     behind = read if blocks.is_tiff else None
-    metadata = Metadata()
-    for exif in reversed(blocks.exifs):
-        metadata = merge(metadata, parse_metadata(exif, behind))
+    parsed = [parse_metadata(exif, behind) for exif in reversed(blocks.exifs)]
+    metadata = reduce(merge, parsed) if parsed else Metadata()
     if blocks.unread_position and metadata.location is None:
         metadata = metadata._replace(position_unclear=blocks.unread_position)
     if blocks.gps:
