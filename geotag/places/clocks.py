@@ -19,6 +19,7 @@ from geotag.places.coincidence import (
     OFFSETS,
     STEP,
     Company,
+    by_day,
     evidence,
     moments_evidence,
     nearest,
@@ -41,7 +42,7 @@ _SPIKE, _SPIKE_S, _MINUTES_SCALE, _QUARTER = 3.8, 20.0, 600.0, 1800.0
 _AGREE, _CERTAIN, _PAIRED, _PAIRS, _VISITS = 960.0, 0.985, 1800.0, 6, 3
 _LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
 # So much (in nats) must speak for the company.
-_COMPANY, _FEW = 6.0, 3
+_COMPANY, _FEW = 3.0, 3
 # Of minutes, visits tell less than of hours: their photos all move together.
 _ROUGH_COUNTS = 0.4
 # Where it is not known, so many offsets that hold nearly all likelihood are possible.
@@ -96,7 +97,7 @@ def find_clock(clock: Floats, company: Company) -> Clock:
         strength += moments
     if strength < _COMPANY:
         pieces = []
-    likely = posterior if strength > 0 else None
+    likely = posterior if strength >= _COMPANY else None
     pieces += _unknown(runs, sessions, pieces, likely)
     return Clock(tuple(_joined(sorted(pieces))), strength)
 
@@ -137,7 +138,11 @@ def _likeliest(posterior: Floats) -> tuple[float, ...]:
 
 def _observed(clock: Floats, company: Company) -> list[_Session]:
     return [
-        _Session(events, evidence(events, company), _local(events, company))
+        _Session(
+            events,
+            evidence(events, company) + by_day(events, company),
+            _local(events, company),
+        )
         for events in _sessions(clock)
     ]
 

@@ -46,23 +46,43 @@ class Company(NamedTuple):
 
 def evidence(events: Floats, company: Company) -> Floats:
     """The log likelihood ratio of each of OFFSETS, for readings of a clock: photos on the
-    companion's visits, at the same moments, by day. A row for each of HABITS."""
-    start = events[0] - RANGE - _AROUND
-    length = int((events[-1] - events[0] + 2 * (RANGE + _AROUND)) / STEP) + 2
-    grid = start + np.arange(length) * STEP
-    low, high = np.searchsorted(company.taken, (start - 3600, grid[-1] + 3600))
-    if low == high:
+    companion's visits and at the same moments. A row for each of HABITS."""
+    grid = _grid(events)
+    taken = _around(grid, company)
+    if not len(taken):
         return np.zeros((len(HABITS), len(OFFSETS)))
-    taken = company.taken[low:high]
     visits, moments = _visits(grid, thinned(taken, _THIN)), _moments(grid, taken)
     on_visits = np.array([np.log(1 - h.visits + h.visits * visits) for h in HABITS])
     at_moments = np.array([np.log(1 - h.moments + h.moments * moments) for h in HABITS])
-    by_day = _by_day(grid, company)[None]
     return (
-        _summed(by_day, grid, events[len(events) // 2 :][:1])
-        + _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN))
+        _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN))
         + (_MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP)))
     )
+
+
+def by_day(events: Floats, company: Company) -> Floats:
+    """The same for one photo of them, as by day more are taken than in the night, by the
+    companion's local time."""
+    grid = _grid(events)
+    if not len(_around(grid, company)):
+        return np.zeros(len(OFFSETS))
+    after = np.clip(np.searchsorted(company.taken, grid), 0, len(company.taken) - 1)
+    hour = (grid + company.ahead[after]) % _DAY
+    night = np.where((hour > _NIGHT) & (hour < _MORNING), -np.log(_BY_DAY), 0.0)
+    return _summed(night[None], grid, events[len(events) // 2 :][:1])[0]
+
+
+def _around(grid: Floats, company: Company) -> Floats:
+    low, high = np.searchsorted(company.taken, (grid[0] - 3600, grid[-1] + 3600))
+    return company.taken[low:high]
+
+
+def _grid(events: Floats) -> Floats:
+    """All moments at which readings of a clock may have been."""
+    start = events[0] - RANGE - _AROUND
+    length = int((events[-1] - events[0] + 2 * (RANGE + _AROUND)) / STEP) + 2
+    grid: Floats = start + np.arange(length) * STEP
+    return grid
 
 
 def _summed(gain: Floats, grid: Floats, events: Floats) -> Floats:
@@ -104,13 +124,6 @@ def _against_vicinity(near: Floats, half: int, least: float) -> Floats:
     low, high = np.maximum(rows - half, 0), np.minimum(rows + half + 1, len(near))
     background = (sums[high] - sums[low]) / (high - low)
     return np.where(background > least, near / np.maximum(background, 0.02), 1.0)
-
-
-def _by_day(grid: Floats, company: Company) -> Floats:
-    """Less for what would be a photo of the night, by the companion's local time."""
-    after = np.clip(np.searchsorted(company.taken, grid), 0, len(company.taken) - 1)
-    hour = (grid + company.ahead[after]) % _DAY
-    return np.where((hour > _NIGHT) & (hour < _MORNING), -np.log(_BY_DAY), 0.0)
 
 
 def nearest(times: Floats, reference: Floats) -> tuple[Floats, Floats]:

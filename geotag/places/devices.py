@@ -20,7 +20,7 @@ _PHONE_STRAYS = 300.0  # a phone's GPS time may be that of an older fix
 _SAME = 30.0
 _CLOCK_RANGE = 26 * 3600.0
 _AROUND = 5
-_ZONES = 15 * 3600.0
+_ZONES = 24 * 3600.0
 
 
 class Device(NamedTuple):
@@ -103,16 +103,24 @@ def _smoothed(ahead: Floats) -> Floats:
 
 
 def _filled(clock: Floats, ahead: Floats) -> Floats:
-    """The offset of each photo: its own, or the only one that the clock had around that reading.
+    """The offset of each photo: its own, or the only one that the clock can have had at that
+    reading.
 
-    After a flight to the west a clock shows the same hours again.
+    After a flight to the west a clock shows the same hours again. It had an offset between two
+    photos only if it had it at one of them.
     """
     known = np.isfinite(ahead)
-    around = offsets_around(clock, clock[known], ahead[known])
-    only = np.sum([mask for _, mask in around], axis=0) == 1 if around else known
-    filled = ahead.copy()
-    for offset, mask in around:
-        filled[mask & only & ~known] = offset
+    utc = clock - ahead
+    order = np.flatnonzero(known)[np.argsort(utc[known], kind="stable")]
+    filled, count = ahead.copy(), np.zeros(len(clock))
+    for offset, mask in offsets_around(clock, clock[known], ahead[known]):
+        after = np.searchsorted(utc[order], clock - offset)
+        beside = [order[np.clip(at, 0, len(order) - 1)] for at in (after - 1, after)]
+        had = np.any([np.abs(ahead[rows] - offset) < _SAME for rows in beside], axis=0)
+        possible = mask & had & ~known
+        filled[possible] = offset
+        count += possible
+    filled[count > 1] = np.nan
     return filled
 
 

@@ -65,7 +65,7 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     `ahead` is what the device itself tells of each photo, NaN where it does not. A piece may tell
     several offsets that are likely. Where none covers a photo, the clock is taken to show the
     local time of the group at that moment, and may as well be an hour off or show the time at
-    home.
+    home, unless it is a phone, which shows a zone's time.
     """
     local, home = _local_offsets(clock, group)
     uncertainty = np.where(np.isfinite(ahead), 2.0, np.inf)
@@ -81,12 +81,14 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
             uncertainty = np.where(rows, piece.uncertainty, uncertainty)
     utc = clock - np.where(np.isfinite(offset), offset, local)
     guessed = ~np.isfinite(offset)
-    others = [np.where(guessed, utc + minutes * 60.0, np.nan) for minutes in _MINUTES_OFF]
+    others = list[Floats]()
     if guessed.any():
         readings = group.fixes.times + group.ahead
         around = offsets_around(clock, readings, group.ahead)
         others += [np.where(mask & guessed, clock - value, np.nan) for value, mask in around]
-        others.append(np.where(guessed, clock - home, np.nan))
+        if not any(piece.source is ClockSource.ZONE for piece in pieces):
+            others.append(np.where(guessed, clock - home, np.nan))
+            others += [np.where(guessed, utc + off * 60.0, np.nan) for off in _MINUTES_OFF]
     return Times(utc, uncertainty, (*_packed(likely), *others))
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from geotag.places.sphere import Floats, Vectors, between, metres
 
 # Beyond these no fix says anything: on both sides, and where there is one side alone.
-REACH_BOTH, REACH_ONE = 12 * 3600.0, 3600.0
+REACH_BOTH, REACH_ONE = 30 * 3600.0, 3600.0
+# Two fixes farther apart in time leave as much open as one alone.
+_LONG_S = 12 * 3600.0
 # Fixes are compared with each other up to here: a pair that nobody can have travelled between
 # speaks of two people, or of a receiver that erred.
 _COMPARED = 6 * 3600.0
@@ -20,13 +22,14 @@ _SLACK_M = 1500.0
 _BOARDING_S = 180.0
 _APART_M, _RIDE_SPEED = 2000.0, 5.0
 _FAR_APART_M, _DRIVE_SPEED = 8000.0, 22.0
+_RAIL_APART_M = 30_000.0
 _GROUND_M, _GROUND_SPEED, _AIR_SPEED = 150_000.0, 60.0, 290.0
 # The radius before calibration, by the time to the nearest fix.
 _STROLL_S, _STROLL_M, _STROLL_POWER = 300.0, 250.0, 0.7
 # Calibration: gaps left out around each fix, and the edges of its classes, in seconds.
-_LEFT_OUT = (0.5, 120.0, 600.0, 1800.0, 5400.0, 14400.0)
+_LEFT_OUT = (0.5, 120.0, 600.0, 1800.0, 5400.0, 14400.0, 36000.0)
 _EDGES = np.array([120.0, 600.0, 1800.0, 5400.0, 14400.0])
-_SHARE, _FEW, _SAMPLES = 0.96, 30, 3000
+_SHARE, _FEW, _SAMPLES = 0.97, 30, 3000
 _SCALES = (0.5, 6.0)
 
 
@@ -80,18 +83,19 @@ def interpolate(
     share = np.where(one, (until < since).astype(float), share)
     points = between(fixes.points[at], fixes.points[to], np.clip(share, 0.0, 1.0))
     whole = metres(fixes.points[at], fixes.points[to])
-    radius = _stroll(nearest) * np.where(one, 2.0, 1.0)
+    radius = _stroll(nearest) * np.where(one | (gap > _LONG_S), 2.0, 1.0)
     # Where the fixes are apart somebody travelled meanwhile, and may have set out at any time.
     between_both = np.isfinite(since + until)
     apart = np.where(between_both, whole, 0.0)
     speed = np.where(apart > _FAR_APART_M, _DRIVE_SPEED, _RIDE_SPEED)
+    speed = np.where(apart > _RAIL_APART_M, _GROUND_SPEED, speed)
     setting_out = np.where(apart > _APART_M, speed * nearest, 0.0)
     way = np.minimum(0.6 * apart, 3 * np.minimum(share, 1 - share) * apart + setting_out)
-    boarded = setting_out + _GROUND_SPEED * np.maximum(nearest - _BOARDING_S, 0.0)
+    boarded = setting_out + _AIR_SPEED * np.maximum(nearest - _BOARDING_S, 0.0)
     radius += np.where(apart > _GROUND_M, boarded, way)
     radius += _pace(fixes, at, to, until < since) * np.where(one, nearest, 0.0)
     if scales is not None:
-        radius *= scales[np.searchsorted(_EDGES, nearest)]
+        radius *= scales[_classes(nearest, apart)]
     radius += _FIX_M
     contradicted = _contradicted(fixes, at, to, since, until)
     radius = np.where((both | one) & ~contradicted, radius, np.inf)
@@ -112,14 +116,13 @@ def calibrate(fixes: Fixes) -> Floats:
     """
     step = max(1, len(fixes.times) // _SAMPLES)
     chosen = slice(None, None, step)
-    ratios: list[list[Floats]] = [[] for _ in range(len(_EDGES) + 1)]
+    ratios: list[list[Floats]] = [[] for _ in range(2 * len(_EDGES) + 2)]
     for left_out in _LEFT_OUT:
         found = interpolate(fixes, fixes.times[chosen], left_out=left_out)
         known = np.isfinite(found.radius)
         off = np.maximum(metres(found.points, fixes.points[chosen]) - _FIX_M, 0.0)
         off /= np.maximum(found.radius - _FIX_M, 1.0)
-        nearest = _nearest(fixes, fixes.times[chosen], found)
-        classes = np.searchsorted(_EDGES, nearest)
+        classes = _classes(*_nearest(fixes, fixes.times[chosen], found))
         for number, ratio in enumerate(ratios):
             ratio.append(off[known & (classes == number)])
     return np.array([_scale(np.concatenate(ratio)) for ratio in ratios])
@@ -134,12 +137,21 @@ def _scale(ratios: Floats) -> float:
     return float(np.clip(weight * quantile + (1 - weight) * max(1.0, quantile), *_SCALES))
 
 
-def _nearest(fixes: Fixes, times: Floats, found: Interpolated) -> Floats:
+def _classes(nearest: Floats, apart: Floats) -> NDArray[np.int64]:
+    """By the time to the nearest fix, and whether somebody travelled between the two."""
+    travelled = np.where(apart > _APART_M, len(_EDGES) + 1, 0)
+    result: NDArray[np.int64] = np.searchsorted(_EDGES, nearest) + travelled
+    return result
+
+
+def _nearest(fixes: Fixes, times: Floats, found: Interpolated) -> tuple[Floats, Floats]:
+    """The time to the nearest fix, and how far the two are apart."""
     since = np.where(found.before >= 0, times - fixes.times[found.before], np.inf)
     after = np.minimum(found.after, len(fixes.times) - 1)
     until = np.where(found.after >= 0, fixes.times[after] - times, np.inf)
-    result: Floats = np.minimum(since, until)
-    return result
+    between_both = np.isfinite(since + until)
+    apart = metres(fixes.points[found.before], fixes.points[after])
+    return np.minimum(since, until), np.where(between_both, apart, 0.0)
 
 
 def _nothing(count: int) -> Interpolated:

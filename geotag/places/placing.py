@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotag.places.clocks import find_clock, strength_of
-from geotag.places.coincidence import Company
+from geotag.places.coincidence import Company, thinned
 from geotag.places.companions import together
 from geotag.places.devices import Device, ZoneOffset, devices
 from geotag.places.estimating import Estimate, Group, Times, estimate, read_clock
@@ -28,10 +28,11 @@ from geotag.places.tracks import Lane, Segment, lanes
 from geotag.records import Location
 
 # A position known less well than this is none.
-RADIUS_LIMIT_M = 5000.0
+RADIUS_LIMIT_M = 25_000.0
 _GIVEN_S = 30.0
-# By how much (in nats) more must speak for one person's company than for another's.
-_MORE = 6.0
+# By how much (in nats) more must speak for one person's company than for another's; and how much
+# for any, the more the more scenes of the camera might.
+_MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.1, 600.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
@@ -143,12 +144,20 @@ def _company(
     groups = sorted(groups, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
     tried = [(*_clock(device, group, settings), group) for group in groups]
     pieces, strongest, _ = max(tried, key=lambda each: each[1])
-    least = min(max(strongest - _MORE, _MORE if device.is_phone else -_MORE), _MORE)
+    least = min(max(strongest - _MORE, _least(device)), _MORE)
     with_whom = [group for _, strength, group in tried if strength >= least]
     if len(with_whom) > 1 and not _is_told(device, settings):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
     return pieces, with_whom
+
+
+def _least(device: Device) -> float:
+    """How much must speak for any company: a camera may be a stranger's, a phone mostly is."""
+    if device.is_phone:
+        return _MORE
+    low, high = _LEAST
+    return min(high, low + _BY_SCENE * len(thinned(device.clock, _SCENE_S)))
 
 
 def _is_told(device: Device, settings: Settings) -> bool:

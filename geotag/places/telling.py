@@ -55,7 +55,7 @@ def tell_why_not(reason: Reason) -> str:
         case Reason.CONTRADICTION:
             return "not placed: photos or tracks of that time contradict each other"
         case Reason.WIDE:
-            return "not placed: the photos near it in time leave more than 5 km open"
+            return "not placed: the photos near it in time leave more than 25 km open"
         case _:
             assert_never(reason)
 

@@ -34,6 +34,8 @@ from geotag.records import Location
 _HOUR, _DAY = 3600.0, 86400.0
 _QUIET = {"at home": 0.05, "at work": 0.03, "hotel": 0.1, "on the plane": 0.15}
 _DRIVING = 0.5
+# Where people sleep until some hour few photos are taken before.
+_ASLEEP, _WAKES, _AWAKE = ("at home", "hotel"), 7.0, 0.05
 REGIMES = (
     "right", "home zone", "minutes", "no dst", "changed", "home zone and minutes", "zone set late",
     "drift", "twelve hours",
@@ -75,6 +77,9 @@ def make_library(seed: int, short: bool | None = None) -> Library:
     if rng.random() < 0.3:
         maker.friend(day.timestamp())
     maker.not_to_place()
+    apart = np.random.default_rng([seed, 1])
+    if apart.random() < 0.4:
+        maker.stranger(apart, day.timestamp())
     order = rng.permutation(len(maker.captures))
     captures = [maker.captures[at] for at in order]
     return Library(captures, maker.truth, maker.regimes, _track(rng, owner))
@@ -180,6 +185,18 @@ class _Maker:
         walker.habits = few
         self.phone("friend's phone", walker)
 
+    def stranger(self, rng: np.random.Generator, start: float) -> None:
+        """Photos by the camera of somebody else, who was elsewhere and whose phone is not here."""
+        walker = live(rng, start, True).walker
+        offset = float(rng.choice([0.0, 0.0, 3600.0, rng.uniform(-900, 900)]))
+        for utc, _ in self._photos(walker, self._of_phone):
+            at = position(walker, utc)
+            clock = math.floor(utc + zone_offset(at, utc) + offset)
+            self._add(
+                Sighting("", "stranger's camera", Kind.CAMERA, clock),
+                Truth(Location(*at), utc, "stranger's camera", placeable=False),
+            )
+
     def not_to_place(self) -> None:
         """Screenshots, scans, received pictures, downloads, and default dates."""
         kinds = (Kind.SCREENSHOT, Kind.SCAN, Kind.RECEIVED, Kind.DOWNLOAD, Kind.DEFAULT_DATE)
@@ -207,7 +224,12 @@ class _Maker:
 
     def _moments(self, span: Span, rate: float) -> NDArray[np.float64]:
         count = self.rng.poisson(rate * (span.end - span.start) / _HOUR)
-        return self.rng.uniform(span.start, span.end, count)
+        found = self.rng.uniform(span.start, span.end, count)
+        if span.situation not in _ASLEEP:
+            return found
+        place = position(self.owner.walker, span.start)
+        local = (found + zone_offset(place, span.start)) % _DAY / _HOUR
+        return found[(local > _WAKES) | (self.rng.random(count) < _AWAKE)]
 
     def _photos(
         self, who: Walker, scenes: Callable[[Walker, Span, float], NDArray[np.float64]]

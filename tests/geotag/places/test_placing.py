@@ -216,4 +216,4 @@ def test_simulated_weeks_are_placed_within_the_radius(seed: int) -> None:
             at = (each.location.latitude, each.location.longitude)
             error = distance(at, (truth.location.latitude, truth.location.longitude))
             held.append(error <= each.radius_m)
-    assert len(held) > 50 and np.mean(held) >= 0.9
+    assert len(held) > 40 and np.mean(held) >= 0.9
