@@ -40,7 +40,7 @@ _MINUTES_OFF, _EXACT = 900.0, 60.0
 _SPIKE, _SPIKE_S, _MINUTES_SCALE, _QUARTER = 3.8, 20.0, 600.0, 1800.0
 # A clock is known where one offset (within some minutes) is nearly certain, by so many photos.
 _AGREE, _CERTAIN, _PAIRED, _PAIRS, _VISITS = 960.0, 0.985, 1800.0, 6, 3
-_LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 2.0
+_LEAST_UNCERTAINTY, _HOLDS, _SPEAKS = 20.0, 0.99, 4.0
 # So much (in nats) must speak for the company.
 _COMPANY, _FEW = 3.0, 3
 # Of minutes, visits tell less than of hours: their photos all move together.

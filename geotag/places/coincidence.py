@@ -54,9 +54,8 @@ def evidence(events: Floats, company: Company) -> Floats:
     visits, moments = _visits(grid, thinned(taken, _THIN)), _moments(grid, taken)
     on_visits = np.array([np.log(1 - h.visits + h.visits * visits) for h in HABITS])
     at_moments = np.array([np.log(1 - h.moments + h.moments * moments) for h in HABITS])
-    return (
-        _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN))
-        + (_MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP)))
+    return _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN)) + (
+        _MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP))
     )
 
 
@@ -69,7 +68,8 @@ def by_day(events: Floats, company: Company) -> Floats:
     after = np.clip(np.searchsorted(company.taken, grid), 0, len(company.taken) - 1)
     hour = (grid + company.ahead[after]) % _DAY
     night = np.where((hour > _NIGHT) & (hour < _MORNING), -np.log(_BY_DAY), 0.0)
-    return _summed(night[None], grid, events[len(events) // 2 :][:1])[0]
+    summed: Floats = _summed(night[None], grid, events[len(events) // 2 :][:1])[0]
+    return summed
 
 
 def _around(grid: Floats, company: Company) -> Floats:

@@ -25,13 +25,13 @@ Rows = NDArray[np.int64]
 class Group(NamedTuple):
     """Devices and tracks that are always together: one person, as far as can be told.
 
-    `fixes` are its positions, `ahead` what its clocks were ahead of UTC at each, `company` the
-    times of all its photos, `names` the photos that the fixes are from.
+    `fixes` are its positions, `zones` what local clocks were ahead of UTC at these or on its
+    tracks, `company` the times of all its photos, `names` the photos that the fixes are from.
     """
 
     members: tuple[str, ...]
     fixes: Fixes
-    ahead: Floats
+    zones: Company
     company: Company
     names: Sequence[str]
     scales: Floats
@@ -83,8 +83,8 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     guessed = ~np.isfinite(offset)
     others = list[Floats]()
     if guessed.any():
-        readings = group.fixes.times + group.ahead
-        around = offsets_around(clock, readings, group.ahead)
+        readings = group.zones.taken + group.zones.ahead
+        around = offsets_around(clock, readings, group.zones.ahead)
         others += [np.where(mask & guessed, clock - value, np.nan) for value, mask in around]
         if not any(piece.source is ClockSource.ZONE for piece in pieces):
             others.append(np.where(guessed, clock - home, np.nan))
@@ -108,15 +108,15 @@ def _packed(columns: Sequence[Floats]) -> list[Floats]:
 def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
     """How far the group's local time was ahead of UTC when its clocks showed these readings, and
     what it mostly is."""
-    if not len(group.fixes.times):
+    if not len(group.zones.taken):
         return np.zeros(len(clock)), 0.0
-    local = group.fixes.times + group.ahead
+    local = group.zones.taken + group.zones.ahead
     order = np.argsort(local, kind="stable")
-    readings, ahead = local[order], group.ahead[order]
+    readings, ahead = local[order], group.zones.ahead[order]
     after = np.clip(np.searchsorted(readings, clock), 0, len(readings) - 1)
     before = np.maximum(after - 1, 0)
     earlier = np.abs(clock - readings[before]) <= np.abs(readings[after] - clock)
-    values, counts = np.unique(group.ahead, return_counts=True)
+    values, counts = np.unique(group.zones.ahead, return_counts=True)
     return ahead[np.where(earlier, before, after)], float(values[np.argmax(counts)])
 
 

@@ -20,6 +20,9 @@ from geotag.records import Location, Outcome, Reading
 
 _log = logging.getLogger(__name__)
 
+# A position known less well may be in the next town.
+_TOWN_M = 5000.0
+
 
 def find_placements(
     readings: Iterable[Reading],
@@ -58,7 +61,7 @@ def naming(language: str | None = None) -> Callable[[Outcome], Outcome]:
             return row
         name = gazetteer.name(Location(row.latitude, row.longitude))
         return row._replace(
-            place=name.town,
+            place=name.town if (row.radius_m or 0.0) <= _TOWN_M else "",
             region=name.region,
             country=row.country or name.country,
             time_zone=name.time_zone,

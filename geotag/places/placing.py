@@ -18,6 +18,7 @@ from geotag.places.sighting import (
     TAKEN_HERE,
     ClockPiece,
     ClockSource,
+    Method,
     Placement,
     Places,
     Reason,
@@ -31,11 +32,12 @@ from geotag.records import Location
 RADIUS_LIMIT_M = 25_000.0
 _GIVEN_S = 30.0
 # By how much (in nats) more must speak for one person's company than for another's; and how much
-# for any, the more the more scenes of the camera might.
-_MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.1, 600.0
+# for any, the more the more scenes there are.
+_MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.08, 600.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
+_HOUR_S = 3600.0
 Rows = NDArray[np.int64]
 
 
@@ -56,7 +58,7 @@ def place_photos(
     settings = settings or Settings()
     evidence = list(library)
     found = devices(evidence, zone_offset)
-    groups = _groups(found, segments)
+    groups = _groups(found, segments, zone_offset)
     placements: dict[str, Placement | Reason] = {}
     clocks: dict[str, tuple[ClockPiece, ...]] = {}
     companions: dict[str, tuple[str, ...]] = {}
@@ -78,7 +80,9 @@ def _excluded(evidence: Sighting) -> Reason:
     return Reason.NO_TIME if evidence.clock is None else Reason.NO_DEVICE
 
 
-def _groups(found: Mapping[str, Device], segments: Iterable[Segment]) -> list[Group]:
+def _groups(
+    found: Mapping[str, Device], segments: Iterable[Segment], zone_offset: ZoneOffset
+) -> list[Group]:
     """Who is with whom, by the positions of devices whose clocks are known, and by tracks."""
     sources: dict[str, Fixes] = {}
     for device in found.values():
@@ -91,7 +95,20 @@ def _groups(found: Mapping[str, Device], segments: Iterable[Segment]) -> list[Gr
         thin = slice(None, None, len(lane.times) // _TRACK_SAMPLES + 1)
         none = np.full(len(lane.times[thin]), -1, np.int64)
         sources[name] = Fixes(lane.times[thin], lane.points[thin], none)
-    return [_group(members, found, sources, tracks) for members in together(sources)]
+    groups = [_group(members, found, sources, tracks) for members in together(sources)]
+    return [each if len(each.fixes.times) else _zoned(each, zone_offset) for each in groups]
+
+
+def _zoned(group: Group, zone_offset: ZoneOffset) -> Group:
+    """Tracks alone, with the local time along them."""
+    times = np.concatenate([lane.times for lane in group.lanes])
+    points = np.concatenate([lane.points for lane in group.lanes])
+    order = np.argsort(times, kind="stable")
+    turns = np.unique(np.floor(times[order] / _HOUR_S), return_index=True)[1]
+    some = order[turns]
+    places = zip(*to_degrees(points[some]), times[some], strict=True)
+    ahead = [zone_offset(Location(float(a), float(b)), float(t)) for a, b, t in places]
+    return group._replace(zones=Company(times[some], np.array(ahead)))
 
 
 def _group(
@@ -115,7 +132,7 @@ def _group(
     return Group(
         members,
         fixes,
-        ahead[fixes.rows],
+        Company(fixes.times, ahead[fixes.rows]),
         _photos_of(phones),
         names,
         calibrate(fixes),
@@ -137,27 +154,36 @@ def _company(
     """The clock of a device without positions of known time, and the people it may be with.
 
     People who were elsewhere show by photos of their own while this device was at work: so much
-    then speaks against them that they are left out. Nobody's phone is placed without company.
+    then speaks against them that they are left out. Nobody's phone is placed without company. The
+    likeliest comes first, tracks that nobody's photos confirm last.
     """
-    if not groups:
-        return device.pieces, []
-    groups = sorted(groups, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
-    tried = [(*_clock(device, group, settings), group) for group in groups]
-    pieces, strongest, _ = max(tried, key=lambda each: each[1])
-    least = min(max(strongest - _MORE, _least(device)), _MORE)
-    with_whom = [group for _, strength, group in tried if strength >= least]
+    people = [group for group in groups if len(group.company.taken)]
+    logged = [group for group in groups if not len(group.company.taken) and not device.is_phone]
+    if not people:
+        return device.pieces, logged
+    people = sorted(people, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
+    tried = [(*_clock(device, group, settings), group) for group in people]
+    tried.sort(key=lambda each: -each[1])
+    pieces, strongest, _ = tried[0]
+    with_whom = [
+        group
+        for _, strength, group in tried
+        if strength >= min(max(strongest - _MORE, _least(device, group)), _MORE)
+    ]
     if len(with_whom) > 1 and not _is_told(device, settings):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
-    return pieces, with_whom
+    return pieces, with_whom + logged if with_whom else []
 
 
-def _least(device: Device) -> float:
-    """How much must speak for any company: a camera may be a stranger's, a phone mostly is."""
+def _least(device: Device, group: Group) -> float:
+    """How much must speak for any company: a camera may be a stranger's, a phone mostly is. Few
+    photos tell little."""
     if device.is_phone:
         return _MORE
     low, high = _LEAST
-    return min(high, low + _BY_SCENE * len(thinned(device.clock, _SCENE_S)))
+    scenes = min(len(thinned(times, _SCENE_S)) for times in (device.clock, group.company.taken))
+    return min(high, low + _BY_SCENE * scenes)
 
 
 def _is_told(device: Device, settings: Settings) -> bool:
@@ -216,13 +242,16 @@ def _alone(device: Device) -> Group:
     fixes = sorted_fixes(device.clock[rows], device.points[rows], rows)
     nothing = np.zeros(len(rows))
     company = Company(nothing, nothing)
-    return Group((device.name,), fixes, nothing, company, device.photos, calibrate(fixes), ())
+    return Group((device.name,), fixes, company, company, device.photos, calibrate(fixes), ())
 
 
 def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason:
-    """One position from those of all people whom a device may have been with: they must agree."""
+    """One position from those of all people whom a device may have been with: they must agree.
+
+    Where nothing tells where the likeliest of them was, only a track tells of the others.
+    """
     near = [each for each in found if each.nearby]
-    if not near:
+    if not near or not (found[0].nearby or any(each.method is Method.TRACK for each in near)):
         return Reason.NO_NEIGHBOUR
     if any(each.contradicted for each in near):
         return Reason.CONTRADICTION

@@ -124,6 +124,45 @@ def test_a_track_places_to_the_metre_and_not_across_its_breaks() -> None:
     assert found["d.jpg"] is Reason.NO_NEIGHBOUR
 
 
+def test_a_track_alone_is_in_the_local_time_of_its_places() -> None:
+    """Nothing tells what the camera's clock shows: likely the local time, there an hour ahead."""
+    times = np.arange(0.0, 8 * HOUR, 60.0)
+    way = Segment("walk.gpx", times, 48.0 + times * 1e-7, np.full(len(times), 2.0))
+    camera = Sighting("c.jpg", "camera", Kind.CAMERA, 5 * HOUR)
+    found = place_photos([camera], lambda place, clock: HOUR, (way,)).placements["c.jpg"]
+    assert isinstance(found, Placement)
+    assert found.location.latitude == pytest.approx(48.0 + 4 * HOUR * 1e-7, abs=1e-6)
+
+
+def test_a_strangers_camera_is_not_placed_by_my_phone() -> None:
+    """Many photos, none of them when I took any."""
+    mine = [phone(f"m{n}.jpg", n * DAY + s, PARIS) for n in range(10) for s in range(0, 9000, 900)]
+    others = [
+        camera(f"c{n}-{s}.jpg", n * DAY + 12000 + s) for n in range(10) for s in range(0, 9000, 900)
+    ]
+    found = place(*mine, *others).placements
+    assert set(found.values()) == {Reason.NO_NEIGHBOUR}
+    beside = [each._replace(clock=(each.clock or 0.0) - 11900) for each in others]
+    assert any(isinstance(each, Placement) for each in place(*mine, *beside).placements.values())
+
+
+def test_a_phone_shows_the_zone_of_the_photos_around() -> None:
+    """Back west by four hours, and no photo tells its offset: one among those of the evening is
+    of the evening, though that clock showed such a time in the morning, too."""
+
+    def zone(place: Location, clock: float) -> float:
+        return 4 * HOUR if place == ROME else 0.0
+
+    def of_phone(name: str, clock: float, at: Location | None) -> Sighting:
+        return Sighting(name, "phone", Kind.PHONE, clock, None, None, at)
+
+    before = [of_phone(f"a{n}.jpg", n * HOUR, ROME) for n in range(8)]
+    after = [of_phone(f"b{n}.jpg", (16 + n) * HOUR, PARIS) for n in range(8)]
+    found = place_photos([*before, *after, of_phone("c.jpg", 20.5 * HOUR, None)], zone).placements
+    placed = found["c.jpg"]
+    assert isinstance(placed, Placement) and placed.utc == 20.5 * HOUR
+
+
 def test_a_track_that_contradicts_the_phone_places_nothing() -> None:
     times = np.arange(0.0, 600.0, 10.0)
     way = Segment("walk.gpx", times, np.full(60, ROME.latitude), np.full(60, ROME.longitude))
