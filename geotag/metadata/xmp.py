@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from geotag.metadata.assembled import assemble
-from geotag.metadata.marks import GPS_PROCESSING_METHOD
+from geotag.metadata.marks import GPS_PROCESSING_METHOD, XMP_NAMESPACE, XMP_PREFIX
 from geotag.metadata.positions import checked_location, parse_altitude, parse_coordinate
 from geotag.metadata.times import format_time
 from geotag.records import Capture, Location, Metadata
@@ -32,15 +32,19 @@ _PREFIXES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "tiff": "http://ns.adobe.com/tiff/1.0/",
     "xmp": "http://ns.adobe.com/xap/1.0/",
+    XMP_PREFIX: XMP_NAMESPACE,
 }
 _TIMES = (
     "exif:DateTimeOriginal", "exif:DateTimeDigitized", "photoshop:DateCreated", "xmp:CreateDate",
 )  # fmt: skip
 _LATITUDE, _LONGITUDE = "exif:GPSLatitude", "exif:GPSLongitude"
+_PLACED = f"{XMP_PREFIX}:Latitude"  # where geotag placed the photo: it wrote LocationCreated, too
+_SHOWN, _CREATED = ":LocationShown", ":LocationCreated"
 _NAMES = frozenset((
     *_TIMES, _LATITUDE, _LONGITUDE, "exif:GPSLatitudeRef", "exif:GPSLongitudeRef",
     "exif:GPSAltitude", "exif:GPSAltitudeRef", "exif:GPSTimeStamp", "exif:GPSProcessingMethod",
     "tiff:Make", "tiff:Model", "exifEX:BodySerialNumber", "aux:SerialNumber", "xmp:CreatorTool",
+    _PLACED,
 ))  # fmt: skip
 _SHORT = {uri: prefix for prefix, uri in _PREFIXES.items()}
 # As also drones' makers and the IPTC have it, in namespaces of their own.
@@ -131,7 +135,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.properties: dict[str, str] = {}
-        self.strays = False
+        self._strays: set[str] = set()  # in which structures positions are, "" for none of those
         self._path: list[str] = []
         self._nodes: list[bool] = []  # which elements of the path are such descriptions
         # The namespaces that elements declare, each with the element's depth.
@@ -174,8 +178,15 @@ class _Reader:
                 self._look_for_strays(name)
 
     def _look_for_strays(self, name: str) -> None:
-        if not self.strays and _STRAY.search(name):
-            self.strays = not any(each.endswith(":LocationShown") for each in self._path)
+        if _STRAY.search(name):
+            above = (kind for kind in (_SHOWN, _CREATED) for e in self._path if e.endswith(kind))
+            self._strays.add(next(above, ""))
+
+    @property
+    def strays(self) -> bool:
+        """Whether there is a position that may be the camera's, and is none of the properties."""
+        own = {_SHOWN, _CREATED} if _PLACED in self.properties else {_SHOWN}
+        return not self._strays <= own
 
     def _end(self, tag: str) -> None:
         if self._is_property():
