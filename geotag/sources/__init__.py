@@ -13,17 +13,26 @@ from geotag.errors import SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters, SingleSource
+from geotag.sources.base import READ_LIMIT, Filters, Lister, SingleSource
 from geotag.sources.bucket import BucketSource
-from geotag.sources.inventory import PREFIX, InventorySource
+from geotag.sources.inventory import PREFIX as INVENTORY
+from geotag.sources.inventory import InventorySource
 from geotag.sources.listing import Listing, is_below
 from geotag.sources.local import LocalSource
+from geotag.sources.named import PREFIX as LIST
+from geotag.sources.named import NamedSource
 from geotag.sources.shards import Shard
 from geotag.sources.web import WebSource
-from geotag.stores import SCHEMES, Kind, scheme_of
+from geotag.stores import SCHEMES, Kind, Scheme, scheme_of
 
 # Schemes that need no mention: paths, and a store for tests.
 _UNNAMED = ("", "memory")
+
+
+def _open_lister(text: str, filters: Filters, shard: Shard | None) -> SingleSource | NamedSource:
+    if not text.startswith(LIST):
+        return open_source(text, filters)
+    return NamedSource(text, filters, shard.holds if shard is not None else None)
 
 
 def open_source(text: str, filters: Filters) -> SingleSource:
@@ -31,7 +40,7 @@ def open_source(text: str, filters: Filters) -> SingleSource:
 
     Raises SourceError for an unknown scheme, MissingDependencyError for one that needs an extra.
     """
-    if text.startswith(PREFIX):
+    if text.startswith(INVENTORY):
         return InventorySource(text, filters)
     name = scheme_of(text)
     if name not in SCHEMES:
@@ -55,14 +64,15 @@ class Library:
 
     def __init__(self, texts: Sequence[str], filters: Filters, shard: Shard | None = None) -> None:
         self.shard = shard
-        self.sources = [open_source(text, filters) for text in texts]
+        self.sources = [_open_lister(text, filters, shard) for text in texts]
         self.texts = tuple(texts)
         self.bytes_elsewhere = 0
         self.filters = filters
-        self._by_scheme = {
-            SCHEMES[scheme_of(text.removeprefix(PREFIX))]: source
-            for text, source in zip(texts, self.sources, strict=True)
-        }
+        self._by_scheme: dict[Scheme, SingleSource] = {}
+        for text, source in zip(texts, self.sources, strict=True):
+            if not isinstance(source, NamedSource):
+                scheme = SCHEMES[scheme_of(text.removeprefix(INVENTORY))]
+                self._by_scheme[scheme] = source
 
     @property
     def listings(self) -> list[Listing]:
@@ -100,7 +110,7 @@ class Library:
         )
         return seen and any(source.is_gone(uri) for source in above)
 
-    def above(self, uri: str) -> list[SingleSource]:
+    def above(self, uri: str) -> list[Lister]:
         """The sources in whose folder or bucket a photo lies."""
         name = os.fsencode(uri)
         return [source for source in self.sources if is_below(name, source.listing.root)]
@@ -143,4 +153,9 @@ class Library:
         return self._source_of(uri).read(uri, limit)
 
     def _source_of(self, uri: str) -> SingleSource:
-        return self._by_scheme[SCHEMES[scheme_of(uri)]]
+        """The source of its scheme; of a photo that only a list names, one of all there is."""
+        name = scheme_of(uri)
+        scheme = SCHEMES[name]
+        if scheme not in self._by_scheme:
+            self._by_scheme[scheme] = open_source(f"{name}://" if name else "/", self.filters)
+        return self._by_scheme[scheme]

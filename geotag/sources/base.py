@@ -57,15 +57,23 @@ class Source(Protocol):
         ...
 
 
-class SingleSource(Source, Protocol):
-    """A folder, bucket or list of photos."""
+class Lister(Protocol):
+    """What tells which photos there are; `listing` is what came of it."""
 
     listing: Listing
+
+    def photos(self) -> Iterator[Photo]:
+        """As a source does."""
+        ...
 
     def is_gone(self, uri: str) -> bool:
         """Whether a photo that the listing covers and does not hold is no longer there, rather than
         passed over by the filters."""
         ...
+
+
+class SingleSource(Source, Lister, Protocol):
+    """A folder, bucket or list on a web server."""
 
 
 class Filters(NamedTuple):

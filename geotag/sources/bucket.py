@@ -66,7 +66,7 @@ class BucketSource:
         try:
             for photo, sidecars in self._files():
                 self.listing.photos += 1
-                yield _photo(photo, sidecars)
+                yield photo_of(photo, sidecars)
         except StoreError as error:
             raise SourceError(f"{self.uri}: {error}") from error
 
@@ -287,7 +287,8 @@ def _file(found: Object) -> File:
     return File(found.uri.encode(), found.size, found.version)
 
 
-def _photo(photo: File, sidecars: list[File]) -> Photo:
+def photo_of(photo: File, sidecars: list[File]) -> Photo:
+    """An object as a photo; its version is its ETag, with those of its sidecars."""
     version = " ".join([photo.version, *(sidecar.version for sidecar in sidecars)])
     names = tuple(sidecar.path.decode() for sidecar in sidecars)
     return Photo(photo.path.decode(), photo.size, version, names)

@@ -67,6 +67,20 @@ class LocalSource:
         else:
             raise SourceError(f"{self.listing.source}: neither a folder nor a regular file")
 
+    def named(self, path: bytes) -> Photo | None:
+        """The photo of a name that somebody gave; None where there is something else."""
+        try:
+            status = os.stat(path, follow_symlinks=self.filters.follow_symlinks)
+        except (OSError, ValueError):  # reading it tells why
+            return Photo(os.fsdecode(path), UNKNOWN_SIZE, "")
+        if not stat.S_ISREG(status.st_mode):
+            self._skip("symlink" if stat.S_ISLNK(status.st_mode) else "folder or special file")
+        elif not self.filters.is_recent(status.st_mtime):
+            self._skip("not changed since")
+        else:
+            return _photo(*look_for_sidecars(_file(path, status), self._look_at))
+        return None
+
     def is_gone(self, uri: str) -> bool:
         """Whether the system says that there is no such file. What is excluded may lie on a drive
         that is not mounted."""

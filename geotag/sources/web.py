@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import unquote, urljoin, urlsplit
 
 from geotag.files.credentials import has_credentials
@@ -13,11 +11,10 @@ from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.files.sidecars import is_sidecar
 from geotag.files.sorting import sorted_names
 from geotag.sources.bucket import BucketSource
-from geotag.stores import store_of
-from geotag.stores.base import UNKNOWN_SIZE, Object, StoreError
+from geotag.sources.named import look_at
+from geotag.stores.base import Object, StoreError
 
 _LIST_LIMIT = 64 * 2**20
-_IN_FLIGHT = 32
 
 
 class WebSource(BucketSource):
@@ -28,15 +25,8 @@ class WebSource(BucketSource):
         if extension(urlsplit(self.uri).path) in PHOTO_EXTENSIONS:
             yield from self.store.list(self.uri)
             return
-        with ThreadPoolExecutor(_IN_FLIGHT, "list") as pool:
-            coming: deque[Future[Object]] = deque()
-            addresses = (address.encode() for address in self._addresses())
-            for address in sorted_names(addresses):
-                coming.append(pool.submit(_stat, address.decode()))
-                if len(coming) > _IN_FLIGHT:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+        addresses = sorted_names(address.encode() for address in self._addresses())
+        yield from look_at(address.decode() for address in addresses)
 
     def _addresses(self) -> Iterator[str]:
         data, total = self.store.get(self.uri, 0, _LIST_LIMIT)
@@ -71,12 +61,3 @@ class WebSource(BucketSource):
 
     def _look_at(self, path: bytes) -> None:
         """Sidecars count where the list names them."""
-
-
-def _stat(address: str) -> Object:
-    """What cannot be looked at now is listed all the same: reading it will tell why."""
-    try:
-        found = store_of(address).stat(address)
-    except StoreError:
-        found = None
-    return found or Object(address, UNKNOWN_SIZE, "")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from geotag.errors import AbsenceError, TableError
 from geotag.files.paths import parse_path
 from geotag.sources import Library
+from geotag.sources.named import PREFIX as LIST
 from geotag.state.catalog import Catalog
 from geotag.tables import STDOUT, is_for_maps, read_table, table_state
 
@@ -63,8 +64,9 @@ def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Befor
 
 
 def _may_be_of(path: str, root: str) -> bool:
-    """A list on a web server may name photos of any."""
-    return is_below(path, root) or (path.startswith("http") and root.startswith("http"))
+    """A list may name photos of anywhere; one on a web server, of any other."""
+    of_list = root.startswith(LIST) or (path.startswith("http") and root.startswith("http"))
+    return is_below(path, root) or of_list
 
 
 def check_same_library(out: str, before: Before, listed: Mapping[str, int]) -> None:
