@@ -109,14 +109,8 @@ class Catalog:
     ) -> None:
         self._closing.__exit__(kind, error, traceback)
 
-    def note_listed(self, photos: Iterable[Photo]) -> int:
-        """Note which photos this run's sources hold; returns how many there are."""
-        for _ in self.noting(photos):
-            pass
-        return self.count_listed()
-
     def noting(self, photos: Iterable[Photo]) -> Iterator[list[Photo]]:
-        """As `note_listed`, in batches: each comes back once it is noted."""
+        """Note which photos this run's sources hold; each batch comes back once it is noted."""
         return self._listed.note(photos)
 
     def count_listed(self) -> int:

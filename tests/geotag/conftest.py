@@ -1,4 +1,4 @@
-"""A real S3 endpoint on loopback, and a proxy before it that makes faults."""
+"""A small library; a real S3 endpoint on loopback, and a proxy before it that makes faults."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from threading import Lock, Thread
 from typing import NamedTuple
 
 import pytest
+
+from geotag.options import ScanOptions
+from tests.conftest import WritePhoto, gps_ifd
 
 KEY_ID, SECRET = "AKIDTESTTESTTESTTEST", "secret/secret/secret/secret"
 
@@ -197,3 +200,18 @@ def _wait_for(port: int) -> None:
         except OSError:
             time.sleep(0.1)
     pytest.fail("the S3 endpoint did not start")
+
+
+@pytest.fixture
+def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
+    """Thirty photos with positions, and three that cannot be read: no network is needed."""
+    for number in range(30):
+        write_photo(f"{number % 3}/{number:02d}.jpg", seed=number, gps=gps_ifd(48, number / 10 + 1))
+    for name in ("broken.jpg", "0/empty.jpg", "z.png"):
+        (tmp_path / "photos" / name).write_bytes(b"no photo" if name == "z.png" else b"")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def options(model_path: Path) -> ScanOptions:
+    return ScanOptions(model=model_path)

@@ -1,4 +1,4 @@
-"""A scan in a process that dies (SIGKILL) at a chosen step; run by test_unattended.
+"""A scan in a process that dies (SIGKILL) at a chosen step; run by test_kill.
 
 Steps are the catalog's SQL statements, the readings on their way, the table's rows, and the calls
 that put files in place. Prints how many there were when it lives to the end.

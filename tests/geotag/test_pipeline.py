@@ -35,11 +35,6 @@ def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.fixture
-def options(model_path: Path) -> ScanOptions:
-    return ScanOptions(model=model_path)
-
-
 def scan(library: Path, table: Path, options: ScanOptions) -> dict[str, Outcome]:
     """The rows by file name, each name once."""
     scan_library([str(library)], str(table), options)

@@ -1,10 +1,9 @@
-"""Scans for cron: killed and taken up again, one at a time, stopped by signal, clock or limit."""
+"""Scans for cron: one at a time, night after night, stopped by signal, clock or limit."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from geotag.cli import main
-from geotag.cli.options import parse_duration
 from geotag.errors import AbsenceError, StoppedError
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
@@ -25,23 +23,6 @@ from geotag.state.catalog import open_catalog
 from geotag.state.summary import Summary
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd, picture
-
-DRIVER = Path(__file__).with_name("kill_driver.py")
-
-
-@pytest.fixture
-def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
-    """Thirty photos with positions, and three that cannot be read: no network is needed."""
-    for number in range(30):
-        write_photo(f"{number % 3}/{number:02d}.jpg", seed=number, gps=gps_ifd(48, number / 10 + 1))
-    for name in ("broken.jpg", "0/empty.jpg", "z.png"):
-        (tmp_path / "photos" / name).write_bytes(b"no photo" if name == "z.png" else b"")
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def options(model_path: Path) -> ScanOptions:
-    return ScanOptions(model=model_path)
 
 
 def scan(library: Path, table: Path, options: ScanOptions) -> tuple[Summary, dict[str, Outcome]]:
@@ -53,76 +34,6 @@ def run(arguments: list[str]) -> int:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     return int(caught.value.code or 0)
-
-
-def drive(library: Path, table: Path | str, model: Path, last: int) -> int | None:
-    """The number of steps of a scan that came to its end, None for one that was killed."""
-    command = [sys.executable, DRIVER, library, table, model, str(last)]
-    repository = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, cwd=repository, env=_environment())
-    if done.returncode == -signal.SIGKILL:
-        return None
-    assert done.returncode == 0, done.stderr.decode()
-    return int(done.stdout)
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-@pytest.mark.slow
-def test_killed_at_any_step_and_taken_up_again_the_table_is_the_same(
-    library: Path, tmp_path: Path, model_path: Path
-) -> None:
-    whole = tmp_path / "whole" / "tags.csv"
-    whole.parent.mkdir()
-    steps = drive(library, whole, model_path, 0)
-    assert steps is not None and steps > 100
-    rng = random.Random(0)
-    for number, last in enumerate(sorted(rng.sample(range(1, steps), 8))):
-        table = tmp_path / str(number) / "tags.csv"
-        table.parent.mkdir()
-        assert drive(library, table, model_path, last) is None
-        assert drive(library, table, model_path, 0) is not None
-        assert table.read_bytes() == whole.read_bytes(), f"killed at step {last}"
-        assert sorted(os.listdir(table.parent)) == ["tags.csv", "tags.csv.geotag"]
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_it_comes_to_its_end(
-    library: Path, tmp_path: Path, model_path: Path, write_photo: WritePhoto
-) -> None:
-    for number, colour in enumerate(("eiffel_tower", "taj_mahal", "stonehenge", "")):
-        write_photo(f"{number}/{colour}.jpg", colour)
-    whole, table = tmp_path / "whole.csv", tmp_path / "tags.csv"
-    steps = drive(library, whole, model_path, 0)
-    assert steps is not None
-    rng = random.Random(1)
-    kills = 0
-    while drive(library, table, model_path, rng.randint(steps // 3, steps)) is None:
-        kills += 1
-        assert kills < 40
-    assert kills > 0
-    assert table.read_bytes() == whole.read_bytes()
-
-
-@pytest.mark.slow
-def test_killed_with_table_and_catalog_in_a_bucket(
-    library: Path, tmp_path: Path, model_path: Path, bucket: Path
-) -> None:
-    whole = tmp_path / "whole.csv"
-    drive(library, whole, model_path, 0)
-    out, table = "s3://photos/tags.csv", bucket / "tags.csv"
-    steps = drive(library, out, model_path, 0)
-    assert steps is not None
-    assert table.read_bytes() == whole.read_bytes()
-    for last in random.Random(2).sample(range(10, steps), 4):
-        for file in bucket.iterdir():
-            file.unlink()
-        assert drive(library, out, model_path, last) is None
-        assert drive(library, out, model_path, 0) is not None
-        assert table.read_bytes() == whole.read_bytes(), f"killed at step {last}"
-        assert sorted(os.listdir(bucket)) == ["tags.csv", "tags.csv.geotag"]
 
 
 def test_another_run_ends_with_75_and_changes_nothing(
@@ -439,7 +350,10 @@ def test_sigterm_finishes_what_is_in_hand_and_saves(
     arguments = ["scan", library, "--out", table, "--model", model_path, "--summary", summary]
     command = [sys.executable, "-c", code, *map(str, arguments)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
     )
     assert process.stdout is not None
     for _ in range(3):
@@ -478,9 +392,3 @@ def test_the_summary_and_the_log_are_for_machines(
     failed = json.loads(summary.read_text())
     assert failed["exit_code"] == 1
     assert "no such file" in failed["error"]
-
-
-def test_durations() -> None:
-    assert [parse_duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
-        90, 90, 90, 7200, 86400
-    ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from geotag.cli.options import parse_clock_offset
+from geotag.cli.options import parse_clock_offset, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_a_clock_offset(text: str, camera: str, seconds: float) -> None:
 def test_what_is_no_clock_offset(text: str) -> None:
     with pytest.raises(click.BadParameter, match="CAMERA=OFFSET"):
         parse_clock_offset(text)
+
+
+def test_durations() -> None:
+    assert [parse_duration(text) for text in ("90", "90s", "1.5m", "2h", "1d")] == [
+        90, 90, 90, 7200, 86400
+    ]  # fmt: skip

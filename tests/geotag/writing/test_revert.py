@@ -23,13 +23,9 @@ from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import EIFFEL, picture, save, xmp_packet
 
+pytestmark = pytest.mark.usefixtures("unsynced")
+
 TOP = (TopCategory(EIFFEL.id, EIFFEL.slug, EIFFEL.name, 0.93),)
-
-
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

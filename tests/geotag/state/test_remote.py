@@ -1,0 +1,66 @@
+"""Catalogs in buckets: for one run at a time, and never over another run's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from geotag.errors import LockedError
+from geotag.records import Photo
+from geotag.state.catalog import Criteria, open_catalog
+from tests.geotag.state.samples import note_listed
+
+
+def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path) -> None:
+    place = "s3://photos/c.geotag"
+    with open_catalog(place) as catalog:
+        note_listed(catalog, [])
+        with pytest.raises(LockedError):
+            open_catalog(place)
+    with open_catalog(place):
+        pass
+    # A holder that died elsewhere: its lease ends by itself.
+    lock = bucket / "c.geotag.lock"
+    with open_catalog(place) as catalog:
+        fields = json.loads(lock.read_text())
+        assert not catalog.is_after_a_crash()
+    lock.write_text(json.dumps(fields))
+    with pytest.raises(LockedError):
+        open_catalog(place)
+    lock.write_text(json.dumps(fields | {"until": 1.0}))
+    with open_catalog(place) as catalog:
+        assert catalog.is_after_a_crash()
+    # One that died on this machine: it is free at once.
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    lock.write_text(json.dumps(fields | {"process": dead.pid}))
+    with open_catalog(place):
+        pass
+    # One of another container, where that number may be of a process that lives.
+    for system in ("another boot pid:[1]", "", None):
+        lock.write_text(json.dumps(fields | {"process": dead.pid, "system": system}))
+        with pytest.raises(LockedError):
+            open_catalog(place)
+    lock.unlink()
+
+
+def test_a_catalog_that_another_run_wrote_is_not_overwritten(bucket: Path) -> None:
+    place = "s3://photos/c.geotag"
+    with pytest.raises(LockedError), open_catalog(place) as catalog:
+        note_listed(catalog, [Photo("/a.jpg", 1, "1")])
+        catalog.record([], None)
+        (bucket / "c.geotag").write_bytes(b"another run's")
+    assert (bucket / "c.geotag").read_bytes() == b"another run's"
+
+
+def test_a_damaged_catalog_in_the_bucket_is_set_aside_there(bucket: Path) -> None:
+    (bucket / "c.geotag").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    with open_catalog("s3://photos/c.geotag") as catalog:
+        assert catalog.find_pending(Criteria("")) == 0
+        catalog.record([], None)
+    assert (bucket / "c.geotag").read_bytes()[:15] == b"SQLite format 3"
+    (aside,) = bucket.glob("c.geotag.damaged-*")
+    assert aside.read_bytes().endswith(b"\xff" * 100)
