@@ -29,7 +29,7 @@ _BODY_BYTES = 256 * 2**20
 # What is read at once behind the header, where a format keeps its metadata further on.
 _BLOCK = 16 * 1024
 # Objects that are listed one after the other before several stretches are at once.
-_MANY = 5000
+MANY = 5000
 # An ETag that is the MD5 of the content, or that of its parts' MD5s.
 _CONTENT_ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 
@@ -85,7 +85,7 @@ class BucketSource:
     def _many(self, objects: Iterator[Object]) -> Iterator[tuple[File, list[File]]]:
         """One after the other at first; where there are many, in stretches of several at once."""
         joining, last = Joining(self._look_at), ""
-        for found in islice(objects, _MANY):
+        for found in islice(objects, MANY):
             last = found.uri
             yield from self._joined(joining, found)
         behind = getattr(self.store, "list_behind", None)

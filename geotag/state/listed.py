@@ -14,7 +14,7 @@ from geotag.records import Photo
 from geotag.state.database import sqlite_errors
 from geotag.state.queries import IS_KNOWN
 
-_BATCH = 1000
+BATCH = 1000
 
 
 class ListedPhotos:
@@ -33,7 +33,7 @@ class ListedPhotos:
         """Note photos; each batch of them comes back when it has been."""
         total = 0
         remaining = iter(photos)
-        while batch := list(islice(remaining, _BATCH)):
+        while batch := list(islice(remaining, BATCH)):
             with sqlite_errors(), self.connection:
                 self.connection.executemany(
                     "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?, 1)", map(_row, batch)

@@ -343,7 +343,7 @@ def test_what_is_new_is_read_while_the_rest_is_listed(
     limit: int | None,
 ) -> None:
     scan(library, tmp_path / "whole.csv", options)
-    monkeypatch.setattr("geotag.state.listed._BATCH", 2)
+    monkeypatch.setattr("geotag.state.listed.BATCH", 2)
     monkeypatch.setattr("geotag.state.intake.PATIENCE_SECONDS", 0)
     progress, table = Photographer(), str(tmp_path / "early.csv")
     first = scan_library([str(library)], table, options._replace(limit=limit), progress)

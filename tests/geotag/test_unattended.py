@@ -338,11 +338,10 @@ def test_sigterm_finishes_what_is_in_hand_and_saves(
     """A slow source, told to stop while it is read."""
     code = (
         "import os, sys, time\n"
-        "import geotag.sources.local as local\n"
-        "real = local._pread\n"
+        "real = os.pread\n"
         "def slow(*arguments):\n"
         "    print('reading', flush=True); time.sleep(0.2); return real(*arguments)\n"
-        "local._pread = slow\n"
+        "os.pread = slow\n"
         "from geotag.cli import main\n"
         "main(sys.argv[1:])\n"
     )

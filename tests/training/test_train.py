@@ -180,7 +180,7 @@ def test_a_frozen_trunk_is_computed_once_and_not_changed(
     def fail(*_: object) -> None:
         raise AssertionError("features were computed again")
 
-    monkeypatch.setattr("training.pretrained.trunk._forward", fail)
+    monkeypatch.setattr(trunk, "compiled", fail)
     train(job)
 
 
@@ -190,16 +190,21 @@ def test_features_that_a_killed_run_had_are_not_computed_again(
 ) -> None:
     settings = {"frozen": True, "views": 2, "epochs": 2, "mixup": 0.0}
     train(make_job(colour_set, tmp_path / "whole", **settings))
-    monkeypatch.setattr(trunk, "_PART", trunk._BATCH)
-    compute, calls = trunk._forward, []
+    monkeypatch.setattr(trunk, "PART", trunk.BATCH)
+    compiled, calls = trunk.compiled, []
 
-    def die_at_the_third(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return compute(*arguments)
+    def die_at_the_third(*network: Any) -> Any:
+        run = compiled(*network)
 
-    monkeypatch.setattr(trunk, "_forward", die_at_the_third)
+        def counted(batch: torch.Tensor) -> torch.Tensor:
+            calls.append(batch)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return run(batch)
+
+        return counted
+
+    monkeypatch.setattr(trunk, "compiled", die_at_the_third)
     job = make_job(colour_set, tmp_path / "killed", **settings)
     with pytest.raises(KeyboardInterrupt):
         train(job)

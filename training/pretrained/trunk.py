@@ -24,8 +24,8 @@ from training.data.pixels import Pixels
 from training.fitting.recipes import Recipe
 
 _CLASSIFIERS = ("classifier", "fc")
-_BATCH = 32
-_PART = 512  # photos whose features are kept together: what a kill costs at most
+BATCH = 32
+PART = 512  # photos whose features are kept together: what a kill costs at most
 
 
 def in_colour(network: nn.Module) -> nn.Module:
@@ -70,9 +70,9 @@ def load_features(network: nn.Module, recipe: Recipe, pixels: Pixels, folder: Pa
     cache = folder / f"features-{_key(module, recipe, pixels)}"
     cache.mkdir(parents=True, exist_ok=True)
     parts = {
-        cache / f"{number}-{start}.npz": (number, range(len(pixels))[start : start + _PART])
+        cache / f"{number}-{start}.npz": (number, range(len(pixels))[start : start + PART])
         for number in range(recipe.views + (recipe.nuisance > 0))
-        for start in range(0, len(pixels), _PART)
+        for start in range(0, len(pixels), PART)
     }
     if missing := [path for path in parts if not path.is_file()]:
         run = compiled(module, recipe.input_size)
@@ -125,7 +125,7 @@ def _forward(
     """Features and detail of a stream of pictures, batch by batch."""
     found: list[NDArray[np.float16]] = []
     sides: list[int] = []
-    while batch := list(islice(pictures, _BATCH)):
+    while batch := list(islice(pictures, BATCH)):
         inputs = torch.from_numpy(np.stack([picture.pixels for picture in batch]))
         found.append(run(inputs).numpy().astype(np.float16))
         sides += [picture.side for picture in batch]

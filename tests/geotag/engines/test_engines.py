@@ -274,7 +274,7 @@ def test_openvino_starts_from_what_was_compiled(
     expected = _build(checkpoint, "openvino").predict(pixels[:4])
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2  # converted, and compiled from that
 
-    monkeypatch.setattr("geotag.engines.openvino._convert", None)
+    monkeypatch.setattr("geotag.engines.openvino.convert_apart", None)
     assert (_build(checkpoint, "openvino").predict(pixels[:4]) == expected).all()
     # Another batch size or number of streams is compiled anew, but not converted.
     assert np.allclose(_build(checkpoint, "openvino", size=2).predict(pixels[:2]), expected[:2])

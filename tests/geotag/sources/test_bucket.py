@@ -352,7 +352,7 @@ def test_many_objects_are_listed_in_stretches_and_lose_no_sidecar(
     one_by_one, skipped = listed()
     assert {len(photo.sidecars) for photo in one_by_one} == {0, 1, 2}
     monkeypatch.setattr("geotag.stores.s3.PAGE", 4)
-    monkeypatch.setattr("geotag.sources.bucket._MANY", 20)
+    monkeypatch.setattr("geotag.sources.bucket.MANY", 20)
     in_stretches, also_skipped = listed()
     assert sorted(in_stretches) == sorted(one_by_one)
     assert also_skipped["hidden"] == skipped["hidden"] == 3

@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -187,9 +188,10 @@ def test_conditional_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
-        lead_to(server.get_host_and_port()[1], monkeypatch)
-        store: Any = store_of("s3://bucket/c.geotag")
-        store._call("create_bucket", Bucket="bucket")
+        port = server.get_host_and_port()[1]
+        lead_to(port, monkeypatch)
+        urlopen(Request(f"http://127.0.0.1:{port}/bucket", method="PUT")).close()
+        store = store_of("s3://bucket/c.geotag")
         uri, ours, theirs = "s3://bucket/c.geotag", tmp_path / "ours", tmp_path / "theirs"
         ours.write_text("ours")
         theirs.write_text("theirs")

