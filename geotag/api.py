@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from geotag.engines.base import EngineOptions
-from geotag.errors import GeotagError, MissingDependencyError, PhotoError, UsageError
+from geotag.errors import MissingDependencyError, UsageError
 from geotag.model.spec import PRECISION
 from geotag.options import ScanOptions, check, check_options, parse_since
 from geotag.pipeline import Progress, Scan, scan_library
@@ -21,7 +21,7 @@ from geotag.sources.shards import parse_shard
 from geotag.state.catalog import open_catalog
 from geotag.tables import STDOUT, read_table, table_format
 from geotag.tables.base import FLOATS
-from geotag.writing.result import Action, WriteResult
+from geotag.writing.result import WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
 from geotag.writing.writeback import WriteOptions
 
@@ -34,25 +34,6 @@ if TYPE_CHECKING:
     from geotag.recognition.predictor import Predictor
 
     Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
-
-__all__ = [
-    "Action",
-    "GeotagError",
-    "Outcome",
-    "PhotoError",
-    "RankedLandmark",
-    "Status",
-    "UsageError",
-    "WriteResult",
-    "predict_landmarks",
-    "rank_landmarks",
-    "read_table",
-    "revert",
-    "scan",
-    "scan_rows",
-    "suggest_locations",
-    "write",
-]
 
 PathText = str | os.PathLike[str]
 Sources = PathText | Iterable[PathText]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -157,6 +158,14 @@ def test_training_and_scripts_stand_on_geotag_but_not_on_its_cli_or_pipeline(nam
     assert not rooms & {"cli", "pipeline", "api"} - documented
     if name in PACKAGES["training"]:
         assert not ROOTS[name] & {"scripts", *PACKAGES["scripts"]}
+
+
+def test_tests_reach_through_public_doors() -> None:
+    private = re.compile(r"\b(?:geotag|training)\.[\w.]*\b_(?!fields|replace|asdict|make|_)\w+")
+    imported = re.compile(r"from (?:geotag|training)[\w.]* import [^#\n]*\b_\w")
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        code = path.read_text("utf-8")
+        assert not (private.findall(code) or imported.findall(code)), path
 
 
 def _modules_after(code: str) -> set[str]:
