@@ -76,6 +76,7 @@ def scan_rows(
     model: PathText | None = None,
     runner: str = "local",
     address: str | None = None,
+    embeddings: PathText | None = None,
 ) -> Iterator[Outcome]:
     """As `scan`, but gives the rows one by one as records, and needs no pandas.
 
@@ -104,6 +105,7 @@ def scan_rows(
         min_precision=min_precision,
         threshold=threshold,
         prevalence=prevalence,
+        embeddings=os.fspath(embeddings) if embeddings is not None else None,
         top_k=top_k,
         limit=limit,
         max_time=max_time,
@@ -121,6 +123,8 @@ def scan_rows(
         shard=parse_shard(shard) if shard is not None else None,
     )
     check_options(options)
+    if embeddings is not None and out is None:
+        raise UsageError("embeddings: only beside a table; give out, too")
     return _rows(names, os.fspath(out) if out is not None else None, options)
 
 
@@ -186,6 +190,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         model: Model file, instead of the built-in one.
         runner: "local", or "ray" for a cluster.
         address: Address of the Ray cluster; by default one on this machine.
+        embeddings: Write the embeddings of classified photos, too, .parquet or .npy; needs `out`.
 
     Returns:
         A pandas DataFrame with the columns of the table. Positions are WGS-84 degrees, altitudes

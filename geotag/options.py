@@ -82,6 +82,7 @@ class ScanOptions(NamedTuple):
     language: str | None = None
     shard: Shard | None = None
     prevalence: float | None = None
+    embeddings: str | None = None
 
 
 def parse_since(text: str) -> float:
@@ -106,6 +107,8 @@ def check_options(options: ScanOptions) -> None:
             "photos are placed by others, which are in other shards: scan the shards without "
             "--places (places=True)"
         )
+    if options.embeddings is not None and options.private:
+        raise UsageError("private: embeddings tell what a picture shows; ask for one of the two")
     for zone in options.private:
         check_zone(zone)
     for name in ("tracks", "clock_offsets", "language"):

@@ -43,6 +43,7 @@ from geotag.state.absence import (
 )
 from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.database import SUFFIX
+from geotag.state.embeddings import Embeddings, opened_embeddings
 from geotag.state.exports import Export
 from geotag.state.intake import Intake
 from geotag.state.queries import commonest_failures
@@ -50,6 +51,7 @@ from geotag.state.summary import Counts, Summary, format_summary_json
 from geotag.stores import is_remote
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
+from geotag.tables.embeddings import check_embeddings
 from geotag.tables.parts import Part, check_part, format_part
 
 _log = logging.getLogger(__name__)
@@ -90,6 +92,8 @@ def scan_library(
     check_table(out)
     if options.shard is not None:
         check_part(out)
+    if options.embeddings is not None:
+        check_embeddings(options.embeddings)
     place = catalog_path(out, options)
     try:
         return _scan_library(texts, out, place, options, progress)
@@ -101,8 +105,10 @@ def _scan_library(
     texts: tuple[str, ...], out: str, place: str | None, options: ScanOptions, progress: Progress
 ) -> Summary:
     started = time.monotonic()
-    with open_catalog(place) as catalog:
+    with ExitStack() as stack:
+        catalog = stack.enter_context(open_catalog(place))
         scan = Scan(texts, catalog, options, progress, out)
+        scan.embed_into(stack)
         summary = scan.read()
         counts, exported = scan.export()
         summary = summary._replace(
@@ -151,13 +157,14 @@ class Scan:
         self._closing = ExitStack()
         self._runner: Runner | None = None
         self._remaining = 0
+        self.embeddings = Embeddings()
         prefilter = self._prefilter()
         self.criteria = Criteria(
             self.header.sha256, options.classify_all, options.rescan, prefilter, READER_VERSION
         )
         self.job = Job(
             options.model,
-            options.engine_options,
+            options.engine_options._replace(embeds=options.embeddings is not None),
             options.workers or available_cores(),
             options.classify_all,
             options.address,
@@ -168,10 +175,18 @@ class Scan:
             float("inf") if options.max_time is None else options.max_time
         )
 
+    def embed_into(self, stack: ExitStack) -> None:
+        """Keep embeddings where they are asked for, until the stack is closed."""
+        if (out := self.options.embeddings) is not None:
+            opened = opened_embeddings(out, self.catalog, self.header.sha256)
+            self.embeddings = stack.enter_context(opened)
+
     def _prefilter(self) -> float:
         """The least probability of a landmark at which a photo goes on from the prefilter; 0 for
-        no prefilter, where all landmarks are asked for or any photo could be tagged."""
-        if not self.options.cascade or self.options.classify_all:
+        no prefilter, where all landmarks or embeddings are asked for or any photo could be
+        tagged."""
+        options = self.options
+        if not options.cascade or options.classify_all or options.embeddings is not None:
             return 0.0
         return self.header.spec.prefilter_for(self.decider.threshold)
 
@@ -246,6 +261,7 @@ class Scan:
     def export(self) -> tuple[Counts, bool]:
         """Write the table unless it is there and would be the same; returns what it holds, and
         whether it was written."""
+        self.embeddings.export(self.decider.model)
         out, signature, note = self.out, self._signature(), self._note()
         if out == STDOUT:
             write_table(out, self.outcomes())
@@ -323,7 +339,9 @@ class Scan:
 
     def _prune(self) -> int:
         is_gone = gone_photos(self.catalog, self.out, self.library, self.options.allow_empty)
-        return self.catalog.prune(is_gone)
+        forgotten = self.catalog.prune(is_gone)
+        self.embeddings.prune()
+        return forgotten
 
     def _moved(self, limit: int) -> Iterator[Reading]:
         """Photos whose content the model has seen, under another name or time or before geotag
@@ -347,7 +365,9 @@ class Scan:
         except PhotoError as error:  # the runner meets it again, and reports it
             _log.debug("%s: %s", photo.uri, error)
             return None
-        return found and found._replace(photo=photo, metadata=metadata)
+        if found is None or not self.embeddings.carry(found.photo, photo):
+            return None
+        return found._replace(photo=photo, metadata=metadata)
 
     def _pending(self, limit: int) -> Iterator[Reading]:
         """At least one photo is read, and for a tenth of the time, however long the listing took:
@@ -378,6 +398,7 @@ class Scan:
     def _record(self, readings: Iterator[Reading]) -> int:
         recorded = 0
         for group in grouped(readings):
+            self.embeddings.keep(group)
             self.catalog.record(group, self.criteria.model)
             recorded += len(group)
             self.progress.advanced(len(group))

@@ -125,12 +125,14 @@ class Prediction(NamedTuple):
     """The most likely categories, best first, and the probability that there is any at all.
 
     `unclassified` says why a picture was not shown to the network, for it holds nothing that could
-    be a landmark: `top` is empty then.
+    be a landmark: `top` is empty then. `embedding` is the picture's, float16, little-endian,
+    where it was asked for; the catalog does not keep it.
     """
 
     top: tuple[Score, ...]
     landmark_probability: float
     unclassified: str = ""
+    embedding: bytes = b""
 
 
 class FailureKind(str, Enum):

@@ -63,6 +63,11 @@ _table_options = bundle(
         metavar="PLACE",
         help="Where to remember what was read, a file or in a bucket [default: TABLE.geotag].",
     ),
+    click.option(
+        "--embeddings",
+        metavar="FILE",
+        help="Write the embeddings of classified photos, too: .parquet or .npy.",
+    ),
 )
 _filter_options = bundle(
     click.option("--include", multiple=True, metavar="GLOB", help="Only photos that match."),

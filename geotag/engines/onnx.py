@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,11 @@ class OnnxEngine:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = max(1, (os.cpu_count() or 1) // self.streams)
         settings.log_severity_level = 3
-        converted = cached_conversion(checkpoint, "onnx 1", convert)
+        converted = (
+            cached_conversion(checkpoint, "onnx 1 with embeddings", partial(convert, embeds=True))
+            if options.embeds
+            else cached_conversion(checkpoint, "onnx 1", convert)
+        )
         self._session = onnxruntime.InferenceSession(
             converted.graph, settings, providers=["CPUExecutionProvider"]
         )
@@ -48,7 +53,7 @@ class OnnxEngine:
         return logits
 
 
-def convert(checkpoint: Checkpoint) -> Converted:
+def convert(checkpoint: Checkpoint, embeds: bool = False) -> Converted:
     """An ONNX graph of any batch size: input `pixels`, output `logits`."""
     try:
         import onnxscript  # noqa: F401  needed by torch.onnx, whose message is less plain
@@ -63,7 +68,7 @@ def convert(checkpoint: Checkpoint) -> Converted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            load_network(checkpoint),
+            load_network(checkpoint, embeds),
             (example,),
             dynamo=True,
             input_names=["pixels"],

@@ -41,7 +41,7 @@ class OpenVINOEngine:
         if self.streams > 1:
             # Decoding uses the same cores: let the system place the threads.
             settings |= {"INFERENCE_NUM_THREADS": self.streams, "ENABLE_CPU_PINNING": False}
-        compiled = _compile(core, checkpoint, self.batch_size, settings)
+        compiled = _compile(core, checkpoint, options.embeds, self.batch_size, settings)
         self._compiled = core.import_model(io.BytesIO(compiled), "CPU", settings)
         # OpenVINO makes its table of types at the first use; two threads at once wait for ever.
         self._compiled.input(0).get_element_type().to_dtype()
@@ -82,16 +82,19 @@ def _choose_dtype(name: str, capabilities: list[str]) -> str:
     return "bfloat16" if "BF16" in capabilities else "float32"
 
 
-def _compile(core: Any, checkpoint: Checkpoint, batch_size: int, settings: dict[str, Any]) -> bytes:
+def _compile(
+    core: Any, checkpoint: Checkpoint, embeds: bool, batch_size: int, settings: dict[str, Any]
+) -> bytes:
     """The network optimised for this processor, as kept in the cache: half of a compilation."""
     import openvino
 
-    name = f"openvino {openvino.__version__} 2"
+    name = f"openvino {openvino.__version__} 2{' with embeddings' * embeds}"
+    convert = _convert_embedding if embeds else _convert
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     processor = core.get_property("CPU", "FULL_DEVICE_NAME"), sorted(capabilities)
 
     def compile_(checkpoint: Checkpoint) -> Converted:
-        converted = cached_conversion(checkpoint, name, lambda c: convert_apart(c, _convert))
+        converted = cached_conversion(checkpoint, name, lambda c: convert_apart(c, convert))
         model = core.read_model(converted.graph, converted.weights)
         size = checkpoint.spec.input_size
         model.reshape([batch_size, size, size, 3])
@@ -104,7 +107,11 @@ def _compile(core: Any, checkpoint: Checkpoint, batch_size: int, settings: dict[
     ).graph
 
 
-def _convert(checkpoint: Checkpoint) -> Converted:
+def _convert_embedding(checkpoint: Checkpoint) -> Converted:
+    return _convert(checkpoint, embeds=True)
+
+
+def _convert(checkpoint: Checkpoint, embeds: bool = False) -> Converted:
     """By OpenVINO's PyTorch frontend; openvino.convert_model only adds guesses to it."""
     openvino = _import_openvino()
     import torch
@@ -117,7 +124,7 @@ def _convert(checkpoint: Checkpoint) -> Converted:
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        decoder = TorchScriptPythonDecoder(load_network(checkpoint), example_input=example)
+        decoder = TorchScriptPythonDecoder(load_network(checkpoint, embeds), example_input=example)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
     pixels = model.inputs[0].get_node()

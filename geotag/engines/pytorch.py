@@ -18,7 +18,7 @@ from geotag.engines.base import EngineOptions
 from geotag.errors import CheckpointError, EngineError
 from geotag.model.architectures import Normalised, build_model
 from geotag.model.checkpoint import Checkpoint
-from geotag.model.memory import Memory, Remembering, parse_recollection
+from geotag.model.memory import Embedding, Memory, Remembering, parse_recollection
 from geotag.model.networks import Recogniser
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class PyTorchEngine:
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.streams))
         name = str(self.dtype).removeprefix("torch.")
         self.description = f"PyTorch {torch.__version__} on {self.device.type}, {name}"
-        network = fold_batch_norms(load_network(checkpoint))
+        network = fold_batch_norms(load_network(checkpoint, options.embeds))
         network = network.to(device=self.device, dtype=self.dtype)
         self.network = network.to(memory_format=torch.channels_last)
         if self.device.type == "cuda":
@@ -130,8 +130,9 @@ def fold_batch_norms(network: Normalised) -> Normalised:
     return network
 
 
-def load_network(checkpoint: Checkpoint) -> Normalised:
-    """The checkpoint's network with its weights and its memory, in float32, for evaluation.
+def load_network(checkpoint: Checkpoint, embeds: bool = False) -> Normalised:
+    """The checkpoint's network with its weights and its memory, in float32, for evaluation; with
+    `embeds` it gives embeddings behind the logits.
 
     Raises CheckpointError when they do not fit the architecture, or are no numbers.
     """
@@ -150,6 +151,13 @@ def load_network(checkpoint: Checkpoint) -> Normalised:
                 f"{checkpoint.source}: its memory cannot be used ({problem}); choose another model"
             ) from None
         network.network = Remembering(recogniser, Memory(recollection)).eval()
+    if embeds:
+        if not isinstance(network.network, Recogniser | Remembering):
+            raise CheckpointError(
+                f"{checkpoint.source}: {checkpoint.spec.architecture} gives no embeddings; choose "
+                "another model, or do without --embeddings"
+            )
+        network.network = Embedding(network.network).eval()
     return network
 
 

@@ -111,8 +111,28 @@ class Remembering(nn.Module):
         self.recogniser = recogniser
         self.memory = memory
 
+    def embed(self, x: Tensor) -> Tensor:
+        """As the recogniser does."""
+        return self.recogniser.embed(x)
+
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Embeddings to logits (N, num_classes)."""
+        logits: Tensor = self.memory(embeddings, self.recogniser.classify(embeddings))
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) in -1 to 1, to logits (N, num_classes)."""
+        return self.classify(self.embed(x))
+
+
+class Embedding(nn.Module):
+    """A recogniser, with or without a memory, that gives the embeddings behind its logits."""
+
+    def __init__(self, recogniser: Recogniser | Remembering) -> None:
+        super().__init__()
+        self.recogniser = recogniser
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in -1 to 1, to (N, num_classes + D)."""
         embeddings = self.recogniser.embed(x)
-        logits: Tensor = self.memory(embeddings, self.recogniser.classifier(embeddings))
-        return logits
+        return torch.cat([self.recogniser.classify(embeddings), embeddings], 1)

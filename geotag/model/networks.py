@@ -222,7 +222,11 @@ class Recogniser(nn.Module):
         parts = [functional.normalize(backbone(x)) for backbone in self.backbones]
         return torch.cat(parts, 1)
 
+    def classify(self, embeddings: Tensor) -> Tensor:
+        """Embeddings to logits (N, num_classes)."""
+        logits: Tensor = self.classifier(embeddings)
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) in -1 to 1, to logits (N, num_classes)."""
-        logits: Tensor = self.classifier(self.embed(x))
-        return logits
+        return self.classify(self.embed(x))

@@ -70,11 +70,15 @@ class Model:
 
     def logits(self, pictures: Pixels | Iterable[Pixels]) -> NDArray[np.float32]:
         """What the network gives, (N, K + 1) of K categories and, last, the background."""
+        return self._outputs(pictures)[:, : len(self.spec.categories) + 1]
+
+    def _outputs(self, pictures: Pixels | Iterable[Pixels]) -> NDArray[np.float32]:
+        """Logits and, where the engine gives them, embeddings."""
         remaining = iter(pictures)
-        parts = [np.empty((0, len(self.spec.categories) + 1), np.float32)]
+        parts: list[NDArray[np.float32]] = []
         while batch := list(islice(remaining, self.engine.batch_size)):
             parts.append(self.engine.predict(np.stack(batch)))
-        return np.concatenate(parts)
+        return np.concatenate(parts or [np.empty((0, len(self.spec.categories) + 1), np.float32)])
 
     def scores(self, pictures: Pixels | Iterable[Pixels]) -> NDArray[np.float64]:
         """The calibrated probabilities (N, K + 1) of each category and, last, of none of them."""
@@ -84,4 +88,10 @@ class Model:
         self, pictures: Pixels | Iterable[Pixels], k: int = TOP_K_LIMIT
     ) -> list[Prediction]:
         """The `k` most likely categories of each picture, best first."""
-        return parse_scores(self.logits(pictures), self.spec.categories, self.spec.temperature, k)
+        outputs, width = self._outputs(pictures), len(self.spec.categories) + 1
+        logits, embeddings = outputs[:, :width], outputs[:, width:].astype("<f2")
+        found = parse_scores(logits, self.spec.categories, self.spec.temperature, k)
+        return [
+            prediction._replace(embedding=row.tobytes())
+            for prediction, row in zip(found, embeddings, strict=True)
+        ]

@@ -102,12 +102,13 @@ class Classifier:
         self._prefilter: Prefilter | None = None
         if job.prefilter and spec.prefilter is not None:
             small = checkpoint.prefilter()
+            plain = job._replace(engine_options=job.engine_options._replace(embeds=False))
             size = small.spec.input_size
             self._prefilter = Prefilter(
                 ThumbnailLoader(
                     source, size, spec.fit, self._pool, _WINDOW, self._decoder.decode_thumbnail
                 ),
-                load_batcher(small, job, self._pool),
+                load_batcher(small, plain, self._pool),
                 job.prefilter,
                 min(job.prefilter, spec.prefilter.photo_threshold),
             )

@@ -88,6 +88,7 @@ class Catalog:
         with sqlite_errors(), connection:
             connection.execute(LISTED)
             connection.execute(PENDING)
+            connection.create_function("has_embedding", 3, lambda *photo: True)
         self._scan: int | None = None  # its number, once it is known what it has to do
         self._reader = 0
         self.cleared = ClearedLandmarks(connection)
@@ -257,6 +258,13 @@ class Catalog:
         """How many photos below a root are known."""
         query = "SELECT count(*) FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)"
         return self._count(query, _range_below(os.fsencode(root)))
+
+    def listed(self) -> Iterator[Photo]:
+        """The listed photos in byte order."""
+        with sqlite_errors():
+            query = "SELECT uri, size, version FROM listed ORDER BY uri"
+            for uri, size, version in self.connection.execute(query):
+                yield Photo(os.fsdecode(uri), size, version)
 
     def count_rows(self) -> int:
         """How many rows a table of the listed photos would have."""

@@ -95,12 +95,12 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     place = f"{path.absolute().as_uri()}?{mode}"
     with closing(sqlite3.connect(place, timeout=_WAIT, uri=True)) as connection:
-        _distrust(connection)
+        distrust(connection)
         connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
         yield connection
 
 
-def _distrust(connection: sqlite3.Connection) -> None:
+def distrust(connection: sqlite3.Connection) -> None:
     """The file may be anyone's: nothing that it brings along is run, nothing huge is read."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_LIMIT)
@@ -146,7 +146,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise CatalogError(f"{path}: cannot be opened ({error})") from error
     try:
-        with _errors_of(f"{path}"):
+        with errors_of(f"{path}"):
             _prepare(connection, path)
     except BaseException:
         connection.close()
@@ -157,7 +157,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path | None) -> None:
     # Exclusive mode keeps other programs out until we close or die, and needs no shared memory.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    _distrust(connection)
+    distrust(connection)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if version > schema.VERSION and owner == APPLICATION_ID:
@@ -196,11 +196,12 @@ def _check(connection: sqlite3.Connection, path: Path | None) -> None:
 
 def sqlite_errors() -> AbstractContextManager[None]:
     """SQLite's errors as ours: a damaged file is told from one that cannot be used just now."""
-    return _errors_of("the catalog")
+    return errors_of("the catalog")
 
 
 @contextmanager
-def _errors_of(catalog: str) -> Iterator[None]:
+def errors_of(catalog: str) -> Iterator[None]:
+    """As `sqlite_errors`, of a file by its name."""
     try:
         yield
     except (sqlite3.Error, OverflowError) as error:

@@ -50,7 +50,9 @@ WHERE listed.is_seen AND (:rescan OR CASE WHEN retries.uri IS NOT NULL THEN {_IS
     OR {_IS_OLD} OR (photos.failure_reason IS NULL
         AND (photos.latitude IS NULL OR :classify_all)
         AND (photos.model IS NOT :model OR photos.landmark_probability >= :prefilter
-             AND photos.prefilter IS NOT NULL)) END)
+             AND photos.prefilter IS NOT NULL
+             OR photos.top LIKE '[%' AND NOT has_embedding(listed.uri, listed.size, listed.version)
+            )) END)
 ORDER BY max(ifnull(photos.scan, 0), ifnull(retries.scan, 0)), listed.uri
 """
 # Whether anything is known of a photo: by its name, or perhaps by its content under another one.

@@ -104,7 +104,7 @@ def write_table(path: str, rows: Iterable[Outcome], note: str = "") -> None:
     """
     layout = _output_format(path, note)
     if path != STDOUT:
-        _write_whole(path, lambda file: layout.write(file, rows))
+        write_whole(path, lambda file: layout.write(file, rows))
         return
     layout.write(sys.stdout.buffer, rows)
     sys.stdout.buffer.flush()
@@ -115,10 +115,10 @@ def write_text(path: str, text: str) -> None:
 
     What is not UTF-8 in a name becomes a backslash escape, which JSON reads as the same name.
     """
-    _write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
-def _write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
+def write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
     """Write a file (of a link, its target), or an object in a bucket by way of a temporary file.
 
     What is no regular file, such as a pipe, is written as it stands: nothing may take its place.
