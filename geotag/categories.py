@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from reprlib import repr as brief
+from typing import Any
 
 from geotag.errors import CategoryTableError
 from geotag.records import Category, Landmark, OwnCategory
@@ -19,6 +20,7 @@ OWN_PREFIX = "own_"  # of the slugs of landmarks that users add
 OWN_ID = 1_000_000  # their least id
 OWN_LIMIT = 10_000
 MAX_RADIUS_M = 20_037_508  # half of the equator: no two places are further apart
+_RANGES = {"latitude": (-90, 90), "longitude": (-180, 180), "radius_m": (1, MAX_RADIUS_M)}
 
 _PACKAGED = Path(__file__).with_name("categories.json")
 _SLUG = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
@@ -123,7 +125,7 @@ def parse_own_category(entry: object) -> OwnCategory:
     Its place may be left out (None and ""); latitude and longitude come together.
     """
     if not isinstance(entry, dict) or entry.keys() != set(OwnCategory._fields):
-        raise ValueError("an own category has not the fields of one")
+        raise ValueError("an own category lacks a field, or has one too many")
     number, slug = entry["id"], _checked_slug(entry["slug"])
     if type(number) is not int or not OWN_ID <= number < OWN_ID + OWN_LIMIT:
         raise ValueError(f"id {brief(number)} is not of an own category")
@@ -135,26 +137,8 @@ def parse_own_category(entry: object) -> OwnCategory:
         id=number,
         slug=slug,
         name=_checked_text(entry, "name"),
-        latitude=_optional_number(entry, "latitude", -90, 90),
-        longitude=_optional_number(entry, "longitude", -180, 180),
-        radius_m=_optional_number(entry, "radius_m", 1, MAX_RADIUS_M),
-        city=_optional_text(entry, "city"),
-        region=_optional_text(entry, "region"),
-        country=_optional_text(entry, "country"),
-        country_code=_optional_country_code(entry["country_code"]),
+        **_checked_place(entry, is_optional=True),
     )
-
-
-def _optional_country_code(code: object) -> str:
-    return _checked_country_code(code) if code != "" else ""
-
-
-def _optional_text(entry: dict[str, object], field: str) -> str:
-    return _checked_text(entry, field) if entry[field] != "" else ""
-
-
-def _optional_number(entry: dict[str, object], field: str, low: float, high: float) -> float | None:
-    return _checked_number(entry, field, low, high) if entry[field] is not None else None
 
 
 def slugify(name: str) -> str:
@@ -239,14 +223,21 @@ def _checked_category(index: int, entry: object) -> Category:
         id=index,
         slug=_checked_slug(entry["slug"]),
         name=_checked_text(entry, "name"),
-        latitude=_checked_number(entry, "latitude", -90, 90),
-        longitude=_checked_number(entry, "longitude", -180, 180),
-        radius_m=_checked_number(entry, "radius_m", 1, MAX_RADIUS_M),
-        city=_checked_text(entry, "city"),
-        region=_checked_text(entry, "region"),
-        country=_checked_text(entry, "country"),
-        country_code=_checked_country_code(entry["country_code"]),
+        **_checked_place(entry, is_optional=False),
     )
+
+
+def _checked_place(entry: dict[str, object], is_optional: bool) -> dict[str, Any]:
+    """Where a landmark is; where that is optional, numbers may be None and texts empty."""
+    place: dict[str, Any] = {}
+    for field, (low, high) in _RANGES.items():
+        is_left_out = is_optional and entry[field] is None
+        place[field] = None if is_left_out else _checked_number(entry, field, low, high)
+    for field in ("city", "region", "country", "country_code"):
+        is_left_out = is_optional and entry[field] == ""
+        check = _checked_country_code if field == "country_code" else _checked_text
+        place[field] = "" if is_left_out else check(entry, field)
+    return place
 
 
 def _checked_slug(slug: object) -> str:
@@ -255,7 +246,8 @@ def _checked_slug(slug: object) -> str:
     return slug
 
 
-def _checked_country_code(code: object) -> str:
+def _checked_country_code(entry: dict[str, object], field: str) -> str:
+    code = entry[field]
     if not isinstance(code, str) or code not in ISO_3166:
         raise ValueError(f"country_code {brief(code)} is not an ISO 3166-1 alpha-2 code")
     return code

@@ -70,7 +70,7 @@ def _words(status: Status) -> str:
         case Status.CONFLICT:
             return "whose landmark cannot be seen from where they were taken, not tagged"
         case Status.PRIVATE:
-            return "in a private zone: where is left out"
+            return "in a private zone: where they are is left out"
         case _:
             assert_never(status)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from geotag.errors import StoppedError
 from geotag.pipeline import Progress
 
+_Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
 
@@ -76,3 +78,13 @@ class Bar(Progress):
     def stop_requested(self) -> bool:
         """Whether a signal came."""
         return self.stop.signal is not None
+
+
+def with_bar(items: Iterable[_Item], count: int, quiet: bool) -> Iterable[_Item]:
+    """The same items, counted by a bar on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return items
+    from tqdm import tqdm
+
+    bar: Iterable[_Item] = tqdm(items, total=count, unit="photo", dynamic_ncols=True)
+    return bar

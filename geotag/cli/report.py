@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from geotag.cli.lines import counted
 from geotag.cli.options import private_option, quiet_option
+from geotag.cli.progress import with_bar
 from geotag.cli.streams import tell
 from geotag.errors import CatalogError, MissingDependencyError, UsageError
 from geotag.places.private import Zone
@@ -64,7 +64,7 @@ def report(
         # A picture of what is private may tell more than its place.
         paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
         previews = make_previews(paths, thumbnail_bytes(len(rows)))
-        thumbnails = list(_with_bar(previews, len(rows), quiet))
+        thumbnails = list(with_bar(previews, len(rows), quiet))
     catalog = catalog or table.with_name(table.name + SUFFIX)
     page = build_page(table.name, rows, thumbnails, _surroundings(rows, tracks, catalog, private))
     write_text(out, page)
@@ -100,12 +100,3 @@ def _clocks(catalog: Path) -> list[str]:
         return find_clocks(known_readings(catalog))
     except (CatalogError, MissingDependencyError):
         return []
-
-
-def _with_bar(previews: Iterable[bytes], count: int, quiet: bool) -> Iterable[bytes]:
-    if quiet or not sys.stderr.isatty():
-        return previews
-    from tqdm import tqdm
-
-    bar: Iterable[bytes] = tqdm(previews, total=count, unit="photo", dynamic_ncols=True)
-    return bar

@@ -144,7 +144,7 @@ def _fitting(command: click.Command, option: click.Option, value: Any, place: st
     if option.is_flag:
         if isinstance(value, bool):
             return value
-        raise UsageError(f"{place}: true or false, not {_shown(value)}")
+        raise UsageError(f"{place} must be true or false, not {_shown(value)}")
     if option.multiple:
         given = [_text(one, place) for one in (value if isinstance(value, list) else [value])]
     else:
@@ -159,10 +159,10 @@ def _fitting(command: click.Command, option: click.Option, value: Any, place: st
 def _text(value: Any, place: str) -> str:
     is_endless = isinstance(value, int) and value.bit_length() > _INTEGER_BITS
     if isinstance(value, bool | list | dict) or is_endless:
-        raise UsageError(f"{place}: one text or number, not {_shown(value)}")
+        raise UsageError(f"{place} must be one text or number, not {_shown(value)}")
     text = os.path.expanduser(value) if isinstance(value, str) else str(value)
     if "\0" in text:  # which no command line can hold either
-        raise UsageError(f"{place}: a text without NUL characters, not {_shown(value)}")
+        raise UsageError(f"{place} must be a text without NUL characters, not {_shown(value)}")
     return text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
@@ -22,7 +21,7 @@ from geotag.cli.options import (
     quiet_option,
     writing_options,
 )
-from geotag.cli.progress import Stop, stop_on_signals
+from geotag.cli.progress import Stop, stop_on_signals, with_bar
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
@@ -86,7 +85,7 @@ def write_tags(
     def paced(rows: Iterable[Outcome], survey: Survey) -> Iterable[Outcome]:
         if not (quiet or options.unattended or options.clear or options.times):
             _tell_edits(survey)
-        return takewhile(lambda row: stop.signal is None, _with_bar(rows, survey.rows, quiet))
+        return takewhile(lambda row: stop.signal is None, with_bar(rows, survey.rows, quiet))
 
     results = write_table_tags(table, Path(catalog) if catalog else None, options, paced)
     return _report(_shown(results) if options.dry_run else results, quiet, options.dry_run)
@@ -101,15 +100,6 @@ def _tell_edits(survey: Survey) -> None:
             tell(f"  {one_line(path)}: {one_line(name)}")
         if more := survey.edit_count - len(survey.edits):
             tell(f"  and {more} more")
-
-
-def _with_bar(rows: Iterable[Outcome], count: int, quiet: bool) -> Iterable[Outcome]:
-    if quiet or not sys.stderr.isatty():
-        return rows
-    from tqdm import tqdm
-
-    bar: Iterable[Outcome] = tqdm(rows, total=count, unit="photo", dynamic_ncols=True)
-    return bar
 
 
 def _shown(results: Iterable[WriteResult]) -> Iterator[WriteResult]:

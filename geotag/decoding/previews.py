@@ -41,7 +41,7 @@ def make_previews(paths: Iterable[str], most_bytes: int) -> Iterator[bytes]:
 def make_picture(decoder: IsolatedDecoder, path: str, longest: int) -> bytes:
     """A photo as JPEG, upright, whole and at most so many pixels long. Raises PhotoError."""
     if is_remote(path):
-        raise PhotoError("it lies far away: nothing is fetched for a look")
+        raise PhotoError("it is not on this machine, and nothing is fetched to show it")
     data = LocalSource(path, Filters()).read(path)
     header = parse_header(data, path)
     with opened(data, header) as (image, orientation):

@@ -49,7 +49,7 @@ def parse_recollection(tensors: Mapping[str, Tensor], categories: int) -> Recoll
     ):
         raise ValueError("its tensors do not fit each other")
     if found.categories.is_floating_point() or found.points.is_floating_point():
-        raise ValueError("its points or categories are no whole numbers")
+        raise ValueError("its points or categories are not whole numbers")
     if not -1 <= int(found.categories.min()) <= int(found.categories.max()) < categories:
         raise ValueError("it has other categories")
     for tensor in found:

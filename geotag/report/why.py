@@ -83,7 +83,7 @@ def _headline(row: Outcome) -> str:
 
 def _place(row: Outcome) -> str:
     if row.latitude is None or row.longitude is None:
-        return "none that is told"
+        return "a place that the table leaves out"
     within = f", within {tell_distance(row.radius_m)}" if row.radius_m is not None else ""
     return f"{row.latitude:.5f}, {row.longitude:.5f}{within}"
 

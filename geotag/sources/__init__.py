@@ -45,7 +45,9 @@ def open_source(text: str, filters: Filters) -> SingleSource:
     name = scheme_of(text)
     if name not in SCHEMES:
         known = ", ".join(sorted(f"{known}://" for known in SCHEMES if known not in _UNNAMED))
-        raise SourceError(f"{text}: {name}:// is not supported, but folders and {known}")
+        raise SourceError(
+            f"{text}: {name}:// is not supported; photos can be in folders and {known}"
+        )
     kind = SCHEMES[name].kind
     match kind:
         case Kind.FILES:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from geotag.errors import GeotagError
 from geotag.records import UNKNOWN_SIZE as UNKNOWN_SIZE
@@ -127,6 +127,17 @@ def download(store: Store, uri: str, path: Path) -> str | None:
             file.write(part.data)
             at += len(part.data)
     return present.version
+
+
+def asked(loop: Any, request: Callable[[], Awaitable[_Result]]) -> _Result:
+    """The result of a request on fsspec's loop, from any thread, with retries."""
+    from fsspec.asyn import sync
+
+    def ask() -> _Result:
+        result: _Result = sync(loop, request)
+        return result
+
+    return retried(ask)
 
 
 def retried(request: Callable[[], _Result]) -> _Result:

@@ -18,7 +18,7 @@ from geotag.stores.base import (
     Part,
     StoreError,
     always,
-    retried,
+    asked,
 )
 
 _Result = TypeVar("_Result")
@@ -98,8 +98,6 @@ class HttpStore:
         raise StoreError("a web server cannot be written to")
 
     def _run(self, request: Callable[[Any], Awaitable[_Result]]) -> _Result:
-        from fsspec.asyn import sync
-
         async def attempt() -> _Result:
             try:
                 return await request(await self._fs.set_session())
@@ -112,11 +110,7 @@ class HttpStore:
                 retry = kind != "InvalidURL"
                 raise StoreError(f"the connection failed ({kind})", retry=retry) from None
 
-        def run() -> _Result:
-            result: _Result = sync(self._fs.loop, attempt)
-            return result
-
-        return retried(run)
+        return asked(self._fs.loop, attempt)
 
 
 async def _read(content: Any, length: int) -> bytes:
@@ -145,7 +139,7 @@ def _check(answer: Any) -> None:
     """Raise StoreError for what is not the object that was asked for."""
     status: int = answer.status
     if status in (200, 206) and answer.content_type == _PAGE:
-        raise StoreError("a web page came in its place: must somebody log in there?")
+        raise StoreError("the server sent a web page instead: must somebody log in there?")
     if status in (200, 206):
         return
     if status in (404, 410):

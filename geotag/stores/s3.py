@@ -19,7 +19,7 @@ from geotag.stores.base import (
     Part,
     StoreError,
     always,
-    retried,
+    asked,
 )
 from geotag.stores.stretches import LAST, Found, Page, ParallelListing, Stretch
 
@@ -262,7 +262,6 @@ class S3Store:
 
     def _run(self, bucket: str, request: Callable[[Any], Awaitable[_Result]]) -> _Result:
         """Run a request on s3fs's loop, from any thread, with retries."""
-        from fsspec.asyn import sync
 
         async def attempt() -> _Result:
             try:
@@ -273,11 +272,7 @@ class S3Store:
             except Exception as error:
                 raise _store_error(error) from None
 
-        def run() -> _Result:
-            result: _Result = sync(self._fs.loop, attempt)
-            return result
-
-        return retried(run)
+        return asked(self._fs.loop, attempt)
 
 
 def _declined(bucket: str, key: str, start: int, enters: Enters) -> str:

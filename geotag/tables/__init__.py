@@ -156,7 +156,7 @@ def table_state(path: str) -> str:
         try:
             found = store_of(path).stat(path)
         except StoreError as error:
-            raise TableError(f"{path}: cannot be asked for ({error})") from error
+            raise TableError(f"{path}: cannot be looked up ({error})") from error
         return f"{found.size}-{found.version}" if found is not None else ""
     try:
         status = os.stat(path)

@@ -21,6 +21,7 @@ from geotag.tables.base import (
     unguard_cell,
 )
 
+_STATUS, _TOP_K = map(Outcome._fields.index, ("status", "top_k"))
 _DELIMITERS = ",;\t"  # what spreadsheets put between cells, by the country
 _REMEDY = (
     "save it as UTF-8: in Excel as “CSV UTF-8”, in LibreOffice with the character set Unicode "
@@ -102,27 +103,6 @@ def _encoded(letter: str, encoding: str) -> bytes:
 
 
 def _cells(row: Outcome) -> tuple[object, ...]:
-    return (
-        guard_cell(row.path),
-        row.status.value,
-        *row[2:5],
-        row.position_source,
-        row.radius_m,
-        guard_cell(row.landmark),
-        row.category_id,
-        row.confidence,
-        guard_cell(row.city),
-        guard_cell(row.country),
-        guard_cell(row.taken_at),
-        guard_cell(row.camera),
-        guard_cell(format_top_k(row.top_k)),
-        guard_cell(row.model),
-        guard_cell(row.error),
-        guard_cell(row.method),
-        guard_cell(row.evidence),
-        guard_cell(row.utc),
-        guard_cell(row.place),
-        guard_cell(row.region),
-        guard_cell(row.time_zone),
-        SCHEMA_VERSION,
-    )
+    cells = [guard_cell(cell) if type(cell) is str else cell for cell in row]
+    cells[_STATUS], cells[_TOP_K] = row.status.value, guard_cell(format_top_k(row.top_k))
+    return (*cells, SCHEMA_VERSION)

@@ -14,7 +14,7 @@ from geotag.tables.jsonl import json_cells, parse_object
 
 _HEAD = b'{"type": "FeatureCollection", "features": ['
 _HEAD_LINES = 20  # that other programs may write before the features
-_NOT_OURS = "no FeatureCollection with each Feature on a line of its own, as geotag writes it"
+_NOT_OURS = "not a FeatureCollection with each Feature on a line of its own, as geotag writes it"
 
 
 class GeojsonFormat:

@@ -151,7 +151,9 @@ class ObjectFiles:
         """All bytes of an object, and its version."""
         present = self._stat(path)
         if not present.version:
-            raise CannotWriteError("its store tells no versions: a write might harm another's")
+            raise CannotWriteError(
+                "its store gives no versions of objects, so a write could undo another program's"
+            )
         if present.size > SIZE_LIMIT:
             raise CannotWriteError(f"larger than {SIZE_LIMIT >> 20} MiB")
         with _reasons():

@@ -16,6 +16,7 @@ from geotag.writing.blocks.xmp import XmpError, XmpPacket, parse_packet
 from geotag.writing.files import Files
 from geotag.writing.replace import CannotWriteError
 from geotag.writing.tags import (
+    PLACES,
     Surroundings,
     plain_keywords,
     union,
@@ -124,7 +125,7 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     words = union((*packet.items(_KEYWORDS), *words))
     earlier = xmp_tags.read_earlier(packet)
     own = earlier.landmark if earlier and _KEYWORDS in earlier.wrote else ""
-    places = {name: packet.text(name) for name in xmp_tags.PLACES if packet.text(name)}
+    places = {name: packet.text(name) for name in PLACES if packet.text(name)}
     return Surroundings(tuple(word for word in words if word != own), {} if earlier else places)
 
 

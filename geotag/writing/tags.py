@@ -13,6 +13,14 @@ from geotag.records import Category, Location
 METHOD = "landmark recognition by a convolutional neural network"
 METHOD_USER = "named by the user"
 MAP_DATUM = "WGS-84"
+# The legacy IPTC place fields in XMP.
+PLACES = (
+    "Iptc4xmpCore:Location",
+    "photoshop:City",
+    "photoshop:State",
+    "photoshop:Country",
+    "Iptc4xmpCore:CountryCode",
+)
 # Letters that no XML holds, and ends of texts and lines, which other fields cannot hold.
 _CONTROLS = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]+")
 
@@ -198,14 +206,7 @@ def hierarchy(landmark: Category, separator: str) -> str:
 
 
 def _present(*texts: str) -> dict[str, str]:
-    names = (
-        "Iptc4xmpCore:Location",
-        "photoshop:City",
-        "photoshop:State",
-        "photoshop:Country",
-        "Iptc4xmpCore:CountryCode",
-    )
-    return {name: text for name, text in zip(names, texts, strict=True) if text}
+    return {name: text for name, text in zip(PLACES, texts, strict=True) if text}
 
 
 def format_coordinate(degrees: float, hemispheres: str) -> str:

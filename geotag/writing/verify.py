@@ -43,7 +43,7 @@ def verified(before: Container, edits: tuple[Edit, ...]) -> bytes:
     if apply_edits(new, invert_edits(data, edits)) != data:
         raise CannotEmbedError("it could not be reverted to the same bytes")
     after = type(before).parse(new)
-    _require(before.other_parts() == after.other_parts(), "what is no metadata")
+    _require(before.other_parts() == after.other_parts(), "parts that are not metadata")
     _check_blocks(parse_blocks(before), parse_blocks(after))
     _check_piexif(before.block("exif"), after.block("exif"))
     if before.is_photo:

@@ -135,7 +135,7 @@ def _datasets(payload: bytes, resource: Resource) -> Iterator[DataSet]:
         yield DataSet((record, number), at, head + size, payload[head : head + size])
         at = head + size
     if payload[at:stop].strip(b"\0"):
-        raise IimError("the IPTC block holds what are no datasets")
+        raise IimError("the IPTC block holds bytes that are no dataset")
 
 
 def can_hold(iim: Iim, keyword: str) -> bool:

@@ -12,6 +12,7 @@ from geotag.records import Location
 from geotag.writing.blocks.xmp import Struct, XmpPacket
 from geotag.writing.tags import (
     MAP_DATUM,
+    PLACES,
     LandmarkTags,
     PlacedTags,
     Surroundings,
@@ -32,13 +33,6 @@ CREATED = "Iptc4xmpExt:LocationCreated"
 _KEYWORDS = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")
 # What parts the levels of a path, in the fields that hold paths.
 _SEPARATORS = {"lr:hierarchicalSubject": "|", "digiKam:TagsList": "/"}
-PLACES = (
-    "Iptc4xmpCore:Location",
-    "photoshop:City",
-    "photoshop:State",
-    "photoshop:Country",
-    "Iptc4xmpCore:CountryCode",
-)
 _DESTINATION = ("exif:GPSDestLatitude", "exif:GPSDestLongitude")
 _VERSION = "exif:GPSVersionID"
 _POSITION = (
@@ -159,13 +153,9 @@ def _is_ours(landmark: str, separator: str | None, text: str) -> bool:
 
 def _recorded_places(earlier: EarlierTags) -> dict[str, str]:
     shown = earlier.shown
-    return {
-        "Iptc4xmpCore:Location": earlier.landmark,
-        "photoshop:City": shown.get("Iptc4xmpExt:City", ""),
-        "photoshop:State": shown.get("Iptc4xmpExt:ProvinceState", ""),
-        "photoshop:Country": shown.get("Iptc4xmpExt:CountryName", ""),
-        "Iptc4xmpCore:CountryCode": shown.get("Iptc4xmpExt:CountryCode", ""),
-    }
+    parts = ("City", "ProvinceState", "CountryName", "CountryCode")
+    texts = (shown.get(f"Iptc4xmpExt:{part}", "") for part in parts)
+    return dict(zip(PLACES, (earlier.landmark, *texts), strict=True))
 
 
 def _remove_positions(packet: XmpPacket, earlier: EarlierTags) -> None:
