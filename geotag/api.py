@@ -251,17 +251,19 @@ def rank_landmarks(
 ) -> list[RankedLandmark]:
     """The k most likely landmarks of a picture with confidences and positions, best first.
 
-    `picture` is a path, a Pillow image, or RGB pixels as a numpy array, uint8 (H, W, 3). Every
-    picture has a most likely landmark, also one that shows none: its confidence is low then, and
-    `scan` would not tag it. The model stays in memory for the next call.
+    `picture` is a path, a Pillow image, or RGB pixels as a numpy array, uint8 (H, W, 3). Also a
+    picture that shows none has most likely ones: their confidence is low then, and `scan` would not
+    tag it. One with nothing to recognise (blank, tiny, a page of text) has none. The model stays in
+    memory for the next call.
 
     Raises UsageError for k outside of 1 to 1000 and for an array of another shape or type,
     PhotoError for a file that cannot be read, and GeotagError for a model that cannot be used.
     """
     check(k=k)
+    predictor = _predictor(model)
     return [
         RankedLandmark(c.name, confidence, c.latitude, c.longitude, c.radius_m, c.city, c.country)
-        for c, confidence in _predictor(model).ranked(_image(picture), k)
+        for c, confidence in predictor.ranked(predictor.predict(_image(picture), k))
     ]
 
 
@@ -287,7 +289,7 @@ def suggest_locations(
 
     check(k=k)
     predictor, image = _predictor(model), _image(picture)
-    entries = predictor.top(image, k)
+    entries = predictor.top(predictor.predict(image, k))
     draw_suggestions(plt.figure(figsize=(10, 4)), predictor.view(image), entries)
     if show:
         plt.show()

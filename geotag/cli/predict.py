@@ -32,8 +32,8 @@ def predict(
 ) -> int:
     """Show the most likely landmarks of each IMAGE with their confidences.
 
-    There is always a most likely one, also when the photo shows no landmark at all: its
-    confidence is low then. `geotag scan` decides.
+    Most photos have a most likely one, also where they show no landmark at all: its confidence is
+    low then. `geotag scan` decides. A blank or tiny picture, or a page of text, has none.
     """
     from geotag.recognition.predictor import Predictor
 
@@ -41,22 +41,26 @@ def predict(
     failed = 0
     for image in images:
         try:
-            top = predictor.top(image, k)
+            found = predictor.predict(image, k)
         except PhotoError as error:
             failed += 1
             complain(str(error))
             if as_json:
                 click.echo(json.dumps({"path": image, "error": str(error)}))
             continue
-        click.echo(_format_json(image, top) if as_json else _format_table(image, top))
+        top = predictor.top(found)
+        form = _format_json if as_json else _format_table
+        click.echo(form(image, top, found.unclassified))
     return SOME_FAILED if failed else 0
 
 
-def _format_json(image: str, top: tuple[TopCategory, ...]) -> str:
-    return json.dumps({"path": image, "top_k": [entry._asdict() for entry in top]})
+def _format_json(image: str, top: tuple[TopCategory, ...], unclassified: str) -> str:
+    fields = {"path": image, "top_k": [entry._asdict() for entry in top]}
+    return json.dumps(fields | ({"unclassified": unclassified} if unclassified else {}))
 
 
-def _format_table(image: str, top: tuple[TopCategory, ...]) -> str:
+def _format_table(image: str, top: tuple[TopCategory, ...], unclassified: str) -> str:
     lines = [one_line(image)]
+    lines += [f"  no landmark: {unclassified}"] if unclassified else []
     lines += [f"  {entry.confidence:7.2%}  {entry.landmark}" for entry in top]
     return "\n".join(lines)

@@ -71,19 +71,23 @@ class Predictor:
     def predict(self, picture: Picture, k: int = 5) -> Prediction:
         """The k most likely categories of a path or Pillow image.
 
-        Raises PhotoError that names the file when it cannot be read.
+        None, and `unclassified` says why, where there is nothing in it to recognise. Raises
+        PhotoError that names the file when it cannot be read.
         """
-        return self.model.predictions([self._pixels(picture)], k)[0]
+        with _loaded(picture) as loaded:
+            pixels, size = self._pixels(loaded), _stored_size(loaded)
+        if empty := why_empty(pixels, size):
+            return Prediction((), 0.0, empty)
+        return self.model.predictions([pixels], k)[0]
 
-    def top(self, picture: Picture, k: int = 5) -> tuple[TopCategory, ...]:
-        """As `predict`, with the names of the landmarks."""
-        found = self.ranked(picture, k)
+    def top(self, prediction: Prediction) -> tuple[TopCategory, ...]:
+        """The landmarks of a prediction by name, best first."""
+        found = self.ranked(prediction)
         return tuple(TopCategory(c.id, c.slug, c.name, confidence) for c, confidence in found)
 
-    def ranked(self, picture: Picture, k: int = 5) -> list[tuple[Landmark, float]]:
-        """As `predict`, with all that is known of the landmarks."""
-        scores = self.predict(picture, k).top
-        return [(self.categories.by_slug(s.slug), s.confidence) for s in scores]
+    def ranked(self, prediction: Prediction) -> list[tuple[Landmark, float]]:
+        """As `top`, with all that is known of the landmarks."""
+        return [(self.categories.by_slug(s.slug), s.confidence) for s in prediction.top]
 
     def read(self, upload: Upload) -> Reading:
         """What the camera wrote and the model recognises, as a scan with `classify_all` reads it.
@@ -92,11 +96,7 @@ class Predictor:
         """
         header = parse_header(upload.data, upload.name)
         photo = Photo(upload.name, len(upload.data), "")
-        pixels = self._pixels(upload)
-        capture = header.metadata.capture
-        if empty := why_empty(pixels, (capture.width, capture.height)):
-            return Reading(photo, header.metadata, Prediction((), 0.0, empty))
-        return Reading(photo, header.metadata, self.model.predictions([pixels], TOP_K_LIMIT)[0])
+        return Reading(photo, header.metadata, self.predict(upload, TOP_K_LIMIT))
 
     def explain(self, picture: Picture, landmark: str = "", samples: int = 500) -> Explained:
         """Which parts of a path or Pillow image show a landmark (extra `plot`).
@@ -159,6 +159,14 @@ def load_photo(path: str) -> Upload:
         return Upload(path, LocalSource(path, Filters()).read(path))
     except PhotoError as error:
         raise PhotoError(f"{path}: {error}") from error
+
+
+def _stored_size(picture: Image.Image | Upload) -> tuple[int, int]:
+    """Width and height as the header has them, which decodes nothing; 0 where it does not tell."""
+    if not isinstance(picture, Upload):
+        return picture.size
+    capture = parse_header(picture.data, picture.name).metadata.capture
+    return capture.width, capture.height
 
 
 def _shape(picture: Image.Image | Upload) -> tuple[tuple[int, int], int]:

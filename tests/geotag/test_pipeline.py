@@ -285,7 +285,9 @@ def test_orientation_is_applied(tmp_path: Path, model_path: Path, write_photo: W
     exif[0x0112] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     predictor = Predictor(model_path)
-    assert predictor.top(tmp_path / "turned.png", 3) == predictor.top(tmp_path / "upright.png", 3)
+    turned = predictor.predict(tmp_path / "turned.png", 3)
+    assert turned == predictor.predict(tmp_path / "upright.png", 3)
+    assert turned.top
 
 
 def test_names_that_are_not_utf8(tmp_path: Path, options: ScanOptions) -> None:

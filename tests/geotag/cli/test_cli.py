@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from geotag.cli import COMMANDS, cli
+from geotag.decoding.emptiness import BLANK
 from geotag.errors import GeotagError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.stores import open_store
@@ -259,6 +261,12 @@ def test_predict_table_and_json(write_photo: WritePhoto, model_path: Path, tmp_p
     assert len(result.stdout.splitlines()) == 3
     every = run("predict", photo, "-k", 1000, "--json", "--model", model_path)
     assert len(json.loads(every.stdout)["top_k"]) == 3
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (300, 200), "white").save(blank)
+    shown = run("predict", blank, "--model", model_path).stdout.splitlines()
+    assert shown == [str(blank), f"  no landmark: {BLANK}"]
+    shown = json.loads(run("predict", blank, "--json", "--model", model_path).stdout)
+    assert shown == {"path": str(blank), "top_k": [], "unclassified": BLANK}
     result = run("predict", photo, "/missing.jpg", tmp_path, "--json", "--model", model_path)
     first, second, third = map(json.loads, result.stdout.splitlines())
     assert first["top_k"][0]["slug"] == "eiffel_tower"

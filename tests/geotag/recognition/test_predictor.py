@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geotag.decoding.emptiness import BLANK, TINY
 from geotag.decoding.isolated import IsolatedDecoder
 from geotag.errors import MissingDependencyError, PhotoError, UsageError
 from geotag.recognition.drawing import draw_explanation
 from geotag.recognition.predictor import Predictor, Upload
+from geotag.records import Prediction
 from tests.conftest import WritePhoto, jpeg_bytes, picture
 
 
@@ -65,6 +67,22 @@ def test_the_parts_of_the_landmark_speak_for_it(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("blank", "why"), [(Image.new("RGB", (300, 200), "teal"), BLANK),
+                       (picture("taj_mahal", (31, 400)), TINY)],
+)  # fmt: skip
+def test_a_picture_with_nothing_to_recognise_has_no_landmarks(
+    predictor: Predictor, blank: Image.Image, why: str
+) -> None:
+    stored = io.BytesIO()
+    blank.save(stored, "PNG")
+    upload = Upload("blank.png", stored.getvalue())
+    for found in (predictor.predict(blank), predictor.predict(upload)):
+        assert found == Prediction((), 0.0, why)
+        assert predictor.top(found) == ()
+    assert predictor.read(upload).prediction == Prediction((), 0.0, why)
+
+
 def test_without_a_name_the_likeliest_is_explained(predictor: Predictor) -> None:
     pytest.importorskip("skimage")
     image = picture("taj_mahal")
