@@ -59,8 +59,9 @@ def serve(
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
     engine = engine._replace(batch_size=engine.batch_size or _BATCH_SIZE)
     # A photo that someone sends must not end the server.
-    predictor = Predictor(model, engine, IsolatedDecoder(everything=True).decode)
-    app = create_app(predictor, decider, {host, "localhost"})
+    decoder = IsolatedDecoder(everything=True)
+    predictor = Predictor(model, engine, decoder)
+    app = create_app(predictor, decider, {host, "localhost"}, decoder)
     if token is None and not is_local(host):
         token = new_token()
     if token:

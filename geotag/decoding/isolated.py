@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.decoding.loader import decode, decode_thumbnail
+from geotag.decoding.loader import decode, decode_thumbnail, upright_size
 from geotag.decoding.memory import PICTURES, MemoryBudget
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.header import Header, Thumbnail
@@ -69,6 +69,15 @@ class IsolatedDecoder:
             if process is None:
                 return decode_thumbnail(jpeg, header, input_size, fit)
             return process.decode(jpeg, header, input_size, fit)
+
+    def upright_size(self, data: bytes, header: Header, fit: Fit) -> tuple[int, int]:
+        """As `loader.upright_size`, and `decode`."""
+        if not (self.everything or header.format in FORMATS):
+            return upright_size(data, header, fit)
+        with self._process() as process:
+            if process is None:
+                return upright_size(data, header, fit)
+            return process.upright_size(data, header, fit)
 
     def close(self) -> None:
         """End the processes."""
@@ -127,25 +136,39 @@ class _Process:
 
         Raises what `loader.decode` raises, and PhotoError where the process does not survive.
         """
+        photo_size = header.thumbnail.photo_size if header.thumbnail else None
+        with self._survived():
+            reply = self._reply(data, header, input_size=input_size, fit=fit, photo_size=photo_size)
+            pixels = np.frombuffer(self._replies.read(reply["bytes"]), np.uint8)
+            return pixels.reshape(input_size, input_size, 3)
+
+    def upright_size(self, data: bytes, header: Header, fit: Fit) -> tuple[int, int]:
+        """As it is seen, of the part that a fit leaves; raises what `decode` raises."""
+        with self._survived():
+            width, height = self._reply(data, header, fit=fit)["size"]
+            return width, height
+
+    @contextmanager
+    def _survived(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # it is gone, perhaps in the middle of a reply
+            raise _failure(self.end(), self._seconds) from None
+
+    def _reply(self, data: bytes, header: Header, **more: object) -> dict[str, Any]:
         request = {
             "format": header.format,
             "orientation": header.metadata.orientation,
-            "photo_size": header.thumbnail.photo_size if header.thumbnail else None,
-            "input_size": input_size,
-            "fit": fit,
             "seconds": self._seconds,
+            **more,
         }
-        try:
-            reply = self._ask(request, data)
-            if "memory" in reply:
-                with PICTURES.hold(reply["memory"]):
-                    reply = self._ask({})
-            if "error" not in reply:
-                pixels = np.frombuffer(self._replies.read(reply["bytes"]), np.uint8)
-                return pixels.reshape(input_size, input_size, 3)
-        except (OSError, ValueError):  # it is gone, perhaps in the middle of a reply
-            raise _failure(self.end(), self._seconds) from None
-        raise _ERRORS[reply["error"]](*reply["arguments"])
+        reply = self._ask(request, data)
+        if "memory" in reply:
+            with PICTURES.hold(reply["memory"]):
+                reply = self._ask({})
+        if "error" in reply:
+            raise _ERRORS[reply["error"]](*reply["arguments"])
+        return reply
 
     def _ask(self, request: Mapping[str, object], data: bytes = b"") -> dict[str, Any]:
         _send(self._requests, request, data)
@@ -196,25 +219,31 @@ def serve() -> None:
         budget.seconds = request["seconds"]
         _set_alarm(budget.seconds)
         try:
-            pixels = _decode(request, data, budget)
+            answer = _answer(request, data, budget)
         except MissingDependencyError as error:
             _send_error(replies, error, error.purpose, error.extra)
         except PhotoError as error:
             _send_error(replies, error, str(error) + printed.take())
         else:
             printed.take()
-            _send(replies, {}, pixels.tobytes())
+            _send(replies, *answer)
         _set_alarm(0)
 
 
-def _decode(request: Mapping[str, Any], data: bytes, budget: MemoryBudget) -> NDArray[np.uint8]:
+def _answer(
+    request: Mapping[str, Any], data: bytes, budget: MemoryBudget
+) -> tuple[dict[str, object], bytes]:
+    """What is sent back: pixels, or the size where no pixels are asked for."""
     header = Header(request["format"], Metadata(orientation=request["orientation"]))
-    input_size, fit = request["input_size"], request["fit"]
+    fit = request["fit"]
+    if "input_size" not in request:
+        return {"size": upright_size(data, header, fit)}, b""
+    input_size = request["input_size"]
     if request["photo_size"] is None:
-        return decode(data, header, input_size, fit, budget)
+        return {}, decode(data, header, input_size, fit, budget).tobytes()
     width, height = request["photo_size"]
-    thumbnail = Thumbnail(b"", (width, height))
-    return decode_thumbnail(data, header._replace(thumbnail=thumbnail), input_size, fit)
+    header = header._replace(thumbnail=Thumbnail(b"", (width, height)))
+    return {}, decode_thumbnail(data, header, input_size, fit).tobytes()
 
 
 def _send_error(replies: IO[bytes], error: GeotagError, *arguments: str) -> None:

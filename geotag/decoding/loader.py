@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from geotag.decoding.emptiness import why_empty
 from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
-from geotag.decoding.transforms import decode_drafted, draft, preprocess
+from geotag.decoding.transforms import decode_drafted, draft, preprocess, seen_size
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.header import Header, failure_of
 from geotag.metadata.jpeg import jpeg_segments, without_gaps
@@ -196,6 +196,16 @@ def decode(
             pixels = decode_drafted(drafted, input_size, fit)
             image.close()  # its pixels are gone when their memory is given to others
     return pixels
+
+
+def upright_size(data: bytes, header: Header, fit: Fit) -> tuple[int, int]:
+    """The width and height of a photo as it is seen, of its part that a fit leaves.
+
+    Raises PhotoError, or MissingDependencyError.
+    """
+    with opened(data, header) as (image, orientation):
+        width, height = seen_size(image.size, fit, orientation)
+    return max(1, round(width)), max(1, round(height))
 
 
 @contextmanager

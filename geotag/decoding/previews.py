@@ -11,8 +11,6 @@ from functools import partial
 from PIL import Image
 
 from geotag.decoding.isolated import IsolatedDecoder
-from geotag.decoding.loader import opened
-from geotag.decoding.transforms import seen_size
 from geotag.errors import GeotagError, PhotoError
 from geotag.files.paths import parse_path
 from geotag.metadata.header import parse_header
@@ -42,11 +40,14 @@ def make_picture(decoder: IsolatedDecoder, path: str, longest: int) -> bytes:
     """A photo as JPEG, upright, whole and at most so many pixels long. Raises PhotoError."""
     if is_remote(path):
         raise PhotoError("it is not on this machine, and nothing is fetched to show it")
-    data = LocalSource(path, Filters()).read(path)
-    header = parse_header(data, path)
-    with opened(data, header) as (image, orientation):
-        width, height = seen_size(image.size, "squash", orientation)
-    size = max(1, round(min(longest, max(width, height))))
+    return picture_of(decoder, LocalSource(path, Filters()).read(path), path, longest)
+
+
+def picture_of(decoder: IsolatedDecoder, data: bytes, name: str, longest: int) -> bytes:
+    """As `make_picture`, of a photo's bytes."""
+    header = parse_header(data, name)
+    width, height = decoder.upright_size(data, header, "squash")
+    size = min(longest, max(width, height))
     scale = size / max(width, height)
     square = Image.fromarray(decoder.decode(data, header, size, "squash"))
     file = io.BytesIO()

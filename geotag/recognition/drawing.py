@@ -40,6 +40,8 @@ _TITLES, _SCALE = 0.5, 0.6  # inches of what stands beside each picture, and bel
 _TITLE = 48  # characters a line
 _DIMMED = 0.35
 _LIMITS = (1, 2, 5, 10, 20, 50, 100)  # of the colours, in points: less is noise, and looks like it
+_FOR, _AGAINST = (28, 108, 200), (226, 106, 12)
+_STRONGEST = 0.75  # how much of a part's colour is that of its weight
 
 
 def draw_suggestions(figure: Figure, view: Image.Image, entries: Sequence[TopCategory]) -> None:
@@ -51,6 +53,23 @@ def draw_suggestions(figure: Figure, view: Image.Image, entries: Sequence[TopCat
     right.set_xlim(0, 1)
     right.set_xlabel("confidence")
     figure.tight_layout()
+
+
+def explanation_pictures(explained: Explained) -> tuple[Image.Image, Image.Image]:
+    """The parts that suffice for a landmark, the others dark; and how much each part weighs:
+    blue for it, orange against it."""
+    found, size = explained.explanation, explained.view.size
+    view = np.asarray(explained.view)
+    grey = np.asarray(explained.view.convert("L"), np.float64)[..., None]
+    kept = _enlarged(found.marked[found.parts], size)[..., None]
+    limit = max(float(np.abs(found.weights).max()), _LIMITS[0] / 100)
+    is_for = _enlarged(found.weights[found.parts] >= 0, size)[..., None]
+    weighs = _enlarged(np.abs(found.weights / limit)[found.parts], size)[..., None]
+    colours = np.where(is_for, np.array(_FOR), np.array(_AGAINST))
+    strength = _STRONGEST * weighs.astype(np.float64)
+    alone = np.where(kept, view, grey * _DIMMED)
+    weighed = grey * (1 - strength) + colours * strength
+    return Image.fromarray(alone.astype(np.uint8)), Image.fromarray(weighed.astype(np.uint8))
 
 
 def draw_explanation(explained: Explained, out: BinaryIO) -> None:

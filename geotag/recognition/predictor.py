@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.decision import TOP_K_LIMIT
 from geotag.decoding.emptiness import why_empty
-from geotag.decoding.loader import decode, opened
+from geotag.decoding.loader import decode, upright_size
 from geotag.decoding.transforms import preprocess, seen_size
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError, UsageError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from geotag.decoding.loader import Decoder
+    from geotag.decoding.isolated import IsolatedDecoder
 
 _LONGEST = 800  # pixels of a picture that is shown
 
@@ -59,9 +59,10 @@ class Predictor:
 
     def __init__(
         self, model: Path | None = None, options: EngineOptions | None = None,
-        decoder: Decoder = decode,
+        decoder: IsolatedDecoder | None = None,
     ) -> None:  # fmt: skip
-        self.decoder = decoder
+        self._decode = decode if decoder is None else decoder.decode
+        self._upright_size = upright_size if decoder is None else decoder.upright_size
         options = options or EngineOptions()
         options = options._replace(batch_size=options.batch_size or 1)
         self.model = Model.open(model, options)
@@ -123,10 +124,9 @@ class Predictor:
         from PIL import Image
 
         with _loaded(picture) as loaded:
-            whole, orientation = _shape(loaded)
-            longest = min(_LONGEST, max(whole))
+            width, height = self._size(loaded)
+            longest = min(_LONGEST, max(1, round(max(width, height))))
             pixels = self._pixels(loaded, longest)
-        width, height = seen_size(whole, self.spec.fit, orientation)
         scale = longest / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         return Image.fromarray(pixels).resize(size)
@@ -135,8 +135,15 @@ class Predictor:
         size, fit = size or self.spec.input_size, self.spec.fit
         with _loaded(picture) as loaded:
             if isinstance(loaded, Upload):
-                return self.decoder(loaded.data, parse_header(loaded.data, loaded.name), size, fit)
-            return preprocess(loaded, size, fit, _shape(loaded)[1])
+                return self._decode(loaded.data, parse_header(loaded.data, loaded.name), size, fit)
+            return preprocess(loaded, size, fit, _orientation(loaded))
+
+    def _size(self, picture: Image.Image | Upload) -> tuple[float, float]:
+        """As it is seen: upright, of the part that the network's fit leaves."""
+        if isinstance(picture, Upload):
+            header = parse_header(picture.data, picture.name)
+            return self._upright_size(picture.data, header, self.spec.fit)
+        return seen_size(picture.size, self.spec.fit, _orientation(picture))
 
 
 @contextmanager
@@ -169,9 +176,5 @@ def _stored_size(picture: Image.Image | Upload) -> tuple[int, int]:
     return capture.width, capture.height
 
 
-def _shape(picture: Image.Image | Upload) -> tuple[tuple[int, int], int]:
-    """The stored size, and the Exif orientation."""
-    if not isinstance(picture, Upload):
-        return picture.size, int(picture.getexif().get(0x0112, 1))
-    with opened(picture.data, parse_header(picture.data, picture.name)) as (image, orientation):
-        return image.size, orientation
+def _orientation(picture: Image.Image) -> int:
+    return int(picture.getexif().get(0x0112, 1))

@@ -8,7 +8,6 @@ import math
 import secrets
 import threading
 from contextlib import suppress
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from geotag.decoding.isolated import IsolatedDecoder
@@ -18,6 +17,7 @@ from geotag.records import Location
 from geotag.review.search import QUERY_LIMIT, Found
 from geotag.review.session import Review, place_at
 from geotag.web.guard import guard
+from geotag.web.shared import share_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +30,6 @@ KEY_HEADER = "X-Geotag-Key"
 _LONGEST = 1280  # pixels of a picture
 _BODY_LIMIT = 100_000
 _SAMPLES = 200
-# What the page shares with the report's.
-_SHARED = {
-    "map.js": "text/javascript",
-    "world.json": "application/json",
-    "page.css": "text/css",
-}
 
 
 class Access:
@@ -74,6 +68,7 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
     guard(app, {"localhost"}, "open the address that geotag review printed")
+    share_files(app)
     decoder = IsolatedDecoder(everything=True)
     explaining = threading.Lock()  # one explanation takes all cores
 
@@ -86,13 +81,6 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
     @app.get("/")
     def page() -> Response:
         return app.send_static_file("review.html")
-
-    @app.get("/shared/<name>")
-    def shared(name: str) -> Response:
-        if name not in _SHARED:
-            abort(404)
-        data = (files("geotag.report") / "static" / name).read_bytes()
-        return send_file(io.BytesIO(data), _SHARED[name])
 
     @app.post("/api/session")
     def session() -> dict[str, str]:

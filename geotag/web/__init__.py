@@ -1,4 +1,4 @@
-"""A web page that shows what geotag makes of a photo, on Flask (extra `app`)."""
+"""A web page that shows what geotag makes of photos, on Flask (extra `app`)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,38 @@ import threading
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from geotag.errors import MissingDependencyError, UsageError
+from geotag.errors import MissingDependencyError, PhotoError, TransientPhotoError, UsageError
+from geotag.files.paths import format_path
+from geotag.records import Outcome, Status
+from geotag.web.answers import Namer, about, tell_explanation, tell_row
+from geotag.web.example import draw_example
 from geotag.web.guard import guard
+from geotag.web.shared import share_files
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
     from geotag.decision import Decider
+    from geotag.decoding.isolated import IsolatedDecoder
     from geotag.recognition.predictor import Predictor, Upload
 
 SIZE_LIMIT = 128 * 2**20
 _NAME_LIMIT = 255
 _UPLOAD = "application/octet-stream"
+_PREVIEW = 640  # pixels, the longer side
+_SAMPLES = 200
 
 
-def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -> Flask:
+def create_app(
+    predictor: Predictor, decider: Decider, hosts: Collection[str], decoder: IsolatedDecoder
+) -> Flask:
     """The page and what it asks: `POST /api/scan` and `/api/explain`, each with a photo as body.
 
     Photos are classified and not kept. Only requests to an address or one of `hosts` are answered,
     so that no other site can lead a browser here under a name of its own (DNS rebinding); a photo
     must come as application/octet-stream, which other sites' pages cannot send without being asked
-    (CORS). Raises MissingDependencyError without Flask.
+    (CORS). `decoder` makes previews of what a browser cannot show. Raises MissingDependencyError
+    without Flask.
     """
     try:
         from flask import Flask, request, send_file
@@ -37,30 +48,54 @@ def create_app(predictor: Predictor, decider: Decider, hosts: Collection[str]) -
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = SIZE_LIMIT
     guard(app, hosts, "see geotag serve --host")
+    share_files(app)
     looking = threading.Lock()  # one photo takes all cores
+    namer = Namer()
+    threading.Thread(target=namer.prepare, daemon=True).start()
 
     @app.get("/")
     def page() -> Response:
         return app.send_static_file("index.html")
 
+    @app.get("/api/about")
+    def told() -> dict[str, Any]:
+        return about(predictor, decider, SIZE_LIMIT)
+
+    @app.get("/api/alive")
+    def alive() -> dict[str, Any]:
+        return {}
+
+    @app.get("/api/example")
+    def example() -> Response:
+        return send_file(io.BytesIO(draw_example()), "image/jpeg")
+
     @app.post("/api/scan")
-    def scan() -> dict[str, Any]:
+    def scan() -> tuple[dict[str, Any], int]:
         upload = _upload()
-        with looking:
-            reading = predictor.read(upload)
-        row = decider.outcome(reading)
-        return {**row._asdict(), "top_k": [entry._asdict() for entry in row.top_k]}
+        try:
+            with looking:
+                reading = predictor.read(upload)
+        except (PhotoError, MissingDependencyError) as error:
+            row = Outcome(format_path(upload.name), Status.UNREADABLE, error=str(error))
+            return tell_row(row) | {"again": isinstance(error, TransientPhotoError)}, 422
+        row = namer.named(decider.outcome(reading))
+        prediction = reading.prediction
+        seen = prediction.landmark_probability if prediction is not None else 0.0
+        return tell_row(row) | {"seen": seen, "towns": namer.towns(row)}, 200
+
+    @app.post("/api/preview")
+    def preview() -> Response:
+        from geotag.decoding.previews import picture_of
+
+        upload = _upload()
+        picture = picture_of(decoder, upload.data, upload.name, _PREVIEW)
+        return send_file(io.BytesIO(picture), "image/jpeg")
 
     @app.post("/api/explain")
-    def explain() -> Response:
-        from geotag.recognition.drawing import draw_explanation
-
-        drawing = io.BytesIO()
+    def explain() -> dict[str, Any]:
         with looking:
-            explained = predictor.explain(_upload(), request.args.get("landmark", ""))
-            draw_explanation(explained, drawing)
-        drawing.seek(0)
-        return send_file(drawing, "image/png")
+            landmark = request.args.get("landmark", "")
+            return tell_explanation(predictor.explain(_upload(), landmark, _SAMPLES))
 
     return app
 
@@ -73,4 +108,4 @@ def _upload() -> Upload:
 
     if request.mimetype != _UPLOAD:
         raise UsageError(f"send the photo's bytes as {_UPLOAD}")
-    return Upload(request.args.get("name", "")[:_NAME_LIMIT], request.get_data())
+    return Upload(request.args.get("name", "")[-_NAME_LIMIT:], request.get_data())

@@ -1,145 +1,366 @@
-// Sends photos to the server one after the other and shows what it says of each.
+// The page: takes photos, has the server look at them, and shows what it says in their order.
 
-const drop = document.getElementById("drop");
-const results = document.getElementById("results");
-const SIZE_LIMIT = 128 * 2 ** 20;  // the server's
-const template = document.getElementById("card");
-// One photo at a time, and one explanation, so that neither waits for many of the other.
-let looking = Promise.resolve();
-let explaining = Promise.resolve();
+import { Card, isSeen, made } from "./card.js";
+import { Intake } from "./intake.js";
+import { Gone, Refused, Server } from "./server.js";
 
-document.getElementById("files").addEventListener("change", (event) => {
-  add(event.target.files);
-  event.target.value = "";
-});
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+const element = id => document.getElementById(id);
+const number = value => value.toLocaleString("en");
+const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+const LANES = 2; // one is sent while the other is looked at
+const TRIES = 3;
+const THUMBNAIL = 480; // pixels
+const TELL_EVERY = 3000; // milliseconds
+const WIDE = 2 ** 19, RADIUS_SHARE = 0.12;
+
+let about, map, running = 0, stopping = new AbortController(), explaining = Promise.resolve(), told = 0, taken = 0;
+const photos = [], towns = new Map();
+const server = new Server(why => banner("gone", why));
+
+function banner(id, text) {
+  element(id).textContent = text;
+  element(id).hidden = !text;
 }
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) drop.classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  add(event.dataTransfer.files);
-});
 
-function add(files) {
-  for (const file of files) {
-    const card = newCard(file);
-    looking = looking.then(() => look(file, card));
+class PhotoMap extends WorldMap {
+  draw() {
+    super.draw();
+    const mark = this.marks.find(({ points }) => points.some(({ row }) => row === this.chosen));
+    if (!mark) return;
+    this.context.strokeStyle = this.colours.text;
+    this.context.lineWidth = 2.5;
+    this.context.beginPath();
+    this.context.arc(mark.x, mark.y, mark.reach + 6, 0, 2 * Math.PI);
+    this.context.stroke();
+  }
+
+  resize() {
+    const isFirst = !this.size;
+    super.resize();
+    if (isFirst && this.chosen) this.look(this.chosen);
+  }
+
+  // One photo with its radius, or with what is around it.
+  look(photo) {
+    this.chosen = photo;
+    const { point } = photo;
+    this.fit([point]);
+    if (!this.width) return;
+    const reach = point.radius ? point.radius / (EQUATOR * Math.cos(point.latitude * Math.PI / 180)) : 0;
+    this.zoom((reach ? RADIUS_SHARE * Math.min(this.width, this.height) / reach : WIDE) / this.size);
+  }
+
+  choosePhotos(chosen) {
+    const span = axis => Math.max(...chosen.map(({ point }) => point.at[axis])) - Math.min(...chosen.map(({ point }) => point.at[axis]));
+    if (chosen.length > 1 && Math.max(span(0), span(1)) * this.size > 4) return this.fit(chosen.map(({ point }) => point));
+    this.chosen = chosen[0];
+    this.update();
+    const { node } = chosen[0].card;
+    mark(chosen);
+    node.scrollIntoView({ block: "nearest" });
+    node.querySelector("h3").focus({ preventScroll: true });
   }
 }
 
-function newCard(file) {
-  const card = template.content.firstElementChild.cloneNode(true);
-  const photo = card.querySelector(".photo");
-  photo.addEventListener("error", () => { photo.hidden = true; });  // HEIC and raw, in most browsers
-  showBlob(photo, file);
-  card.querySelector("h2").textContent = "Looking …";
-  card.querySelector(".name").textContent = file.name;
-  results.prepend(card);
-  return card;
+function mark(chosen) {
+  for (const { card } of photos) card.node.classList.remove("chosen");
+  for (const { card } of chosen) card.node.classList.add("chosen");
 }
 
-function showBlob(image, blob) {
-  image.src = URL.createObjectURL(blob);
-  for (const end of ["load", "error"]) {
-    image.addEventListener(end, () => URL.revokeObjectURL(image.src), { once: true });
+async function take(gather) {
+  if (!about) return;
+  const intake = new Intake(about.extensions, about.photos - photos.length);
+  await gather(intake);
+  const notes = [...intake.problems];
+  if (intake.skipped) notes.push(`${counted(intake.skipped, "file")} left out that ${intake.skipped === 1 ? "is no photo" : "are no photos"}.`);
+  if (intake.left) notes.push(`${counted(intake.left, "photo")} left out: the page takes ${number(about.photos)} at a time.`);
+  if (!notes.length && !intake.photos.length) notes.push("No photos in it.");
+  banner("notice", notes.join(" "));
+  for (const photo of intake.photos) enlist(photo);
+  element("photos").append(...intake.photos.map(({ card }) => card.node));
+  go();
+}
+
+function enlist(photo) {
+  photo.card = new Card(photo, taken++);
+  photo.tries = 0;
+  set(photo, "waiting");
+  photos.push(photo);
+  if (photo.size >= about.size_limit) fail(photo, `larger than ${about.size_limit / 2 ** 20} MiB`);
+}
+
+function set(photo, state, message = "") {
+  photo.state = state;
+  photo.card.state(state, message);
+  photo.card.retryable(null);
+}
+
+function fail(photo, message, retry = null) {
+  set(photo, "failed", message);
+  photo.canRetry = Boolean(retry);
+  photo.card.retryable(retry);
+}
+
+const again = wanted => {
+  for (const photo of wanted) {
+    photo.tries = 0;
+    set(photo, "waiting");
   }
+  go();
+};
+
+function go() {
+  if (running === 0) stopping = new AbortController();
+  while (running < LANES && photos.filter(({ state }) => state === "waiting").length > 0) {
+    running++;
+    const next = photos.find(({ state }) => state === "waiting");
+    set(next, "looking");
+    look(next, stopping.signal).finally(() => { running--; go(); });
+  }
+  progress();
 }
 
-async function look(file, card) {
+async function look(photo, signal) {
   try {
-    if (file.size >= SIZE_LIMIT) throw new Error("too large a file");
-    show(file, card, await (await send("scan", file)).json());
+    const blob = await content(photo);
+    const answer = await server.ask("scan", { query: { name: photo.name }, body: blob, signal });
+    if (signal.aborted) throw new DOMException("", "AbortError");
+    show(photo, await answer.json());
+    await showPicture(photo, blob, signal);
   } catch (error) {
-    fail(card, error);
+    if (photo.state === "looking") await missed(photo, error);
   }
 }
 
-async function send(what, file, more = {}) {
-  const query = new URLSearchParams({ name: file.name, ...more });
-  let response;
+async function missed(photo, error) {
+  if (error.name === "AbortError") return set(photo, "cancelled");
+  const retry = () => again([photo]);
+  if (error instanceof Refused && error.body.csv) photo.row = error.body;
+  if (!(error instanceof Gone)) return fail(photo, error.message, error instanceof Refused && error.body.again === false ? null : retry);
+  if (++photo.tries >= TRIES) return fail(photo, "the server does not take it", retry);
+  set(photo, "waiting");
+  await Promise.race([server.back(), aborted(stopping.signal)]);
+}
+
+const aborted = signal => new Promise(resolve => signal.addEventListener("abort", resolve, { once: true }));
+
+// The photo's bytes; a file that went since, or a zip's damaged entry, tells so here and not as a server that is gone.
+async function content(photo) {
+  const blob = await photo.open(about.size_limit);
   try {
-    const headers = { "Content-Type": "application/octet-stream" };
-    response = await fetch(`/api/${what}?${query}`, { method: "POST", headers, body: file });
+    await blob.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Error("no answer: the server has stopped, or refused a file of this size");
+    throw new Error("cannot be read: was it moved or changed?");
   }
-  if (!response.ok) {
-    const { error } = await response.json().catch(() => ({}));
-    const otherwise = response.status === 413 ? "too large a file" : `the server answered ${response.status}`;
-    throw new Error(error ?? otherwise);
-  }
-  return response;
+  return blob;
 }
 
-function show(file, card, row) {
-  card.querySelector("h2").textContent = headline(row);
-  card.querySelector(".place").textContent = [row.city, row.country].filter(Boolean).join(", ");
-  if (row.latitude !== null) card.querySelector(".measured").append(...position(row));
-  const worthTelling = row.top_k.filter(({ confidence }, at) => at === 0 || confidence >= 0.001);
-  card.querySelector(".top").append(...worthTelling.map(entry));
-  if (row.top_k.length === 0) return;
-  const why = card.querySelector(".why");
-  why.hidden = false;
-  why.addEventListener("click", () => {
-    why.disabled = true;
-    why.textContent = "Waiting for its turn …";
-    explaining = explaining.then(() => explain(file, card, row.top_k[0]));
-  });
+function show(photo, row) {
+  photo.state = "done";
+  photo.row = row;
+  photo.card.result(row, about, () => locate(photo));
+  if (about.explains && isSeen(row)) photo.card.explainable(() => { explaining = explaining.then(() => explain(photo)); });
+  if (row.latitude !== null) place(photo, row);
 }
 
-function headline(row) {
-  if (row.top_k.length === 0) return `Nothing to recognise (${row.evidence})`;
-  const { landmark, confidence } = row.top_k[0];
-  if (row.landmark) return row.landmark;
-  if (row.status === "uncertain" || confidence >= 0.5) return `Perhaps ${landmark}, but not surely enough`;
-  return "No known landmark here";
+function place(photo, { latitude, longitude, position_source, radius_m, towns: around }) {
+  const inferred = position_source === "inferred";
+  photo.point = { at: mercator(latitude, longitude), inferred, radius: inferred ? radius_m : null, latitude, row: photo };
+  for (const town of around) towns.set(town.join(), town);
+  const placed = photos.filter(({ point }) => point);
+  element("place").hidden = false;
+  element("results").classList.add("mapped");
+  map.surround([...towns.values()], [], 1);
+  map.show(placed.map(({ point }) => point));
+  if (map.touched) return;
+  if (placed.length === 1) return map.look(photo);
+  map.chosen = null;
+  map.fit();
 }
 
-function position(row) {
-  const at = `${row.latitude.toFixed(5)}, ${row.longitude.toFixed(5)}`;
-  const link = document.createElement("a");
-  link.href = `https://www.openstreetmap.org/?mlat=${row.latitude}&mlon=${row.longitude}#map=15/${row.latitude}/${row.longitude}`;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  link.textContent = at;
-  const measured = row.position_source === "measured";
-  return [measured ? "The camera measured its position: " : "A guess: the landmark stands at ", link];
+function locate(photo) {
+  map.look(photo);
+  mark([photo]);
+  element("frame").scrollIntoView({ block: "nearest" });
+  element("map").focus({ preventScroll: true });
 }
 
-function entry({ landmark, confidence }) {
-  const item = document.createElement("li");
-  const name = document.createElement("span");
-  name.textContent = landmark;
-  const meter = document.createElement("meter");
-  meter.value = confidence;
-  meter.setAttribute("aria-label", `confidence that it is ${landmark}`);
-  const percent = document.createElement("span");
-  percent.className = "percent";
-  percent.textContent = `${(100 * confidence).toFixed(1)} %`;
-  item.append(name, meter, percent);
-  return item;
-}
-
-async function explain(file, card, { slug, landmark }) {
-  const why = card.querySelector(".why");
-  why.textContent = "Looking at it with parts hidden …";
+async function showPicture(photo, blob, signal) {
+  let small;
   try {
-    const drawing = await (await send("explain", file, { landmark: slug })).blob();
-    const image = card.querySelector(".explanation");
-    showBlob(image, drawing);
-    image.alt = `Which parts of the photo speak for ${landmark}, and which against`;
-    image.hidden = false;
-    why.hidden = true;
+    small = await shrunk(blob);
+  } catch { // as of HEIC and raw, in most browsers
+    const answer = await server.ask("preview", { query: { name: photo.name }, body: blob, signal }).catch(() => null);
+    if (!answer) return;
+    small = await answer.blob();
+  }
+  photo.card.picture(small);
+}
+
+async function shrunk(blob) {
+  const whole = await createImageBitmap(blob), scale = Math.min(1, THUMBNAIL / Math.max(whole.width, whole.height));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [whole.width, whole.height].map(side => Math.max(1, Math.round(side * scale)));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(whole, 0, 0, canvas.width, canvas.height);
+  whole.close();
+  return new Promise((resolve, reject) => canvas.toBlob(small => small ? resolve(small) : reject(), "image/webp", 0.8));
+}
+
+async function explain(photo) {
+  const { card, row } = photo, { slug } = row.top_k[0];
+  card.telling("Looking at it with parts hidden, two hundred times …");
+  try {
+    const blob = await content(photo);
+    card.explanation(await (await server.ask("explain", { query: { name: photo.name, landmark: slug }, body: blob })).json());
   } catch (error) {
-    why.textContent = error.message;
+    card.telling(`No explanation: ${error.message}. Close and open it to try again.`, false);
   }
 }
 
-function fail(card, error) {
-  card.classList.add("failed");
-  card.querySelector("h2").textContent = error.message;
+function progress() {
+  const count = state => photos.filter(photo => photo.state === state).length;
+  const failed = count("failed"), over = count("done") + failed, active = count("waiting") + count("looking") > 0;
+  const focused = document.activeElement;
+  element("work").hidden = element("results").hidden = photos.length === 0;
+  document.body.classList.toggle("busy", photos.length > 0);
+  const trouble = failed ? `, ${number(failed)} failed` : "";
+  const text = active || count("cancelled") ? `${number(over)} of ${number(photos.length)}${trouble}` : `${counted(photos.length, "photo")}${trouble}`;
+  element("count").textContent = text;
+  document.title = active ? `${text}: geotag` : "geotag: where was this taken?";
+  element("bar").max = Math.max(1, photos.length);
+  element("bar").value = over;
+  element("bar").hidden = !active;
+  const shown = { cancel: active, "go-on": count("cancelled") > 0 && !active, retry: !active && photos.some(isRetryable), clear: !active && photos.length > 0 };
+  for (const id of ["csv", "geojson"]) shown[id] = !active && photos.some(({ row }) => row);
+  for (const id in shown) element(id).hidden = !shown[id];
+  if (focused?.hidden && element("work").contains(focused)) element("count").focus();
+  announce(active ? text : photos.length ? `Finished: ${text}` : "", !active);
 }
+
+const isRetryable = ({ state, canRetry }) => state === "failed" && canRetry;
+
+// For screen readers: not each photo, which would leave no silence.
+function announce(text, atOnce) {
+  if (!atOnce && Date.now() - told < TELL_EVERY) return;
+  told = Date.now();
+  if (element("live").textContent !== text) element("live").textContent = text;
+}
+
+function cancel() {
+  for (const photo of photos) if (photo.state === "waiting") set(photo, "cancelled");
+  stopping.abort();
+  progress();
+}
+
+function clear() {
+  for (const { card } of photos) card.forget();
+  photos.length = 0;
+  towns.clear();
+  element("photos").replaceChildren();
+  element("place").hidden = true;
+  element("results").classList.remove("mapped");
+  map.touched = false;
+  banner("notice", "");
+  progress();
+  element("choose").focus();
+}
+
+// The tables of the rows that are shown, in their order: each row came as a table of its own.
+function save(kind) {
+  const tables = photos.filter(({ row }) => row).map(({ row }) => row[kind]);
+  const csv = () => ["\ufeff", tables[0].slice(0, tables[0].indexOf("\r\n") + 2), ...tables.map(table => table.slice(table.indexOf("\r\n") + 2))];
+  const json = () => ['{"type": "FeatureCollection", "features": [\n', tables.map(table => JSON.stringify(JSON.parse(table).features[0])).join(",\n"), "\n]}\n"];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(kind === "csv" ? csv() : json(), { type: kind === "csv" ? "text/csv" : "application/geo+json" }));
+  link.download = `geotag.${kind}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+function find() {
+  const wanted = plain(element("search").value);
+  const found = about.landmarks.filter(names => names.some(name => plain(name).includes(wanted)));
+  element("found").textContent = found.length === about.landmarks.length ? "" : found.length ? `${number(found.length)} found` : "None is called so";
+  element("landmarks").replaceChildren(...found.map(([name, city, country]) => {
+    const item = made("li", name);
+    item.append(made("span", [city, country].filter(Boolean).join(", ")));
+    return item;
+  }));
+}
+
+const plain = text => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();
+
+function tellLimits() {
+  const { extensions, photos: most, size_limit, landmarks } = about;
+  const raw = extensions.includes("dng") ? " and raw files" : "";
+  const heic = extensions.includes("heic") ? ", HEIC" : "";
+  element("limits").textContent = `JPEG, PNG, WebP, AVIF, TIFF, GIF${heic}${raw}. Up to ${number(most)} at a time, ${size_limit / 2 ** 20} MiB each.`;
+  element("files").accept = ["image/*", ...extensions.map(one => `.${one}`), ".zip"].join();
+  element("knows-text").textContent = `The model recognises ${counted(landmarks.length, "landmark")}. Of other photos the page tells where they were taken if the camera measured it.`;
+  element("knows-count").textContent = `: ${counted(landmarks.length, "landmark")}`;
+  element("know").hidden = false;
+}
+
+function listen() {
+  const choose = (button, input) => {
+    element(button).addEventListener("click", () => element(input).click());
+    element(input).addEventListener("change", async () => {
+      const files = [...element(input).files];
+      element(input).value = "";
+      await take(intake => intake.addFiles(files));
+    });
+  };
+  choose("choose", "files");
+  choose("choose-folder", "folder");
+  element("choose-folder").hidden = !("webkitdirectory" in element("folder"));
+  element("example").addEventListener("click", () => take(async intake => {
+    const picture = await (await server.ask("example")).blob();
+    intake.add({ name: "drawn pyramid.jpg", size: picture.size, open: async () => picture }, false);
+  }).catch(error => banner("notice", `No example: ${error.message}.`)));
+  let over = 0;
+  const hold = by => (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.classList.toggle("over", (over = Math.max(0, over + by)) > 0);
+  };
+  document.addEventListener("dragenter", hold(1));
+  document.addEventListener("dragover", hold(0));
+  document.addEventListener("dragleave", hold(-1));
+  document.addEventListener("drop", event => {
+    event.preventDefault();
+    document.body.classList.toggle("over", (over = 0) > 0);
+    take(intake => intake.addTransfer(event.dataTransfer));
+  });
+  document.addEventListener("paste", event => {
+    const files = [...event.clipboardData?.files ?? []];
+    if (files.length) take(intake => intake.addFiles(files));
+  });
+  const acts = {
+    cancel, clear, csv: () => save("csv"), geojson: () => save("geojson"), retry: () => again(photos.filter(isRetryable)),
+    "go-on": () => again(photos.filter(({ state }) => state === "cancelled")),
+    in: () => map.zoom(2), out: () => map.zoom(0.5), all: () => { map.touched = false; map.fit(); },
+    know: () => { find(); element("knows").showModal(); },
+  };
+  for (const id in acts) element(id).addEventListener("click", acts[id]);
+  element("search").addEventListener("input", find);
+  for (const kind of ["pointerdown", "wheel", "keydown"]) element("frame").addEventListener(kind, () => { map.touched = true; }, { passive: true });
+}
+
+async function start() {
+  listen();
+  while (!about) {
+    try {
+      about = await (await server.ask("about")).json();
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+      await server.back();
+    }
+  }
+  map = new PhotoMap(element("map"), await (await fetch("/shared/world.json")).json(), chosen => map.choosePhotos(chosen));
+  tellLimits();
+  document.body.classList.add("ready");
+}
+
+start().catch(error => banner("notice", error.message));

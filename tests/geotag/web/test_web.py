@@ -1,11 +1,11 @@
-"""The web page: what it answers, to whom, and what a browser shows of it."""
+"""The web page: what it answers, and to whom."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import re
-import shutil
 import socket
 import threading
 import time
@@ -17,12 +17,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from geotag.decoding.isolated import IsolatedDecoder
 from geotag.evidence import build_decider
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions
-from geotag.recognition.predictor import Predictor
+from geotag.recognition.predictor import Predictor, Upload
+from geotag.tables import read_table
 from geotag.web import SIZE_LIMIT, create_app
-from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
+from geotag.web.answers import MOST_PHOTOS
+from tests.conftest import gps_ifd, jpeg_bytes, picture
 
 flask = pytest.importorskip("flask")
 BYTES = "application/octet-stream"
@@ -31,7 +34,9 @@ BYTES = "application/octet-stream"
 @pytest.fixture(scope="module")
 def app(model_path: Path) -> flask.Flask:
     decider = build_decider(read_header(model_path), ScanOptions())
-    return create_app(Predictor(model_path), decider, {"LocalHost"})
+    return create_app(
+        Predictor(model_path), decider, {"LocalHost"}, IsolatedDecoder(everything=True)
+    )
 
 
 @pytest.fixture
@@ -55,15 +60,78 @@ def test_a_photo_is_answered_with_a_scans_row(client: flask.testing.FlaskClient)
     assert (row["latitude"], row["landmark"]) == (pytest.approx(47.5), "Taj Mahal")
 
 
-def test_an_explanation_is_a_picture(client: flask.testing.FlaskClient) -> None:
+def test_where_a_photo_was_taken_is_named(client: flask.testing.FlaskClient) -> None:
+    pytest.importorskip("tzfpy")
+    row = _scan(client, jpeg_bytes(picture(), gps_ifd(43.4634, 11.8801))).json
+    assert (row["place"], row["region"], row["country"]) == ("Arezzo", "Tuscany", "Italy")
+    assert row["towns"][0] == ["Arezzo", 11.881, 43.463] and len(row["towns"]) > 5
+    row = _scan(client, jpeg_bytes(picture(), gps_ifd(48.8583, 2.2945))).json
+    assert (row["landmark"], row["method"]) == ("Eiffel Tower", "position")
+    assert _scan(client, jpeg_bytes(picture())).json["towns"] == []
+
+
+def test_rows_come_as_tables(client: flask.testing.FlaskClient, tmp_path: Path) -> None:
+    photos = {"=1+1.jpg": jpeg_bytes(picture("taj_mahal")), "b.jpg": b"no photo"}
+    for name, data in photos.items():
+        row = _scan(client, data, name).json
+        for kind in ("csv", "geojson"):
+            table = tmp_path / f"one.{kind}"
+            table.write_bytes(row[kind].encode())
+            (read,) = read_table(table)
+            assert (read.path, read.landmark, read.error) == (name, row["landmark"], row["error"])
+        assert "\n=1+1" not in row["csv"]
+
+
+def test_what_browsers_cannot_show_has_a_preview(client: flask.testing.FlaskClient) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    pillow_heif.from_pillow(picture("taj_mahal", (1600, 900))).save(file)
+    query = {"name": "a.heic"}
+    answer = client.post(
+        "/api/preview", query_string=query, data=file.getvalue(), content_type=BYTES
+    )
+    assert answer.mimetype == "image/jpeg"
+    with Image.open(io.BytesIO(answer.data)) as preview:
+        assert preview.size == (640, 360)
+    answer = client.post("/api/preview", query_string=query, data=b"x", content_type=BYTES)
+    assert answer.status_code == 422 and "not a photo" in answer.json["error"]
+
+
+def test_what_the_page_says_before_any_photo(client: flask.testing.FlaskClient) -> None:
+    told = client.get("/api/about").json
+    assert told["size_limit"] == SIZE_LIMIT and told["photos"] == MOST_PHOTOS
+    assert ["Taj Mahal", "Agra", "India"] in told["landmarks"] and len(told["landmarks"]) == 3
+    assert {"jpg", "png", "webp"} <= set(told["extensions"])
+    assert client.get("/api/alive").json == {}
+
+
+def test_the_example_is_drawn_and_recognised(client: flask.testing.FlaskClient) -> None:
+    data = client.get("/api/example").data
+    assert data == client.get("/api/example").data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (960, 640) and not image.getexif()
+    best = Predictor().read(Upload("example.jpg", data)).prediction.top[0]
+    assert best.slug == "great_pyramid_of_giza" and best.confidence > 0.96
+
+
+@pytest.mark.slow
+def test_an_explanation_is_figures_and_pictures(client: flask.testing.FlaskClient) -> None:
     pytest.importorskip("skimage")
-    data = jpeg_bytes(picture("taj_mahal"))
+    data = jpeg_bytes(picture("taj_mahal", (240, 180)))
     query = {"name": "a.jpg", "landmark": "stonehenge"}
-    answer = client.post("/api/explain", query_string=query, data=data, content_type=BYTES)
-    assert answer.mimetype == "image/png"
-    with Image.open(io.BytesIO(answer.data)) as drawing:
-        assert drawing.width > 500
-    query["landmark"] = "<b>atlantis</b>"
+    answer = client.post("/api/explain", query_string=query, data=data, content_type=BYTES).json
+    assert answer["landmark"] == "Stonehenge" and 0 < answer["marked"] <= answer["parts"]
+    assert 0 <= answer["alone"] <= 1 and 0 <= answer["without"] <= 1
+    for picture_ in answer["pictures"]:
+        with Image.open(io.BytesIO(base64.b64decode(picture_))) as drawing:
+            assert drawing.size == (240, 180)
+
+
+def test_a_landmark_that_is_not_known_cannot_be_explained(
+    client: flask.testing.FlaskClient,
+) -> None:
+    query = {"name": "a.jpg", "landmark": "<b>atlantis</b>"}
+    data = jpeg_bytes(picture("taj_mahal"))
     answer = client.post("/api/explain", query_string=query, data=data, content_type=BYTES)
     assert answer.status_code == 400
     assert answer.mimetype == "application/json"
@@ -119,13 +187,6 @@ def test_nothing_but_the_page_is_served(client: flask.testing.FlaskClient) -> No
     for path in ("/static/../__init__.py", "/static/%2e%2e/__init__.py", "/api", "/nothing"):
         assert client.get(path).status_code == 404
     assert client.get("/api/scan").status_code == 405
-
-
-@pytest.fixture
-def address(app: flask.Flask) -> Iterator[str]:
-    """The page on a port of its own."""
-    with _served(app) as port:
-        yield f"http://localhost:{port}/"
 
 
 @contextmanager
@@ -216,44 +277,3 @@ def test_messages_are_for_people(client: flask.testing.FlaskClient) -> None:
     for answer in answers:
         message = answer.json["error"]
         assert not re.search(r"None|\bb'|\(\)|\[|Error|0x", message), message
-
-
-@pytest.mark.slow
-def test_in_a_browser(address: str, write_photo: WritePhoto, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    pytest.importorskip("skimage")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    bad = tmp_path / "<img src=x onerror=alert(1)>.jpg"
-    bad.write_bytes(b"no photo")
-    large = tmp_path / "large.jpg"
-    with large.open("wb") as file:
-        file.truncate(SIZE_LIMIT + 1)
-    photos = [large, bad, write_photo("grey.jpg"), write_photo("taj.jpg", "taj_mahal")]
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=quiet)
-        page = browser.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: faults.append(dialog.message))
-        page.goto(address)
-        page.set_input_files("#files", photos)
-        taj, grey, broken, refused = (page.locator("article").nth(at) for at in range(4))
-        playwright.expect(taj.locator("h2")).to_have_text("Taj Mahal", timeout=30_000)
-        playwright.expect(taj.locator(".place")).to_have_text("Agra, India")
-        playwright.expect(taj.locator(".measured")).to_contain_text("A guess")
-        playwright.expect(grey.locator("h2")).to_have_text("No known landmark here")
-        playwright.expect(broken.locator("h2")).to_contain_text("not a photo")
-        playwright.expect(broken.locator(".name")).to_have_text(bad.name)
-        playwright.expect(refused.locator("h2")).to_have_text("too large a file")
-        taj.locator(".why").click()
-        grey.locator(".why").click()
-        playwright.expect(grey.locator(".why")).to_have_text("Waiting for its turn …")
-        for card in (taj, grey):
-            drawing = card.locator(".explanation")
-            playwright.expect(drawing).to_be_visible(timeout=60_000)
-            assert drawing.evaluate("image => image.naturalWidth") > 500
-        assert faults == []
-        browser.close()
