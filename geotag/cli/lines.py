@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from typing import assert_never
+from collections.abc import Callable
+from typing import TYPE_CHECKING, assert_never
 
 import click
 
@@ -11,6 +13,9 @@ from geotag.cli.streams import one_line
 from geotag.records import Status
 from geotag.state.summary import Failed, Summary
 from geotag.tables import STDOUT
+
+if TYPE_CHECKING:
+    from geotag.cli.forecast import Forecast, Range
 
 _UNREADABLE = "could not be read (see the error column)"
 _COLOURS = {_UNREADABLE: "red"}
@@ -51,6 +56,39 @@ def format_scan_summary(summary: Summary, out: str, catalog: str | None) -> str:
     if out != STDOUT:
         lines.append(f"table: {out}" if summary.exported else f"table: {out} (unchanged)")
     return "\n".join(lines)
+
+
+def format_forecast(found: Forecast, workers: int) -> str:
+    """An estimate of a scan, with the interval that holds 95 of 100 such estimates."""
+    of = f"{found.to_read:,} of {found.photos:,} photos to read"
+    lines = [f"{of}, as estimated from {found.sampled:,} of them; nothing was written"]
+    if found.listing:
+        lines += [
+            f"{'requests':>10}  {_spread(found.requests, _count)}, and {found.listing:,} to list",
+            f"{'fetched':>10}  {_spread(found.fetched, _size)}",
+        ]
+    time = _spread(found.seconds, _hours)
+    return "\n".join([*lines, f"{'time':>10}  {time}, here with {counted(workers, 'worker')}"])
+
+
+def _spread(number: Range, shown: Callable[[float], str]) -> str:
+    if number.least is None or number.most is None:
+        return f"{shown(number.middle)} (too few for an interval)"
+    return f"{shown(number.middle)} ({shown(number.least)} to {shown(number.most)})"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _size(number: float) -> str:
+    units = ("MB", "GB", "TB", "PB")
+    at = min(3, max(0, int(math.log10(max(number, 1))) // 3 - 2))
+    return f"{number / 1000 ** (at + 2):.3g} {units[at]}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _words(status: Status) -> str:

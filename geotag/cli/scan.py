@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geotag.cli.lines import format_scan_summary
+from geotag.cli.lines import format_forecast, format_scan_summary
 from geotag.cli.logs import FORMATS, start_logging
 from geotag.cli.options import (
     SOME_FAILED,
@@ -39,6 +39,7 @@ from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions, parse_since
 from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
+from geotag.runners.base import available_cores
 from geotag.sources.base import Filters
 from geotag.sources.shards import parse_shard
 from geotag.state.summary import Summary, format_summary_json
@@ -180,6 +181,11 @@ _report_options = bundle(
 @_reading_options
 @engine_options
 @model_option
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="Read a sample of 1,000 photos, say what the scan would take, and write nothing.",
+)
 @click.option("--write", "write_too", is_flag=True, help="Then write the tags into the photos.")
 @writing_options
 @_report_options
@@ -187,6 +193,7 @@ def scan(
     sources: tuple[str, ...],
     out: str,
     engine: EngineOptions,
+    estimate: bool,
     write_too: bool,
     gps: bool,
     sidecar: bool,
@@ -204,6 +211,8 @@ def scan(
     """
     start_logging(verbose, quiet, log_format)
     options = _scan_options(engine, settings)
+    if estimate:
+        return _estimate(sources, out, options, quiet)
     writing = _writing_options(out, options, gps, sidecar) if write_too else None
     if (gps or sidecar) and not write_too:
         raise UsageError("--gps and --sidecar say how to write: give --write as well")
@@ -223,6 +232,18 @@ def scan(
     elif not quiet:
         tell(format_scan_summary(summary, out, catalog_path(out, options)))
     return code
+
+
+def _estimate(sources: tuple[str, ...], out: str, options: ScanOptions, quiet: bool) -> int:
+    from geotag.cli.forecast import forecast
+
+    with stop_on_signals() as stop:
+        with Bar(stop, visible=sys.stderr.isatty() and not quiet) as progress:
+            found = forecast(sources, out, options, progress)
+        if stop.signal is not None:
+            return 128 + stop.signal
+    click.echo(format_forecast(found, options.workers or available_cores()))
+    return 0
 
 
 def _scan_options(engine: EngineOptions, settings: dict[str, Any]) -> ScanOptions:

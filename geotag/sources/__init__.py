@@ -123,6 +123,11 @@ class Library:
         here = sum(source.bytes_fetched for source in self._by_scheme.values())
         return here + self.bytes_elsewhere
 
+    @property
+    def requests(self) -> int:
+        """How many requests for bytes were made here."""
+        return sum(source.requests for source in self._by_scheme.values())
+
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """The same photos, with the headers of far ones on their way."""
         for source, group in groupby(photos, lambda photo: self._source_of(photo.uri)):

@@ -73,7 +73,9 @@ class Lister(Protocol):
 
 
 class SingleSource(Source, Lister, Protocol):
-    """A folder, bucket or list on a web server."""
+    """A folder, bucket or list on a web server; `requests` for bytes have gone to it."""
+
+    requests: int
 
 
 class Filters(NamedTuple):

@@ -44,6 +44,7 @@ class BucketSource:
         self.listing = Listing(text, text.encode())
         self._entered = ""
         self._passed_over: set[str] = set()
+        self.requests = 0
         self._fetched_before = self.store.bytes_fetched
         self._headers: dict[str, Future[bytes]] = {}
         self._bodies: dict[str, Future[bytes]] = {}
@@ -250,6 +251,8 @@ class BucketSource:
     def _get(
         self, uri: str, start: int, length: int, version: str, size: int = UNKNOWN_SIZE
     ) -> bytes:
+        with self._lock:
+            self.requests += 1
         try:
             data, total = self.store.get(uri, start, length, version)
         except StoreError as error:

@@ -41,6 +41,7 @@ class LocalSource:
     """A folder, walked recursively, or a single file."""
 
     bytes_fetched = 0
+    requests = 0
 
     def __init__(self, root: str, filters: Filters) -> None:
         if not root:  # which would be the current folder

@@ -74,7 +74,13 @@ def test_python_and_the_command_line_have_the_same_options() -> None:
     command = cli.get_command(None, "scan")  # type: ignore[arg-type]
     assert command is not None
     of_the_command = {parameter.name for parameter in command.params}
-    of_the_command -= {"summary_path", "log_format", "quiet", "verbose"}  # what it prints
+    of_the_command -= {
+        "summary_path",
+        "log_format",
+        "quiet",
+        "verbose",
+        "estimate",
+    }  # what it prints
     of_the_command -= {"write_too", "gps", "sidecar"}  # geotag.write
     assert set(inspect.signature(geotag.scan).parameters) == of_the_command
     command = cli.get_command(None, "write")  # type: ignore[arg-type]
