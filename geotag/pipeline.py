@@ -33,14 +33,7 @@ from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job, MustStop, Runner, available_cores, grouped
 from geotag.sources import Library
 from geotag.sources.content import picture_key, thumbnail_key
-from geotag.state.absence import (
-    Before,
-    check_rows,
-    check_same_library,
-    check_sources,
-    gone_photos,
-    table_before,
-)
+from geotag.state.absence import Guard, gone_photos
 from geotag.state.catalog import Catalog, Criteria, open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.embeddings import Embeddings, opened_embeddings
@@ -60,7 +53,6 @@ _IN_FLIGHT = 1024
 _LEAST_READING = 0.1
 _LEFTOVER_SECONDS = 86_400
 _REASONS = 5  # for which photos could not be read, that a summary tells
-_NOTHING = Before(0, {})
 
 
 class Progress:
@@ -152,8 +144,8 @@ class Scan:
         self.decider = build_decider(self.header, options)
         self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())
-        self._before: Before | None = None
-        self._intake = Intake(catalog, self._listing(), self._check_library)
+        self._guard = Guard(catalog, out, self.library, options.allow_empty, options.replace)
+        self._intake = Intake(catalog, self._listing(), self._guard.check_library)
         self._closing = ExitStack()
         self._runner: Runner | None = None
         self._remaining = 0
@@ -200,7 +192,7 @@ class Scan:
         began = time.time()
         early = self._record(self._early())
         listed = self._intake.finish() + catalog.keep_unseen(self.library.unseen)
-        self._check_listing(listed)
+        self._guard.check_listing(listed)
         self._follow_pictures()
         forgotten = self._prune() if self.options.prune else 0
         pending = catalog.find_pending(self.criteria)
@@ -269,7 +261,7 @@ class Scan:
         last = self.catalog.exported(out)
         if last is not None and (last.signature, last.state) == (signature, table_state(out)):
             return last.counts, False
-        self._check_rows(self.catalog.count_rows())
+        self._guard.check_rows(self.catalog.count_rows())
         if not is_remote(out):
             # Under a lock of our own nobody else can be writing this table, unless it is a link.
             own = self.options.catalog is None and not os.path.islink(out)
@@ -310,25 +302,6 @@ class Scan:
                 kept = ", and what was read is kept" if self._intake.has_begun else ""
                 raise StoppedError(f"stopped while listing; no table was changed{kept}")
             yield photo
-
-    def _check_listing(self, listed: int) -> None:
-        """Raise AbsenceError before anything is lost to photos that cannot be seen now."""
-        self._check_library()
-        if not self.options.allow_empty:
-            check_sources(self.catalog, self._before or _NOTHING, self.library.listed)
-            self._check_rows(listed)
-        for listing in self.library.listings:
-            if listing.why_empty:
-                _log.warning("%s: %s", listing.source, listing.why_empty)
-
-    def _check_library(self) -> None:
-        if self._before is None and not self.options.replace:
-            self._before = table_before(self.catalog, self.out, self.library.listed)
-            check_same_library(self.out, self._before, self.library.listed)
-
-    def _check_rows(self, rows: int) -> None:
-        if not self.options.allow_empty and not self.options.replace:
-            check_rows(self.out, self._before or _NOTHING, rows)
 
     def _follow_pictures(self) -> None:
         """A landmark stays cleared for the picture for which it was."""

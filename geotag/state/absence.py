@@ -27,9 +27,48 @@ class Before(NamedTuple):
     sources: Mapping[str, int]
 
 
+_NOTHING = Before(0, {})
+
+
 def is_below(uri: str, root: str) -> bool:
     """Whether a photo or folder is this root or lies below it."""
     return uri == root or uri.startswith(root.rstrip("/") + "/")
+
+
+class Guard:
+    """Keeps a scan from losing rows of the table `out` to photos that cannot be seen now.
+
+    With `replace` the table may be another library's; with that or `allow_empty` it may lose most
+    of its rows. All checks raise AbsenceError.
+    """
+
+    def __init__(
+        self, catalog: Catalog, out: str, library: Library, allow_empty: bool, replace: bool
+    ) -> None:
+        self.catalog, self.out, self.library = catalog, out, library
+        self.allow_empty, self.replace = allow_empty, replace
+        self._before: Before | None = None
+
+    def check_library(self) -> None:
+        """What was listed is the library of the table that is there."""
+        if self._before is None and not self.replace:
+            self._before = table_before(self.catalog, self.out, self.library.listed)
+            check_same_library(self.out, self._before, self.library.listed)
+
+    def check_listing(self, listed: int) -> None:
+        """No source has lost all its photos, and the table would not lose most of its rows."""
+        self.check_library()
+        if not self.allow_empty:
+            check_sources(self.catalog, self._before or _NOTHING, self.library.listed)
+            self.check_rows(listed)
+        for listing in self.library.listings:
+            if listing.why_empty:
+                _log.warning("%s: %s", listing.source, listing.why_empty)
+
+    def check_rows(self, rows: int) -> None:
+        """The table would not lose most of its rows."""
+        if not self.allow_empty and not self.replace:
+            check_rows(self.out, self._before or _NOTHING, rows)
 
 
 def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Before:

@@ -32,15 +32,11 @@ from geotag.state.queries import (
     SHOWN,
 )
 from geotag.state.remote import RemoteCatalog, remote_catalog
+from geotag.state.retries import LONGEST_WAIT, MOST_ATTEMPTS, back_off
 from geotag.state.rows import format_row, is_passing, parse_row
 from geotag.state.schema import READING_COLUMNS
 from geotag.stores import is_remote
 
-# A photo that failed for the time being: the next scan tries again at once, later ones only when
-# a minute, two, four ... have passed, but a nightly run always does.
-_FIRST_WAIT = 60
-_LONGEST_WAIT = 20 * 3600
-_MOST_ATTEMPTS = 1000
 _PAGE = 1000
 
 _COLUMNS = f"{', '.join(READING_COLUMNS)}, scan, reader"
@@ -303,11 +299,11 @@ class Catalog:
             "SELECT attempts FROM retries WHERE uri = ? AND size = ? AND version = ?", tried
         ).fetchone()
         attempts = row[0] if row is not None and isinstance(row[0], int) else 0
-        attempts = min(attempts, _MOST_ATTEMPTS) + 1
+        attempts = min(attempts, MOST_ATTEMPTS) + 1
         return (*tried, reason, attempts, self._now + back_off(attempts), self._scan)
 
     def _clock(self) -> dict[str, Any]:
-        return {"now": self._now, "longest_wait": _LONGEST_WAIT}
+        return {"now": self._now, "longest_wait": LONGEST_WAIT}
 
     def _count(self, query: str, arguments: dict[str, Any] | tuple[Any, ...] = ()) -> int:
         with sqlite_errors():
@@ -385,13 +381,6 @@ def _range_below(folder: bytes) -> tuple[bytes, bytes, bytes]:
     """A folder, and the least name below it and behind it: "0" is what follows "/"."""
     folder = folder.rstrip(b"/")
     return folder, folder + b"/", folder + b"0"
-
-
-def back_off(attempts: int) -> float:
-    """Seconds until a photo that failed so many times in a row is tried again."""
-    if attempts <= 1:
-        return 0
-    return min(_FIRST_WAIT * 2.0 ** min(attempts - 2, 30), _LONGEST_WAIT)
 
 
 def _unread(known: Reading, size: int, version: str, reason: str) -> Reading:

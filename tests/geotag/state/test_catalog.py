@@ -15,7 +15,8 @@ from geotag.records import (
     Reading,
     Score,
 )
-from geotag.state.catalog import Criteria, back_off, open_catalog
+from geotag.state.catalog import Criteria, open_catalog
+from geotag.state.retries import back_off
 from geotag.state.rows import format_row, parse_row
 from tests.geotag.state.samples import (
     MEASURED,
