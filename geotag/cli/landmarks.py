@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from geotag.categories import ModelCategories
 from geotag.cli.lines import counted
-from geotag.cli.options import json_option, model_option
+from geotag.cli.options import json_option, model_option, quiet_option
+from geotag.cli.progress import with_bar
 from geotag.cli.streams import complain, tell
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 from geotag.tables import check_writable
+
+if TYPE_CHECKING:
+    from geotag.recognition.landmarks import Added
 
 
 def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
@@ -55,8 +59,18 @@ def landmarks() -> None:
 @click.option(
     "--country", default="", help="Its country, for the table and the keywords of photos."
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where the model has a landmark of this name: an added one is learned anew, a "
+    "built-in one stays beside it.",
+)
+@quiet_option
 @model_option
-def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **place: Any) -> None:
+def add(
+    name: str, photos: tuple[str, ...], out: Path, force: bool, quiet: bool, model: Path | None,
+    **place: Any,
+) -> None:  # fmt: skip
     """Add the landmark NAME from 5 to 50 example PHOTOS (files or folders).
 
     Takes seconds: the network stays as it is and gets one more output, fitted to the examples.
@@ -66,19 +80,35 @@ def add(name: str, photos: tuple[str, ...], out: Path, model: Path | None, **pla
 
     checkpoint = load_checkpoint(model)
     spec = checkpoint.spec
-    pixels, left_out = read_examples(photos, spec.input_size, spec.fit)
+    pixels, left_out = read_examples(
+        photos, spec.input_size, spec.fit, lambda found: with_bar(found, len(found), quiet)
+    )
     for path, reason in left_out.items():
         complain(f"{path}: not used as an example: {reason}")
-    added = add_landmark(checkpoint, name, pixels, Place(**place))
+    added = add_landmark(checkpoint, name, pixels, Place(**place), force)
     save_checkpoint(out, added.spec, added.tensors)
     click.echo(
         f"{name}: learned from {counted(len(pixels), 'photo')}; about {added.recall:.0%} of its "
-        "photos will be tagged"
+        f"photos will be tagged (likely {added.interval[0]:.0%} to {added.interval[1]:.0%})"
     )
+    known = ModelCategories(added.spec.own_categories)
+    click.echo(_format_held_out(added, known))
     if added.resembles:
-        other = ModelCategories(added.spec.own_categories).by_slug(added.resembles).name
+        other = known.by_slug(added.resembles).name
         complain(f"the model took most of these photos for {other} before, and may still do so")
     click.echo(f"use it with: geotag scan --model {out} ...")
+
+
+def _format_held_out(added: Added, known: ModelCategories) -> str:
+    """How examples are named by fits that did not see them."""
+    counts = dict(added.taken_for)
+    right = counts.pop(added.category.slug, 0)
+    wrong = [
+        f"{count} for {known.by_slug(slug).name if slug else 'no landmark'}"
+        for slug, count in counts.items()
+    ]
+    line = f"held out in turn, {right} of {right + sum(counts.values())} photos are named rightly"
+    return f"{line}, and taken are {', '.join(wrong)}" if wrong else line
 
 
 @landmarks.command("list")

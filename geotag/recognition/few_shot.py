@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -31,11 +32,15 @@ class Head(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """The new output: weight (D,), bias, and the share of held-out examples it would tag."""
+    """The new output: weight (D,), bias, and the share of held-out examples it would tag.
+
+    `held_out` (N,) are the examples' logits by fits that did not see them.
+    """
 
     weight: Floats
     bias: float
     recall: float
+    held_out: Floats
 
 
 class _Points(NamedTuple):
@@ -65,10 +70,11 @@ def fit_output(
     solution = _solve_all(data)
     scores = _held_out(data, solution)
     scale, shift = _calibrate(data, scores, photos, threshold)
-    margins = scale * scores[data.is_example] + shift - data.offset[data.is_example]
+    held_out = scale * scores[data.is_example] + shift
+    margins = held_out - data.offset[data.is_example]
     weight = scale * solution[:-1]
     bias = float(scale * solution[-1] + shift - weight @ centre)
-    return Fitted(weight, bias, float((margins >= _logit(threshold)).mean()))
+    return Fitted(weight, bias, float((margins >= _logit(threshold)).mean()), held_out)
 
 
 def fit_passing_output(
@@ -90,6 +96,14 @@ def fit_passing_output(
     level = float(np.quantile(scores - head.logits(background)[:, -1], 1 - _PASSING))
     weight = solution[:-1]
     return weight, float(solution[-1] - weight @ centre + _logit(probability) - level)
+
+
+def wilson_interval(share: float, count: int, deviations: float = 1.96) -> tuple[float, float]:
+    """Where a share lies, 19 times in 20, of which `count` trials showed `share` (Wilson, 1927)."""
+    spread = deviations**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _gather(

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from geotag.categories import OWN_ID, OWN_PREFIX, parse_own_category, slugify
+from geotag.categories import (
+    OWN_ID,
+    OWN_PREFIX,
+    ModelCategories,
+    parse_own_category,
+    slugify,
+)
 from geotag.decoding.thumbnails import CAMERAS, thumbnail
 from geotag.decoding.transforms import preprocess
 from geotag.errors import CheckpointError, PhotoError, UsageError
 from geotag.metadata.header import parse_header
 from geotag.model.checkpoint import BACKGROUND, PREFILTER, Checkpoint, round_weights
 from geotag.model.spec import PRECISION, ModelSpec, Prefilter
-from geotag.recognition.few_shot import Floats, Head, fit_output, fit_passing_output
-from geotag.records import Fit, OwnCategory
+from geotag.recognition.few_shot import (
+    Floats,
+    Head,
+    fit_output,
+    fit_passing_output,
+    wilson_interval,
+)
+from geotag.records import Fit, OwnCategory, Photo
 from geotag.sources import Library
 from geotag.sources.base import Filters
 
@@ -46,23 +59,29 @@ class Place(NamedTuple):
 class Added(NamedTuple):
     """A model with one landmark more.
 
-    `recall` is the share of the example views that it would tag when trained on the others.
-    `resembles` is the slug of a category that it takes more than half of the examples for, or "".
+    `recall` is the share of the example views that it would tag when trained on the others, and
+    `interval` where the landmark's own lies, 19 times in 20. `taken_for` counts what it names such
+    examples: slugs, "" for no landmark. `resembles` is the slug of a category that the model took
+    more than half of the examples for before, or "".
     """
 
     spec: ModelSpec
     tensors: Tensors
     category: OwnCategory
     recall: float
+    interval: tuple[float, float]
+    taken_for: tuple[tuple[str, int], ...]
     resembles: str
 
 
 def add_landmark(
-    checkpoint: Checkpoint, name: str, photos: NDArray[np.uint8], place: Place | None = None
-) -> Added:
+    checkpoint: Checkpoint, name: str, photos: NDArray[np.uint8], place: Place | None = None,
+    force: bool = False,
+) -> Added:  # fmt: skip
     """Teach a model one more landmark: `photos` are uint8 (N, S, S, 3) at its input size.
 
-    Raises UsageError for a name or place that will not do, too few photos or too many, and
+    With `force` also one whose name it has: an added one is learned anew, another stays. Raises
+    UsageError for a name or place that will not do, too few photos or too many, and
     CheckpointError when the model has no stored background photos to compare with.
     """
     if not LEAST_PHOTOS <= len(photos) <= MOST_PHOTOS:
@@ -70,6 +89,10 @@ def add_landmark(
             f"a landmark is learned from {LEAST_PHOTOS} to {MOST_PHOTOS} different photos, not "
             f"from {len(photos)}"
         )
+    if force:
+        checkpoint = _without(checkpoint, name)
+    else:
+        _check_unknown(checkpoint.spec, name)
     category = own_category(checkpoint.spec, name, place or Place())
     background = load_background(checkpoint)
     from geotag.engines.embedding import Embedder
@@ -89,7 +112,7 @@ def add_landmark(
         fitted.weight * spec.temperature,
         fitted.bias * spec.temperature,
     )
-    scale = checkpoint.tensors[_SCALE]
+    scale, known = checkpoint.tensors[_SCALE], head.logits(views[: len(photos)])
     tensors[_own_tensor(category.slug)] = _quantise(views[: len(photos)], scale)
     prefilter = spec.prefilter
     if prefilter is not None and spec.prefilter_for(threshold):
@@ -104,15 +127,39 @@ def add_landmark(
         tensors,
         category,
         fitted.recall,
-        _resembles(head.logits(views[: len(photos)]), spec.categories),
+        wilson_interval(fitted.recall, len(photos)),
+        _taken_for(known, fitted.held_out[: len(photos)], (*spec.categories, category.slug)),
+        _resembles(known, spec.categories),
     )
 
 
+def _check_unknown(spec: ModelSpec, name: str) -> None:
+    """Raise UsageError for the name of a landmark that the model came with."""
+    known = ModelCategories(spec.own_categories)
+    alike = [known.by_slug(s).name for s in spec.categories if not s.startswith(OWN_PREFIX)]
+    for other in alike:
+        if slugify(name) and slugify(name) == slugify(other):
+            raise UsageError(
+                f"this model knows “{other}” already: take a name that tells yours from it, or "
+                "--force to have both"
+            )
+
+
+def _without(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """A model without the added landmark of this name, if it has one."""
+    if all(name.casefold() != c.name.casefold() for c in checkpoint.spec.own_categories):
+        return checkpoint
+    spec, tensors = remove_landmark(checkpoint, name)
+    return checkpoint.with_spec(spec)._replace(tensors=tensors)
+
+
 def read_examples(
-    sources: Sequence[str], input_size: int, fit: Fit
-) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    sources: Sequence[str], input_size: int, fit: Fit,
+    counted: Callable[[list[Photo]], Iterable[Photo]] = iter,
+) -> tuple[NDArray[np.uint8], dict[str, str]]:  # fmt: skip
     """The different photos among files and folders, (N, S, S, 3), and why others are left out.
 
+    `counted` gives the photos one by one, so that their progress can be shown.
     Raises SourceError for what cannot be listed, UsageError when no photo is left.
     """
     from geotag.decoding.loader import decode
@@ -120,7 +167,7 @@ def read_examples(
     library = Library(sources, Filters())
     pictures: dict[str, NDArray[np.uint8]] = {}
     left_out: dict[str, str] = {}
-    for photo in library.photos():
+    for photo in counted(list(library.photos())):
         try:
             data = library.read(photo.uri)
             digest = hashlib.sha256(data).hexdigest()
@@ -299,6 +346,18 @@ def _thumbnails(photos: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """The photos as cameras' thumbnails would show them, (2 N, size, size, 3)."""
     pictures = [Image.fromarray(photo) for photo in photos]
     return np.stack([preprocess(thumbnail(p, c), size) for c in CAMERAS for p in pictures])
+
+
+def _taken_for(
+    known: Floats, held_out: Floats, categories: Sequence[str]
+) -> tuple[tuple[str, int], ...]:
+    """What examples are named that the output was not fitted to, the commonest first.
+
+    `known` (N, K + 1) are the logits of all but the last of the categories, and the background's.
+    """
+    logits = np.concatenate([known[:, :-1], held_out[:, None], known[:, -1:]], axis=1)
+    names = (*categories, "")
+    return tuple(Counter(names[at] for at in logits.argmax(axis=1)).most_common())
 
 
 def _resembles(logits: Floats, categories: Sequence[str]) -> str:

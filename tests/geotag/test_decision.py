@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geotag.categories import load_categories
 from geotag.decision import (
     CALIBRATED_SHARE,
+    LEAST_PHOTOS,
     USUAL_SHARE,
     Decider,
     Evidence,
@@ -248,6 +251,39 @@ def _calibrated(share: float, count: int) -> list[float]:
     evidence = rng.normal(np.where(is_landmark, 3.0, -3.0), np.sqrt(6.0))  # log-likelihood ratios
     odds = np.exp(evidence) * CALIBRATED_SHARE / (1 - CALIBRATED_SHARE)
     return list(odds / (1 + odds))
+
+
+@given(st.lists(st.floats(0, 1), max_size=2 * LEAST_PHOTOS))
+def test_any_library_has_a_share_by_which_no_tag_takes_less(shown: list[float]) -> None:
+    share = estimate_prevalence(shown)
+    assert 0 < share < 1
+    assert estimate_prevalence(shown[::-1]) == share
+    if len(shown) < LEAST_PHOTOS:
+        assert share == USUAL_SHARE
+    for probability in shown[:20]:
+        prediction = Prediction((Score("eiffel_tower", probability),), probability)
+        rows = [
+            Decider(0.9, 1, "model-1", TABLE.by_slug, prevalence).outcome(
+                Reading(Photo("/p.jpg", 1, "1"), Metadata(), prediction)
+            )
+            for prevalence in (USUAL_SHARE, share)
+        ]
+        usual, here = (row.status is Status.TAGGED for row in rows)
+        assert usual == (probability >= 0.9) and here <= usual
+
+
+@given(st.integers(LEAST_PHOTOS, 600), st.floats(0.95, 1))
+def test_a_library_of_one_landmark_alone_is_tagged_as_usual(count: int, shown: float) -> None:
+    assert estimate_prevalence([shown] * count) > USUAL_SHARE
+
+
+@given(st.integers(LEAST_PHOTOS, 600), st.floats(0, 0.05), st.integers(0, 2))
+def test_in_a_library_without_landmarks_a_lone_score_takes_more(
+    count: int, shown: float, sure: int
+) -> None:
+    share = estimate_prevalence([shown] * count + [0.97] * sure)
+    assert share < 0.1
+    assert adjust(0.96, 0.97, share, USUAL_SHARE) < 0.9
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3, 0.9])

@@ -28,7 +28,6 @@ from geotag.model.checkpoint import (
 )
 from geotag.model.networks import EMBEDDING
 from geotag.model.spec import Prefilter, Threshold
-from geotag.recognition.few_shot import Head, fit_output, fit_passing_output
 from geotag.recognition.landmarks import (
     Place,
     add_landmark,
@@ -175,6 +174,41 @@ def test_photos_of_a_known_landmark_are_noticed(ready: Path, tmp_path: Path) -> 
         (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(picture("stonehenge", seed=n)))
     output = run("add", "Stones", tmp_path, "--model", ready, "--out", tmp_path / "m")
     assert "took most of these photos for Stonehenge" in output
+
+
+def test_a_built_in_name_is_taken_when_asked_alone(
+    ready: Path, examples: Path, tmp_path: Path
+) -> None:
+    arguments = ("add", "EIFFEL  tower", examples, "--model", ready, "--out", tmp_path / "m")
+    with pytest.raises(UsageError, match="knows “Eiffel Tower” already"):
+        run(*arguments)
+    assert not (tmp_path / "m").exists()
+    run(*arguments, "--force")
+    spec = load_checkpoint(tmp_path / "m").spec
+    assert spec.categories[-1] == "own_eiffel_tower" and "eiffel_tower" in spec.categories
+
+
+def test_an_added_landmark_is_learned_anew_when_asked(
+    ready: Path, taught: Path, examples: Path, tmp_path: Path
+) -> None:
+    fresh, again = tmp_path / "fresh", tmp_path / "again"
+    photos = sorted(examples.iterdir())[:6]
+    run("add", "yellow house", *photos, "--model", ready, "--out", fresh)
+    run("add", "yellow house", *photos, "--model", taught, "--out", again, "--force")
+    assert again.read_bytes() == fresh.read_bytes()
+
+
+def test_what_held_out_photos_are_taken_for_is_said(
+    ready: Path, examples: Path, tmp_path: Path
+) -> None:
+    alike = [tmp_path / f"{n}.jpg" for n in range(2)]
+    for n, path in enumerate(alike):
+        path.write_bytes(jpeg_bytes(picture("stonehenge", seed=n)))
+    output = run("add", "House", examples, *alike, "--model", ready, "--out", tmp_path / "m")
+    assert "held out in turn, 12 of 14 photos are named rightly" in output
+    assert "taken are 2 for Stonehenge\n" in output
+    output = run("add", "House", examples, "--model", ready, "--out", tmp_path / "m")
+    assert "held out in turn, 12 of 12 photos are named rightly\n" in output
 
 
 def test_a_model_without_a_background_says_what_to_do(
@@ -328,52 +362,3 @@ def test_a_backbone_as_prefilter_learns_the_landmark_from_its_own_share(ready: P
     wrong = {**added.tensors, PREFILTER + "nonsense": np.zeros((1, 3))}
     with pytest.raises(CheckpointError, match="prefilter"):
         taught._replace(tensors=wrong).prefilter()
-
-
-def test_the_passing_output_lets_new_examples_pass_and_little_without_a_landmark() -> None:
-    rng = np.random.default_rng(0)
-    centres = np.eye(64) * 3
-
-    def cluster(at: int, count: int) -> np.ndarray:
-        return centres[at] + rng.normal(0, 0.4, (count, 64))
-
-    head = Head(np.vstack([centres[:5] * 2, centres[9] * 2]), np.array([-9.0] * 6))
-    background = np.concatenate([cluster(at, 60) for at in range(10)])
-    output = fit_passing_output(head, cluster(12, 10), np.arange(10), background, 0.7)
-
-    def passing(points: np.ndarray) -> float:
-        margin = points @ output[0] + output[1] - head.logits(points)[:, -1]
-        return float((margin > np.log(0.7 / 0.3)).mean())
-
-    assert passing(cluster(12, 200)) > 0.98
-    assert passing(cluster(9, 200)) < 0.02
-    assert passing(np.concatenate([cluster(at, 60) for at in range(10)])) < 0.2
-
-
-def test_the_output_tells_its_examples_from_the_background() -> None:
-    """Clusters in 64 dimensions: known ones with outputs, an unknown one, and background."""
-    rng = np.random.default_rng(0)
-    centres = np.eye(64) * 3
-
-    def cluster(at: int, count: int) -> np.ndarray:
-        return centres[at] + rng.normal(0, 0.4, (count, 64))
-
-    head = Head(np.vstack([centres[:5] * 2, np.zeros(64)]), np.array([-9.0] * 5 + [3.0]))
-    background = np.concatenate([cluster(at, 60) for at in range(10)])
-    examples = cluster(12, 15)
-    fitted = fit_output(head, examples, np.arange(15), background, 0.9)
-    both = Head(
-        np.vstack([head.weight[:-1], fitted.weight, head.weight[-1:]]),
-        np.concatenate([head.bias[:-1], [fitted.bias], head.bias[-1:]]),
-    )
-
-    def chance(points: np.ndarray) -> np.ndarray:
-        scores = np.exp(both.logits(points))
-        return scores[:, 5] / scores.sum(1)
-
-    assert (chance(cluster(12, 200)) > 0.9).mean() > 0.8
-    others = np.concatenate([cluster(at, 200) for at in range(10)])
-    assert (chance(others) > 0.9).mean() <= 0.005
-    known = both.logits(cluster(3, 200)).argmax(1)
-    assert (known == 3).mean() > 0.98
-    assert 0.5 < fitted.recall <= 1
