@@ -260,7 +260,11 @@ class _PhotoDrafter(_Drafter):
         tiff = self.blocks.tiff
         old = tiff.block if tiff else b""
         new = change if isinstance(change, bytes) else apply_edits(old, change)
-        return changes_between(exif_tags.snapshot(tiff), exif_tags.snapshot(parse_tiff(new)))
+        try:
+            after = exif_tags.snapshot(parse_tiff(new))
+        except TiffError as error:  # such as by a pointer that led behind the end before
+            raise CannotEmbedError(f"its Exif block cannot be extended: {error}") from error
+        return changes_between(exif_tags.snapshot(tiff), after)
 
     def _iim_diff(self, edits: tuple[Edit, ...]) -> tuple[Change, ...]:
         old = self.blocks.iim
