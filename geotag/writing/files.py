@@ -82,7 +82,7 @@ class LocalFiles:
         """The names of the files in a folder."""
         try:
             with os.scandir(folder) as entries:
-                return [entry.name for entry in entries if not entry.is_dir()]
+                return [entry.name for entry in entries if not _is_folder(entry)]
         except OSError as error:
             raise CannotWriteError(f"its folder cannot be listed ({error.strerror})") from error
 
@@ -112,6 +112,14 @@ class LocalFiles:
             if not os.path.isdir(os.path.dirname(path)):
                 raise
             return ""
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 class ObjectFiles:

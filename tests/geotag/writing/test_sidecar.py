@@ -40,3 +40,10 @@ def test_a_sidecar_is_shared_with_any_other_file_of_its_stem(place: tuple[str, P
         with pytest.raises(SharedSidecarError, match=name):
             find(root, "2024/a.jpg")
         (folder / "2024" / name).unlink()
+
+
+def test_a_link_to_itself_keeps_no_sidecar_from_being_found(tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for name in ("a.jpg", "a.xmp"):
+        (tmp_path / name).write_bytes(b"x")
+    assert find(str(tmp_path), "a.jpg") == "a.xmp"
