@@ -1,4 +1,4 @@
-"""Draws the report and the review in a real browser, at a phone's and a desk's width.
+"""Draws the pages of report, review and serve in a real browser, at a phone's and a desk's width.
 
 python scripts/screenshots.py TABLE OUT
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def main(table: Path, out: Path, axe: Path | None) -> None:
     report = out / "report.html"
     _run("report", table, "--out", report)
     checks = axe.read_text("utf-8") if axe else ""
-    with sync_playwright() as running:
+    with sync_playwright() as running, _serve() as site:
         arguments = ["--no-sandbox", "--disable-gpu"]
         chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = running.chromium.launch(executable_path=chromium, args=arguments)
@@ -59,7 +60,33 @@ def main(table: Path, out: Path, axe: Path | None) -> None:
                     page.keyboard.press("Escape")
                     page.keyboard.press("?")
                     _look(page, out / f"review-help-{name}.png", checks)
+                with _page(browser, size, scheme) as page:
+                    page.goto(site)
+                    _draw_serve(page, out, name, checks)
         browser.close()
+
+
+def _draw_serve(page: Any, out: Path, name: str, checks: str) -> None:
+    page.locator("body.ready").wait_for(timeout=60_000)
+    _look(page, out / f"serve-{name}.png", checks, whole=True)
+    page.click("#know")
+    _look(page, out / f"serve-knows-{name}.png", checks)
+    page.keyboard.press("Escape")
+    page.click("#example")
+    page.locator(".why").click(timeout=60_000)
+    page.locator(".pictures").wait_for(timeout=120_000)
+    _look(page, out / f"serve-why-{name}.png", checks, whole=True)
+
+
+@contextmanager
+def _serve() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "geotag", "serve", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().partition(" ")[0].strip()
+        process.terminate()
 
 
 @contextmanager

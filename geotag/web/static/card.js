@@ -4,7 +4,8 @@ const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const template = document.getElementById("card");
 const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
-export const percent = share => `${(100 * share).toFixed(1)} %`;
+// What is not certain is never told as 100 %.
+export const percent = share => `${(100 * (share < 1 ? Math.min(share, 0.999) : share)).toFixed(1)}\u00a0%`;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${Number((value / 1000).toFixed(1))} km`;
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 

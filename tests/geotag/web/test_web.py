@@ -105,6 +105,7 @@ def test_what_the_page_says_before_any_photo(client: flask.testing.FlaskClient) 
     assert client.get("/api/alive").json == {}
 
 
+@pytest.mark.slow
 def test_the_example_is_drawn_and_recognised(client: flask.testing.FlaskClient) -> None:
     data = client.get("/api/example").data
     assert data == client.get("/api/example").data
