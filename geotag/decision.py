@@ -11,6 +11,8 @@ from geotag.files.paths import format_path
 from geotag.places.prior import probability
 from geotag.places.sighting import Placement, Reason
 from geotag.places.telling import tell, tell_why_not
+from geotag.places.vicinity import METHOD as VICINITY
+from geotag.places.vicinity import find_vicinity
 from geotag.records import (
     Landmark,
     Location,
@@ -173,14 +175,34 @@ class Decider(NamedTuple):
             method=_LANDMARK if inferred and inferred.latitude is not None else "",
             evidence=_why_unclassified(status, prediction),
         )
+        if status is Status.UNCERTAIN and can_infer and not reading.prefilter and prediction:
+            outcome = self._with_vicinity(outcome, prediction)
         return outcome if placement is None else self._with_placement(outcome, reading, placement)
+
+    def _with_vicinity(self, outcome: Outcome, prediction: Prediction) -> Outcome:
+        """A row with the place, where that is sure and which of its landmarks it shows is not."""
+        share = self._in_this_library(prediction) / prediction.top[0].confidence
+        found = find_vicinity(prediction, self.category_of, self.threshold / max(share, 1e-9))
+        if found is None:
+            return outcome
+        return outcome._replace(
+            status=Status.PLACED,
+            latitude=found.location.latitude,
+            longitude=found.location.longitude,
+            position_source="inferred",
+            radius_m=found.radius_m,
+            city=found.city,
+            country=found.country,
+            method=VICINITY,
+            evidence=f"shows {' or '.join(found.names)}: not sure which",
+        )
 
     def _with_placement(
         self, outcome: Outcome, reading: Reading, placement: Placement | Reason
     ) -> Outcome:
         """A row with what the rest of the library says, where that says anything new."""
         if isinstance(placement, Reason):
-            is_open = outcome.status in (Status.UNCERTAIN, Status.NO_LANDMARK)
+            is_open = outcome.status in _PLACEABLE
             why = "; ".join(filter(None, (outcome.evidence, tell_why_not(placement))))
             return outcome._replace(evidence=why) if is_open else outcome
         if outcome.status is Status.PLACED:

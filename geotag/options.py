@@ -16,6 +16,7 @@ from geotag.errors import UsageError
 from geotag.model.spec import PRECISION
 from geotag.places.private import Zone, check_zone
 from geotag.places.sighting import Method
+from geotag.places.vicinity import METHOD as VICINITY
 from geotag.runners import RUNNERS
 from geotag.sources.base import Filters
 from geotag.sources.shards import Shard
@@ -46,7 +47,7 @@ CHOICES = {
     "engine": ("auto", *ENGINES),
     "dtype": ("auto", "float32", "bfloat16", "float16"),
     "runner": tuple(sorted(RUNNERS)),
-    "clear": ("landmark", *(method.value for method in Method)),
+    "clear": ("landmark", VICINITY, *(method.value for method in Method)),
 }
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 

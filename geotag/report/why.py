@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never
 from geotag.places.nearby import Nearby, Surroundings
 from geotag.places.sighting import Kind, Reason, Sighting
 from geotag.places.telling import tell_distance, tell_duration, tell_why_not
+from geotag.places.vicinity import METHOD as VICINITY
 from geotag.records import FailureKind, Outcome, Reading, Status
 
 _NEAR_S = 2 * 3600.0
@@ -23,6 +24,7 @@ _KINDS = {
     Kind.DEFAULT_DATE: "a photo of a clock that was never set",
 }
 _METHODS = {
+    VICINITY: "by landmarks of one place that it may show",
     "landmark": "by the landmark that it shows",
     "neighbour": "by photos taken near it in time",
     "track": "by a recorded track",

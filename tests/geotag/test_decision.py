@@ -320,3 +320,22 @@ def test_a_higher_share_never_takes_less_than_the_threshold() -> None:
     decider = Decider(0.9, 1, "model-1", TABLE.by_slug, 0.99)
     row = decider.outcome(Reading(PHOTO, Metadata(), prediction))
     assert row.status is Status.UNCERTAIN
+
+
+NEAR = Prediction((Score("blue_mosque_istanbul", 0.6), Score("hagia_sophia", 0.36)), 0.97)
+
+
+def test_a_place_is_given_where_its_landmarks_are_unsure() -> None:
+    decider = Decider(0.9, 2, "model-1", TABLE.by_slug)
+    photo = Photo("/p.jpg", 1, "1")
+    row = decider.outcome(Reading(photo, Metadata(), NEAR))
+    assert (row.status, row.method, row.position_source) == (Status.PLACED, "vicinity", "inferred")
+    assert (row.landmark, row.category_id, row.confidence) == ("", None, None)
+    assert (row.city, row.country) == ("Istanbul", "Turkey")
+    assert row.evidence == "shows Blue Mosque or Hagia Sophia: not sure which"
+    measured = Metadata(location=Location(41.0, 29.0))
+    assert decider.outcome(Reading(photo, measured, NEAR)).status is Status.HAS_GPS
+    cleared = decider.outcome(Reading(photo, Metadata(), NEAR), Evidence(is_cleared=True))
+    assert (cleared.status, cleared.latitude) == (Status.NO_LANDMARK, None)
+    rare = decider._replace(prevalence=0.01).outcome(Reading(photo, Metadata(), NEAR))
+    assert rare.status is Status.UNCERTAIN
