@@ -118,7 +118,7 @@ def catalog_path(out: str, options: ScanOptions) -> str | None:
     """Beside the table unless told otherwise; a private one when there is no table file."""
     if options.catalog is not None:
         return os.fspath(options.catalog)
-    return None if out == STDOUT else out + SUFFIX
+    return None if out == STDOUT else out.rstrip("/") + SUFFIX
 
 
 class Scan:

@@ -13,7 +13,7 @@ from geotag.state.known_readings import known_readings
 
 
 @click.command()
-@click.argument("table", type=click.Path(dir_okay=False))
+@click.argument("table", type=click.Path())
 @click.option(
     "--catalog",
     type=click.Path(dir_okay=False),
@@ -24,7 +24,7 @@ def clocks(table: str, catalog: str | None) -> None:
     known. No photo is read, and nothing is changed."""
     from geotag.places.library import find_clocks  # only now: numpy is heavy
 
-    place = Path(catalog if catalog is not None else table + SUFFIX)
+    place = Path(catalog if catalog is not None else table.rstrip("/") + SUFFIX)
     if not place.is_file():
         raise UsageError(f"{place}: no such catalog; scan the library first, or name its --catalog")
     lines = find_clocks(known_readings(place))

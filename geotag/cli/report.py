@@ -27,7 +27,7 @@ _SUFFIXES = (".html", ".htm")
 
 
 @click.command()
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, metavar="FILE", help="HTML file to write.")
 @click.option(
     "--no-thumbnails", is_flag=True, help="Leave out the photos' thumbnails; no photo is read."

@@ -22,7 +22,7 @@ _HOST = "127.0.0.1"
 
 
 @click.command()
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8322, show_default=True,
     help="Port; 0 for any that is free.",

@@ -56,8 +56,8 @@ _table_options = bundle(
         "--out",
         required=True,
         metavar="TABLE",
-        help="Table to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions "
-        "alone; - writes CSV to standard output.",
+        help="Table to write: .csv, .jsonl, .parquet or .geojson; FOLDER/ for many Parquet files; "
+        ".kml or .gpx for positions alone; - writes CSV to standard output.",
     ),
     click.option(
         "--catalog",

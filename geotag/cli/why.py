@@ -42,7 +42,7 @@ def why(photo: str, table: str | None, catalog: str | None) -> None:
     """
     table = table or _only_table()
     row = _row_of(photo, table)
-    place = Path(catalog if catalog is not None else table + SUFFIX)
+    place = Path(catalog if catalog is not None else table.rstrip("/") + SUFFIX)
     if catalog is not None and not place.is_file():
         raise UsageError(f"{place}: no such catalog")
     is_told = row.status is not Status.PRIVATE and place.is_file()
@@ -56,7 +56,7 @@ def why(photo: str, table: str | None, catalog: str | None) -> None:
 
 def _only_table() -> str:
     found = [path.name.removesuffix(SUFFIX) for path in Path().glob(f"*{SUFFIX}")]
-    tables = sorted(name for name in found if Path(name).is_file())
+    tables = sorted(name for name in found if Path(name).exists())
     if len(tables) != 1:
         raise UsageError("which table? name the one that the scan wrote with --table")
     return tables[0]
@@ -65,7 +65,7 @@ def _only_table() -> str:
 def _row_of(photo: str, table: str) -> Outcome:
     """The row of a photo. Raises UsageError where there is none, or which one is not clear."""
     table_format(table)
-    if not os.path.isfile(table):
+    if not os.path.exists(table):
         raise UsageError(f"{table}: no such table; scan the library first")
     whole, named = {photo, format_path(os.path.abspath(photo))}, []
     for row in read_table(table):

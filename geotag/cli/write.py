@@ -32,7 +32,7 @@ from geotag.writing.writeback import WriteOptions
 
 
 @click.command()
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=click.Path(exists=True, path_type=Path))
 @writing_options
 @number("--min-confidence", default=0.0, help="Write only tags of at least this confidence.")
 @click.option("--dry-run", is_flag=True, help="Show field by field what would change.")

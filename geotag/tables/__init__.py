@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -17,6 +21,17 @@ from geotag.stores import is_remote, store_of
 from geotag.stores.base import StoreError, download
 from geotag.tables.base import MapFormat, TableFormat, parse_row
 from geotag.tables.csv import CsvFormat
+from geotag.tables.dataset import (
+    NAMES,
+    NOTES,
+    check_dataset,
+    fetched,
+    is_dataset,
+    member,
+    merged,
+    read_notes,
+    split,
+)
 from geotag.tables.geojson import GeojsonFormat
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import ParquetFormat
@@ -36,6 +51,8 @@ STDOUT = "-"
 def table_format(path: str) -> TableFormat:
     """The format of a table to read, by suffix. Raises UsageError for another suffix."""
     suffix = Path(path).suffix.lower()
+    if is_dataset(path):
+        return ParquetFormat()
     if suffix in MAPS:
         raise UsageError(
             f"{path}: geotag writes {suffix} for maps and does not read it, for it lacks the rows "
@@ -57,6 +74,8 @@ def _output_format(path: str, note: str = "") -> MapFormat:
         return ParquetFormat(note)
     if path == STDOUT:
         return CsvFormat(with_mark=False)
+    if path.endswith("/"):
+        return ParquetFormat()
     formats = {**TABLES, **MAPS}
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
@@ -67,6 +86,9 @@ def _output_format(path: str, note: str = "") -> MapFormat:
 def check_table(path: str) -> None:
     """Raise an error where a table surely cannot be written; touches nothing."""
     if path != STDOUT:
+        if path.endswith("/"):
+            with _write_errors(path):
+                check_dataset(path)
         check_writable(path)
     _output_format(path)
 
@@ -80,7 +102,7 @@ def check_writable(path: str) -> None:
     folder = os.path.dirname(os.path.realpath(path))
     if not path:
         raise UsageError("an empty name is no file (of a variable that is not set?)")
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not path.endswith("/"):
         reason = "it is a folder"
     elif _is_special(path):
         reason = "" if os.access(path, os.W_OK) else "no permission"
@@ -102,12 +124,34 @@ def write_table(path: str, rows: Iterable[Outcome], note: str = "") -> None:
 
     To standard output (`-`) it is streamed: OSError then tells of a reader that went away.
     """
+    if path.endswith("/"):
+        _write_dataset(path, rows)
+        return
     layout = _output_format(path, note)
     if path != STDOUT:
         write_whole(path, lambda file: layout.write(file, rows))
         return
     layout.write(sys.stdout.buffer, rows)
     sys.stdout.buffer.flush()
+
+
+def _write_dataset(path: str, rows: Iterable[Outcome]) -> None:
+    """Write each partition that differs from what is there, whole or not at all."""
+    before, notes = read_notes(path), {}
+    with _write_errors(path), TemporaryDirectory(prefix="geotag-") as folder:
+        check_dataset(path)
+        if not is_remote(path):
+            os.makedirs(path, exist_ok=True)
+        for file in split(rows, Path(folder)):
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+                target = member(path, file.name)
+                if before.get(file.name) != [digest, table_state(target)]:
+                    opened.seek(0)
+                    write_whole(target, partial(shutil.copyfileobj, opened))
+                notes[file.name] = [digest, table_state(target)]
+    if notes != before:
+        write_text(member(path, NOTES), json.dumps(notes))
 
 
 def write_text(path: str, text: str) -> None:
@@ -152,6 +196,9 @@ def table_state(path: str) -> str:
 
     Raises TableError when a bucket cannot be asked.
     """
+    if is_dataset(path):
+        states = [table_state(member(path, name)) for name in NAMES]
+        return " ".join(states).strip()
     if is_remote(path):
         try:
             found = store_of(path).stat(path)
@@ -167,6 +214,10 @@ def table_state(path: str) -> str:
 
 def read_table(path: str | Path) -> Iterator[Outcome]:
     """The rows of a table that geotag wrote, also one edited by hand. Raises TableError."""
+    if is_dataset(str(path)):
+        with TemporaryDirectory(prefix="geotag-") as folder:
+            yield from merged(fetched(str(path), Path(folder)))
+        return
     if is_remote(str(path)):
         yield from _read_remote(str(path))
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from geotag.errors import TableError, UsageError
-from geotag.files.paths import parse_path
 from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
 from geotag.stores import is_remote, store_of
 from geotag.stores.base import StoreError, download
 from geotag.tables import read_table
+from geotag.tables.dataset import row_order
 from geotag.tables.parquet import read_note
 
 SUFFIX = ".parquet"
@@ -88,7 +87,7 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
             for path, file in zip(paths, local, strict=True)
         ]
         check_together(parts)
-        yield heapq.merge(*map(read_table, local), key=_order)
+        yield heapq.merge(*map(read_table, local), key=row_order)
 
 
 def check_together(parts: Sequence[tuple[str, Part]]) -> None:
@@ -144,8 +143,3 @@ def _fetched(path: str, stack: ExitStack) -> Path:
     except StoreError as error:
         raise TableError(f"{path}: cannot be read ({error})") from error
     return local
-
-
-def _order(row: Outcome) -> bytes:
-    """Tables are in the byte order of the photos' names."""
-    return os.fsencode(parse_path(row.path))

@@ -1,0 +1,133 @@
+"""A table as a folder of Parquet files: a photo's row is in one of them by a hash of its path."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from geotag.errors import TableError
+from geotag.files.paths import parse_path
+from geotag.records import Outcome
+from geotag.stores import is_remote, scheme_of, store_of
+from geotag.stores.base import StoreError, download
+from geotag.tables.base import parse_row
+from geotag.tables.jsonl import JsonlFormat
+from geotag.tables.parquet import ParquetFormat
+
+# So many that a night's few new photos leave most as they are, and each can be open at once.
+PARTITIONS = 64
+NAMES = tuple(f"part-{number:02d}.parquet" for number in range(PARTITIONS))
+# What was written, so that only what differs is written again; readers pass over the name.
+NOTES = "_geotag.json"
+_NOTES_LIMIT = 2**20
+
+
+def is_dataset(path: str) -> bool:
+    """Whether a path is that of a folder: it ends in a slash, or there is one on this machine."""
+    return path.endswith("/") or (scheme_of(path) == "" and os.path.isdir(path))
+
+
+def member(path: str, name: str) -> str:
+    """The path of a file in a dataset."""
+    return f"{path.rstrip('/')}/{name}"
+
+
+def check_dataset(path: str) -> None:
+    """Raise TableError for a folder that holds something else. Raises StoreError."""
+    if is_remote(path):
+        found = [each.uri.rpartition("/")[2] for each in _first(path)]
+    elif os.path.isdir(path):
+        found = [name for name in os.listdir(path) if not name.startswith(".")]
+    elif os.path.lexists(path.rstrip("/")):
+        raise TableError(f"{path}: cannot be written (it is a file)")
+    else:
+        found = []
+    if others := sorted({*found} - {*NAMES, NOTES}):
+        raise TableError(f"{path}: holds other files ({others[0]}): name an empty or new folder")
+
+
+def _first(path: str) -> list[Any]:
+    objects = store_of(path).list(path.rstrip("/"))
+    return [each for each, _ in zip(objects, range(PARTITIONS + 2), strict=False)]
+
+
+def split(rows: Iterable[Outcome], folder: Path) -> Iterator[Path]:
+    """The partitions of a table as files in a folder, one after the other in the order of NAMES.
+
+    Rows wait on the disk as lines, for Parquet keeps its row groups in memory.
+    """
+    lines = [folder / f"{number}.jsonl" for number in range(PARTITIONS)]
+    layout = JsonlFormat()
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("wb")) for path in lines]
+        for row in rows:
+            layout.write(files[partition_of(row.path)], (row,))
+    for name, path in zip(NAMES, lines, strict=True):
+        target = folder / name
+        with target.open("wb") as file:
+            ParquetFormat().write(file, (parse_row(cells, name) for cells in layout.read(path)))
+        path.unlink()
+        yield target
+        target.unlink()
+
+
+def partition_of(path: str) -> int:
+    """By the path as the table has it."""
+    digest = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % PARTITIONS
+
+
+def merged(files: Iterable[Path]) -> Iterator[Outcome]:
+    """The rows of all partitions in the order of a table. Raises TableError."""
+    return heapq.merge(*map(_rows, files), key=row_order)
+
+
+def _rows(path: Path) -> Iterator[Outcome]:
+    for number, cells in enumerate(ParquetFormat().read(path), 1):
+        yield parse_row(cells, f"{path}, row {number}")
+
+
+def row_order(row: Outcome) -> bytes:
+    """Tables are in the byte order of the photos' names."""
+    return os.fsencode(parse_path(row.path))
+
+
+def fetched(path: str, folder: Path) -> list[Path]:
+    """The files of all partitions, those of a bucket as copies in a folder. Raises TableError for
+    one that is missing."""
+    files = [Path(member(path, name)) for name in NAMES]
+    if is_remote(path):
+        files = [folder / name for name in NAMES]
+        try:
+            for file in files:
+                uri = member(path, file.name)
+                download(store_of(uri), uri, file)
+        except StoreError as error:
+            raise TableError(f"{path}: cannot be read ({error})") from error
+    for file in files:
+        if not file.exists():
+            raise TableError(
+                f"{path}: {file.name} is missing: is it a table that geotag wrote, or a folder of "
+                "photos?"
+            )
+    return files
+
+
+def read_notes(path: str) -> Mapping[str, Any]:
+    """The digest and the state of each partition as it was written; nothing where that is unknown,
+    for then all are written again."""
+    try:
+        if is_remote(path):
+            data = store_of(path).get(member(path, NOTES), 0, _NOTES_LIMIT).data
+        else:
+            data = Path(member(path, NOTES)).read_bytes()[:_NOTES_LIMIT]
+        notes = json.loads(data)
+    except (OSError, StoreError, ValueError, RecursionError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
