@@ -21,7 +21,7 @@ _RADIUS_M = 100.0
 _LONG = 1000
 # The nearest town to a position known less well may be another one.
 _TOWN_M = 2000.0
-NOT_ASKED = "placed by photos or tracks, which only --gps writes"
+NOT_ASKED = "placed without a tag, which only --gps writes"
 
 
 class IntentError(PhotoError):

@@ -88,7 +88,7 @@ def test_without_gps_nothing_is_written(photo: Path) -> None:
     result = write(placed(photo), gps=False)
     assert (result.action, result.reason) == (
         Action.LEFT_ALONE,
-        "placed by photos or tracks, which only --gps writes",
+        "placed without a tag, which only --gps writes",
     )
     assert photo.read_bytes() == before
 
