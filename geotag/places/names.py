@@ -75,13 +75,17 @@ class Gazetteer:
 
 
 class Town(NamedTuple):
-    """A town of the gazetteer; `country` is its ISO 3166 code. WGS-84 degrees."""
+    """A town of the gazetteer; `country` is its ISO 3166 code. WGS-84 degrees.
+
+    `size` is the number of binary digits of its population, 0 where that is not known.
+    """
 
     name: str
     region: str
     country: str
     latitude: float
     longitude: float
+    size: int = 0
 
 
 def load_town_names() -> list[Town]:
@@ -89,11 +93,11 @@ def load_town_names() -> list[Town]:
     with _stored_towns() as stored:
         codes = stored["country"].tobytes().decode("ascii")
         names, regions = _lines(stored["names"]), _lines(stored["regions"])
-        columns = (stored[name].tolist() for name in ("region", "latitude", "longitude"))
+        columns = (stored[name].tolist() for name in ("region", "latitude", "longitude", "size"))
         rows = zip(names, *columns, strict=True)
         return [
-            Town(name, regions[region], codes[2 * at : 2 * at + 2], north / 1e4, east / 1e4)
-            for at, (name, region, north, east) in enumerate(rows)
+            Town(name, regions[region], codes[2 * at : 2 * at + 2], north / 1e4, east / 1e4, size)
+            for at, (name, region, north, east, size) in enumerate(rows)
         ]
 
 

@@ -31,7 +31,7 @@ class Surroundings(NamedTuple):
 
 def towns_near(rows: Iterable[Outcome], towns: Iterable[Town]) -> list[Town]:
     """The towns within some thirty kilometres of photos with a position, at most MOST_TOWNS: those
-    that rows name, then those with the most photos around."""
+    that rows name, then those with the most photos around, and the largest."""
     photos: Counter[tuple[int, int]] = Counter()
     named: Counter[str] = Counter()
     for row in rows:
@@ -44,7 +44,7 @@ def towns_near(rows: Iterable[Outcome], towns: Iterable[Town]) -> list[Town]:
             # Those in the midst of the photos before those around them.
             around[(north + up, east + right)] += count * (10 if up == right == 0 else 1)
     near = [(around[cell], town) for town in towns if (cell := _town_cell(town)) in around]
-    near.sort(key=lambda pair: (-named[pair[1].name], -pair[0], pair[1]))
+    near.sort(key=lambda pair: (-named[pair[1].name], -pair[0], -pair[1].size, pair[1]))
     return [town for _, town in near[:MOST_TOWNS]]
 
 

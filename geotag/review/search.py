@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 from geotag.categories import load_categories
 from geotag.places.distance import distance_m
+from geotag.places.languages import country_names
 from geotag.places.names import Town, load_town_names
 from geotag.records import Landmark, Location
 
 MOST = 12
 QUERY_LIMIT = 100
 TOWN_RADIUS_M = 2000.0
+_NEAR_M = 100_000.0
+# How many times larger a town must be, in powers of two, to go before one whose name fits better.
+_WORSE = (0, 2, 8)
 _NEAR_DEGREES = 3.0  # where there is a town within, one beyond is rarely nearer
 
 
@@ -38,15 +42,15 @@ class Places:
         known = [*own, *load_categories()]
         self._landmarks = [found for one in known if (found := _of_landmark(one)) is not None]
         self._by_slug = {found.slug: found for found in self._landmarks}
-        self._countries = {one.country_code: one.country for one in known}
+        self._countries = country_names("en") | {one.country_code: one.country for one in known}
 
     def by_slug(self, slug: str) -> Found | None:
         """The landmark of a slug; None for one that is not known, or whose place is not."""
         return self._by_slug.get(slug)
 
     def find(self, query: str, near: Location | None = None) -> list[Found]:
-        """The landmarks, then the towns whose names hold the query: those that begin with it
-        first, then the nearest to a place."""
+        """The landmarks, then the towns whose names hold the query: those near a place first, then
+        the largest, of which one whose name fits less well has to be much larger."""
         wanted = fold(query[:QUERY_LIMIT])
         if not wanted:
             return []
@@ -57,11 +61,11 @@ class Places:
         ]
         best = [found for _, found in sorted(landmarks, key=lambda pair: (pair[0], pair[1]))]
         towns = [
-            (rank, _away(town, near), town)
+            (*_order(rank, town, near), town)
             for name, town in self._towns
             if (rank := _rank(wanted, name)) is not None
         ]
-        found = [*best[: MOST // 2], *(self.of_town(town) for _, _, town in sorted(towns)[:MOST])]
+        found = [*best[: MOST // 2], *(self.of_town(town[-1]) for town in sorted(towns)[:MOST])]
         return found[:MOST]
 
     def nearest_town(self, place: Location) -> Town:
@@ -71,7 +75,7 @@ class Places:
         return min(near or towns, key=lambda town: _away(town, place))
 
     def of_town(self, town: Town) -> Found:
-        """A town as a place to choose; its country by name where a landmark tells it."""
+        """A town as a place to choose; its country by name."""
         country = self._countries.get(town.country, "")
         place = town.latitude, town.longitude
         return Found(town.name, "", *place, TOWN_RADIUS_M, town.name, country, town.region)
@@ -94,6 +98,11 @@ def _rank(wanted: str, name: str) -> int | None:
     if not name.startswith(wanted):
         return 2 if f" {wanted}" in name else None
     return int(name != wanted)
+
+
+def _order(rank: int, town: Town, near: Location | None) -> tuple[bool, int, int, float]:
+    away = _away(town, near)
+    return away > _NEAR_M, _WORSE[rank] - town.size, rank, away
 
 
 def _away(town: Town, near: Location | None) -> float:

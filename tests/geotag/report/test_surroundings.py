@@ -48,6 +48,8 @@ def test_towns_near_photos_are_shown_those_among_them_first() -> None:
     named = _photo(48.86, 2.3)._replace(city="Aside")
     assert [town.name for town in towns_near([named], towns)] == ["Aside", "Here"]
     assert towns_near([], towns) == []
+    large = _town("There", 48.86, 2.36)._replace(size=20)
+    assert towns_near([_photo(48.86, 2.3)], [*towns, large])[0] == large
     many = [_town(f"{at:05}", 48.86, 2.35) for at in range(3 * MOST_TOWNS)]
     assert len(towns_near([_photo(48.86, 2.3)], many)) == MOST_TOWNS
 

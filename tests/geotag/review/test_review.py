@@ -256,6 +256,12 @@ def test_places_are_found_by_name(setting: Setting) -> None:
     assert find("CHICHEN")[0]["landmark"] == "Chichén Itzá"
     towns = [one for one in find("zurich", latitude=47.4, longitude=8.5) if not one["slug"]]
     assert towns[0]["latitude"] == pytest.approx(47.37, abs=0.1)
+    for query, region in (("paris", "Île-de-France"), ("york", "England"), ("rom", "Lazio")):
+        towns = [one for one in find(query) if not one["slug"]]
+        assert towns[0]["region"] == region, query
+    assert find("new york")[0]["landmark"] == "New York City"
+    nearest = [one for one in find("paris", latitude=33.6, longitude=-95.5) if not one["slug"]]
+    assert (nearest[0]["region"], nearest[0]["country"]) == ("Texas", "United States")
     assert find("") == find("x" * 5000) == []
     place = {"latitude": 48.8584, "longitude": 2.2945}
     answer = setting.client.get("/api/place", query_string=place, headers=setting.headers).json
