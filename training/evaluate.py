@@ -73,6 +73,27 @@ def judge(
     return Judged(labels, scores, predicted, confidence, predicted == labels)
 
 
+def evaluate(
+    model: Model, dataset: Dataset, samples: Sequence[Sample]
+) -> tuple[Judged, dict[str, Any]]:
+    """A model's predictions of the samples, and all that report.json says of them."""
+    spec = model.spec
+    scored = score(model, dataset, samples)
+    judged = judge(scored.samples, scored.scores, spec.categories)
+    report = {
+        "model": model.name,
+        "data": dataset.fingerprint,
+        "unreadable": scored.failed,
+        **measure(judged, spec),
+    }
+    threshold = report["thresholds"]["0.99"]["confidence"]
+    report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
+    report["classes"] = measure_classes(judged, spec)
+    report["mistakes"] = [mistake._asdict() for mistake in count_mistakes(judged, spec)]
+    report["libraries"] = measure_libraries(judged, threshold or 1.0)
+    return judged, report
+
+
 def measure(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
     """All figures over photos of known landmarks, with the other photos as distractors."""
     inside = judged.labels < judged.categories
@@ -250,26 +271,11 @@ def main(
     reliability.png, risk_coverage.png, precision_recall.png, mistakes.png, countries.png.
     """
     opened = Model.open(model, EngineOptions(engine=engine))
-    spec = opened.spec
-    samples = select(dataset, part, include)
-    scored = score(opened, dataset, samples)
-    judged = judge(scored.samples, scored.scores, spec.categories)
-    report = {
-        "model": opened.name,
-        "data": dataset.fingerprint,
-        "split": part,
-        "include": list(include),
-        "unreadable": scored.failed,
-        **measure(judged, spec),
-    }
-    threshold = report["thresholds"]["0.99"]["confidence"]
-    report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
-    report["classes"] = measure_classes(judged, spec)
-    report["mistakes"] = [mistake._asdict() for mistake in count_mistakes(judged, spec)]
-    report["libraries"] = measure_libraries(judged, threshold or 1.0)
+    judged, report = evaluate(opened, dataset, select(dataset, part, include))
+    report |= {"split": part, "include": list(include)}
     commands.write_json(out / "report.json", report)
     if diagrams:
-        write_diagrams(judged, spec, out)
+        write_diagrams(judged, opened.spec, out)
     click.echo(format_report(report))
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from geotag.decision import probabilities
 from geotag.engines.embedding import find_classifier
 from geotag.engines.pytorch import load_bare_network
-from geotag.errors import DataError
+from geotag.errors import CheckpointError, DataError
 from geotag.model.checkpoint import (
     MEMORY,
     Checkpoint,
@@ -34,6 +34,7 @@ from geotag.model.checkpoint import (
     save_checkpoint,
 )
 from geotag.model.memory import Memory, Recollection
+from geotag.model.networks import Recogniser
 from geotag.model.spec import ModelSpec, Threshold, format_spec
 from geotag.recognition.model import Model
 from training.calibrate import calibrate, fit_temperature
@@ -221,6 +222,11 @@ def fit_shift(
     return found._replace(weights=weights)
 
 
+def can_remember(checkpoint: Checkpoint) -> bool:
+    """Whether the network ends in an embedding that a memory can be made of."""
+    return isinstance(load_bare_network(checkpoint).network, Recogniser)
+
+
 def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int) -> Checkpoint:
     """The model with a memory of the training photos, calibrated anew.
 
@@ -229,6 +235,10 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
     """
     if not dataset.of("train") or not dataset.of("val"):
         raise DataError(f"{dataset.root}: photos to train and to validate on are needed")
+    if not can_remember(checkpoint):
+        raise CheckpointError(
+            f"{checkpoint.source}: {checkpoint.spec.architecture} ends in no embedding to remember"
+        )
     if checkpoint.memory:
         kept = {n: t for n, t in checkpoint.tensors.items() if not n.startswith(MEMORY)}
         bare = with_tensors(checkpoint, kept)
