@@ -1,4 +1,4 @@
-"""Makes a release of a small network in a process that dies (SIGKILL) after each file that it
+"""Makes a release of a small network in a process that dies (SIGKILL) after each new file that it
 puts in place, again and again until one lives to the end; run by test_release.
 
 Prints after which files it died.
@@ -49,8 +49,8 @@ def prepare() -> None:
     RECIPES["tiny"] = find_recipe("tiny", architecture="small", mixup=0.0, ema=0.0, **settings)
 
 
-def run_once(arguments: list[str], dies: bool) -> str:
-    """The name of the file after which a process of its own was killed; "" when none was."""
+def run_once(arguments: list[str], survived: set[str]) -> str:
+    """The first new file after which a process of its own was killed; "" when none was."""
     readable, writable = os.pipe()
     child = os.fork()
     if not child:
@@ -58,11 +58,12 @@ def run_once(arguments: list[str], dies: bool) -> str:
 
         def put_and_die(source: str, target: Path) -> None:
             put(source, target)
+            if os.path.basename(target) in survived:
+                return
             os.write(writable, os.path.basename(target).encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
-        if dies:
-            os.replace = put_and_die  # type: ignore[assignment]
+        os.replace = put_and_die  # type: ignore[assignment]
         sys.argv = ["training.release", *arguments]
         commands.run(release.main)
         sys.stdout.flush()
@@ -79,5 +80,10 @@ def run_once(arguments: list[str], dies: bool) -> str:
 if __name__ == "__main__":
     prepare()
     first, *others = sys.argv[1:]
-    while name := run_once(others, first == "killed"):
+    died: set[str] = set()
+    while name := run_once(others, died) if first == "killed" else "":
+        died.add(name)
         print("died after", name)
+    if first != "killed":
+        sys.argv = ["training.release", *others]
+        commands.run(release.main)
