@@ -17,7 +17,7 @@ _PARAMETER = re.compile(r"([?&;#])([^=&;#]*)=([^&;#]*)")
 # Tencent's signatures, OAuth, web frameworks' sessions.
 _SECRET_PARTS = re.compile(
     "token|secret|passw|passphrase|pwd|credential|signature|apikey|accesskey|accessid|privatekey|"
-    "keypairid|auth(?!or)|authoriz|sess(?:ion|id)|bearer|jwt|saml|assertion|hmac|hdnea|hdnts|rlkey|"
+    "keypairid|(?:user|app|client|account|shared|storage|master|license)key|auth(?!or)|authoriz|sess(?:ion|id)|bearer|jwt|saml|assertion|hmac|hdnea|hdnts|rlkey|"
     "^x(?:amz|goog|oss|cos)|^qsign|^qak$"
 )
 _SECRET_WORDS = frozenset("key keys sig sign auth pass sas sid otp pin ticket ak sk".split())

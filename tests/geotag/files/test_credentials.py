@@ -15,7 +15,7 @@ from geotag.files.credentials import has_credentials, redacted
 SECRET_NAMES = (
     "access_token", "token", "id_token", "api_key", "apikey", "api-key", "key", "jwt", "sig",
     "sign", "signature", "X-Amz-Signature", "x-amz-credential", "AWSAccessKeyId",
-    "X-Amz-Security-Token", "X-Goog-Signature", "GoogleAccessId", "userKey",
+    "X-Amz-Security-Token", "X-Goog-Signature", "GoogleAccessId", "userKey", "ACCOUNTKEY", "appkey",
     "x-oss-signature", "OSSAccessKeyId", "security-token",
     "q-signature", "q-ak", "q-sign-algorithm", "x-cos-security-token", "pwd", "password", "passwd",
     "pass", "secret", "client_secret", "clientSecret", "auth", "authkey", "Authorization", "bearer",

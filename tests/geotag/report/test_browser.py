@@ -106,9 +106,11 @@ def test_photos_figures_and_lists(shown: Shown) -> None:
     playwright.expect(page.locator("#conflicts .list li")).to_contain_text("812 km")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator(".card").count() < 304
-    page.keyboard.press("End")
-    page.locator("footer").scroll_into_view_if_needed()
-    playwright.expect(page.locator(".card")).to_have_count(304)
+    page.wait_for_function(
+        "() => { scrollTo(0, document.body.scrollHeight);"
+        " return document.querySelectorAll('.card').length > 303 }"
+    )
+    assert page.locator(".card").count() == 304
 
 
 def test_details_of_a_photo(shown: Shown) -> None:
