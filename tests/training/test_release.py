@@ -85,7 +85,7 @@ def test_killed_after_any_file_it_ends_with_the_same_bytes(
     installed = load_checkpoint(tmp_path / "whole/package/model.safetensors")
     assert installed.memory and installed.spec.prefilter and installed.spec.thresholds
     written = (tmp_path / "whole/package/MODEL_CARD.md").read_text()
-    assert "old" not in written and "| top-1 | 100.0 % |" in written and "The end." in written
+    assert "\nold\n" not in written and "| top-1 | 100.0 % |" in written and "The end." in written
     assert (tmp_path / "whole/package/model_card/loss.png").is_file()
 
 
