@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from geotag.places.coincidence import (
     FINE,
+    HABITS,
     OFFSETS,
     STEP,
     Company,
@@ -49,8 +50,7 @@ _ROUGH_COUNTS = 0.4
 _ENOUGH, _MANY = 0.97, 24
 _PER_HOUR = round(3600 / STEP)
 _HOURS = -(-len(OFFSETS) // _PER_HOUR)
-_APART = np.abs(np.subtract.outer(np.arange(_HOURS), np.arange(_HOURS)))
-_AWAY = ((_APART >= 1) & (_APART <= 12)).astype(float)
+_MOST_HOURS = 12
 _PEAK, _SAME_MINUTES = 40.0, 150.0
 Rows = NDArray[np.int64]
 
@@ -84,9 +84,7 @@ def find_clock(clock: Floats, company: Company) -> Clock:
         unknown = ClockPiece(float(clock[0]), float(clock[-1]), None, 0.0, ClockSource.UNKNOWN)
         return Clock((unknown,), 0.0)
     sessions = _observed(clock, company)
-    strengths, posteriors = _posterior(sessions, company)
-    habit = int(np.argmax(strengths))
-    strength, posterior = float(strengths[habit]), posteriors[:, habit]
+    habit, strength, posterior = _posterior(sessions, company)
     modes, certain = _modes(posterior)
     certain &= _sure(modes, certain, [session.evidence[habit] for session in sessions])
     runs = np.split(np.arange(len(modes)), _breaks(modes, certain))
@@ -162,19 +160,28 @@ def _local(events: Floats, company: Company) -> float:
     return float(company.ahead[np.argmin(np.abs(readings - events[0]))])
 
 
-def _posterior(sessions: Sequence[_Session], company: Company) -> tuple[Floats, Floats]:
-    """For each of HABITS, how much speaks for the company (H,), and how likely each of OFFSETS is
-    at each session (S, H, N)."""
-    steps = [round((b.local - a.local) / STEP) for a, b in pairwise(sessions)]
-    forward = [_prior(sessions[0].local, company) + sessions[0].evidence]
-    for session, step in zip(sessions[1:], steps, strict=True):
-        forward.append(_moved(forward[-1], step) + session.evidence)
-    backward = [np.zeros(forward[0].shape)]
-    for session, step in zip(sessions[:0:-1], steps[::-1], strict=True):
-        backward.append(_moved(backward[-1] + session.evidence, -step))
-    total = np.array(forward) + np.array(backward[::-1])
-    total = np.exp(total - total.max(axis=2, keepdims=True))
-    return _log_sum(forward[-1]), total / total.sum(axis=2, keepdims=True)
+def _posterior(sessions: Sequence[_Session], company: Company) -> tuple[int, float, Floats]:
+    """The likeliest of HABITS, how much speaks for the company then, and how likely each of
+    OFFSETS is at each session (S, N)."""
+    steps = [0, *(round((b.local - a.local) / STEP) for a, b in pairwise(sessions))]
+    weight = np.tile(np.exp(_prior(sessions[0].local, company)), (len(HABITS), 1))
+    strengths, forward = np.zeros(len(HABITS)), list[Floats]()
+    for at, session in enumerate(sessions):
+        top = session.evidence.max(axis=1, keepdims=True)
+        weight = (_moved(weight, steps[at]) if at else weight) * np.exp(session.evidence - top)
+        total = weight.sum(axis=1, keepdims=True)
+        strengths += (top + np.log(total))[:, 0]
+        weight /= total
+        forward.append(weight)
+    habit = int(np.argmax(strengths))
+    posterior = np.array([each[habit] for each in forward])
+    backward = np.ones((1, len(OFFSETS)))
+    for at in range(len(sessions) - 1, 0, -1):
+        evidence = sessions[at].evidence[habit]
+        backward = _moved(backward * np.exp(evidence - evidence.max()), -steps[at])
+        backward /= backward.sum()
+        posterior[at - 1] *= backward[0]
+    return habit, float(strengths[habit]), posterior / posterior.sum(axis=1, keepdims=True)
 
 
 def _log_sum(log: Floats) -> Floats:
@@ -201,26 +208,26 @@ def _likely(local: float, company: Company) -> list[tuple[float, float]]:
     return [*likely, (float(zones[np.argmax(counts)]), _HOME), (local, _LOCAL)]
 
 
-def _moved(before: Floats, step: int) -> Floats:
+def _moved(weight: Floats, step: int) -> Floats:
     """The likelihoods after a session boundary at which local clocks moved by so many rows."""
-    top = before.max(axis=1, keepdims=True)
-    weight = np.exp(before - top)
-    stay = np.exp(-_EITHER) if step else 1.0
-    after = stay * weight + np.exp(-_ANY_CHANGE) * weight.sum(axis=1, keepdims=True)
+    after: Floats = np.exp(-_ANY_CHANGE) * weight.sum(axis=1, keepdims=True)
+    after = after + np.exp(-_ZONE_CHANGE) * _by_hours(weight)
+    after += (np.exp(-_EITHER) if step else 1.0) * weight
     if step:
         after += np.exp(-_EITHER) * _shifted(weight, step)
-    after += np.exp(-_ZONE_CHANGE) * _by_hours(weight)
-    result: Floats = np.log(after) + top
-    return result
+    return after
 
 
 def _by_hours(weight: Floats) -> Floats:
     """The sum of what is half an hour and one to twelve whole hours away."""
-    grid = np.zeros((len(weight), _HOURS * _PER_HOUR))
-    grid[:, : weight.shape[1]] = weight
-    away = (_AWAY @ grid.reshape(-1, _HOURS, _PER_HOUR)).reshape(len(weight), -1)
+    grid = np.zeros((len(weight), _HOURS + 2 * _MOST_HOURS + 1, _PER_HOUR))
+    inner = grid[:, _MOST_HOURS + 1 : -_MOST_HOURS].reshape(len(weight), -1)
+    inner[:, : weight.shape[1]] = weight
+    grid[:, _MOST_HOURS + 1 : -_MOST_HOURS] = inner.reshape(len(weight), _HOURS, _PER_HOUR)
+    sums = np.cumsum(grid, axis=1)
+    away = sums[:, 2 * _MOST_HOURS + 1 :] - sums[:, :_HOURS]
+    away = away.reshape(len(weight), -1)[:, : weight.shape[1]] - weight
     half = _PER_HOUR // 2
-    away = away[:, : weight.shape[1]]
     return away + _shifted(weight, half) + _shifted(weight, -half)
 
 

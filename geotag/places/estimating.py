@@ -121,7 +121,9 @@ def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
 
 
 class Estimates(NamedTuple):
-    """The estimates of one group for photos of certain times, at the columns of the photos."""
+    """The estimates of one group for photos of certain times, at the columns of the photos.
+
+    `away` is how far they are from the fixes before and after (2, N)."""
 
     group: Group
     times: Times
@@ -129,6 +131,7 @@ class Estimates(NamedTuple):
     radius: Floats
     contradicted: NDArray[np.bool_]
     photos: Interpolated
+    away: Floats
     lane: Rows
 
     def one(self, at: int) -> Estimate:
@@ -146,15 +149,17 @@ class Estimates(NamedTuple):
 
     def _beside(self, at: int) -> Iterator[Neighbour]:
         fixes = self.group.fixes
-        for row in (self.photos.before[at], self.photos.after[at]):
+        for row, away in zip(
+            (self.photos.before[at], self.photos.after[at]), self.away, strict=True
+        ):
             if row >= 0:
                 seconds = float(fixes.times[row] - self.times.utc[at])
-                distance = float(metres(fixes.points[row], self.points[at]))
-                yield Neighbour(self.group.names[fixes.rows[row]], seconds, distance)
+                yield Neighbour(self.group.names[fixes.rows[row]], seconds, float(away[at]))
 
     def _on_track(self, at: int) -> Neighbour:
         lane, utc = self.group.lanes[self.lane[at]], self.times.utc[at]
-        row = int(np.argmin(np.abs(lane.times - utc)))
+        after = min(int(np.searchsorted(lane.times, utc)), len(lane.times) - 1)
+        row = min((max(after - 1, 0), after), key=lambda row: abs(lane.times[row] - utc))
         name = lane.tracks[int(lane.segment[row])]
         distance = float(metres(lane.points[row], self.points[at]))
         return Neighbour(name, float(lane.times[row] - utc), distance)
@@ -166,17 +171,26 @@ def estimate(group: Group, times: Times) -> Estimates:
     known = np.isfinite(times.uncertainty)
     slack = np.where(known, times.uncertainty, _UNSURE_S)
     photos, lane, centre = _positions(group, times.utc)
-    radius, contradicted = centre.radius, centre.contradicted
+    radius, contradicted = centre.radius.copy(), centre.contradicted.copy()
     everywhere = np.ones(len(known), np.bool_)
     others = [(times.utc - slack, everywhere), (times.utc + slack, everywhere)]
     if not known.all():
         others += [(other, ~known & np.isfinite(other)) for other in times.others]
-    for utc, rows in others:
-        other = _positions(group, np.where(rows, utc, times.utc))[2]
-        reach = other.radius + metres(centre.points, other.points)
-        radius = np.where(rows, np.maximum(radius, reach), radius)
-        contradicted = contradicted | (rows & other.contradicted)
-    return Estimates(group, times, centre.points, radius, contradicted, photos, lane)
+    for utc, mask in others:
+        rows = np.flatnonzero(mask & np.isfinite(radius))
+        other = _positions(group, utc[rows])[2]
+        reach = other.radius + metres(centre.points[rows], other.points)
+        radius[rows] = np.maximum(radius[rows], reach)
+        contradicted[rows] |= other.contradicted
+    away = _away(group.fixes, photos, centre.points)
+    return Estimates(group, times, centre.points, radius, contradicted, photos, away, lane)
+
+
+def _away(fixes: Fixes, photos: Interpolated, points: Vectors) -> Floats:
+    if not len(fixes.times):
+        return np.zeros((2, len(points)))
+    rows = np.maximum(np.stack((photos.before, photos.after)), 0)
+    return metres(fixes.points[rows], points)
 
 
 def _positions(group: Group, utc: Floats) -> tuple[Interpolated, Rows, Interpolated]:

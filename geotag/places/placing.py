@@ -258,7 +258,8 @@ def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason
     best = min(near, key=lambda each: (each.radius, each.neighbours))
     radius = best.radius
     for each in near:
-        radius = max(radius, each.radius + float(metres(best.point, each.point)))
+        if each is not best:
+            radius = max(radius, each.radius + float(metres(best.point, each.point)))
     if not radius <= settings.radius_limit_m:
         return Reason.WIDE
     latitude, longitude = to_degrees(best.point)
