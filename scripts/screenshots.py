@@ -2,7 +2,9 @@
 
 python scripts/screenshots.py TABLE OUT
 
-Makes OUT/report-390-light.png and the like, and prints what went wrong in a page. With --axe FILE
+Makes OUT/report-390-light.png and the like, the manual's pictures OUT/manual-report.png and
+OUT/manual-serve.png (of the library that example_library.py draws), and prints what went wrong in a
+page. With --axe FILE
 (axe.min.js of the npm package axe-core) it also prints what axe-core finds. Needs Playwright and
 Chromium.
 """
@@ -63,7 +65,22 @@ def main(table: Path, out: Path, axe: Path | None) -> None:
                 with _page(browser, size, scheme) as page:
                     page.goto(site)
                     _draw_serve(page, out, name, checks)
+        _draw_manual(browser, report, site, out)
         browser.close()
+
+
+def _draw_manual(browser: Any, report: Path, site: str, out: Path) -> None:
+    with _page(browser, (1100, 1480), "light") as page:
+        page.goto(report.absolute().as_uri())
+        _look(page, out / "manual-report.png", "")
+    with _page(browser, (1100, 760), "light") as page:
+        page.goto(site)
+        page.locator("body.ready").wait_for(timeout=60_000)
+        page.click("#example")
+        page.locator(".why").click(timeout=60_000)
+        page.locator(".pictures").wait_for(timeout=120_000)
+        page.evaluate("scrollTo(0, 0)")
+        _look(page, out / "manual-serve.png", "")
 
 
 def _draw_serve(page: Any, out: Path, name: str, checks: str) -> None:

@@ -16,6 +16,7 @@ WIDE_M = 1000.0
 BURST_SECONDS = 60.0
 _NEAR_SECONDS = 86_400.0
 _NEIGHBOURS = 4  # before and after
+_MOST_APART = 2.2 * 86400  # of what clocks show within a day: they are up to 27 hours off
 
 
 class Doubt(IntEnum):
@@ -87,10 +88,20 @@ def clock(row: Outcome) -> float | None:
         return None
 
 
+def _true_time(row: Outcome) -> float | None:
+    """When it really was, in seconds; None where neither the scan found it nor the camera told."""
+    try:
+        time = datetime.fromisoformat(row.utc or row.taken_at)
+        return None if time.tzinfo is None else time.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 class Timeline:
     """The photos with a position in the order of time."""
 
     def __init__(self, rows: Sequence[Outcome]) -> None:
+        self._rows = rows
         self._dated = sorted(
             (time, number)
             for number, row in enumerate(rows)
@@ -102,15 +113,20 @@ class Timeline:
     def neighbours(self, number: int, row: Outcome) -> list[Neighbour]:
         """The photos nearest in time to a row: some before, some after, in order.
 
-        Clocks are compared as they show, within a day.
+        By the true times where both are known, else by what the clocks show; within a day.
         """
-        here = clock(row)
+        here, truly = clock(row), _true_time(row)
         if here is None:
             return []
-        middle = bisect_left(self._dated, (here, -1))
-        around = self._dated[max(0, middle - _NEIGHBOURS - 1) : middle + _NEIGHBOURS + 1]
-        near = [Neighbour(at, then - here) for then, at in around if at != number]
-        near = [one for one in near if abs(one.seconds) <= _NEAR_SECONDS]
+        first = bisect_left(self._dated, (here - _MOST_APART, -1))
+        last = bisect_left(self._dated, (here + _MOST_APART, -1))
+        near = []
+        for shown, at in self._dated[first:last]:
+            then = None if truly is None else _true_time(self._rows[at])
+            seconds = shown - here if then is None or truly is None else then - truly
+            if at != number and abs(seconds) <= _NEAR_SECONDS:
+                near.append(Neighbour(at, seconds))
+        near.sort(key=lambda one: one.seconds)
         before = [one for one in near if one.seconds < 0][-_NEIGHBOURS:]
         return [*before, *[one for one in near if one.seconds >= 0][:_NEIGHBOURS]]
 

@@ -11,7 +11,7 @@ const STATUSES = {
 };
 const METHODS = { landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track" };
 const SELECTS = ["status", "method", "landmark", "country", "camera"];
-const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120;
+const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
 
 function readRows() {
   const { count, repeated, words, columns } = parsed("rows");
@@ -114,13 +114,15 @@ function update() {
 
 function showTimeline(filters) {
   const dated = rows.filter(row => passes(row, filters, false) && row.day);
-  let length = 7, counts = tally(dated.map(row => row.day.slice(0, length)));
+  const days = dated.map(row => row.day).sort();
+  const isShort = days.length && dayNumber(days.at(-1)) - dayNumber(days[0]) < MOST_DAYS;
+  let length = isShort ? 10 : 7, counts = tally(days.map(day => day.slice(0, length)));
   if (counts.size > MOST_BARS && !filters.from) {
     length = 4;
-    counts = tally(dated.map(row => row.day.slice(0, length)));
+    counts = tally(days.map(day => day.slice(0, length)));
   }
   const bars = withGaps([...counts.keys()].sort(), length), most = Math.max(1, ...counts.values());
-  element("timeline").replaceChildren(...bars.slice(-400).map(period => {
+  element("timeline").replaceChildren(...bars.slice(-400).map((period, at) => {
     const count = counts.get(period) ?? 0, button = made("button"), bar = made("i");
     const first = `${period}-01-01`.slice(0, 10), last = lastDay(period);
     bar.style.height = `${count ? Math.max(2, 100 * count / most) : 0}px`;
@@ -128,7 +130,7 @@ function showTimeline(filters) {
     button.title = `${period}: ${photos(count)}`;
     button.setAttribute("aria-label", button.title);
     button.setAttribute("aria-pressed", filters.from === first && filters.to === last);
-    button.append(bar, made("span", length === 4 || period.endsWith("-01") ? period.slice(0, 4) : bars.length > 30 ? "" : period.slice(5)));
+    button.append(bar, made("span", barLabel(period, at, bars.length)));
     button.addEventListener("click", () => choosePeriod(period, first, last));
     return button;
   }));
@@ -136,20 +138,35 @@ function showTimeline(filters) {
   element("undated").textContent = undated ? `${photos(undated)} without a date` : "";
 }
 
+// The first bar tells its whole period, and those after it leave it the room.
+function barLabel(period, at, count) {
+  if (!at || period.length === 4) return period;
+  if (period.length === 7 && period.endsWith("-01")) return period.slice(0, 4);
+  if (at === 1 || (count > 12 && at < 6)) return "";
+  return period.length === 10 ? period.slice(8) : count > 30 ? "" : period.slice(5);
+}
+
+function dayNumber(day) {
+  return Date.parse(`${day}T00:00:00Z`) / 86400000;
+}
+
 function lastDay(period) {
+  if (period.length === 10) return period;
   const [year, month] = period.split("-").map(Number);
   const days = month ? [31, year % 4 || (year % 100 === 0 && year % 400) ? 28 : 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] : 31;
   return month ? `${period}-${days ?? 31}` : `${period}-12-31`;
 }
 
-// Months or years without photos between others, where there is room for them.
+// Days, months or years without photos between others, where there is room for them.
 function withGaps(periods, length) {
-  const index = period => Number(period.slice(0, 4)) * (length === 4 ? 1 : 12) + (length === 4 ? 0 : Number(period.slice(5)) - 1);
+  const index = period => length === 10 ? dayNumber(period)
+    : Number(period.slice(0, 4)) * (length === 4 ? 1 : 12) + (length === 4 ? 0 : Number(period.slice(5)) - 1);
   if (!periods.length || index(periods.at(-1)) - index(periods[0]) > MOST_BARS) return periods;
   const all = [];
   for (let at = index(periods[0]); at <= index(periods.at(-1)); at++) {
     const year = String(length === 4 ? at : Math.floor(at / 12)).padStart(4, "0");
-    all.push(length === 4 ? year : `${year}-${String(at % 12 + 1).padStart(2, "0")}`);
+    all.push(length === 10 ? new Date(86400000 * at).toISOString().slice(0, 10)
+      : length === 4 ? year : `${year}-${String(at % 12 + 1).padStart(2, "0")}`);
   }
   return all;
 }

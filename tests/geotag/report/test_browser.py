@@ -159,6 +159,17 @@ def test_the_timeline_chooses_a_month(shown: Shown) -> None:
     assert _count(page) == "304"
 
 
+def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
+    page = shown.page
+    page.fill("#search", "0002.jpg")
+    day = page.locator("#timeline button")
+    playwright.expect(day).to_have_count(1)
+    playwright.expect(day).to_have_text("2021-03-15")
+    day.click()
+    assert page.input_value("#from") == page.input_value("#to") == "2021-03-15"
+    assert _count(page) == "1"
+
+
 def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     page = shown.page
     page.select_option("#status", "tagged")

@@ -19,7 +19,7 @@ from geotag.cli import cli
 from geotag.errors import LockedError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.review.app import KEY_HEADER, Access, create_review_app
-from geotag.review.queue import Doubt, build_queue
+from geotag.review.queue import Doubt, Timeline, build_queue
 from geotag.review.search import Places
 from geotag.review.session import Review
 from geotag.state.catalog import open_catalog
@@ -158,6 +158,16 @@ def test_what_makes_no_sense_is_refused_with_a_reason(setting: Setting, body: An
     answer = setting.client.post("/api/decide", json=body, headers=setting.headers)
     assert answer.status_code == 400 and answer.json["error"]
     assert setting.client.post("/api/undo", json={}, headers=setting.headers).json == {"rows": []}
+
+
+def test_neighbours_are_told_by_the_true_time_where_it_is_known() -> None:
+    camera = Outcome("c.jpg", Status.PLACED, 1.0, 2.0, taken_at="2023-05-01T10:07:00",
+                     utc="2023-05-01T08:00:00Z")  # fmt: skip
+    phone = Outcome("p.jpg", Status.HAS_GPS, 1.0, 2.0, taken_at="2023-05-01T10:00:30")
+    (near,) = Timeline([camera, phone]).neighbours(0, camera)
+    assert near.seconds == -390
+    (near,) = Timeline([camera, phone._replace(utc="2023-05-01T08:00:30Z")]).neighbours(0, camera)
+    assert near.seconds == 30
 
 
 def test_json_without_end_is_refused(setting: Setting) -> None:
