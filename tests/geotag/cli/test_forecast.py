@@ -79,7 +79,7 @@ def test_the_command_prints_it_and_writes_nothing(
     result = CliRunner().invoke(cli, [*arguments, "--model", str(model_path)])
     assert result.exit_code == 0
     assert result.output.startswith("1 of 1 photos to read, as estimated from 1 of them; nothing")
-    assert "minutes (too few for an interval), here with" in result.output
+    assert "seconds (too few for an interval), here with" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
