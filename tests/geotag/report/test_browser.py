@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,18 +27,6 @@ class Shown(NamedTuple):
 
     page: Any
     faults: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium, args=quiet)
-        yield launched
-        launched.close()
 
 
 def _rows(photo: Path) -> list[Outcome]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -46,18 +45,6 @@ class Site(NamedTuple):
     stop: Callable[[], None]
     start: Callable[[], None]
     may_answer: threading.Event
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium, args=quiet)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
