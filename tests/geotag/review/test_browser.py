@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -49,20 +48,14 @@ def table(tmp_path: Path, write_photo: WritePhoto) -> Path:
 
 
 @pytest.fixture
-def page() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=quiet)
-        opened = browser.new_page()
-        faults: list[str] = []
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        opened.on("dialog", lambda dialog: faults.append(dialog.message))
-        yield opened
-        browser.close()
-        assert faults == []
+def page(browser: Any) -> Iterator[Any]:
+    opened = browser.new_page()
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("dialog", lambda dialog: faults.append(dialog.message))
+    yield opened
+    opened.close()
+    assert faults == []
 
 
 def _start(table: Path) -> tuple[subprocess.Popen[str], str]:
