@@ -21,6 +21,7 @@ from geotag.sources.shards import parse_shard
 from geotag.state.catalog import open_catalog
 from geotag.tables import STDOUT, read_table, table_format
 from geotag.tables.base import FLOATS
+from geotag.writing.chosen import choose_surely
 from geotag.writing.result import WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
 from geotag.writing.writeback import WriteOptions
@@ -387,8 +388,8 @@ def revert(run_id: str | None = None, *, catalog: PathText | None = None) -> lis
 
     `run_id` is as `geotag runs` lists it; None is the last run. Without a catalog the run is
     looked for in all that this user wrote from. A file that was changed since is left as it is,
-    and its result says so. Raises UsageError when there is no such run, CatalogError and
-    LockedError.
+    and its result says so. Raises UsageError when there is no such run, or when the last one is of
+    another folder or came before a write that changed nothing; CatalogError and LockedError.
     """
-    _, results = revert_writes(run_id, Path(catalog) if catalog is not None else None)
-    return list(results)
+    chosen = choose_surely(run_id, Path(catalog) if catalog is not None else None)
+    return list(revert_writes(chosen))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 
@@ -13,7 +12,7 @@ from geotag.cli.lines import counted
 from geotag.cli.options import journal_option
 from geotag.cli.streams import complain, one_line, tell
 from geotag.state.journal import Run, State
-from geotag.writing.runs import list_runs
+from geotag.writing.chosen import format_minute, list_runs
 
 
 @click.command()
@@ -40,7 +39,7 @@ def format_run(run: Run) -> str:
     if interrupted:
         files += f", {interrupted} interrupted (the next write or revert finishes them)"
     files += "" if run.finished_at else ", not finished"
-    return one_line(f"{run.id}  {_minute(run.started_at)}  {files}  ({run.description})")
+    return one_line(f"{run.id}  {format_minute(run.started_at)}  {files}  ({run.description})")
 
 
 def _words(state: State) -> str:
@@ -55,8 +54,3 @@ def _words(state: State) -> str:
             return "not written"
         case _:
             assert_never(state)
-
-
-def _minute(timestamp: str) -> str:
-    """In the time zone of this machine."""
-    return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M}"

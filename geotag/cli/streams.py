@@ -47,6 +47,11 @@ def tell(message: str) -> None:
         click.echo(message, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
+def is_terminal() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def one_line(text: str) -> str:
     """The text with what does not print, such as line ends and terminal codes, as escapes."""
     return "".join(

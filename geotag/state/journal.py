@@ -65,17 +65,17 @@ class Journal:
         self._connection = connection
 
     def begin(self, run_id: str, description: str) -> None:
-        """Note the start of a run. Raises CatalogError, as all of these do."""
+        """Note the start of a run. Raises CatalogError, as all of these do.
+
+        Of the runs that wrote nothing the newest alone is remembered.
+        """
+        self._execute("DELETE FROM write_runs WHERE id NOT IN (SELECT run_id FROM writes)", ())
         self._execute(
             "INSERT INTO write_runs VALUES (?, ?, NULL, ?)", (run_id, _now(), description)
         )
 
     def finish(self, run_id: str) -> None:
-        """Note the end of a run; one that wrote nothing is forgotten."""
-        self._execute(
-            "DELETE FROM write_runs WHERE id = ? AND id NOT IN (SELECT run_id FROM writes)",
-            (run_id,),
-        )
+        """Note the end of a run."""
         self._execute("UPDATE write_runs SET finished_at = ? WHERE id = ?", (_now(), run_id))
 
     def prepare(self, run_id: str, write: Write) -> int:
@@ -139,6 +139,19 @@ class Journal:
             "SELECT state, count(*) FROM writes WHERE run_id = ? GROUP BY state", (run_id,)
         )
         return {State(state): count for state, count in rows if state in _STATES}
+
+    def folder(self, run_id: str) -> str:
+        """The innermost folder of all that a run wrote; empty where there is none."""
+        with sqlite_errors():
+            ends = self._connection.execute(
+                "SELECT min(path), max(path) FROM writes WHERE run_id = ?", (run_id,)
+            ).fetchone()
+        if not all(isinstance(path, bytes) for path in ends):
+            return ""
+        # As text: an address keeps its two slashes.
+        common = os.fsdecode(os.path.commonprefix(ends))  # noqa: RUF071
+        end = max(common.rfind("/"), common.rfind(os.sep))
+        return common[: max(end, 1)] if end >= 0 else ""
 
     def writes(self, run_id: str) -> Iterator[Write]:
         """What a run wrote, the last first: the order to take it back in."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from geotag.categories import load_categories
-from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
+from geotag.errors import UsageError
 from geotag.files.paths import format_path
 from geotag.places.offsets import Offset
 from geotag.places.private import Zone
@@ -19,12 +19,13 @@ from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
 from geotag.state.decisions import Decision, decisions_in
-from geotag.state.journal import Journal, Run, State
-from geotag.state.known_catalogs import known_catalogs, remember_catalog
+from geotag.state.journal import Journal
+from geotag.state.known_catalogs import remember_catalog
 from geotag.state.known_readings import known_readings
 from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
 from geotag.tables import read_table
 from geotag.tables.private import without_private
+from geotag.writing.chosen import Chosen
 from geotag.writing.decided import with_decisions
 from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, named_by_user, with_guess
 from geotag.writing.result import Action, WriteResult
@@ -204,60 +205,10 @@ def _unknown_to_scans(count: int, catalog: Path) -> str:
     )
 
 
-def revert_writes(run_id: str | None, catalog: Path | None) -> tuple[str, Iterator[WriteResult]]:
-    """The run (None: the last one that can be reverted), and one result for each file of it.
-
-    Without a catalog it is looked for in all that this user wrote from. Raises UsageError when no
-    such run is known, CatalogError and LockedError.
-    """
-    place, run_id = _find_run(catalog, run_id)
-    return run_id, _reverted(place, run_id)
-
-
-def _reverted(catalog: Path, run_id: str) -> Iterator[WriteResult]:
-    with open_catalog(catalog) as opened:
+def revert_writes(chosen: Chosen) -> Iterator[WriteResult]:
+    """Take back a run: one result for each file of it. Raises CatalogError and LockedError."""
+    with open_catalog(chosen.catalog) as opened:
         journal = Journal(opened.connection)
         settle(journal)
-        opened.cleared.undo(run_id)
-        yield from revert_run(journal, run_id)
-
-
-def _find_run(catalog: Path | None, run_id: str | None) -> tuple[Path, str]:
-    runs, unopened = list_runs(catalog)
-    found = [
-        (path, run.id)
-        for path, run in runs
-        if run.id == run_id or (run_id is None and _is_revertible(run))
-    ]
-    in_use = [error for error in unopened if isinstance(error, LockedError)]
-    if in_use and not (found and run_id):
-        raise in_use[0]
-    for error in unopened:
-        _log.warning("%s", error)
-    if not found:
-        what = f"no run {run_id}" if run_id else "no run that can be reverted"
-        raise UsageError(f"{what} is known; name its catalog with --catalog TABLE.geotag")
-    return found[-1]
-
-
-def _is_revertible(run: Run) -> bool:
-    return any(run.files.get(state) for state in (State.WRITTEN, State.PREPARED, State.REVERTING))
-
-
-def list_runs(catalog: Path | None) -> tuple[list[tuple[Path, Run]], list[GeotagError]]:
-    """All runs of a catalog, the oldest first; without one, of those that this user wrote from,
-    and why some of these could not be opened.
-
-    Raises CatalogError or LockedError for a catalog that is named.
-    """
-    runs: list[tuple[Path, Run]] = []
-    unopened: list[GeotagError] = []
-    for path in [catalog] if catalog else known_catalogs():
-        try:
-            with open_catalog(path) as opened:
-                runs += [(path, run) for run in Journal(opened.connection).runs()]
-        except (CatalogError, LockedError) as error:
-            if catalog:
-                raise
-            unopened.append(error)
-    return sorted(runs, key=lambda item: (item[1].started_at, item[1].id)), unopened
+        opened.cleared.undo(chosen.run.id)
+        yield from revert_run(journal, chosen.run.id)

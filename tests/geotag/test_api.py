@@ -191,7 +191,10 @@ def test_suggest_locations_draws(library: Path, model_path: Path) -> None:
     assert labels[::-1] == names
 
 
-def test_write_and_revert(library: Path, model_path: Path, tmp_path: Path) -> None:
+def test_write_and_revert(
+    library: Path, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     table, photo = tmp_path / "tags.csv", library / "tower.jpg"
     geotag.scan(library, out=table, model=model_path)
     before = photo.read_bytes()

@@ -1,4 +1,4 @@
-"""geotag write, runs and revert as a shell sees them."""
+"""geotag write as a shell sees it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geotag.cli import cli
-from geotag.errors import CatalogError, GeotagError, LockedError, UsageError
+from geotag.errors import GeotagError, UsageError
 from geotag.records import Outcome, Status, TopCategory
-from geotag.state.locks import file_lock
 from geotag.tables import write_table
 from geotag.tables.base import COLUMNS
 from geotag.writing.blocks.xmp import parse_packet
 from tests.conftest import WritePhoto
 from tests.geotag.writing.kinds import made
-from tests.geotag.writing.samples import container_of, picture, save
+from tests.geotag.writing.samples import container_of
+
+pytestmark = pytest.mark.usefixtures("unsynced", "own_state")
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
-
-
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def run(*arguments: object) -> Result:
@@ -48,28 +38,6 @@ def run(*arguments: object) -> Result:
     if result.exception and not isinstance(result.exception, (SystemExit, GeotagError)):
         raise result.exception
     return result
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    (folder / "a.jpg").write_bytes(made("everything.jpg"))
-    (folder / "b.png").write_bytes(save(picture(), "PNG"))
-    (folder / "c.jpg").write_bytes(made("plain.jpg"))
-    return folder
-
-
-@pytest.fixture(params=["csv", "jsonl", "parquet"])
-def table(tmp_path: Path, photos: Path, request: pytest.FixtureRequest) -> Path:
-    path = tmp_path / f"tags.{request.param}"
-    rows = [
-        Outcome(str(p), Status.TAGGED, landmark="Eiffel Tower", confidence=0.93, top_k=TOP)
-        for p in sorted(photos.iterdir())
-    ]
-    rows[2] = Outcome(str(photos / "c.jpg"), Status.NO_LANDMARK)
-    write_table(str(path), rows)
-    return path
 
 
 def test_write_says_what_it_did_and_revert_undoes_it(table: Path, photos: Path) -> None:
@@ -89,7 +57,10 @@ def test_write_says_what_it_did_and_revert_undoes_it(table: Path, photos: Path) 
 def test_second_write_has_nothing_to_do(table: Path) -> None:
     run("write", table)
     assert "0 photos written, 2 already up to date" in run("write", table).stderr
-    assert len(run("runs").stdout.splitlines()) == 1
+    assert [line.split("  ")[2] for line in run("runs").stdout.splitlines()] == [
+        "2 files written",
+        "0 files written",
+    ]
 
 
 def test_dry_run_shows_each_field_and_touches_nothing(table: Path, photos: Path) -> None:
@@ -127,77 +98,6 @@ def test_only_and_min_confidence_choose(table: Path) -> None:
     assert "below 0.99" in run("write", table, "--min-confidence", "0.99").stderr
 
 
-def test_last_reverts_the_newest_run_with_something_left(table: Path, photos: Path) -> None:
-    run("write", table, "--only", "a.jpg")
-    run("write", table)
-    run("revert", "--last")
-    assert not (photos / "b.png.xmp").exists()
-    assert (photos / "a.jpg").read_bytes() != made("everything.jpg")
-    assert "  1 file written  (write " in run("runs").stdout
-    assert "1 file as it was" in run("revert", "--last").stderr
-    assert (photos / "a.jpg").read_bytes() == made("everything.jpg")
-    with pytest.raises(UsageError):
-        raise run("revert", "--last").exception  # type: ignore[misc]
-
-
-def test_file_changed_since_is_left_alone_with_exit_code_3(table: Path, photos: Path) -> None:
-    run("write", table)
-    (photos / "a.jpg").write_bytes(b"changed")
-    result = run("revert", "--last")
-    assert result.return_value == 3 and "changed since" in result.stderr
-
-
-@pytest.mark.parametrize("arguments", [(), ("--last", "some-run"), ("no-such-run",)])
-def test_revert_needs_a_run_it_knows(arguments: tuple[str, ...]) -> None:
-    assert isinstance(run("revert", *arguments).exception, UsageError)
-
-
-def test_runs_of_a_catalog_that_is_named(table: Path, tmp_path: Path) -> None:
-    run("write", table, "--catalog", tmp_path / "other.geotag")
-    listed = run("runs", "--catalog", tmp_path / "other.geotag").stdout
-    assert re.match(r"\d{8}T\d{6}Z-[0-9a-f]{4}  ", listed)
-
-
-@pytest.mark.parametrize("arguments", [("runs",), ("revert", "--last")])
-def test_what_is_named_as_a_catalog_must_be_one(arguments: tuple[str, ...], photos: Path) -> None:
-    before = (photos / "a.jpg").read_bytes()
-    result = run(*arguments, "--catalog", photos / "a.jpg")
-    assert isinstance(result.exception, CatalogError)
-    assert (photos / "a.jpg").read_bytes() == before
-
-
-def test_last_waits_for_a_catalog_that_is_in_use(table: Path, tmp_path: Path, photos: Path) -> None:
-    run("write", table, "--only", "a.jpg", "--catalog", tmp_path / "first.geotag")
-    run("write", table, "--only", "b.png", "--catalog", tmp_path / "second.geotag")
-    first, second = (line.split()[0] for line in run("runs").stdout.splitlines())
-    with file_lock(tmp_path / "second.geotag"):
-        for arguments in (
-            ["--last"],
-            [second],
-            ["--last", "--catalog", tmp_path / "second.geotag"],
-        ):
-            result = run("revert", *arguments)
-            assert isinstance(result.exception, LockedError), arguments
-        assert (photos / "b.png.xmp").exists()
-        assert "1 file " in run("revert", first).stderr
-    run("revert", "--last")
-    assert not (photos / "b.png.xmp").exists()
-
-
-def test_runs_says_what_it_could_not_look_into(table: Path, tmp_path: Path) -> None:
-    run("write", table, "--catalog", tmp_path / "tags.geotag")
-    with file_lock(tmp_path / "tags.geotag"):
-        listed = run("runs")
-        assert "another run is using this catalog" in listed.stderr
-        assert "no run" not in listed.stderr
-        named = run("runs", "--catalog", tmp_path / "tags.geotag")
-        assert isinstance(named.exception, LockedError)
-
-
-def test_runs_without_any() -> None:
-    assert "no run of `geotag write` yet" in run("runs").stderr
-
-
 def test_scan_writes_what_it_found_when_told_to(
     tmp_path: Path, write_photo: WritePhoto, model_path: Path
 ) -> None:
@@ -214,7 +114,7 @@ def test_scan_writes_what_it_found_when_told_to(
     again = run(*scan, "--write", "--gps")
     assert "1 known from before" in again.stderr
     assert "0 photos written, 1 already up to date" in again.stderr
-    run("revert", "--last")
+    run("revert", run("runs").stdout.split()[0])
     assert photo.read_bytes() == before
 
 

@@ -93,8 +93,14 @@ class Library:
 
 
 @pytest.fixture
-def library(tmp_path: Path, write_photo: WritePhoto, model_path: Path) -> Library:
+def library(
+    tmp_path: Path,
+    write_photo: WritePhoto,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Library:
     """Two photos of the Eiffel Tower, scanned and tagged."""
+    monkeypatch.chdir(tmp_path)
     write_photo("wrong.jpg", "eiffel_tower")
     write_photo("right.jpg", "eiffel_tower", seed=1)
     library = Library(tmp_path, model_path)

@@ -49,10 +49,28 @@ def test_runs_count_files_by_state(journal: Journal) -> None:
     assert journal.runs()[0].finished_at
 
 
-def test_run_that_wrote_nothing_is_forgotten(journal: Journal) -> None:
+def test_of_the_runs_that_wrote_nothing_the_newest_is_remembered(journal: Journal) -> None:
+    for run in ("r1", "r2"):
+        journal.begin(run, "write t.csv")
+        journal.finish(run)
+    assert [run.id for run in journal.runs()] == ["r2"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["/photos/a.jpg"], "/photos"),
+        (["/photos/a/1.jpg", "/photos/ab/2.jpg", "/photos/b.jpg"], "/photos"),
+        (["/a.jpg", "/b/c.jpg"], "/"),
+        (["s3://bucket/a/1.jpg", "s3://bucket/a/2.jpg"], "s3://bucket/a"),
+        ([], ""),
+    ],
+)
+def test_the_folder_of_a_run(journal: Journal, paths: list[str], folder: str) -> None:
     journal.begin("r1", "write t.csv")
-    journal.finish("r1")
-    assert journal.runs() == []
+    for path in paths:
+        journal.prepare("r1", WRITE._replace(path=path))
+    assert journal.folder("r1") == folder
 
 
 def test_later_run_of_the_same_file_is_named(journal: Journal) -> None:
