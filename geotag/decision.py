@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
 from geotag.places.prior import probability
-from geotag.places.sighting import Placement, Reason
+from geotag.places.sighting import Method, Placement, Reason
 from geotag.places.telling import tell, tell_why_not
 from geotag.places.vicinity import METHOD as VICINITY
 from geotag.places.vicinity import find_vicinity
@@ -210,7 +210,7 @@ class Decider(NamedTuple):
                 latitude=placement.location.latitude,
                 longitude=placement.location.longitude,
                 position_source="inferred",
-                radius_m=placement.radius_m,
+                radius_m=placement.radius_m if placement.method is not Method.SIDECAR else None,
                 method=placement.method.value,
                 evidence=tell(placement),
                 utc=_format_utc(placement.utc),

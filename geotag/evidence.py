@@ -17,6 +17,7 @@ from geotag.places.packages import check_installed
 from geotag.places.private import blanked, is_private, private_photos, screened
 from geotag.places.sighting import Placement, Reason
 from geotag.places.standing import landmark_finder, with_landmark
+from geotag.places.stated import stated_placement
 from geotag.records import Landmark, Location, Outcome, Reading, TopCategory
 from geotag.tables.base import SCHEMA_VERSION
 
@@ -64,7 +65,7 @@ class LibraryEvidence:
         for reading in readings():
             uri = reading.photo.uri
             cleared = is_cleared(uri)
-            evidence = Evidence(cleared, placed.get(uri))
+            evidence = Evidence(cleared, stated_placement(reading) or placed.get(uri))
             outcome = decider.outcome(reading, evidence)
             outcome = blanked(outcome) if uri in private else screened(outcome, zones, hides)
             yield reading, named(outcome if cleared else standing(outcome))

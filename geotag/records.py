@@ -51,7 +51,9 @@ class Capture(NamedTuple):
     """When and with what a photo was taken, as its metadata say it; empty or 0 where they don't.
 
     `time` is ISO 8601 with the fraction of the second and the offset that the camera recorded;
-    `gps_time` is the satellite receiver's, in UTC. `width` and `height` are the stored picture's.
+    `gps_time` is the satellite receiver's, in UTC, or a photo service's where there is no `time`.
+    `width` and `height` are the stored picture's. `stated` is the "latitude,longitude" that a photo
+    service gives: set by hand or guessed by it, so it is not measured.
     """
 
     time: str = ""
@@ -62,6 +64,7 @@ class Capture(NamedTuple):
     software: str = ""
     width: int = 0
     height: int = 0
+    stated: str = ""
 
 
 class Metadata(NamedTuple):

@@ -8,12 +8,14 @@ from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError, TransientPhotoError
 from geotag.files.extensions import RAW_EXTENSIONS, extension
+from geotag.files.takeout import is_of, is_takeout
 from geotag.metadata.assembled import assemble, merge
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.marks import inferred_offset
 from geotag.metadata.ranges import ReadRange
+from geotag.metadata.takeout import JSON_LIMIT, parse_takeout
 from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, parse_sidecar, parse_xmp
 from geotag.records import Failure, FailureKind, Metadata, Photo
 
@@ -64,7 +66,10 @@ def read_header(files: Files, photo: Photo) -> Header:
         return header
     metadata = header.metadata
     for sidecar in photo.sidecars:
-        metadata = merge(metadata, _read_sidecar(files, sidecar))
+        found = _read_sidecar(files, sidecar, photo.uri)
+        if is_takeout(sidecar) and metadata.capture.time:
+            found = found._replace(capture=found.capture._replace(gps_time=""))
+        metadata = merge(metadata, found)
         if metadata.location is not None:
             break
     thumbnail = header.thumbnail if metadata.location is None else None
@@ -83,7 +88,7 @@ def _parse(read: ReadRange, uri: str) -> Header:
     if metadata.location is None and blocks.exif and blocks.size and blocks.format == "jpeg":
         jpeg = parse_thumbnail(blocks.exif)
         thumbnail = Thumbnail(jpeg, blocks.size) if jpeg is not None else None
-    if blocks.size and metadata.capture[-2:] != blocks.size:
+    if blocks.size and (metadata.capture.width, metadata.capture.height) != blocks.size:
         width, height = blocks.size
         capture = metadata.capture._replace(width=width, height=height)
         metadata = metadata._replace(capture=capture)
@@ -127,13 +132,18 @@ def _extended(blocks: Blocks, read: ReadRange) -> bytes:
     return b"".join(read(*place) for place in blocks.extended)
 
 
-def _read_sidecar(files: Files, uri: str) -> Metadata:
+def _read_sidecar(files: Files, uri: str, photo: str) -> Metadata:
     name = uri.rpartition("/")[2]
+    is_json = is_takeout(name)
     try:
+        if is_json:
+            return parse_takeout(files.read(uri, JSON_LIMIT), uri, photo)
         return parse_sidecar(files.read(uri, PACKET_LIMIT), name)
     except PhotoError as error:
         if error.transient:
             raise TransientPhotoError(f"its sidecar {name} cannot be read now: {error}") from error
+        if is_json and not is_of(uri, photo, ""):
+            return Metadata()
         why = f"its sidecar {name} cannot be read ({error}), so no position is inferred"
         return Metadata(position_unclear=why)
 

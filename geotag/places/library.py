@@ -16,7 +16,7 @@ from geotag.places.sighting import Placement, Reason, Sighting
 from geotag.places.telling import clock_lines, tell_clock
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
-from geotag.records import Location, Outcome, Reading
+from geotag.records import Location, Outcome, Reading, Status
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +61,19 @@ def naming(language: str | None = None) -> Callable[[Outcome], Outcome]:
             return row
         name = gazetteer.name(Location(row.latitude, row.longitude))
         return row._replace(
-            place=name.town if (row.radius_m or 0.0) <= _TOWN_M else "",
+            place=name.town if _is_near(row) else "",
             region=name.region,
             country=row.country or name.country,
             time_zone=name.time_zone,
         )
 
     return named
+
+
+def _is_near(row: Outcome) -> bool:
+    """Whether a row's position is known well enough to name the town."""
+    is_open = row.radius_m is None and row.status is Status.PLACED
+    return not is_open and (row.radius_m or 0.0) <= _TOWN_M
 
 
 def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str, float]:

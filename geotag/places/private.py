@@ -10,6 +10,7 @@ from typing import NamedTuple
 from geotag.errors import UsageError
 from geotag.places.distance import distance_m
 from geotag.places.sighting import Placement, Reason
+from geotag.places.stated import stated_location
 from geotag.records import Location, Outcome, Reading, Status, TopCategory
 
 WHY = "in a private zone"
@@ -95,7 +96,8 @@ def private_photos(
     found = {
         reading.photo.uri
         for reading in readings
-        if reading.metadata.location is not None and is_private(reading.metadata.location, zones)
+        if (place := reading.metadata.location or stated_location(reading)) is not None
+        and is_private(place, zones)
     }
     placed = {uri: each for uri, each in placements.items() if isinstance(each, Placement)}
     found |= {uri for uri, at in placed.items() if is_private(at.location, zones, at.radius_m)}

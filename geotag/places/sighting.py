@@ -78,6 +78,7 @@ class Method(str, Enum):
     NEIGHBOUR = "neighbour"
     TRACK = "track"
     COPY = "copy"
+    SIDECAR = "sidecar"
 
 
 class Neighbour(NamedTuple):
@@ -92,7 +93,8 @@ class Neighbour(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """A position worked out for a photo, and the radius that holds it 19 times of 20.
+    """A position worked out for a photo, and the radius that holds it 19 times of 20. How far off
+    one that a sidecar gives may be, nobody says.
 
     `utc` is when it was taken, None where the clock's offset from UTC is not known."""
 

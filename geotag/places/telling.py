@@ -31,6 +31,11 @@ def tell(placement: Placement) -> str:
         case Method.COPY:
             original = placement.neighbours[0].photo.rpartition("/")[2]
             return f"a copy of {original}, whose position was measured"
+        case Method.SIDECAR:
+            return (
+                "Google Photos gives this position in the JSON file beside it: set by hand, or "
+                "guessed by Google; how far off it may be is not known"
+            )
         case _:
             assert_never(placement.method)
 

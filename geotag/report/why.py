@@ -29,6 +29,7 @@ _METHODS = {
     "neighbour": "by photos taken near it in time",
     "track": "by a recorded track",
     "copy": "as a copy of a photo with a position",
+    "sidecar": "by its sidecar",
     "match": "by photos of the same scene",
 }
 

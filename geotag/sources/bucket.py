@@ -12,12 +12,11 @@ from threading import Lock
 
 from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
-from geotag.files.sidecars import is_sidecar
 from geotag.metadata.containers import HEADER_SIZE
 from geotag.metadata.ranges import ReadRange
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
-from geotag.sources.listing import File, Joining, Listing, look_for_sidecars
+from geotag.sources.listing import File, Joining, Listing, is_beside, look_for_sidecars
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, ForbiddenError, Object, Store, StoreError
 from geotag.stores.stretches import Found
@@ -121,7 +120,7 @@ class BucketSource:
 
     def _is_recent(self, found: Object) -> bool:
         """Whether a photo changed since it was asked for; a sidecar comes with its photo."""
-        if self.filters.is_recent(found.modified) or is_sidecar(found.uri):
+        if self.filters.is_recent(found.modified) or is_beside(found.uri):
             return True
         self.listing.skipped["not changed since"] += 1
         return False
@@ -135,7 +134,7 @@ class BucketSource:
         suffix = extension(name)
         if not name or not self._enters(folder):  # none: an object that stands for a folder
             return False
-        if is_sidecar(name):
+        if is_beside(name):
             self.listing.skipped["sidecar"] += 1
             return True
         if name.startswith("."):

@@ -8,10 +8,11 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import AnyStr, NamedTuple
 
 from geotag.files.paths import format_path
 from geotag.files.sidecars import is_sidecar, sidecar_names
+from geotag.files.takeout import first_letters, is_takeout, last_name, takeout_names
 
 _log = logging.getLogger(__name__)
 # Files that wait for their sidecars; beyond, these are asked for one by one.
@@ -68,6 +69,16 @@ def is_below(uri: bytes, folder: bytes) -> bool:
     return uri == folder or uri.startswith(folder.rstrip(b"/") + b"/")
 
 
+def is_beside(name: AnyStr) -> bool:
+    """Whether a file may be a photo's sidecar, by its name: XMP, or Google Takeout's JSON."""
+    return is_sidecar(name) or is_takeout(name)
+
+
+def names_beside(photo: AnyStr) -> tuple[AnyStr, ...]:
+    """All names of a photo's sidecars, in the order in which they count."""
+    return sidecar_names(photo) + takeout_names(photo)
+
+
 class File(NamedTuple):
     """A photo or sidecar as it is listed; `path` is its URI in bytes."""
 
@@ -121,8 +132,8 @@ class Joining:
             yield (photo, []) if none else self._joined(photo, path)
         if self._sidecars and not waiting:  # keep those before photos: IMG.XMP, IMG.jpg
             kept = self._sidecars.items()
-            self._sidecars = {name: s for name, s in kept if path.startswith(name[:-3])}
-        if is_sidecar(path):
+            self._sidecars = {name: s for name, s in kept if path.startswith(_first_letters(name))}
+        if is_beside(path):
             self._sidecars[path] = file
         else:
             waiting.append((file, _last_sidecar(path)))
@@ -134,21 +145,21 @@ class Joining:
 
     def _begins_before(self, photo: File) -> bool:
         """Whether a sidecar of this photo may have a name before the first file."""
-        return bool(self._after) and min(sidecar_names(photo.path)) <= self._after
+        return bool(self._after) and min(names_beside(photo.path)) <= self._after
 
     def _joined(self, photo: File, reached: bytes) -> tuple[File, list[File]]:
         """A photo with its sidecars: those before `reached` have come, others are asked for."""
         come = self._sidecars
         found = (
             come.get(name) if self._after < name < reached or name in come else self._find(name)
-            for name in sidecar_names(photo.path)
+            for name in names_beside(photo.path)
         )
         return photo, [sidecar for sidecar in found if sidecar is not None]
 
 
 def look_for_sidecars(photo: File, find: Callable[[bytes], File | None]) -> tuple[File, list[File]]:
     """A photo that is listed alone with its sidecars."""
-    found = map(find, sidecar_names(photo.path))
+    found = map(find, names_beside(photo.path))
     return photo, [sidecar for sidecar in found if sidecar is not None]
 
 
@@ -156,4 +167,9 @@ def _last_sidecar(photo: bytes) -> bytes:
     """The last name in byte order that a photo's sidecar can have."""
     stem, dot, suffix = photo.rpartition(b".")
     shared = dot and suffix < b"xmp" and b"/" not in suffix
-    return (stem if shared else photo) + b".xmp"
+    return max((stem if shared else photo) + b".xmp", last_name(photo))
+
+
+def _first_letters(sidecar: bytes) -> bytes:
+    """What the names of all photos that sort behind their sidecar begin with."""
+    return sidecar[:-3] if is_sidecar(sidecar) else first_letters(sidecar)

@@ -12,14 +12,13 @@ from typing import NamedTuple
 from geotag.errors import SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
-from geotag.files.sidecars import is_sidecar
 from geotag.files.sorting import sorted_names
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.ranges import ReadRange
 from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.sources.content import content_key
-from geotag.sources.listing import File, Listing, look_for_sidecars, with_sidecars
+from geotag.sources.listing import File, Listing, is_beside, look_for_sidecars, with_sidecars
 
 _EXTENSIONS = frozenset(name.encode() for name in PHOTO_EXTENSIONS)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
@@ -151,8 +150,8 @@ class LocalSource:
             return b""
         _, dot, suffix = name.rpartition(b".")
         if dot and suffix.lower() not in _EXTENSIONS:
-            self.listing.skipped["sidecar" if is_sidecar(name) else "not a photo"] += 1
-            return name if is_sidecar(name) else b""
+            self.listing.skipped["sidecar" if is_beside(name) else "not a photo"] += 1
+            return name if is_beside(name) else b""
         filtered = self.filters.include or self.filters.exclude
         if filtered and not self.filters.admit(self._relative(entry.path)):
             return self._skip("excluded")
@@ -171,7 +170,7 @@ class LocalSource:
                 return None
         file = self._look_at(path)
         if file is None:
-            if not is_sidecar(path):
+            if not is_beside(path):
                 self.listing.skipped["vanished"] += 1
         elif self.filters.since is not None and not self._is_recent(file):
             self.listing.skipped["not changed since"] += 1
@@ -180,7 +179,7 @@ class LocalSource:
 
     def _is_recent(self, file: File) -> bool:
         """Whether a file last changed since the filters want it; all sidecars count."""
-        return is_sidecar(file.path) or self.filters.is_recent(int(file.version or 0) / 1e9)
+        return is_beside(file.path) or self.filters.is_recent(int(file.version or 0) / 1e9)
 
     def _look_at(self, path: bytes) -> File | None:
         """A photo or sidecar as it is now; None where there is no such file."""

@@ -16,12 +16,11 @@ from typing import BinaryIO
 from geotag.errors import SourceError
 from geotag.files.credentials import has_credentials
 from geotag.files.paths import format_path, parse_path
-from geotag.files.sidecars import is_sidecar
 from geotag.files.sorting import sorted_names
 from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources.base import Filters
 from geotag.sources.bucket import photo_of
-from geotag.sources.listing import File, Listing, with_sidecars
+from geotag.sources.listing import File, Listing, is_beside, with_sidecars
 from geotag.sources.local import LocalSource
 from geotag.stores import SCHEMES, Kind, is_remote, scheme_of, store_of
 from geotag.stores.base import Object, StoreError, download
@@ -78,7 +77,7 @@ class NamedSource:
         files = (
             File(each.uri.encode(), each.size, each.version)
             for each in found
-            if is_sidecar(each.uri) or self._is_recent(each)
+            if is_beside(each.uri) or self._is_recent(each)
         )
         return (photo_of(*pair) for pair in with_sidecars(files, lambda name: None))
 
@@ -139,7 +138,7 @@ class NamedSource:
         reason, name = self._checked(line)
         if not reason and not self.filters.admit(os.fsdecode(name).lstrip("/")):
             reason = "excluded"
-        elif not reason and name.startswith(b"/") and is_sidecar(name):
+        elif not reason and name.startswith(b"/") and is_beside(name):
             reason = "sidecar"  # which its photo is asked for
         self.listing.skipped.update([reason] if reason else [])
         return b"" if reason else name

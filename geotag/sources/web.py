@@ -8,9 +8,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from geotag.files.credentials import has_credentials
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
-from geotag.files.sidecars import is_sidecar
 from geotag.files.sorting import sorted_names
 from geotag.sources.bucket import BucketSource
+from geotag.sources.listing import is_beside
 from geotag.sources.named import look_at
 from geotag.stores.base import Object, StoreError
 
@@ -51,7 +51,7 @@ class WebSource(BucketSource):
     def _wants(self, uri: str) -> bool:
         """What is listed is meant, whatever its name."""
         path = unquote(urlsplit(uri).path).lstrip("/")
-        if is_sidecar(path):
+        if is_beside(path):
             self.listing.skipped["sidecar"] += 1
             return True
         if not self.filters.admit(path or posixpath.basename(uri)):

@@ -11,6 +11,7 @@ from geotag.categories import OWN_ID, OWN_PREFIX, slugify
 from geotag.errors import PhotoError
 from geotag.metadata.marks import SOURCE_INFERRED, SOURCE_USER
 from geotag.places.private import WHY
+from geotag.places.sighting import Method
 from geotag.places.standing import METHOD
 from geotag.records import Category, Location, Outcome, Status, TopCategory
 from geotag.writing.tags import LandmarkTags, PlacedTags, Tags
@@ -22,6 +23,7 @@ _LONG = 1000
 # The nearest town to a position known less well may be another one.
 _TOWN_M = 2000.0
 NOT_ASKED = "placed without a tag, which only --gps writes"
+NOT_MEASURED = "with a position in a sidecar that does not say how far off it may be"
 
 
 class IntentError(PhotoError):
@@ -184,6 +186,8 @@ def _placed(row: Outcome) -> Intent:
     _check_position(row.latitude, row.longitude)
     for field in ("method", "place", "region", "country"):
         check_text(getattr(row, field), field)
+    if row.method == Method.SIDECAR.value and row.radius_m is None:
+        return Intent(reason=NOT_MEASURED)
     if not row.method or row.radius_m is None:
         raise IntentError("it was placed, but its row lacks the method or the radius")
     return Intent(

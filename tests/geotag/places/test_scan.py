@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -196,3 +197,50 @@ def test_a_measured_photo_is_named_after_the_landmark_it_was_taken_at(
     assert "Eiffel" not in str(scan(library, zone)[1])
     with pytest.raises(UsageError, match="no names of countries in 'xx'"):
         scan(library, options._replace(language="xx"))
+
+
+def takeout(**positions: float) -> str:
+    """What Google Takeout puts beside a photo."""
+    places = ((name, at, 2.0 if at else 0.0) for name, at in positions.items())
+    fields = {name: {"latitude": at, "longitude": along} for name, at, along in places}
+    return json.dumps({"photoTakenTime": {"timestamp": "1685613720"}, **fields})
+
+
+def test_a_position_in_google_takeouts_json_file(
+    library: Path, options: ScanOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What Google read in the Exif is measured; what it may have guessed is said to be that, keeps
+    out all guesses of geotag's own, and is not written."""
+    assert scan(library, options)[1]["camera.jpg"].method == "neighbour"
+    sidecar = library / "camera.jpg.supplemental-metadata.json"
+    sidecar.write_text(takeout(geoData=48.9, geoDataExif=0.0))
+    for places in (False, True):
+        summary, rows = scan(library, options._replace(places=places))
+        stated = rows["camera.jpg"]
+        assert (stated.status, stated.method) == (Status.PLACED, "sidecar")
+        assert (stated.latitude, stated.position_source) == (48.9, "inferred")
+        assert stated.radius_m is None and "guessed by Google" in stated.evidence
+    assert summary.read == 0
+    written = {Path(r.path).name: r for r in geotag.write(library.parent / "tags.csv", gps=True)}
+    assert written["camera.jpg"].action is Action.LEFT_ALONE
+    assert "how far off" in written["camera.jpg"].reason
+    with pytest.raises(SystemExit):
+        main(["why", "camera.jpg", "--table", str(library.parent / "tags.csv")])
+    assert "It was placed by its sidecar: Google Photos gives" in capsys.readouterr().out
+    sidecar.write_text(takeout(geoData=48.9, geoDataExif=48.7))
+    measured = scan(library, options)[1]["camera.jpg"]
+    assert (measured.status, measured.latitude) == (Status.HAS_GPS, 48.7)
+    sidecar.write_text("{" + takeout(geoData=48.9))
+    damaged = scan(library, options)[1]["camera.jpg"]
+    assert damaged.latitude is None and "is damaged" in damaged.error
+    sidecar.unlink()
+    assert scan(library, options)[1]["camera.jpg"].method == "neighbour"
+
+
+def test_a_position_of_google_takeout_in_a_private_zone(
+    library: Path, options: ScanOptions
+) -> None:
+    (library / "camera.jpg.json").write_text(takeout(geoData=48.9))
+    zones = (Zone(48.9, 2.0, 100.0),)
+    hidden = scan(library, options._replace(private=zones))[1]["camera.jpg"]
+    assert hidden.status is Status.PRIVATE and hidden.latitude is None

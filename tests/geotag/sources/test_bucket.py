@@ -56,7 +56,7 @@ def listed(*texts: str, **filters: tuple[str, ...]) -> tuple[list[Photo], dict[s
 def test_a_bucket_is_listed_in_byte_order_with_its_sidecars(bucket: Path) -> None:
     for name in ("b.jpg", "a/IMG.jpg", "a/IMG.jpg.xmp", "a/IMG-2.jpg", "Z.JPG", "ü.png",
                  "notes.txt", ".hidden/x.jpg", "plain", "é dir/x y+z%.jpg", "IMG_1.dng",
-                 "IMG_1.xmp"):  # fmt: skip
+                 "IMG_1.xmp", "a/IMG-2.jpg.supplemental-metadata.json"):  # fmt: skip
         (bucket / name).parent.mkdir(parents=True, exist_ok=True)
         (bucket / name).write_bytes(name.encode())
     photos, skipped = listed()
@@ -68,8 +68,9 @@ def test_a_bucket_is_listed_in_byte_order_with_its_sidecars(bucket: Path) -> Non
     assert sidecars == {
         "s3://photos/a/IMG.jpg": ("s3://photos/a/IMG.jpg.xmp",),
         "s3://photos/IMG_1.dng": ("s3://photos/IMG_1.xmp",),
+        "s3://photos/a/IMG-2.jpg": ("s3://photos/a/IMG-2.jpg.supplemental-metadata.json",),
     }
-    assert skipped == {"not a photo": 2, "hidden": 1, "sidecar": 2}
+    assert skipped == {"not a photo": 2, "hidden": 1, "sidecar": 3}
     photos, _ = listed("s3://photos/a/")
     assert len(photos) == 2
     photos, _ = listed("s3://photos/b.jpg")

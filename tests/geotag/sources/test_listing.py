@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.sources import Library
 from geotag.sources.base import Filters
-from geotag.sources.listing import File, with_sidecars
+from geotag.sources.listing import File, is_beside, names_beside, with_sidecars
 from geotag.stores import open_store
 from tests.geotag.conftest import lead_to
 
@@ -24,6 +23,10 @@ _NAMES = (
     "a.jpg", "a.JPG", "a.jpg.xmp", "a.jpg.XMP", "a.xmp", "a.XMP", "a-1.jpg", "a.k.jpg", "a.k.xmp",
     "a", "A.jpg", "a.jpg.jpg", "a b.jpg", "a.png", "b.xmp", ".a.jpg", "a.txt", "é.jpg", "é.xmp",
     "\U0001f4f7.jpg", "\uffee.jpg", "@eaDir", "a.Xmp",
+    "a.json", "a.jpg.json", "a.jpg(1).json", "a(1).jpg", "a-edited.jpg",
+    "a.jpg.supplemental-metadata.json", "a.jpg.supplemental-metadata(1).json",
+    "x" * 50 + ".jpg", "x" * 46 + ".json", "x" * 46 + "(1).json",
+    "x" * 46 + "y(1).jpg", "x" * 44 + ".jpg", "x" * 44 + ".j.json",
 )  # fmt: skip
 _FOLDERS = ("a", "a.jpg", "a.k", "a.jpg.k", "a!", "a.xm", ".hidden", "@eaDir", "Trash", "é")
 keys = st.builds(
@@ -46,9 +49,9 @@ def test_each_photo_comes_once_with_all_its_sidecars(tree: set[str]) -> None:
         for photo, sidecars in with_sidecars(files, lambda name: pytest.fail(f"asked for {name!r}"))
     ]
     assert found == [
-        (name, [sidecar for sidecar in sidecar_names(name) if sidecar in names])
+        (name, [sidecar for sidecar in names_beside(name) if sidecar in names])
         for name in names
-        if not is_sidecar(name)
+        if not is_beside(name)
     ]
 
 
@@ -152,7 +155,7 @@ def test_a_key_may_lie_below_another(endpoint: Any, tree: set[str]) -> None:
     fill(endpoint, tree)
     photos, _ = listed("s3://photos", Filters())
     for name, _, sidecars in photos:
-        assert sidecars == tuple(side for side in sidecar_names(str(name)) if side in tree)
+        assert sidecars == tuple(side for side in names_beside(str(name)) if side in tree)
     names = [str(name) for name, _, _ in photos]
     assert names == sorted(names)
     assert len(set(names)) == len(names)
