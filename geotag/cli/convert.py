@@ -16,7 +16,9 @@ from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.stores import is_remote
 from geotag.tables import (
+    STDOUT,
     check_table,
+    files_of_table,
     is_for_maps,
     read_table,
     table_format,
@@ -24,6 +26,7 @@ from geotag.tables import (
     write_table,
 )
 from geotag.tables.base import degrees
+from geotag.tables.dataset import is_dataset
 from geotag.tables.private import without_private
 
 
@@ -45,10 +48,7 @@ def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quie
     """
     table_format(table)
     check_table(out)
-    if os.path.realpath(table) == os.path.realpath(out):
-        raise UsageError(f"{out}: --out is the table itself")
-    if not replace and is_there(out):
-        raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
+    check_target(out, (table,), replace)
     counts = Counts()
     write_table(out, counts.counted(without_private(partial(read_table, table), private)))
     if not quiet:
@@ -57,9 +57,28 @@ def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quie
         tell(f"{out}: {counted(counts.rows - left_out, 'row')}{more}")
 
 
-def is_there(path: str) -> bool:
-    """Whether a file or object would be written over."""
-    return bool(table_state(path)) if is_remote(path) else os.path.isfile(path)
+def check_target(out: str, tables: Iterable[str], replace: bool) -> None:
+    """Raise UsageError where a table would be written over one that it is made of or, unless that
+    is asked for, over what is there."""
+    if out == STDOUT:
+        return
+    files = {_whole_name(file) for file in (out, *files_of_table(out))}
+    for table in tables:
+        if _whole_name(table) in files:
+            raise UsageError(f"{out}: it would be written over {table}, of which it is made")
+    if not replace and _is_there(out):
+        raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
+
+
+def _whole_name(path: str) -> str:
+    return path.rstrip("/") if is_remote(path) else os.path.realpath(path)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file, an object or a folder of a table would be written over."""
+    if is_remote(path) or is_dataset(path):
+        return bool(table_state(path))
+    return os.path.isfile(path)
 
 
 class Counts:

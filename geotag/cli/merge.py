@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from geotag.cli.convert import Counts, is_there
+from geotag.cli.convert import Counts, check_target
 from geotag.cli.lines import counted
 from geotag.cli.options import quiet_option
 from geotag.cli.streams import tell
-from geotag.errors import UsageError
 from geotag.tables import STDOUT, check_table, write_table
 from geotag.tables.parts import opened_parts
 
@@ -27,13 +24,7 @@ def merge(parts: tuple[str, ...], out: str, replace: bool, quiet: bool) -> None:
     made with another model or other options than the others is refused.
     """
     check_table(out)
-    if out != STDOUT:
-        if os.path.realpath(out) in map(os.path.realpath, parts):
-            raise UsageError(f"{out}: --out is one of the parts")
-        if not replace and is_there(out):
-            raise UsageError(
-                f"{out} is there: give another --out, or --replace to lose what it holds"
-            )
+    check_target(out, parts, replace)
     counts = Counts()
     with opened_parts(parts) as rows:
         write_table(out, counts.counted(rows))

@@ -19,12 +19,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from geotag.errors import SourceError
+from geotag.errors import GeotagError, SourceError
 from geotag.files.sorting import sorted_names
 from geotag.sources.base import Filters
 from geotag.sources.bucket import BucketSource
 from geotag.sources.listing import File, with_sidecars
-from geotag.stores import store_of
+from geotag.stores import is_remote, store_of
 from geotag.stores.base import Object, StoreError, download
 
 PREFIX = "inventory:"
@@ -34,6 +34,8 @@ _SEPARATOR = b"\1"  # no key of a photo holds it, nor a zero
 _BATCH = 10_000
 # Columns by their names in Parquet and ORC, which CSV's become without capitals.
 _COLUMNS = ("key", "size", "e_tag", "last_modified_date", "is_latest", "is_delete_marker")
+_NEEDED = _COLUMNS[:3]
+_FIELDS = ("Key", "Size", "ETag")
 
 
 class _Manifest(NamedTuple):
@@ -48,6 +50,11 @@ class InventorySource(BucketSource):
 
     def __init__(self, text: str, filters: Filters) -> None:
         self.manifest_uri = text.removeprefix(PREFIX)
+        if not is_remote(self.manifest_uri):
+            raise SourceError(
+                f"{text}: name the manifest.json of an S3 inventory where it lies, such as "
+                f"{PREFIX}s3://reports/photos/all/2026-11-25T01-00Z/manifest.json"
+            )
         try:
             data, total = store_of(self.manifest_uri).get(self.manifest_uri, 0, _MANIFEST_LIMIT)
         except StoreError as error:
@@ -79,20 +86,25 @@ class InventorySource(BucketSource):
                     raise SourceError(f"{address}: the inventory names it, and it is not there")
                 _check_whole(path, md5, address)
                 try:
-                    for row in _rows(path, self.manifest):
+                    for row in _READERS[self.manifest.layout](path, self.manifest):
                         yield from self._record(row)
-                except (ValueError, OSError, EOFError, csv.Error, TypeError, LookupError) as error:
+                except GeotagError:
+                    raise
+                except Exception as error:  # whatever its parsers stumble over
                     raise SourceError(f"{address}: cannot be read ({error})") from error
 
     def _record(self, row: Mapping[str, Any]) -> Iterator[bytes]:
         if _is_false(row.get("is_latest")) or _is_true(row.get("is_delete_marker")):
             return
+        if missing := [name for name in _NEEDED if row.get(name) in (None, "")]:
+            name = _FIELDS[_COLUMNS.index(missing[0])]
+            raise ValueError(f"no {name} in a row: add it to the fields of the inventory")
         key = str(row["key"]).encode()
         if b"\0" in key or _SEPARATOR in key:
             self.listing.skipped["strange name"] += 1
             return
-        etag = str(row.get("e_tag") or "").strip('"').encode()
-        size, modified = int(row.get("size") or 0), _seconds(row.get("last_modified_date"))
+        etag = str(row["e_tag"]).strip('"').encode()
+        size, modified = int(row["size"]), _seconds(row.get("last_modified_date"))
         yield key + _SEPARATOR + b"%d %d %b" % (size, modified, etag)
 
 
@@ -118,8 +130,8 @@ def _parse_manifest(data: bytes, place: str) -> _Manifest:
         raise SourceError(f"{place}: it names a bucket that cannot be one")
     if layout not in _READERS:
         raise SourceError(f"{place}: its files are {layout!s:.20}, not {', '.join(_READERS)}")
-    if layout == "CSV" and not {"Key", "ETag"} <= {*columns}:
-        raise SourceError(f"{place}: add ETag to the fields of the inventory")
+    if layout == "CSV" and (missing := [name for name in _FIELDS if name not in columns]):
+        raise SourceError(f"{place}: add {missing[0]} to the fields of the inventory")
     return _Manifest(bucket, layout, columns, files)
 
 
@@ -128,13 +140,6 @@ def _check_whole(path: Path, md5: str, address: str) -> None:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5:
         raise SourceError(f"{address}: not the file that the manifest means (by its MD5)")
-
-
-def _rows(path: Path, manifest: _Manifest) -> Iterator[Mapping[str, Any]]:
-    for row in _READERS[manifest.layout](path, manifest):
-        if row.get("e_tag") is None:
-            raise ValueError("no ETag: add it to the fields of the inventory")
-        yield row
 
 
 def _csv_rows(path: Path, manifest: _Manifest) -> Iterator[Mapping[str, Any]]:

@@ -35,7 +35,7 @@ from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.retries import LONGEST_WAIT, MOST_ATTEMPTS, back_off
 from geotag.state.rows import format_row, is_passing, parse_row
 from geotag.state.schema import READING_COLUMNS
-from geotag.stores import is_remote
+from geotag.stores import check_place, is_remote
 
 _PAGE = 1000
 
@@ -341,6 +341,7 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
             connection = open_database(None)
             stack.callback(connection.close)
             return Catalog(connection, now=now).closed_by(stack)
+        check_place(str(place))
         if is_remote(str(place)):
             return _open_remote(str(place), stack, now)
         path = Path(place)

@@ -18,7 +18,7 @@ from geotag.errors import CatalogError, LockedError
 from geotag.state.database import SUFFIX
 from geotag.state.locks import LOCK_SUFFIX
 from geotag.stores import store_of
-from geotag.stores.base import ChangedError, Store, StoreError, download
+from geotag.stores.base import AbsentError, ChangedError, Object, Store, StoreError, download
 
 # A lease is renewed well before it ends; that of a dead holder is free when it has ended.
 LEASE_SECONDS = 300.0
@@ -110,7 +110,7 @@ class Lease:
 
     def _acquire(self) -> None:
         present = self._store.stat(self._lock)
-        if present is not None and not _is_free(self._store, self._lock):
+        if present is not None and not _is_free(self._store, present):
             raise LockedError(f"{self.uri}: another run is using this catalog")
         self.was_left = present is not None
         self._write(present.version if present is not None else None)
@@ -139,10 +139,16 @@ class Lease:
                 _log.warning("%s: the lease was not renewed (%s)", self.uri, error)
 
 
-def _is_free(store: Store, lock: str) -> bool:
-    """Whether a lease has ended, or was held by a process of this system that is dead."""
-    fields = _read_lock(store, lock)
+def _is_free(store: Store, lock: Object) -> bool:
+    """Whether a lease has ended, or was held by a process of this system that is dead.
+
+    It ends by the store's clock: that of its holder may be another than ours. Raises StoreError
+    where that cannot be told now.
+    """
+    fields = _read_lock(store, lock.uri)
     until, system, process = (fields.get(name) for name in ("until", "system", "process"))
+    if lock.modified:
+        until = lock.modified + LEASE_SECONDS
     if not isinstance(until, (int, float)) or until < time.time():
         return True
     is_here = bool(system) and system == _system()
@@ -160,9 +166,10 @@ def _system() -> str:
 
 
 def _read_lock(store: Store, lock: str) -> dict[str, Any]:
+    """What it says; nothing where it was released or is none of ours. Raises StoreError."""
     try:
         fields = json.loads(store.get(lock, 0, _LOCK_LIMIT).data)
-    except (StoreError, ValueError):
+    except (AbsentError, ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
@@ -52,6 +53,7 @@ def _http(_: str) -> Store:
     return HttpStore()
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _FILES = Scheme("", Kind.FILES)
 _WEB = Scheme("http", Kind.WEB, _http, "http", "~/.netrc")
 # Two names of one scheme share its store and source.
@@ -78,6 +80,17 @@ def scheme_of(text: str) -> str:
 def is_remote(text: str) -> bool:
     """Whether a path is the URI of a store."""
     return SCHEMES.get(scheme_of(text), _FILES).store is not None
+
+
+def check_place(text: str, writes: bool = True) -> None:
+    """Raise UsageError for an address at which no table can be; a path may be anything."""
+    name = scheme_of(text)
+    is_unknown = _SCHEME.fullmatch(name) is not None and name not in SCHEMES
+    if is_unknown or (writes and name and SCHEMES.get(name, _FILES).kind is Kind.WEB):
+        raise UsageError(
+            f"{text}: what geotag keeps is in files of this machine, or at s3://, gs:// or az://, "
+            f"not at {name}://"
+        )
 
 
 def store_of(uri: str) -> Store:

@@ -20,6 +20,8 @@ LONGEST_WAIT = 10.0
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 CONNECTIONS = 64
+# What a network or server that wants a login sends in place of a file.
+PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _DOWNLOAD = 2**24
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -124,6 +126,8 @@ def download(store: Store, uri: str, path: Path) -> str | None:
         at = 0
         while at < present.size:
             part = store.get(uri, at, _DOWNLOAD, present.version)
+            if not part.data:
+                raise StoreError("fewer bytes came than the file has")
             file.write(part.data)
             at += len(part.data)
     return present.version

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from geotag.stores.base import (
     CONNECT_TIMEOUT,
+    PAGES,
     READ_TIMEOUT,
     UNKNOWN_SIZE,
     AbsentError,
@@ -22,7 +24,7 @@ from geotag.stores.base import (
 )
 
 _Result = TypeVar("_Result")
-_PAGE = "text/html"
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 
 
 class HttpStore:
@@ -74,6 +76,7 @@ class HttpStore:
                 if version and _version(answer) != version:
                     raise ChangedError
                 skipped = start if answer.status == 200 else 0
+                _check_range(answer, start)
                 data = await _read(answer.content, skipped + length)
                 self.bytes_fetched += len(data)
                 total = _total(answer)
@@ -135,10 +138,17 @@ def _total(answer: Any) -> int | None:
     return int(total) if total.isdigit() else None
 
 
+def _check_range(answer: Any, start: int) -> None:
+    """Raise StoreError for a part of the object that was not asked for."""
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status == 206 and (found is None or int(found[1]) != start):
+        raise StoreError("other bytes came than those that were asked for", retry=True)
+
+
 def _check(answer: Any) -> None:
     """Raise StoreError for what is not the object that was asked for."""
     status: int = answer.status
-    if status in (200, 206) and answer.content_type == _PAGE:
+    if status in (200, 206) and answer.content_type in PAGES:
         raise StoreError("the server sent a web page instead: must somebody log in there?")
     if status in (200, 206):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from geotag.stores.base import (
     CONNECT_TIMEOUT,
     CONNECTIONS,
+    PAGES,
     READ_TIMEOUT,
     AbsentError,
     ChangedError,
@@ -29,6 +31,10 @@ _RETRIED_CODES = frozenset(
 )  # fmt: skip
 _ABSENT_CODES = frozenset(("NoSuchKey", "NotFound", "404"))
 _CHANGED_CODES = frozenset(("PreconditionFailed", "ConditionalRequestConflict"))
+# What a listing says of itself, also of an empty bucket.
+_OF_LISTINGS = frozenset(("IsTruncated", "KeyCount", "Name", "Contents"))
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
+_PAGE = "the answer is not that of a bucket: must somebody log in to the network?"
 _CLOCK = "this machine's clock is wrong by more than the bucket allows: set it"
 _REGION = "the bucket is in another region: set AWS_REGION, or for a store of your own its endpoint"
 _EXPIRED = "the credentials have expired: log in or renew them"
@@ -136,9 +142,7 @@ class S3Store:
 
     def _page(self, bucket: str, stretch: Stretch, size: int, enters: Enters) -> Page:
         start = {"StartAfter": stretch.after} if stretch.after else {}
-        found = self._call(
-            "list_objects_v2", Bucket=bucket, Prefix=stretch.prefix, MaxKeys=size, **start
-        )
+        found = self._list_page(Bucket=bucket, Prefix=stretch.prefix, MaxKeys=size, **start)
         objects, last = [], stretch.after
         for entry in found.get("Contents", ()):
             if entry["Key"] <= last:
@@ -158,7 +162,7 @@ class S3Store:
         start: dict[str, str] = {}
         last, token, tokens = "", "", set[str]()
         while True:
-            page = self._call("list_objects_v2", **listing, **start)
+            page = self._list_page(**listing, **start)
             entries = page.get("Contents", ())
             if "StartAfter" in start and entries and entries[0]["Key"] <= last:
                 # The server does not know StartAfter: nothing is left out.
@@ -179,6 +183,13 @@ class S3Store:
             if folder := _declined(bucket, last, len(prefix), enters):
                 start = {"StartAfter": f"{folder}/{LAST}"}
 
+    def _list_page(self, **arguments: Any) -> Any:
+        """Raises StoreError for an answer that says nothing of a bucket: it is no empty one."""
+        page = self._call("list_objects_v2", **arguments)
+        if _OF_LISTINGS.isdisjoint(page):
+            raise StoreError(_PAGE)
+        return page
+
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""
         bucket, key = _split(uri)
@@ -186,6 +197,7 @@ class S3Store:
             head = self._call("head_object", Bucket=bucket, Key=key)
         except AbsentError:
             return None
+        _check_object(head)
         return _object(uri, head["ContentLength"], head)
 
     def get(self, uri: str, start: int, length: int, version: str = "") -> Part:
@@ -196,16 +208,21 @@ class S3Store:
             arguments["IfMatch"] = f'"{version}"'
 
         async def fetch(client: Any) -> Part:
-            answer = await client.get_object(**arguments)
+            try:
+                answer = await client.get_object(**arguments)
+            except Exception as error:
+                if start == 0 and _code(error) == "InvalidRange":  # it has no bytes
+                    return Part(b"", 0)
+                raise
+            _check_object(answer)
             async with answer["Body"] as body:
                 data = await body.read()
             self.bytes_fetched += len(data)
             if len(data) != answer["ContentLength"]:
                 raise StoreError("the connection broke off", retry=True)
-            if version and answer["ETag"].strip('"') != version:
+            if version and _etag(answer) != version:
                 raise ChangedError
-            total = answer.get("ContentRange", "").rpartition("/")[2]
-            return Part(data, int(total) if total.isdigit() else start + len(data))
+            return _part(data, start, length, answer.get("ContentRange"))
 
         return self._run(bucket, fetch)
 
@@ -250,7 +267,9 @@ class S3Store:
         async def upload(client: Any) -> str:
             with path.open("rb") as file:
                 answer = await client.put_object(Bucket=bucket, Key=key, Body=file, **condition)
-            return str(answer["ETag"]).strip('"')
+            if not _etag(answer):
+                raise StoreError(_PAGE)
+            return _etag(answer)
 
         return self._run(bucket, upload)
 
@@ -290,7 +309,29 @@ def _split(uri: str) -> tuple[str, str]:
 def _object(uri: str, size: int, entry: Mapping[str, Any]) -> Object:
     modified = entry.get("LastModified")
     seconds = modified.timestamp() if modified is not None else 0.0
-    return Object(uri, size, entry.get("ETag", "").strip('"'), seconds)
+    return Object(uri, size, _etag(entry), seconds)
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("ETag", "")).strip('"')
+
+
+def _check_object(answer: Mapping[str, Any]) -> None:
+    """Raise StoreError for a web page in place of an object: all objects have an ETag."""
+    kind = str(answer.get("ContentType", "")).partition(";")[0]
+    if not _etag(answer) and kind in PAGES:
+        raise StoreError(_PAGE)
+
+
+def _part(data: bytes, start: int, length: int, content_range: str | None) -> Part:
+    """The bytes that were asked for. Raises StoreError where these are others, or too few."""
+    if content_range is None:  # the server knows no ranges: these are all bytes
+        return Part(data[start : start + length], len(data))
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    first, total = (int(found[1]), int(found[2])) if found else (-1, 0)
+    if first != start or len(data) != min(length, total - start):
+        raise StoreError("other bytes came than those that were asked for", retry=True)
+    return Part(data, total)
 
 
 def _md5(path: Path) -> str:
@@ -304,7 +345,7 @@ def _store_error(error: Exception) -> StoreError:
 
     kind = type(error).__name__
     if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = _code(error)
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return client_error(code, status)
     if kind in _LOCAL_REASONS:
@@ -319,6 +360,11 @@ def _store_error(error: Exception) -> StoreError:
     if isinstance(error, ValueError):
         return StoreError(f"the bucket's address or answer makes no sense ({kind})")
     return StoreError(f"the connection to the bucket failed ({kind})", retry=True)
+
+
+def _code(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def client_error(code: str, status: int) -> StoreError:

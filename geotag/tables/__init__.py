@@ -17,7 +17,7 @@ from typing import BinaryIO
 from geotag.errors import TableError, UsageError
 from geotag.files.atomic import atomic_file
 from geotag.records import Outcome
-from geotag.stores import is_remote, store_of
+from geotag.stores import check_place, is_remote, store_of
 from geotag.stores.base import StoreError, download
 from geotag.tables.base import MapFormat, TableFormat, parse_row
 from geotag.tables.csv import CsvFormat
@@ -95,6 +95,7 @@ def check_table(path: str) -> None:
 
 def check_writable(path: str) -> None:
     """Raise TableError where a file surely cannot be written; a bucket may still refuse it."""
+    check_place(path)
     if is_remote(path):
         with _write_errors(path):
             store_of(path)
@@ -189,6 +190,11 @@ def _write_errors(path: str) -> Iterator[None]:
         raise TableError(f"{path}: cannot be written ({error})") from error
     except OSError as error:
         raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def files_of_table(path: str) -> list[str]:
+    """The files or objects that a table consists of."""
+    return [member(path, name) for name in (*NAMES, NOTES)] if is_dataset(path) else [path]
 
 
 def table_state(path: str) -> str:

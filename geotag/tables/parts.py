@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from geotag.errors import TableError, UsageError
 from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
-from geotag.stores import is_remote, store_of
+from geotag.stores import check_place, is_remote, store_of
 from geotag.stores.base import StoreError, download
 from geotag.tables import read_table
 from geotag.tables.dataset import row_order
@@ -79,6 +80,7 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
     same model and options, or when one cannot be read.
     """
     for path in paths:
+        check_place(path, writes=False)
         check_part(path)
     with ExitStack() as stack:
         local = [_fetched(path, stack) for path in paths]
@@ -87,7 +89,22 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
             for path, file in zip(paths, local, strict=True)
         ]
         check_together(parts)
-        yield heapq.merge(*map(read_table, local), key=row_order)
+        rows = (_rows(file, *part) for file, part in zip(local, parts, strict=True))
+        yield heapq.merge(*rows, key=row_order)
+
+
+def _rows(file: Path, path: str, part: Part) -> Iterator[Outcome]:
+    """The rows of a shard's table, of its own photos alone and in order."""
+    last = b""
+    for row in read_table(file):
+        name = row_order(row)
+        if name <= last or not part.shard.holds(os.fsdecode(name)):
+            raise TableError(
+                f"{path}: its rows are not those of shard {part.shard} alone, each once and in "
+                "order: was it edited? Scan that shard again"
+            )
+        last = name
+        yield row
 
 
 def check_together(parts: Sequence[tuple[str, Part]]) -> None:

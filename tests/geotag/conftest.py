@@ -79,11 +79,38 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-# Given a method and a path, what to do to the request: None, a status, "reset", "cut" or "hang".
+# Given a method and a path, what to do to the request: None, a status, "reset", "cut", "hang" or
+# one of _ANSWERS.
 Fault = Callable[[str, str], int | str | None]
+Headers = dict[str, str]
 
 
 _CODES = {503: "SlowDown", 500: "InternalError", 404: "NoSuchKey"}
+
+
+def _login_page(headers: Headers, data: bytes) -> tuple[Headers, bytes]:
+    """What a network that wants a login puts in the place of any answer."""
+    page = b"<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><p>Log in</p></html>"
+    return {"Content-Type": "text/html; charset=utf-8"}, page
+
+
+def _elsewhere(headers: Headers, data: bytes) -> tuple[Headers, bytes]:
+    """Bytes of another part of the object, as the headers say."""
+    last, total = len(data), headers.get("Content-Range", "/0").rpartition("/")[2]
+    return headers | {"Content-Range": f"bytes 1-{last}/{total}"}, data
+
+
+# Answers that are whole and not what was asked for.
+_ANSWERS: dict[str, Callable[[Headers, bytes], tuple[Headers, bytes]]] = {
+    "page": _login_page,
+    "short": lambda headers, data: (headers, data[: len(data) // 2]),
+    "empty": lambda headers, data: (headers, b""),
+    "elsewhere": _elsewhere,
+    "no version": lambda headers, data: (
+        {name: value for name, value in headers.items() if name.lower() != "etag"},
+        data,
+    ),
+}
 
 
 class FaultyProxy:
@@ -122,7 +149,7 @@ class FaultyProxy:
                     time.sleep(3)
                     self.close_connection = True
                 else:
-                    self._forward(body, cut=fault == "cut")
+                    self._forward(body, fault)
 
             def _refuse(self, status: int) -> None:
                 code = _CODES.get(status, "AccessDenied")
@@ -133,7 +160,7 @@ class FaultyProxy:
                 if self.command != "HEAD":
                     self.wfile.write(text)
 
-            def _forward(self, body: bytes, cut: bool) -> None:
+            def _forward(self, body: bytes, fault: str | None) -> None:
                 upstream = http.client.HTTPConnection("127.0.0.1", port)
                 upstream.putrequest(
                     self.command, self.path, skip_host=True, skip_accept_encoding=True
@@ -143,15 +170,19 @@ class FaultyProxy:
                         upstream.putheader(name, value)
                 upstream.endheaders(body)
                 answer = upstream.getresponse()
-                data = answer.read()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                headers, data = dict(answer.getheaders()), answer.read()
+                status, length = answer.status, headers.pop("Content-Length", None)
+                if fault in _ANSWERS:
+                    status = 200 if fault == "page" else status
+                    headers, data = _ANSWERS[fault](headers, data)
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("transfer-encoding", "connection"):
                         self.send_header(name, value)
-                length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+                length = length if self.command == "HEAD" else None
                 self.send_header("Content-Length", length or str(len(data)))
                 self.end_headers()
-                if cut:
+                if fault == "cut":
                     data, self.close_connection = data[: len(data) // 2], True
                 with suppress(ConnectionError):
                     self.wfile.write(data)

@@ -16,6 +16,8 @@ from geotag.cli import main
 from geotag.errors import UsageError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.sources.shards import Shard, parse_shard
+from geotag.tables import read_table, write_table
+from geotag.tables.parquet import read_note
 from tests.conftest import COLOURS, WritePhoto, gps_ifd
 
 TOP = Path(__file__).resolve().parents[2]
@@ -145,6 +147,38 @@ def test_a_table_is_not_merged_over_what_is_there(
     assert out.read_text() == "mine"
     assert run("merge", *parts, "--out", out, "--replace") == 0
     assert len(list(geotag.read_table(out))) == len(geotag.scan(library, model=model_path))
+
+
+def test_parts_are_never_written_over_by_what_is_made_of_them(
+    library: Path, tmp_path: Path, model_path: Path
+) -> None:
+    """Parts are named as the files of a table that is a folder are."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    parts = [
+        part.rename(folder / part.name) for part in scan_parts(library, tmp_path, model_path, 2)
+    ]
+    before = [part.read_bytes() for part in parts]
+    for more in ((), ("--replace",)):
+        assert run("merge", *parts, "--out", f"{folder}/", *more) == 2
+        assert run("convert", parts[0], "--out", f"{folder}/", *more) == 2
+    assert [part.read_bytes() for part in parts] == before
+    assert {*folder.iterdir()} == {*parts}
+
+
+def test_a_part_that_was_edited_is_refused(
+    library: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = scan_parts(library, tmp_path, model_path, 2)
+    note = read_note(parts[1])
+    one, two = (list(read_table(part)) for part in parts)
+    for rows in (sorted([*one, *two]), [*two, two[-1]], two[::-1]):
+        write_table(str(parts[1]), rows, note)
+        assert run("merge", *parts, "--out", tmp_path / "t.csv") == 1
+        assert "was it edited" in capsys.readouterr().err
+        assert not (tmp_path / "t.csv").exists()
+    write_table(str(parts[1]), two, note)
+    assert run("merge", *parts, "--out", tmp_path / "t.csv") == 0
 
 
 def test_pruning_a_shard_forgets_nothing_of_others(

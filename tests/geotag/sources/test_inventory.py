@@ -110,6 +110,7 @@ def test_a_night_without_changes_lists_and_reads_nothing(
         ({"sourceBucket": "../x"}, "bucket that cannot be one"),
         ({"fileFormat": "XML"}, "its files are XML"),
         ({"fileSchema": "Bucket, Key, Size"}, "add ETag"),
+        ({"fileSchema": "Bucket, Key, ETag"}, "add Size"),
         ({"files": [{"key": "gone", "MD5checksum": ""}]}, "it is not there"),
         ({"files": [{"key": "inventory/part", "MD5checksum": "0"}]}, "by its MD5"),
     ],
@@ -121,3 +122,41 @@ def test_what_is_no_inventory_is_refused(
     take(bucket, "CSV", **changes)
     with pytest.raises(SourceError, match=message):
         list(Library([MANIFEST], Filters()).photos())
+
+
+@pytest.mark.parametrize("missing", ["size", "e_tag", "key"])
+@pytest.mark.parametrize("layout", ["Parquet", "ORC"])
+def test_an_inventory_without_what_is_needed_is_refused(
+    bucket: Path, layout: str, missing: str
+) -> None:
+    """Without sizes all photos would look empty."""
+    fill(bucket)
+    take(bucket, layout)
+    part, manifest = (bucket / "inventory" / name for name in ("part", "manifest.json"))
+    whole = (pq.read_table if layout == "Parquet" else orc.read_table)(part)
+    changed = whole.drop_columns([missing])
+    (pq if layout == "Parquet" else orc).write_table(changed, part)
+    text = json.loads(manifest.read_text())
+    text["files"][0]["MD5checksum"] = hashlib.md5(part.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(text))
+    with pytest.raises(SourceError, match="add it to the fields of the inventory"):
+        list(Library([MANIFEST], Filters()).photos())
+
+
+def test_deleted_objects_have_no_size_and_no_etag(bucket: Path) -> None:
+    fill(bucket)
+    take(bucket, "Parquet")
+    part, manifest = (bucket / "inventory" / name for name in ("part", "manifest.json"))
+    rows = pq.read_table(part).to_pylist()
+    rows = [row | {"size": None, "e_tag": None} if row["is_delete_marker"] else row for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows), part)
+    text = json.loads(manifest.read_text())
+    text["files"][0]["MD5checksum"] = hashlib.md5(part.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(text))
+    assert len(list(Library([MANIFEST], Filters()).photos())) == 3
+
+
+@pytest.mark.parametrize("place", ["", "manifest.json", "/m.json", "ftp://h/m.json", "what://x"])
+def test_where_no_inventory_can_lie(place: str) -> None:
+    with pytest.raises(SourceError, match="of an S3 inventory where it lies"):
+        Library([f"inventory:{place}"], Filters())
