@@ -20,6 +20,7 @@ NAMES = (
     "linear",
     "metadata",
     "places",
+    "report",
     "scale",
     "scan",
     "unattended",

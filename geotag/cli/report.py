@@ -1,11 +1,11 @@
-"""geotag report: a table as one HTML file."""
+"""geotag report: a table as one HTML file, or as a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -28,7 +28,10 @@ _SUFFIXES = (".html", ".htm")
 
 @click.command()
 @click.argument("table", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", required=True, metavar="FILE", help="HTML file to write.")
+@click.option(
+    "--out", required=True, metavar="FILE|FOLDER/",
+    help="HTML file to write, or for large libraries a folder, with / at its end.",
+)  # fmt: skip
 @click.option(
     "--no-thumbnails", is_flag=True, help="Leave out the photos' thumbnails; no photo is read."
 )
@@ -49,30 +52,78 @@ def report(
 ) -> None:  # fmt: skip
     """Show TABLE as one HTML file: a map, a gallery, a timeline, failures and conflicts.
 
-    The file opens in any browser, also without a network, and asks no server for anything. It
-    holds the paths, times and positions of your photos: give it only to those who may have them.
+    The file opens in any browser, also without a network, and asks no server for anything. Of more
+    than 10,000 photos make a folder: open the index.html in it. Both hold the paths, times and
+    positions of your photos: give them only to those who may have them.
     """
-    from geotag.decoding.previews import make_previews
+    from geotag.report.folder import is_folder
+
+    rows = list(without_private(partial(read_table, table), private))
+    catalog = catalog or table.with_name(table.name + SUFFIX)
+
+    def around() -> Surroundings:
+        return _surroundings(rows, tracks, catalog, private)
+
+    write = _write_folder if is_folder(out) else _write_file
+    shown, size = write(out, table.name, rows, around, _Thumbnails(not no_thumbnails, quiet))
+    if not quiet:
+        photos = counted(len(rows), "photo")
+        tell(f"{out}: {photos}, {shown} with a thumbnail, {size / 1e6:.1f} MB")
+
+
+class _Thumbnails(NamedTuple):
+    """Whether there are thumbnails, and whether a bar shows how many of them are made."""
+
+    are_wanted: bool
+    quiet: bool
+
+    def of(self, rows: Sequence[Outcome], most_bytes: int) -> Iterable[bytes]:
+        from geotag.decoding.previews import make_previews
+
+        # A picture of what is private may tell more than its place.
+        paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
+        previews = make_previews(paths, most_bytes)
+        return with_bar(previews, len(rows), self.quiet) if self.are_wanted else ()
+
+
+def _write_file(
+    out: str,
+    name: str,
+    rows: Sequence[Outcome],
+    around: Callable[[], Surroundings],
+    thumbnails: _Thumbnails,
+) -> tuple[int, int]:
     from geotag.report.page import build_page, thumbnail_bytes
 
     if not out.lower().endswith(_SUFFIXES):
-        raise UsageError(f"{out}: the suffix must be one of {', '.join(_SUFFIXES)}")
+        suffixes = " or ".join(_SUFFIXES)
+        raise UsageError(f"{out}: end it with {suffixes} for one file, or with / for a folder")
     check_writable(out)
-    rows = list(without_private(partial(read_table, table), private))
-    thumbnails: list[bytes] = []
-    if not no_thumbnails:
-        # A picture of what is private may tell more than its place.
-        paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
-        previews = make_previews(paths, thumbnail_bytes(len(rows)))
-        thumbnails = list(with_bar(previews, len(rows), quiet))
-    catalog = catalog or table.with_name(table.name + SUFFIX)
-    page = build_page(table.name, rows, thumbnails, _surroundings(rows, tracks, catalog, private))
+    most = thumbnail_bytes(len(rows)) if thumbnails.are_wanted else 0
+    pictures = list(thumbnails.of(rows, most))
+    page = build_page(name, rows, pictures, around())
     write_text(out, page)
-    if not quiet:
-        shown = sum(map(bool, thumbnails))
-        size = len(page.encode()) / 1e6
-        photos = counted(len(rows), "photo")
-        tell(f"{out}: {photos}, {shown} with a thumbnail, {size:.1f} MB")
+    return sum(map(bool, pictures)), len(page.encode())
+
+
+def _write_folder(
+    out: str,
+    name: str,
+    rows: Sequence[Outcome],
+    around: Callable[[], Surroundings],
+    thumbnails: _Thumbnails,
+) -> tuple[int, int]:
+    from geotag.report.folder import THUMBNAIL_BYTES, check_folder, write_folder
+    from geotag.report.page import build_page
+
+    check_folder(out)
+    written = write_folder(
+        out,
+        rows,
+        thumbnails.of(rows, THUMBNAIL_BYTES),
+        lambda chunks: build_page(name, rows, [], around(), chunks),
+    )
+    return written.shown, written.size
 
 
 def _surroundings(

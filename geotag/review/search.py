@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
 from geotag.categories import load_categories
+from geotag.places.aliases import Aliases, fold
 from geotag.places.distance import distance_m
 from geotag.places.languages import country_names
 from geotag.places.names import Town, load_town_names
@@ -19,6 +19,7 @@ TOWN_RADIUS_M = 2000.0
 _NEAR_M = 100_000.0
 # How many times larger a town must be, in powers of two, to go before one whose name fits better.
 _WORSE = (0, 2, 8)
+_OTHER = 2  # the rank of another name of a town that begins so
 _NEAR_DEGREES = 3.0  # where there is a town within, one beyond is rarely nearer
 
 
@@ -60,13 +61,23 @@ class Places:
             if (rank := _rank(wanted, fold(found.landmark))) is not None
         ]
         best = [found for _, found in sorted(landmarks, key=lambda pair: (pair[0], pair[1]))]
-        towns = [
-            (*_order(rank, town, near), town)
-            for name, town in self._towns
-            if (rank := _rank(wanted, name)) is not None
-        ]
-        found = [*best[: MOST // 2], *(self.of_town(town[-1]) for town in sorted(towns)[:MOST])]
+        towns = sorted(
+            (*_order(rank, self._towns[number][1], near), number)
+            for number, rank in self._fitting(wanted).items()
+        )
+        found = [*best[: MOST // 2], *(self.of_town(self._towns[t[-1]][1]) for t in towns[:MOST])]
         return found[:MOST]
+
+    def _fitting(self, wanted: str) -> dict[int, int]:
+        """How well the names of towns fit, by number; another name of a town fits less well."""
+        ranks = {
+            number: rank
+            for number, (name, _) in enumerate(self._towns)
+            if (rank := _rank(wanted, name)) is not None
+        }
+        for number, is_whole in self._aliases.find(wanted):
+            ranks[number] = min(ranks.get(number, _OTHER), 1 if is_whole else _OTHER)
+        return ranks
 
     def nearest_town(self, place: Location) -> Town:
         """The town whose centre is nearest to a position."""
@@ -84,13 +95,9 @@ class Places:
     def _towns(self) -> list[tuple[str, Town]]:
         return [(fold(town.name), town) for town in load_town_names()]
 
-
-def fold(text: str) -> str:
-    """A name as it is compared: without case and accents."""
-    if text.isascii():  # as most are
-        return text.lower().strip()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).strip()
+    @cached_property
+    def _aliases(self) -> Aliases:
+        return Aliases()
 
 
 def _rank(wanted: str, name: str) -> int | None:

@@ -9,12 +9,32 @@ function mercator(latitude, longitude) {
   return [longitude / 360 + 0.5, 0.5 - Math.log(Math.tan(Math.PI / 4 + bounded / 2)) / (2 * Math.PI)];
 }
 
+const reachOf = count => count > 1 ? 11 + 3 * Math.log10(count) : 7;
+
+// One point, or several that are close together at the map's scale.
+class Mark {
+  constructor(points, inferred, x, y) {
+    Object.assign(this, { parts: [points], count: points.length, inferred, x, y, reach: reachOf(points.length) });
+  }
+
+  add(points, inferred, x, y) {
+    this.parts.push(points);
+    this.count += points.length;
+    this.inferred += inferred;
+    this.x += (x - this.x) * points.length / this.count;
+    this.y += (y - this.y) * points.length / this.count;
+    this.reach = reachOf(this.count);
+  }
+
+  get points() { return this.parts.flat(); }
+}
+
 class WorldMap {
   constructor(canvas, world, choose) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.choose = choose;
-    this.points = [];
+    this.points = this.wide = [];
     this.marks = [];
     this.land = this.path(world.land, world.steps, true);
     this.borders = this.path(world.borders, world.steps, false);
@@ -134,6 +154,8 @@ class WorldMap {
   // Points: {at: world coordinates, inferred, radius in metres or null, latitude, row}.
   show(points) {
     this.points = points;
+    this.wide = points.filter(point => point.radius);
+    this.level = 0;
     this.update();
   }
 
@@ -259,21 +281,30 @@ class WorldMap {
 
   // Points that share a cell of a grid, at this scale. The grid is that of the world: it stays where it is.
   clusters() {
-    const level = 2 ** Math.floor(Math.log2(this.size / CELL)), cells = new Map();
+    const level = 2 ** Math.floor(Math.log2(this.size / CELL));
+    if (level !== this.level) [this.level, this.cells] = [level, this.grouped(level)];
+    const marks = [];
+    for (const { at, points, inferred } of this.cells) {
+      const [x, y] = this.screen(at);
+      if (x < -80 || x > this.width + 80 || y < -80 || y > this.height + 80) continue;
+      const near = marks.find(mark => Math.hypot(mark.x - x, mark.y - y) < mark.reach + reachOf(points.length));
+      if (near) near.add(points, inferred, x, y); else marks.push(new Mark(points, inferred, x, y));
+    }
+    return marks.reverse();
+  }
+
+  // The cells with their points, the fullest first: it takes in those whose marks would overlap its own.
+  grouped(level) {
+    const cells = new Map();
     for (const point of this.points) {
       const key = Math.floor(point.at[0] * level) * 2 ** 26 + Math.floor(point.at[1] * level);
       const cell = cells.get(key);
       if (cell) cell.push(point); else cells.set(key, [point]);
     }
-    const marks = [];
-    for (const points of cells.values()) {
+    return [...cells.values()].sort((one, other) => other.length - one.length).map(points => {
       const mean = axis => points.reduce((sum, point) => sum + point.at[axis], 0) / points.length;
-      const [x, y] = this.screen([mean(0), mean(1)]);
-      if (x < -40 || x > this.width + 40 || y < -40 || y > this.height + 40) continue;
-      const inferred = points.reduce((sum, point) => sum + point.inferred, 0);
-      marks.push({ x, y, points, inferred, reach: points.length > 1 ? 11 + 3 * Math.log10(points.length) : 7 });
-    }
-    return marks.sort((one, other) => one.points.length - other.points.length);
+      return { points, at: [mean(0), mean(1)], inferred: points.reduce((sum, point) => sum + point.inferred, 0) };
+    });
   }
 
   drawRadii() {
@@ -281,24 +312,25 @@ class WorldMap {
     context.strokeStyle = context.fillStyle = this.colours.inferred;
     context.lineWidth = 1.5;
     const drawn = new Set();
-    for (const { points } of this.marks) {
-      for (const { at, radius, latitude } of points) {
-        const reach = radius / (EQUATOR * Math.cos(latitude * Math.PI / 180)) * this.size, key = `${at} ${radius}`;
-        if (!radius || reach < 12 || reach > 20000 || drawn.has(key) || drawn.size > 300) continue;
-        drawn.add(key);
-        context.beginPath();
-        context.arc(...this.screen(at), reach, 0, 2 * Math.PI);
-        context.globalAlpha = 0.06;
-        context.fill();
-        context.globalAlpha = 0.7;
-        context.stroke();
-      }
+    for (const { at, radius, latitude } of this.wide) {
+      const reach = radius / (EQUATOR * Math.cos(latitude * Math.PI / 180)) * this.size;
+      if (reach < 12 || reach > 20000) continue;
+      const [x, y] = this.screen(at), key = `${at} ${radius}`;
+      if (Math.abs(x - this.width / 2) > this.width / 2 + reach || Math.abs(y - this.height / 2) > this.height / 2 + reach) continue;
+      if (drawn.has(key) || drawn.size > 300) continue;
+      drawn.add(key);
+      context.beginPath();
+      context.arc(x, y, reach, 0, 2 * Math.PI);
+      context.globalAlpha = 0.06;
+      context.fill();
+      context.globalAlpha = 0.7;
+      context.stroke();
     }
     context.globalAlpha = 1;
   }
 
-  drawMark({ x, y, points, inferred, reach }) {
-    const context = this.context, count = points.length;
+  drawMark({ x, y, count, inferred, reach }) {
+    const context = this.context;
     context.lineWidth = 2;
     context.strokeStyle = this.colours["on-mark"];
     context.fillStyle = this.colours[inferred === count ? "inferred" : "measured"];

@@ -11,7 +11,7 @@ const STATUSES = {
 };
 const METHODS = { landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track" };
 const SELECTS = ["status", "method", "landmark", "country", "camera"];
-const PAGE = 120, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
+const PAGE = 120, MOST_CHUNKS = 150, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
 
 function readRows() {
   const { count, repeated, words, columns } = parsed("rows");
@@ -22,7 +22,6 @@ function readRows() {
     for (const name of repeated) row[name] = words[row[name]];
     row.day = /^\d{4}-\d{2}-\d{2}/.exec(row.taken)?.[0] ?? "";
     row.candidates = row.candidates.map(([word, confidence]) => [words[word], confidence]);
-    row.text = [row.name, row.folder, row.landmark, row.city, row.place, row.region, row.country].join("\n").toLowerCase();
     if (row.position) {
       const [latitude, longitude] = row.position;
       const inferred = row.position_source === "inferred";
@@ -34,7 +33,8 @@ function readRows() {
 }
 
 const rows = readRows();
-let thumbnails; // parsed when the first one is shown
+let thumbnails; // all of them, or where to load them from; parsed when the first one is shown
+const chunks = new Map(), loading = new Map(); // promises of files of thumbnails, the last used last; what ends them
 let found = rows, chosen = null, shown = 0;
 
 // A new element with text that is never taken for HTML.
@@ -80,10 +80,15 @@ function fillSelect(name, label = value => value) {
 function passes(row, filters, withDates = true) {
   return SELECTS.every(name => !filters[name] || row[name] === filters[name])
     && (!filters.confidence || (row.confidence ?? 0) >= filters.confidence)
-    && (!filters.search || row.text.includes(filters.search))
+    && (!filters.search || searched(row).includes(filters.search))
     && (!withDates || ((!filters.from || row.day >= filters.from)
       && (!filters.to || (row.day && row.day <= filters.to))))
     && (!chosen || chosen.has(row.number));
+}
+
+function searched(row) {
+  row.text ??= [row.name, row.folder, row.landmark, row.city, row.place, row.region, row.country].join("\n").toLowerCase();
+  return row.text;
 }
 
 function readFilters() {
@@ -113,13 +118,12 @@ function update() {
 }
 
 function showTimeline(filters) {
-  const dated = rows.filter(row => passes(row, filters, false) && row.day);
-  const days = dated.map(row => row.day).sort();
+  const perDay = tally(rows.map(row => row.day && passes(row, filters, false) && row.day)), days = [...perDay.keys()].sort();
   const isShort = days.length && dayNumber(days.at(-1)) - dayNumber(days[0]) < MOST_DAYS;
-  let length = isShort ? 10 : 7, counts = tally(days.map(day => day.slice(0, length)));
+  let length = isShort ? 10 : 7, counts = perPeriod(perDay, length);
   if (counts.size > MOST_BARS && !filters.from) {
     length = 4;
-    counts = tally(days.map(day => day.slice(0, length)));
+    counts = perPeriod(perDay, length);
   }
   const bars = withGaps([...counts.keys()].sort(), length), most = Math.max(1, ...counts.values());
   element("timeline").replaceChildren(...bars.slice(-400).map((period, at) => {
@@ -136,6 +140,12 @@ function showTimeline(filters) {
   }));
   const undated = found.reduce((sum, row) => sum + !row.day, 0);
   element("undated").textContent = undated ? `${photos(undated)} without a date` : "";
+}
+
+function perPeriod(perDay, length) {
+  const counts = new Map();
+  for (const [day, count] of perDay) counts.set(day.slice(0, length), (counts.get(day.slice(0, length)) ?? 0) + count);
+  return counts;
 }
 
 // The first bar tells its whole period, and those after it leave it the room.
@@ -179,9 +189,32 @@ function choosePeriod(period, first, last) {
   [...element("timeline").children].find(button => button.title.startsWith(`${period}:`))?.focus();
 }
 
-function picture(row) {
+async function picture(row) {
   thumbnails ??= parsed("thumbnails");
-  return thumbnails[row.number] ? `data:image/webp;base64,${thumbnails[row.number]}` : "";
+  const { size, folder } = thumbnails;
+  const encoded = size ? (await chunk(folder, Math.floor(row.number / size)))[row.number % size] : thumbnails[row.number];
+  return encoded ? `data:image/webp;base64,${encoded}` : "";
+}
+
+function chunk(folder, at) {
+  const found = chunks.get(at) ?? new Promise(end => {
+    const script = made("script");
+    loading.set(at, end);
+    script.addEventListener("load", () => script.remove());
+    script.addEventListener("error", () => keepThumbnails(at, []));
+    script.src = `${folder}/${at}.js`;
+    document.head.append(script);
+  });
+  chunks.delete(at);
+  chunks.set(at, found);
+  if (chunks.size > MOST_CHUNKS) chunks.delete(chunks.keys().next().value);
+  return found;
+}
+
+// What the files of thumbnails call.
+function keepThumbnails(at, encoded) {
+  loading.get(at)?.(encoded);
+  loading.delete(at);
 }
 
 function describe(row) {
@@ -189,16 +222,18 @@ function describe(row) {
 }
 
 function card(row) {
-  const item = made("li"), button = made("button", "", "card"), source = picture(row);
+  const item = made("li"), button = made("button", "", "card"), none = made("span", "", "none");
   button.type = "button";
   if (row.point) button.classList.add(row.point.inferred ? "inferred" : "measured");
-  const image = made(source ? "img" : "span", "", source ? "" : "none");
-  if (source) {
+  picture(row).then(source => {
+    if (!source) return;
+    const image = made("img");
     image.alt = "";
     image.decoding = "async";
     image.src = source;
-  }
-  button.append(image, made("span", row.name, "name"), made("span", describe(row), "what"));
+    none.replaceWith(image);
+  });
+  button.append(none, made("span", row.name, "name"), made("span", describe(row), "what"));
   button.addEventListener("click", () => showDetails(row));
   item.append(button);
   return item;
@@ -212,10 +247,14 @@ function showMore() {
 }
 
 function showDetails(row) {
-  const list = element("details-list"), source = picture(row);
+  const list = element("details-list"), image = element("details-picture");
   element("details-title").textContent = row.name;
-  element("details-picture").hidden = !source;
-  if (source) element("details-picture").src = source;
+  image.hidden = true;
+  picture(row).then(source => {
+    if (!source || element("details-title").textContent !== row.name) return;
+    image.src = source;
+    image.hidden = false;
+  });
   list.replaceChildren();
   const position = row.position && `${row.position.map(degrees => degrees.toFixed(5)).join(", ")} (${row.position_source || "source unknown"}`
     + `${row.radius ? `, within ${number(row.radius)} m` : ""})`;

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from geotag.decoding.previews import make_previews
 from geotag.places.names import Town
 from geotag.records import Outcome, Status
+from geotag.report.folder import write_folder
 from geotag.report.page import build_page
 from geotag.report.surroundings import Surroundings
 from tests.axe import serious_faults
@@ -20,6 +24,9 @@ from tests.geotag.report.test_report import HOSTILE, ROWS
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
+
+
+_NO = Surroundings()
 
 
 class Shown(NamedTuple):
@@ -225,6 +232,52 @@ def test_surroundings_are_on_the_map_and_in_a_list(browser: Any, tmp_path: Path)
     page.select_option("#method", "landmark")
     assert _count(page) == "1"
     assert faults == []
+    context.close()
+
+
+def test_a_folder_loads_thumbnails_as_they_come_into_sight(browser: Any, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), "green").save(file, "WEBP")
+    rows = [Outcome(f"/photos/{at:04}.jpg", Status.HAS_GPS, 1.0, 2.0) for at in range(450)]
+    thumbnails = [b"" if at == 3 else file.getvalue() for at in range(450)]
+    out = tmp_path / "report"
+    out.mkdir()
+    write_folder(f"{out}/", rows, thumbnails, lambda chunks: build_page("t", rows, [], _NO, chunks))
+    next(out.glob("*/2.js")).unlink()
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page, faults, loaded = context.new_page(), [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda one: loaded.append(one.url.rpartition("/")[2]))
+    page.goto((out / "index.html").as_uri())
+    playwright.expect(page.locator(".card img")).to_have_count(119)
+    assert page.locator(".card img").first.evaluate("one => one.decode().then(() => true)")
+    assert "4.js" not in loaded
+    page.fill("#search", "0449")
+    playwright.expect(page.locator(".card img")).to_have_count(1)
+    assert "4.js" in loaded and loaded.count("0.js") == 1
+    page.fill("#search", "0250.jpg")  # of a file that is gone
+    playwright.expect(page.locator(".card .none")).to_have_count(1)
+    assert faults == []
+    context.close()
+
+
+def test_marks_of_the_map_do_not_overlap(browser: Any, tmp_path: Path) -> None:
+    places = np.random.default_rng(3).normal((45.0, 10.0), (2.0, 4.0), (400, 2)).tolist()
+    rows = [Outcome(f"/{at}.jpg", Status.HAS_GPS, *place) for at, place in enumerate(places)]
+    out = tmp_path / "report.html"
+    out.write_text(build_page("tags.csv", rows, []))
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page = context.new_page()
+    page.goto(out.as_uri())
+    page.wait_for_function("map.marks.length > 1")
+    nearest = """() => Math.min(...map.marks.flatMap((one, at) => map.marks.slice(at + 1).map(
+      other => Math.hypot(one.x - other.x, one.y - other.y) / (one.reach + other.reach))))"""
+    for key in "0++-----":
+        page.locator("#map").press(key)
+        page.wait_for_timeout(50)  # for it to be drawn
+        assert page.evaluate(nearest) > 0.95
+        count = "map.marks.reduce((sum, mark) => sum + mark.points.length, 0)"
+        assert key != "0" or page.evaluate(count) == 400
     context.close()
 
 

@@ -19,10 +19,10 @@ from PIL import Image
 
 from geotag.cli import cli
 from geotag.decoding.previews import make_previews
-from geotag.errors import UsageError
+from geotag.errors import GeotagError, TableError, UsageError
 from geotag.records import Outcome, Status, TopCategory
 from geotag.report.data import TEXT_LIMIT, report_data, script_json
-from geotag.report.page import MOST_THUMBNAILS, build_page, thumbnail_bytes
+from geotag.report.page import MOST_THUMBNAILS, Chunks, build_page, thumbnail_bytes
 from geotag.tables import write_table
 from tests.conftest import WritePhoto
 
@@ -168,3 +168,66 @@ def test_the_command_writes_over_no_photo(tmp_path: Path, write_photo: WritePhot
     result = run("report", table, "--out", photo)
     assert isinstance(result.exception, UsageError) and ".html" in str(result.exception)
     assert photo.read_bytes() == before
+
+
+def _folder_of(out: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(out)): f.read_bytes() for f in out.rglob("*") if f.is_file()}
+
+
+def test_a_folder_keeps_thumbnails_in_files_of_their_own(
+    tmp_path: Path, write_photo: WritePhoto
+) -> None:
+    photos = [write_photo(f"{number:03}.jpg", "taj_mahal") for number in range(2)]
+    rows = [Outcome(str(photos[at % 2]), Status.NO_LANDMARK) for at in range(150)]
+    table, out = tmp_path / "tags.csv", tmp_path / "report"
+    write_table(str(table), rows)
+    result = run("report", table, "--out", f"{out}/")
+    assert result.exit_code == 0, result.output
+    assert f"{out}/: 150 photos, 150 with a thumbnail" in result.stderr
+    made = _folder_of(out)
+    chunks = _script(made["index.html"].decode(), "thumbnails")
+    assert isinstance(chunks, dict) and chunks["size"] == 100
+    files = [f"{chunks['folder']}/{at}.js" for at in range(2)]
+    assert sorted(made) == ["index.html", *files]
+    found = re.fullmatch(r"keepThumbnails\((\d+),(\[.*\])\);\n", made[files[1]].decode())
+    assert found is not None and found[1] == "1"
+    thumbnails = json.loads(found[2])
+    assert len(thumbnails) == 50 and base64.b64decode(thumbnails[0])[8:12] == b"WEBP"
+    assert run("report", table, "--out", out).exit_code == 0
+    assert _folder_of(out) == made
+
+
+def test_a_folder_of_other_photos_leaves_no_thumbnail_of_the_former(
+    tmp_path: Path, write_photo: WritePhoto
+) -> None:
+    table, out = tmp_path / "tags.csv", tmp_path / "report"
+    for name in ("a.jpg", "b.jpg"):
+        write_table(str(table), [Outcome(str(write_photo(name)), Status.NO_LANDMARK)])
+        assert run("report", table, "--out", f"{out}/").exit_code == 0
+    assert len(list(out.glob("thumbnails-*/*.js"))) == len(list(out.glob("thumbnails-*"))) == 1
+    (*out.glob("thumbnails-*"),)[0].joinpath("mine.txt").write_text("kept")
+    assert run("report", table, "--out", f"{out}/", "--no-thumbnails").exit_code == 0
+    assert [path.name for path in out.rglob("*") if path.is_file()] != ["index.html"]
+    assert not list(out.rglob("*.js")) and list(out.rglob("mine.txt"))
+
+
+def test_a_folder_that_holds_anything_else_is_refused(
+    tmp_path: Path, write_photo: WritePhoto
+) -> None:
+    photo = write_photo("a.jpg")
+    table = tmp_path / "tags.csv"
+    write_table(str(table), [Outcome(str(photo), Status.NO_LANDMARK)])
+    (photo.parent / "index.html").write_text("<title>mine</title>")
+    result = run("report", table, "--out", photo.parent)
+    assert isinstance(result.exception, TableError) and "other files" in str(result.exception)
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["a.jpg", "index.html"]
+    nowhere = run("report", table, "--out", tmp_path / "no" / "such" / "report/")
+    assert isinstance(nowhere.exception, GeotagError)
+    bucket = run("report", table, "--out", "s3://bucket/report/")
+    assert isinstance(bucket.exception, UsageError)
+
+
+def test_a_page_of_a_folder_lets_its_own_script_load_and_no_other() -> None:
+    page = html.unescape(build_page("tags.csv", ROWS, [], chunks=Chunks("thumbnails-0", 100)))
+    policy = re.search(r"script-src 'sha256-[^']+' 'strict-dynamic'; style-src", page)
+    assert policy and "'strict-dynamic'" not in build_page("tags.csv", ROWS, [])

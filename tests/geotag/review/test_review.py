@@ -270,6 +270,12 @@ def test_places_are_found_by_name(setting: Setting) -> None:
         towns = [one for one in find(query) if not one["slug"]]
         assert towns[0]["region"] == region, query
     assert find("new york")[0]["landmark"] == "New York City"
+    for query, name in (
+        ("wien", "Vienna"), ("VIENNE", "Vienna"), ("München", "Munich"), ("Muenchen", "Munich"),
+        ("roma", "Rome"), ("Weissenburg in Bayern", "Weißenburg in Bayern"), ("東京", "Tokyo"),
+        ("Москва", "Moscow"), ("firenz", "Florence"),
+    ):  # fmt: skip
+        assert next(one["landmark"] for one in find(query) if not one["slug"]) == name, query
     nearest = [one for one in find("paris", latitude=33.6, longitude=-95.5) if not one["slug"]]
     assert (nearest[0]["region"], nearest[0]["country"]) == ("Texas", "United States")
     assert find("") == find("x" * 5000) == []
