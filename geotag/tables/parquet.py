@@ -12,7 +12,10 @@ from geotag.records import Outcome
 from geotag.tables.base import COLUMNS, FLOATS, INTEGERS, SCHEMA_VERSION, format_top_k
 
 _ROW_GROUP = 10_000
-_BATCH = 1000  # rows that are read at once: many tables may be read side by side
+# Rows that are read at once, and bytes of a column: many tables may be read side by side.
+_BATCH = 200
+_BUFFER = 2**12
+_PAGE = 2**16
 _NOTE = b"geotag"
 _NOTE_LIMIT = 2**20
 _BATCH_LIMIT = 2**28  # bytes of text
@@ -33,7 +36,10 @@ class ParquetFormat:
         metadata = {_NOTE: self.note.encode()} if self.note else None
         schema = pa.schema([(name, _type(name)) for name in COLUMNS], metadata)
         remaining = iter(rows)
-        with pq.ParquetWriter(file, schema) as writer:
+        # Paths all differ: a dictionary of them would have to be read whole.
+        repeated = [name for name in COLUMNS if name != "path"]
+        options = {"use_dictionary": repeated, "data_page_size": _PAGE}
+        with pq.ParquetWriter(file, schema, **options) as writer:
             while group := [_cells(row) for row in islice(remaining, _ROW_GROUP)]:
                 writer.write_table(pa.Table.from_pylist(group, schema))
 
@@ -46,8 +52,9 @@ class ParquetFormat:
         try:
             texts, columns = _columns(path)
             # Text that repeats stays short in memory until it is known how long it would be.
-            with pq.ParquetFile(path, read_dictionary=texts) as file:
-                for batch in file.iter_batches(_BATCH, columns=columns):
+            streamed = {"pre_buffer": False, "buffer_size": _BUFFER}
+            with pq.ParquetFile(path, read_dictionary=texts, **streamed) as file:
+                for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
                     for row in _decoded(batch).to_pylist():
                         yield row
                         number += 1
@@ -72,16 +79,25 @@ def read_note(path: Path) -> str:
 
 
 def _columns(path: Path) -> tuple[list[str], list[str]]:
-    """The columns that hold text, and all that a table has. Raises ValueError for nested ones."""
+    """The columns whose text repeats, and all that a table has. Raises ValueError for nested ones."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(path)
-    known = [field for field in schema if field.name in COLUMNS]
-    if nested := [field.name for field in known if pa.types.is_nested(field.type)]:
-        raise ValueError(f"the column {nested[0]} is nested")
-    names = [field.name for field in known]
-    return [field.name for field in known if field.type in (pa.string(), pa.large_string())], names
+    with pq.ParquetFile(path) as file:
+        known = [field for field in file.schema_arrow if field.name in COLUMNS]
+        if nested := [field.name for field in known if pa.types.is_nested(field.type)]:
+            raise ValueError(f"the column {nested[0]} is nested")
+        repeats = _repeating(file.metadata)
+    texts = [field.name for field in known if field.type in (pa.string(), pa.large_string())]
+    return [name for name in texts if name in repeats], [field.name for field in known]
+
+
+def _repeating(metadata: Any) -> set[str]:
+    """The columns that are dictionaries anywhere. What is none is not to become one: it would grow
+    with each row that is read."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    chunks = (group.column(at) for group in groups for at in range(metadata.num_columns))
+    return {c.path_in_schema for c in chunks if c.has_dictionary_page}
 
 
 def _decoded(batch: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
@@ -41,6 +42,18 @@ def test_the_rows_are_those_of_a_single_file_for_every_reader(tmp_path: Path) ->
         frame = frame.sort_values("path", ignore_index=True)
         pd.testing.assert_frame_equal(frame, expected)
     assert len(parts(folder)) == 64
+
+
+def test_a_table_is_read_without_holding_it(tmp_path: Path) -> None:
+    """Neither the rows nor Arrow's text: 64 parts of a table are open side by side."""
+    single, held, folder = tmp_path / "t.parquet", 0, "/photos/" + "a" * 200
+    long = (row._replace(path=f"{folder}/{n:05d}.jpg") for n, row in enumerate(rows(10_000)))
+    write_table(str(single), long)
+    before = pa.total_allocated_bytes()
+    for row in read_table(single):
+        assert row.path.startswith(folder)
+        held = max(held, pa.total_allocated_bytes() - before)
+    assert 0 < held < 2**20
 
 
 def test_duckdb_reads_it(tmp_path: Path) -> None:
