@@ -79,7 +79,7 @@ def read_note(path: Path) -> str:
 
 
 def _columns(path: Path) -> tuple[list[str], list[str]]:
-    """The columns whose text repeats, and all that a table has. Raises ValueError for nested ones."""
+    """The columns whose text repeats, and all of a table. Raises ValueError for nested ones."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
