@@ -1,5 +1,10 @@
 // Depthwise convolution in bfloat16, channels last, with its backward pass; sums in float32.
-#include <torch/extension.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
 #include <ATen/Parallel.h>
 #include <immintrin.h>
 #include <vector>
@@ -61,4 +66,4 @@ std::vector<at::Tensor> backward(at::Tensor gr,at::Tensor x,at::Tensor y,at::Ten
   auto g=geo(x,K,S,PT,PL,y.size(1),y.size(2),hi); auto dx=at::empty_like(x),dw=at::zeros_like(w),db=at::zeros({g.C},w.options());
   (K==3?bwd<3>:bwd<5>)(gr.data_ptr<bf>(),x.data_ptr<bf>(),y.data_ptr<bf>(),w.data_ptr<float>(),dx.data_ptr<bf>(),dw.data_ptr<float>(),db.data_ptr<float>(),g,needx,needw);
   return {dx,dw,db}; }
-PYBIND11_MODULE(TORCH_EXTENSION_NAME,m){ m.def("forward",&forward); m.def("backward",&backward); }
+TORCH_LIBRARY(geotag_depthwise,m){ m.def("forward",&forward); m.def("backward",&backward); }

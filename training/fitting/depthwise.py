@@ -31,7 +31,8 @@ def _kernels() -> Any:
         from torch.utils.cpp_extension import load
 
         source = Path(__file__).with_suffix(".cpp")
-        return load("geotag_depthwise", [str(source)], extra_cflags=_FLAGS, verbose=False)
+        load("geotag_depthwise", [str(source)], extra_cflags=_FLAGS, is_python_module=False)
+        return torch.ops.geotag_depthwise
     except (OSError, RuntimeError, ImportError) as error:
         _log.warning("depthwise convolutions stay slow: %s", str(error).splitlines()[0])
         return None
