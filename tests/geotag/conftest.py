@@ -18,6 +18,9 @@ from typing import NamedTuple
 import pytest
 
 from geotag.options import ScanOptions
+from geotag.writing.chosen import choose_run
+from geotag.writing.result import WriteResult
+from geotag.writing.runs import revert_writes
 from tests.conftest import WritePhoto, gps_ifd
 
 KEY_ID, SECRET = "AKIDTESTTESTTESTTEST", "secret/secret/secret/secret"
@@ -231,6 +234,11 @@ def _wait_for(port: int) -> None:
         except OSError:
             time.sleep(0.1)
     pytest.fail("the S3 endpoint did not start")
+
+
+def revert_last() -> list[WriteResult]:
+    """Take back the last run that left anything, in whatever folder."""
+    return list(revert_writes(choose_run(None, None)))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from geotag.cli import main
 from geotag.records import Outcome, Status
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
+from tests.geotag.conftest import revert_last
 from tests.geotag.places.test_scan import CAMERA, PHONE, taken
 from tests.geotag.writing.judge import Tags, needs_exiftool, read_tags, unintended
 
@@ -60,8 +61,8 @@ def walk(photos: Path, capsys: pytest.CaptureFixture[str], *options: object) -> 
     assert run("scan", photos, "--out", table, "--places", "-q", *options) in (0, 3)
     assert list(read_table(table)) == rows  # nothing that geotag wrote is taken for measured
     if any(result.action is geotag.Action.WRITTEN for result in timed):
-        geotag.revert()
-    geotag.revert()
+        revert_last()
+    revert_last()
     assert snapshot(photos) == before
     return rows
 

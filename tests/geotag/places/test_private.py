@@ -17,6 +17,7 @@ from geotag.records import Location, Outcome, Status, TopCategory
 from geotag.tables import read_table, write_table
 from geotag.tables.private import without_private
 from tests.conftest import WritePhoto, gps_ifd
+from tests.geotag.conftest import revert_last
 from tests.geotag.places.test_scan import CAMERA, PHONE, taken
 
 HOME = "48.0005,2.0,300"
@@ -123,7 +124,7 @@ def test_a_write_takes_out_what_was_written_before(
     assert left.action is geotag.Action.LEFT_ALONE
     assert run("write", table) == 0 and b"Eiffel" in photo.read_bytes()
     for _ in range(3):
-        geotag.revert()
+        revert_last()
     assert photo.read_bytes() == clean
 
 

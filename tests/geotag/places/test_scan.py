@@ -20,6 +20,7 @@ from geotag.tables import read_table
 from geotag.writing.result import Action
 from geotag.writing.writeback import WriteOptions, write_back
 from tests.conftest import WritePhoto, gps_ifd
+from tests.geotag.conftest import revert_last
 from tests.geotag.places.test_trackfiles import POINTS, gpx
 
 MAKE, MODEL, SOFTWARE = 271, 272, 305
@@ -133,7 +134,7 @@ def test_a_written_position_is_not_measured_on_the_next_scan(
     assert set(actions.values()) == {Action.LEFT_ALONE}
     assert b"geotag inferred" in (library / "camera.jpg").read_bytes()
     assert scan(library, options)[1] == rows
-    geotag.revert()
+    revert_last()
     assert (library / "camera.jpg").read_bytes() == before
 
 

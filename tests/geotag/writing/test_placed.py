@@ -15,6 +15,7 @@ from geotag.records import Outcome, Status, TopCategory
 from geotag.tables import write_table
 from geotag.writing.blocks.xmp import XmpPacket, parse_packet
 from geotag.writing.result import Action, WriteResult
+from tests.geotag.conftest import revert_last
 from tests.geotag.writing.samples import (
     container_of,
     exif_segment,
@@ -100,7 +101,7 @@ def test_written_once_and_reverted(photo: Path, method: str) -> None:
     assert write(row).action is Action.WRITTEN
     assert write(row).action is Action.UNCHANGED
     assert write(row._replace(evidence="by others")).action is Action.UNCHANGED
-    geotag.revert()
+    revert_last()
     assert (photo.read_bytes(), photo.stat().st_mtime_ns) == before
 
 
@@ -118,7 +119,7 @@ def test_a_position_found_anew_takes_the_place_of_the_old_one(photo: Path) -> No
     assert packet.text("photoshop:State") == "Hainaut" and packet.is_empty("photoshop:City")
     assert write(moved).action is Action.UNCHANGED
     for _ in range(2):
-        geotag.revert()
+        revert_last()
     assert photo.read_bytes() == clean
 
 
@@ -179,7 +180,7 @@ def test_other_formats_hold_it_in_a_sidecar(tmp_path: Path) -> None:
     assert write(placed(photo)).action is Action.UNCHANGED
     assert write(placed(photo, latitude=47.0)).action is Action.WRITTEN
     for _ in range(2):
-        geotag.revert()
+        revert_last()
     assert not sidecar.exists()
 
 
@@ -210,7 +211,7 @@ def test_one_methods_positions_are_taken_back_from_all_photos(tmp_path: Path, na
     for trace in (b"geotag:Method", b"Paris", b"LocationCreated", MARK):
         assert trace not in held.read_bytes()
     assert parse_metadata(blocks(photo)[0]).location is None if held == photo else True
-    geotag.revert()
+    revert_last()
     assert held.read_bytes() == written
     assert write(row, gps=False, clear="neighbour").action is Action.WRITTEN
     assert write(placed(photo)).action is Action.WRITTEN  # it is not remembered

@@ -14,6 +14,7 @@ from geotag.places.offsets import find_offsets
 from geotag.places.sighting import ClockPiece, ClockSource, Kind, Places, Sighting
 from geotag.writing.result import Action, WriteResult
 from tests.conftest import WritePhoto, gps_ifd
+from tests.geotag.conftest import revert_last
 from tests.geotag.writing.judge import needs_exiftool, read_tags
 
 PHONE = {271: b"samsung", 272: b"SM-G930F"}
@@ -86,7 +87,7 @@ def test_where_the_clock_is_known(table: Path, model_path: Path) -> None:
     again = write(table)
     assert {again[name].reason for name in written} == {"with an offset from UTC of its own"}
     assert {again[name].action for name in written} == {Action.LEFT_ALONE}
-    geotag.revert()
+    revert_last()
     assert contents(table) == before
 
 
@@ -114,7 +115,7 @@ def test_tags_beside_an_offset_and_back(table: Path) -> None:
     geotag.write(table, clear=["neighbour"])
     assert b"geotag:OffsetTimeOriginal" in indoors.read_bytes()
     for _ in range(2):
-        geotag.revert()
+        revert_last()
     assert indoors.read_bytes() == timed
 
 
