@@ -16,6 +16,7 @@ from geotag.errors import MissingDependencyError, UsageError
 from geotag.records import Location
 from geotag.review.search import QUERY_LIMIT, Found
 from geotag.review.session import Review, place_at
+from geotag.web.answers import tell_explanation
 from geotag.web.guard import guard
 from geotag.web.shared import share_files
 
@@ -104,16 +105,11 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
         )
 
     @app.get("/api/explain/<int:number>")
-    def explain(number: int) -> Response:
-        from geotag.recognition.drawing import draw_explanation
-
-        drawing = io.BytesIO()
+    def explain(number: int) -> dict[str, Any]:
         with explaining:
             slug = request.args.get("landmark", "")[:QUERY_LIMIT]
             explained = predictor().explain(review.path(number), slug, _SAMPLES)
-            draw_explanation(explained, drawing)
-        drawing.seek(0)
-        return send_file(drawing, "image/png")
+        return tell_explanation(explained)
 
     @app.get("/api/search")
     def search() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the served pages share with the report: its map, the world, and its style."""
+"""What the served pages share: the map, world and style of the report, and explanations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 _FILES = {
-    "map.js": "text/javascript",
-    "world.json": "application/json",
-    "page.css": "text/css",
+    "map.js": ("geotag.report", "text/javascript"),
+    "world.json": ("geotag.report", "application/json"),
+    "page.css": ("geotag.report", "text/css"),
+    "explanation.js": ("geotag.web", "text/javascript"),
+    "explanation.css": ("geotag.web", "text/css"),
 }
 
 
@@ -24,5 +26,6 @@ def share_files(app: Flask) -> None:
     def shared(name: str) -> Response:
         if name not in _FILES:
             abort(404)
-        data = (files("geotag.report") / "static" / name).read_bytes()
-        return send_file(io.BytesIO(data), _FILES[name])
+        package, kind = _FILES[name]
+        data = (files(package) / "static" / name).read_bytes()
+        return send_file(io.BytesIO(data), kind)

@@ -47,6 +47,7 @@ class WorldMap {
     this.size = 0; // pixels of the whole world's width; 0 until it is first shown
     this.pointers = new Map();
     this.listen();
+    this.addButtons();
     new ResizeObserver(() => this.resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
@@ -64,6 +65,21 @@ class WorldMap {
       if (closed) path.closePath();
     }
     return path;
+  }
+
+  addButtons() {
+    const group = document.createElement("div"), acts = { in: () => this.zoom(2), out: () => this.zoom(0.5), all: () => this.showAll() };
+    group.id = "zoom";
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", "Zoom");
+    for (const [id, sign, label] of [["in", "+", "Zoom in"], ["out", "−", "Zoom out"], ["all", "⤢", "Show all on the map"]]) {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", id, textContent: sign, title: label });
+      button.setAttribute("aria-label", label);
+      button.addEventListener("click", acts[id]);
+      group.append(button);
+    }
+    this.canvas.after(group);
   }
 
   listen() {
@@ -175,6 +191,8 @@ class WorldMap {
     }
     this.update();
   }
+
+  showAll() { this.fit(); }
 
   update() {
     this.x -= Math.floor(this.x);

@@ -317,9 +317,6 @@ element("filters").addEventListener("input", update);
 element("filters").addEventListener("submit", event => event.preventDefault());
 element("filters").addEventListener("reset", () => { chosen = null; setTimeout(update); });
 element("unchoose").addEventListener("click", () => { chosen = null; update(); element("map").focus(); });
-element("in").addEventListener("click", () => map.zoom(2));
-element("out").addEventListener("click", () => map.zoom(0.5));
-element("all").addEventListener("click", () => map.fit());
 element("more").addEventListener("click", showMore);
 // Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
 const scrolled = new IntersectionObserver(([entry]) => {

@@ -1,6 +1,6 @@
 const element = id => document.getElementById(id);
 const number = value => value.toLocaleString("en");
-const percent = share => `${(100 * share).toFixed(1)}%`;
+const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${(value / 1000).toFixed(1)} km`;
 const DOUBTS = {
   conflict: "The picture and the time contradict each other", uncertain: "Uncertain: which one is it, if any?",
@@ -177,7 +177,7 @@ function showDetails(shown) {
   element("facts").textContent = [shown.taken.replace("T", " "), shown.camera, shown.folder].filter(Boolean).join(" · ");
   element("why").textContent = DOUBTS[shown.doubt] ?? shown.doubt;
   element("evidence").textContent = shown.evidence;
-  element("explanation").hidden = true;
+  element("explained").hidden = true;
   element("state").textContent = describe(shown.decision);
   element("candidates").replaceChildren(...shown.candidates.map(candidate));
   element("burst").disabled = element("day").disabled = false;
@@ -277,16 +277,16 @@ function step(by) {
 }
 
 async function explain() {
-  const { row, candidates } = current ?? {}, image = element("explanation");
+  const { row, candidates } = current ?? {}, section = element("explained");
   if (!candidates?.length) return;
   element("state").textContent = "Looking at it with parts hidden …";
   try {
-    const blob = await (await send(`/api/explain/${row}?landmark=${encodeURIComponent(candidates[0].slug)}`)).blob();
+    const found = await (await send(`/api/explain/${row}?landmark=${encodeURIComponent(candidates[0].slug)}`)).json();
     if (row !== current?.row) return;
-    image.src = URL.createObjectURL(blob);
-    image.onload = () => URL.revokeObjectURL(image.src);
-    image.alt = `Which parts of the photo speak for ${candidates[0].landmark}, and which against`;
-    image.hidden = false;
+    section.querySelectorAll("img").forEach(image => URL.revokeObjectURL(image.src));
+    section.querySelector(".told").textContent = tellExplanation(found);
+    section.querySelector(".pictures").replaceChildren(...drawExplanation(found, blob => URL.createObjectURL(blob)));
+    section.hidden = false;
     element("state").textContent = describe(current.decision);
   } catch (error) {
     if (row === current?.row) element("state").textContent = `No explanation: ${error.message}`;
@@ -384,8 +384,7 @@ document.addEventListener("keydown", event => {
 for (const id of ["accept", "reject"]) element(id).addEventListener("click", () => decide({ action: id }));
 for (const [id, act] of Object.entries({
   change, burst: () => repeat("burst"), day: () => repeat("day"), undo, explain, next: () => step(1), previous: () => step(-1),
-  help: () => element("helping").showModal(), in: () => map.zoom(2), out: () => map.zoom(0.5), all: () => map.fit(),
-  "not-here": closeForms,
+  help: () => element("helping").showModal(), "not-here": closeForms,
 })) element(id).addEventListener("click", act);
 element("search").addEventListener("input", () => { finding = search(); });
 element("search").addEventListener("keydown", event => {

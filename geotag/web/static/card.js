@@ -4,8 +4,7 @@ const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const template = document.getElementById("card");
 const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
-// What is not certain is never told as 100 %.
-export const percent = share => `${(100 * (share < 1 ? Math.min(share, 0.999) : share)).toFixed(1)}\u00a0%`;
+export const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${Number((value / 1000).toFixed(1))} km`;
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -79,17 +78,8 @@ export class Card {
   }
 
   explanation(found) {
-    this.telling(explained(found));
-    const scale = found.strongest < 0.01 ? "Hiding one part changes next to nothing." : `The strongest colour is ${(100 * found.strongest).toFixed(found.strongest < 0.1 ? 1 : 0)} points of confidence.`;
-    const parts = found.marked === 1 ? "The part that suffices" : `The ${found.marked} parts that suffice`;
-    const captions = [[made("strong", `${parts}.`), " The others are dark."],
-      [made("strong", "What each part says."), " ", made("span", "Blue", "for"), " speaks for it, ", made("span", "orange", "against"), ` against it. ${scale}`]];
-    this.node.querySelectorAll("figure").forEach((figure, at) => {
-      const image = figure.querySelector("img");
-      image.src = this.url(new Blob([Uint8Array.from(atob(found.pictures[at]), one => one.charCodeAt(0))], { type: "image/jpeg" }));
-      image.alt = at ? `The photo in grey, coloured by what each part says of ${found.landmark}` : `The parts of the photo that suffice for ${found.landmark}`;
-      figure.querySelector("figcaption").replaceChildren(...captions[at]);
-    });
+    this.telling(tellExplanation(found));
+    this.find(".pictures").replaceChildren(...drawExplanation(found, blob => this.url(blob)));
     this.find(".pictures").hidden = false;
   }
 
@@ -169,8 +159,4 @@ function candidate({ landmark, confidence }) {
   meter.setAttribute("aria-label", `confidence that it is ${landmark}`);
   item.append(made("span", landmark), meter, made("span", percent(confidence), "percent"));
   return item;
-}
-
-function explained({ landmark, marked, parts, alone, without }) {
-  return `The picture was looked at with different parts hidden. With ${marked} of its ${parts} parts alone the network is ${percent(alone)} sure of ${landmark}; with all the others, ${percent(without)}.`;
 }

@@ -34,6 +34,11 @@ class PhotoMap extends WorldMap {
     this.context.stroke();
   }
 
+  showAll() {
+    this.touched = false;
+    super.showAll();
+  }
+
   resize() {
     const isFirst = !this.size;
     super.resize();
@@ -340,7 +345,6 @@ function listen() {
   const acts = {
     cancel, clear, csv: () => save("csv"), geojson: () => save("geojson"), retry: () => again(photos.filter(isRetryable)),
     "go-on": () => again(photos.filter(({ state }) => state === "cancelled")),
-    in: () => map.zoom(2), out: () => map.zoom(0.5), all: () => { map.touched = false; map.fit(); },
     know: () => { find(); element("knows").showModal(); },
   };
   for (const id in acts) element(id).addEventListener("click", acts[id]);

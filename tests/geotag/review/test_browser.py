@@ -132,6 +132,29 @@ def test_burst_change_undo_and_going_on_later(table: Path, page: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_explanation_is_words_and_pictures(table: Path, page: Any, scheme: str) -> None:
+    pytest.importorskip("skimage")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    process, address = _start(table)
+    try:
+        page.goto(address)
+        page.locator("#picture").wait_for(state="visible", timeout=30_000)
+        page.keyboard.press("e")
+        playwright.expect(page.locator("#explained figure")).to_have_count(2, timeout=120_000)
+        for image in page.locator("#explained img").all():
+            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        playwright.expect(page.locator(".told")).to_contain_text("sure of Eiffel Tower")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert serious_faults(page) == []
+        page.keyboard.press("ArrowRight")
+        playwright.expect(page.locator("#explained")).to_be_hidden()
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_any_state(table: Path, page: Any, width: int, scheme: str) -> None:
