@@ -48,8 +48,6 @@ from geotag.tables.embeddings import check_embeddings
 from geotag.tables.parts import Part, check_part, format_part
 
 _log = logging.getLogger(__name__)
-# More than are ever read and not recorded yet.
-_IN_FLIGHT = 1024
 _LEAST_READING = 0.1
 _LEFTOVER_SECONDS = 86_400
 _REASONS = 5  # for which photos could not be read, that a summary tells
@@ -161,7 +159,6 @@ class Scan:
             options.classify_all,
             options.address,
             prefilter,
-            _IN_FLIGHT if catalog.is_after_a_crash() else 0,
         )
         self._deadline = time.monotonic() + (
             float("inf") if options.max_time is None else options.max_time

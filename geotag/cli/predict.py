@@ -35,9 +35,11 @@ def predict(
     Most photos have a most likely one, also where they show no landmark at all: its confidence is
     low then. `geotag scan` decides. A blank or tiny picture, or a page of text, has none.
     """
+    from geotag.decoding.isolated import IsolatedDecoder
     from geotag.recognition.predictor import Predictor
 
-    predictor = Predictor(model, engine)
+    decoder = IsolatedDecoder() if len(images) > 1 else None  # no photo keeps the others waiting
+    predictor = Predictor(model, engine, decoder)
     failed = 0
     for image in images:
         try:
@@ -51,6 +53,8 @@ def predict(
         top = predictor.top(found)
         form = _format_json if as_json else _format_table
         click.echo(form(image, top, found.unclassified))
+    if decoder is not None:
+        decoder.close()
     return SOME_FAILED if failed else 0
 
 

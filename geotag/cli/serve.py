@@ -59,7 +59,7 @@ def serve(
     decider = build_decider(read_header(model), ScanOptions(min_precision=min_precision))
     engine = engine._replace(batch_size=engine.batch_size or _BATCH_SIZE)
     # A photo that someone sends must not end the server.
-    decoder = IsolatedDecoder(everything=True)
+    decoder = IsolatedDecoder()
     predictor = Predictor(model, engine, decoder)
     app = create_app(predictor, decider, {host, "localhost"}, decoder)
     if token is None and not is_local(host):

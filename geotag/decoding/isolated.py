@@ -26,10 +26,12 @@ from geotag.errors import GeotagError, MissingDependencyError, PhotoError, Trans
 from geotag.metadata.header import Header, Thumbnail
 from geotag.records import Fit, Metadata
 
-# Large libraries in C and C++, which now and then do not survive a damaged file.
-FORMATS = frozenset(("heif", "avif", "raw", "tiff", "webp"))
 SECONDS = 60
-_PIPE_SIZE = 2**20
+_PRINTED_LIMIT = 2**20
+# So little that nobody is asked for it: most JPEGs, which are decoded to scale.
+_SMALL = 4 * 2**20
+# A photo goes through a pipe in fewer steps; of 1 MiB a user may have but 64 (pipe(7)).
+_PIPE_SIZE = 2**18
 _START = "import sys; sys.path[:] = sys.argv[1:]; import geotag.decoding.isolated as i; i.serve()"
 # Signals by which something else ends a process; any other one is the decoder's own fault.
 _FROM_OUTSIDE = ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")
@@ -39,12 +41,10 @@ _log = logging.getLogger(__name__)
 class IsolatedDecoder:
     """Decodes in processes that are kept for the next photo, as many as there are callers at once.
 
-    What is not in FORMATS is decoded in the caller's thread, as all is where no process can be
-    started; with `everything` nothing else is.
+    Where no process can be started, photos are decoded in the caller's thread.
     """
 
-    def __init__(self, everything: bool = False, seconds: int = SECONDS) -> None:
-        self.everything = everything
+    def __init__(self, seconds: int = SECONDS) -> None:
         self._seconds = seconds
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         self._can_start = bool(sys.executable)
@@ -52,8 +52,6 @@ class IsolatedDecoder:
     def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:
         """As `loader.decode`, from any thread. Raises PhotoError also for a crash, and
         TransientPhotoError where it takes too long."""
-        if not (self.everything or header.format in FORMATS):
-            return decode(data, header, input_size, fit)
         with self._process() as process:
             if process is None:
                 return decode(data, header, input_size, fit)
@@ -63,8 +61,6 @@ class IsolatedDecoder:
         self, jpeg: bytes, header: Header, input_size: int, fit: Fit
     ) -> NDArray[np.uint8]:
         """As `loader.decode_thumbnail`, and `decode`."""
-        if not self.everything:
-            return decode_thumbnail(jpeg, header, input_size, fit)
         with self._process() as process:
             if process is None:
                 return decode_thumbnail(jpeg, header, input_size, fit)
@@ -72,8 +68,6 @@ class IsolatedDecoder:
 
     def upright_size(self, data: bytes, header: Header, fit: Fit) -> tuple[int, int]:
         """As `loader.upright_size`, and `decode`."""
-        if not (self.everything or header.format in FORMATS):
-            return upright_size(data, header, fit)
         with self._process() as process:
             if process is None:
                 return upright_size(data, header, fit)
@@ -124,6 +118,7 @@ class _Process:
         )
         assert self._child.stdin is not None and self._child.stdout is not None
         self._requests, self._replies = self._child.stdin, self._child.stdout
+        _enlarge(self._requests)
         if not self._replies.readline():
             raise OSError(f"it ended with {self.end()}")
 
@@ -198,6 +193,13 @@ def _failure(end: str, seconds: int) -> PhotoError:
     return PhotoError(f"damaged: its decoder crashed ({end})")
 
 
+def _enlarge(pipe: IO[bytes]) -> None:
+    with suppress(ImportError, AttributeError, OSError):  # on Linux alone
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
 def _send(file: IO[bytes], fields: Mapping[str, object], data: bytes = b"") -> None:
     file.write(json.dumps({**fields, "bytes": len(data)}).encode() + b"\n")
     file.write(data)
@@ -264,7 +266,7 @@ class _Printed:
         """Its first line in brackets, or "" where there is none."""
         printed = b""
         with suppress(BlockingIOError):
-            printed = os.read(self._descriptor, _PIPE_SIZE)
+            printed = os.read(self._descriptor, _PRINTED_LIMIT)
         lines = printed.decode("utf-8", "replace").splitlines()
         # Pillow gives libtiff no better name of the file; addresses differ from run to run.
         line = next(iter(lines), "").removeprefix("tempfile.tif: ").strip()[:200]
@@ -281,7 +283,10 @@ class _ParentsBudget(MemoryBudget):
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
-        """Wait until the parent grants it; it is given back with the reply."""
+        """Wait until the parent grants it, unless it is little; it is given back with the reply."""
+        if size <= _SMALL:
+            yield
+            return
         self.check(size)
         _set_alarm(0)
         _send(self.replies, {"memory": size})

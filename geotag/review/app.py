@@ -70,7 +70,7 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
     app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
     guard(app, {"localhost"}, "open the address that geotag review printed")
     share_files(app)
-    decoder = IsolatedDecoder(everything=True)
+    decoder = IsolatedDecoder()
     explaining = threading.Lock()  # one explanation takes all cores
 
     @app.before_request

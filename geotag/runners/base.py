@@ -18,8 +18,7 @@ class Job(NamedTuple):
 
     None as `model` is the built-in one; `address` is that of a cluster, where there is one.
     `prefilter` is the probability of a landmark below which the prefilter rejects a photo; at 0 all
-    photos are read and classified in full. Of the first `isolated` photos, none is decoded in this
-    process, for it may have been one of them that ended the last one.
+    photos are read and classified in full.
     """
 
     model: Path | None = None
@@ -28,7 +27,6 @@ class Job(NamedTuple):
     classify_all: bool = False
     address: str | None = None
     prefilter: float = 0.0
-    isolated: int = 0
 
 
 # Readings are recorded so many at a time, and none is held back for longer.

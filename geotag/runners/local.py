@@ -71,9 +71,8 @@ class Classifier:
     """Decodes and classifies photos in one pool of workers.
 
     A worker decodes a photo or runs a network on a batch, either on one core: whichever of the
-    two is slower gets more of the workers, and they never wait for each other's threads. Formats
-    whose decoders may crash or hang are decoded in processes of their own, and so are the first
-    photos after a scan that did not end.
+    two is slower gets more of the workers, and they never wait for each other's threads. Decoding
+    is left to processes, one a worker: a photo on which a decoder crashes or hangs ends no scan.
 
     Where the model has a prefilter, it is the first stage of a cascade (Viola and Jones, "Rapid
     Object Detection using a Boosted Cascade of Simple Features", 2001): a photo in which it sees
@@ -94,7 +93,6 @@ class Classifier:
         spec = checkpoint.spec
         self._pool = ThreadPoolExecutor(job.workers, "worker")
         self._decoder = IsolatedDecoder()
-        self._submitted = 0
         self._photos = Loader(
             source, spec.input_size, spec.fit, self._pool, _WINDOW, self._decoder.decode
         )
@@ -120,8 +118,6 @@ class Classifier:
 
     def submit(self, item: Item) -> Iterator[Reading]:
         """Begin to classify a photo; readings of earlier ones come back as they are ready."""
-        self._decoder.everything = self._submitted < self.job.isolated
-        self._submitted += 1
         if self._prefilter is not None and item.header.thumbnail is not None:
             for thumbnail in self._prefilter.thumbnails.submit(item):
                 yield from self._take_thumbnail(self._prefilter, thumbnail)

@@ -150,13 +150,6 @@ class Catalog:
                     "INSERT INTO scans (started) VALUES (?)", (self._now,)
                 ).lastrowid
 
-    def is_after_a_crash(self) -> bool:
-        """Whether the last scan was killed, or crashed, before it could end."""
-        if self._remote is not None and self._remote.is_after_a_crash:
-            return True  # it may not have come to save what it began
-        last = "SELECT finished IS NULL FROM scans ORDER BY id DESC LIMIT 1"
-        return bool(self._count(f"SELECT ifnull(({last}), 0)"))
-
     def pending(self) -> Iterator[Photo]:
         """The photos that `find_pending` found, less those recorded since: those never tried in
         byte order, then those whose last try is the longest ago. `record` may be called meanwhile.

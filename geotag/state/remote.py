@@ -38,7 +38,6 @@ class RemoteCatalog:
         self._store = store
         self._lease = lease
         self._due = time.monotonic() + SAVE_SECONDS
-        self.is_after_a_crash = lease.was_left
         self._version = self._fetch()
 
     def _fetch(self) -> str | None:
@@ -84,7 +83,6 @@ class Lease:
     def __init__(self, uri: str, store: Store, file: Path) -> None:
         self.uri = uri
         self.lost = False
-        self.was_left = False  # by a holder that did not live to release it
         self._lock = uri + LOCK_SUFFIX
         self._store = store
         self._file = file
@@ -112,7 +110,6 @@ class Lease:
         present = self._store.stat(self._lock)
         if present is not None and not _is_free(self._store, present):
             raise LockedError(f"{self.uri}: another run is using this catalog")
-        self.was_left = present is not None
         self._write(present.version if present is not None else None)
         # Servers that know no conditional writes let two through: the last one has it.
         if _read_lock(self._store, self._lock).get("holder") != self._holder:

@@ -34,7 +34,7 @@ def HeifImageFile(file, name):
     print("noise of a library", flush=True)
     os.write(1, b"more of it")
     exec(command)
-    return Image.new("RGB", (40, 30), (200, 100, 50))
+    return Image.new("RGB", (4000, 300), (200, 100, 50))
 """
 
 
@@ -73,7 +73,6 @@ def test_thumbnails_are_those_of_the_same_decoder_here(
     picture = Image.new("RGB", (160, 120))
     picture.paste(Image.new("RGB", (160, 90), colour), (0, 15))
     picture.save(file, "JPEG")
-    decoder.everything = True
     for photo_size in ((4000, 2250), (2250, 4000)):
         header = JPEG._replace(thumbnail=Thumbnail(file.getvalue(), photo_size))
         try:
@@ -181,15 +180,13 @@ def test_threads_decode_side_by_side_within_one_budget(
     assert len(held) == 9 and min(held) > 0
 
 
-def test_other_formats_only_where_everything_is_to_be_isolated(
+def test_without_processes_photos_are_decoded_here_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is to be isolated and cannot be is decoded here, with a warning."""
     data = _picture("JPEG")
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    for everything, warnings in ((False, 0), (True, 1)):
-        decoder = IsolatedDecoder(everything)
-        for _ in range(2):
-            pixels = decoder.decode(data, JPEG, 32, "squash")
-            assert np.array_equal(pixels, decode(data, JPEG, 32, "squash"))
-        assert len(caplog.records) == warnings
+    decoder = IsolatedDecoder()
+    for _ in range(2):
+        pixels = decoder.decode(data, JPEG, 32, "squash")
+        assert np.array_equal(pixels, decode(data, JPEG, 32, "squash"))
+    assert len(caplog.records) == 1

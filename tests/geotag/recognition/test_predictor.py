@@ -138,7 +138,7 @@ def test_a_photo_that_crashes_its_decoder_is_an_error_of_its_own(
 ) -> None:
     (tmp_path / "pillow_heif.py").write_text("import os\nHeifImageFile = lambda *_: os.abort()")
     monkeypatch.syspath_prepend(tmp_path)
-    decoder = IsolatedDecoder(everything=True)
+    decoder = IsolatedDecoder()
     predictor = Predictor(model_path, decoder=decoder)
     heic = Upload("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
     with pytest.raises(PhotoError, match="its decoder crashed"):

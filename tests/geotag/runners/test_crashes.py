@@ -1,4 +1,4 @@
-"""A photo whose decoder ends the whole scan is an unreadable row of the next one."""
+"""A photo on which a decoder crashes or hangs is an unreadable row, and the scan goes on."""
 
 from __future__ import annotations
 
@@ -14,39 +14,57 @@ from geotag.records import Status
 from geotag.tables import read_table
 
 # On the path of the scan and of the processes that it starts.
-CRASHES = """
-from PIL import JpegImagePlugin
+FAULTS = """
+from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin
 
-def crash(file, name, original=JpegImagePlugin.jpeg_factory):
-    if b"this one crashes" in file.getvalue():
-        import os
-        os.abort()
-    return original(file, name)
+def faulty(original):
+    def opened(file, name):
+        data = file.getvalue()
+        if b"this one crashes" in data:
+            import os
+            os.abort()
+        if b"this one hangs" in data:
+            while True:
+                pass
+        return original(file, name)
+    return opened
 
-JpegImagePlugin.jpeg_factory = crash
+JpegImagePlugin.jpeg_factory = faulty(JpegImagePlugin.jpeg_factory)
+PngImagePlugin.PngImageFile = faulty(PngImagePlugin.PngImageFile)
+GifImagePlugin.GifImageFile = faulty(GifImagePlugin.GifImageFile)
+
+from geotag.decoding.isolated import IsolatedDecoder
+
+IsolatedDecoder.__init__.__defaults__ = (3,)
 """
 
 
 @pytest.mark.slow
-def test_a_crash_costs_one_scan_and_one_row(
+def test_a_crash_or_a_hang_costs_its_own_row(
     tmp_path: Path, model_path: Path, write_photo: Callable[..., Path]
 ) -> None:
-    photos = [write_photo(f"{n}.jpg", "eiffel_tower", seed=n) for n in range(6)]
-    photos[2].write_bytes(photos[2].read_bytes() + b"this one crashes")
+    photos = [
+        write_photo(f"{n}.{suffix}", "eiffel_tower", seed=n)
+        for n, suffix in enumerate(("jpg", "png", "gif", "jpg", "png", "gif", "jpg"))
+    ]
+    for photo in photos[1:4]:
+        photo.write_bytes(photo.read_bytes() + b"this one crashes")
+    for photo in photos[4:6]:
+        photo.write_bytes(photo.read_bytes() + b"this one hangs")
     (tmp_path / "path").mkdir()
-    (tmp_path / "path/sitecustomize.py").write_text(CRASHES)
+    (tmp_path / "path/sitecustomize.py").write_text(FAULTS)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'path'}{os.pathsep}{os.getcwd()}"}
     table = tmp_path / "tags.csv"
     scan = [sys.executable, "-m", "geotag", "scan", str(photos[0].parent), "--out", str(table)]
-    codes = [
-        subprocess.run(
-            [*scan, "--model", str(model_path)], env=environment, capture_output=True
-        ).returncode
-        for _ in range(3)
-    ]
-    assert codes[0] < 0 and codes[1:] == [3, 3]
+    done = subprocess.run(
+        [*scan, "--model", str(model_path)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 3, done.stderr
     rows = {Path(row.path).name: row for row in read_table(table)}
-    assert len(rows) == 6
-    assert rows["2.jpg"].status is Status.UNREADABLE
-    assert rows["2.jpg"].error == "damaged: its decoder crashed (SIGABRT)"
-    assert all(row.status is Status.TAGGED for name, row in rows.items() if name != "2.jpg")
+    assert len(rows) == 7
+    for photo in photos[1:4]:
+        assert rows[photo.name].error == "damaged: its decoder crashed (SIGABRT)"
+    for photo in photos[4:6]:
+        assert rows[photo.name].error == "not decoded within 3 seconds"
+    for photo in (photos[0], photos[6]):
+        assert rows[photo.name].status is Status.TAGGED

@@ -25,9 +25,8 @@ def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path) -> None:
         pass
     # A holder that died elsewhere: its lease ends by itself.
     lock = bucket / "c.geotag.lock"
-    with open_catalog(place) as catalog:
+    with open_catalog(place):
         fields = json.loads(lock.read_text())
-        assert not catalog.is_after_a_crash()
     lock.write_text(json.dumps(fields))
     with pytest.raises(LockedError):
         open_catalog(place)
@@ -37,8 +36,8 @@ def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path) -> None:
         open_catalog(place)
     lock.write_text(json.dumps(fields | {"until": 1e12}))
     os.utime(lock, (1, 1))
-    with open_catalog(place) as catalog:
-        assert catalog.is_after_a_crash()
+    with open_catalog(place):
+        pass
     # One that died on this machine: it is free at once.
     dead = subprocess.Popen(["true"])
     dead.wait()

@@ -51,7 +51,7 @@ class Site(NamedTuple):
 def site(model_path: Path) -> Iterator[Site]:
     from geotag.web.server import build_server
 
-    decoder = IsolatedDecoder(everything=True)
+    decoder = IsolatedDecoder()
     decider = build_decider(read_header(model_path), ScanOptions())
     predictor = Predictor(model_path, decoder=decoder)
     app = create_app(predictor, decider, {"localhost"}, decoder)

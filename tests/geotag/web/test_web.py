@@ -35,7 +35,7 @@ BYTES = "application/octet-stream"
 def app(model_path: Path) -> flask.Flask:
     decider = build_decider(read_header(model_path), ScanOptions())
     return create_app(
-        Predictor(model_path), decider, {"LocalHost"}, IsolatedDecoder(everything=True)
+        Predictor(model_path), decider, {"LocalHost"}, IsolatedDecoder()
     )
 
 
