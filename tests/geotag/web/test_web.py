@@ -34,9 +34,7 @@ BYTES = "application/octet-stream"
 @pytest.fixture(scope="module")
 def app(model_path: Path) -> flask.Flask:
     decider = build_decider(read_header(model_path), ScanOptions())
-    return create_app(
-        Predictor(model_path), decider, {"LocalHost"}, IsolatedDecoder()
-    )
+    return create_app(Predictor(model_path), decider, {"LocalHost"}, IsolatedDecoder())
 
 
 @pytest.fixture
