@@ -17,6 +17,7 @@ import click
 from geotag import __version__
 from geotag.cli.logs import start_logging
 from geotag.cli.settings import SettingsFile, check_words, read_files, settings_of
+from geotag.cli.signals import EndedError, ended_by_signals
 from geotag.cli.streams import close_streams, complain, open_streams, tell
 from geotag.errors import GeotagError
 
@@ -115,7 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a fatal error is one line and its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     open_streams()
-    code = _run(arguments)
+    with ended_by_signals():
+        code = _run(arguments)
     sys.exit(code if close_streams() else code or 1)
 
 
@@ -148,6 +150,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
     match error:
         case GeotagError():
             return error.exit_code, str(error)
+        case EndedError(number=number) | click.Abort(__cause__=EndedError(number=number)):
+            return 128 + number, f"ended by {signal.Signals(number).name}"
         case click.Abort(__cause__=EOFError() as cause):
             error = cause
         case click.Abort() | KeyboardInterrupt():

@@ -1,51 +1,15 @@
-"""How far a run is, and when to stop: a bar on the terminal, Ctrl-C and SIGTERM."""
+"""How far a run is: a bar on the terminal."""
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterable
 from typing import Any, Self, TypeVar
 
-from geotag.errors import StoppedError
+from geotag.cli.signals import Stop
 from geotag.pipeline import Progress
 
 _Item = TypeVar("_Item")
-_log = logging.getLogger(__name__)
-
-
-class Stop:
-    """Which signal asked to stop, if any."""
-
-    signal: int | None = None
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """The first Ctrl-C or SIGTERM finishes what is under way; a second one ends at once."""
-    stop = Stop()
-
-    def request(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
-            raise KeyboardInterrupt
-        stop.signal = number
-        _log.warning("stopping when the photos under way are done; once more stops at once")
-
-    previous = {
-        number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    except StoppedError as error:
-        if stop.signal is not None:
-            error.exit_code = 128 + stop.signal
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class Bar(Progress):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from geotag.cli.lines import counted
 from geotag.cli.options import SOME_FAILED, journal_option
+from geotag.cli.signals import Stop, stop_on_signals
 from geotag.cli.streams import complain, is_terminal, one_line, tell
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
@@ -36,7 +37,15 @@ def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
         tell("nothing was taken back")
         return 1
     tell(one_line(chosen.title))
-    return _report(revert_writes(chosen))
+    with stop_on_signals() as stop:
+        code = _report(_until(stop, revert_writes(chosen)))
+    return code if stop.signal is None else 128 + stop.signal
+
+
+def _until(stop: Stop, results: Iterator[WriteResult]) -> Iterator[WriteResult]:
+    """The files that are taken back before a signal asks to stop."""
+    while stop.signal is None and (result := next(results, None)) is not None:
+        yield result
 
 
 def _is_meant(chosen: Chosen) -> bool:

@@ -29,7 +29,8 @@ from geotag.cli.options import (
     top_k_option,
     writing_options,
 )
-from geotag.cli.progress import Bar, Stop, stop_on_signals
+from geotag.cli.progress import Bar
+from geotag.cli.signals import Stop, stop_on_signals
 from geotag.cli.streams import tell
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, TableError, UsageError

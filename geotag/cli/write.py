@@ -21,7 +21,8 @@ from geotag.cli.options import (
     quiet_option,
     writing_options,
 )
-from geotag.cli.progress import Stop, stop_on_signals, with_bar
+from geotag.cli.progress import with_bar
+from geotag.cli.signals import Stop, stop_on_signals
 from geotag.cli.streams import complain, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome

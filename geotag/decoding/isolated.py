@@ -210,8 +210,9 @@ def serve() -> None:
     """Decode what comes on standard input, until it ends. The main function of a process."""
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     printed = _Printed()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the photo that is begun is finished
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the photo that is begun is finished
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _forbid_core_dumps()
     _send(replies, {})
     budget = _ParentsBudget(requests, replies)
