@@ -21,6 +21,7 @@ from geotag.sources.shards import parse_shard
 from geotag.state.catalog import open_catalog
 from geotag.tables import STDOUT, read_table, table_format
 from geotag.tables.base import FLOATS
+from geotag.tables.parts import part_path
 from geotag.writing.chosen import choose_surely
 from geotag.writing.result import WriteResult
 from geotag.writing.runs import revert_writes, write_table_tags
@@ -132,7 +133,7 @@ def scan_rows(
 def _rows(names: tuple[str, ...], out: str | None, options: ScanOptions) -> Iterator[Outcome]:
     if out is not None:
         scan_library(names, out, options)
-        return (yield from read_table(out))
+        return (yield from read_table(part_path(out, options.shard)))
     with open_catalog(options.catalog) as catalog:
         running = Scan(names, catalog, options, Progress())
         running.read()

@@ -45,7 +45,7 @@ from geotag.stores import is_remote
 from geotag.tables import STDOUT, check_table, table_state, write_table
 from geotag.tables.base import SCHEMA_VERSION as TABLE_VERSION
 from geotag.tables.embeddings import check_embeddings
-from geotag.tables.parts import Part, check_part, format_part
+from geotag.tables.parts import Part, beside, check_part, format_part, part_path
 
 _log = logging.getLogger(__name__)
 _LEAST_READING = 0.1
@@ -79,8 +79,9 @@ def scan_library(
     if not texts:
         raise UsageError("nothing to scan: name at least one folder or file")
     check_options(options)
-    check_table(out)
+    check_table(out, options.shard.total if options.shard is not None else 0)
     if options.shard is not None:
+        out = part_path(out, options.shard)
         check_part(out)
     if options.embeddings is not None:
         check_embeddings(options.embeddings)
@@ -116,7 +117,9 @@ def catalog_path(out: str, options: ScanOptions) -> str | None:
     """Beside the table unless told otherwise; a private one when there is no table file."""
     if options.catalog is not None:
         return os.fspath(options.catalog)
-    return None if out == STDOUT else out.rstrip("/") + SUFFIX
+    if out == STDOUT:
+        return None
+    return beside(part_path(out, options.shard), options.shard) + SUFFIX
 
 
 class Scan:
@@ -290,7 +293,8 @@ class Scan:
             return ""
         made_by = {"model": self.header.sha256, "prefilter": self.job.prefilter}
         made_by |= rules_of(self.options, self.decider)
-        return format_part(Part(self.options.shard, made_by, self.library.listed, self._remaining))
+        sources = sorted(self.library.listed)
+        return format_part(Part(self.options.shard, made_by, sources, self._remaining))
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""

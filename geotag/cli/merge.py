@@ -9,24 +9,38 @@ from geotag.cli.lines import counted
 from geotag.cli.options import quiet_option
 from geotag.cli.streams import tell
 from geotag.tables import STDOUT, check_table, write_table
+from geotag.tables.dataset import member, shares_in
 from geotag.tables.parts import opened_parts
 
 
 @click.command()
 @click.argument("parts", nargs=-1, required=True, metavar="PARTS...")
-@click.option("--out", required=True, metavar="TABLE", help="Table to write, as by geotag scan.")
+@click.option(
+    "--out",
+    metavar="TABLE",
+    help="Table to write, as by geotag scan; without it the parts are only checked.",
+)
 @click.option("--replace", is_flag=True, help="Write over a file that is there.")
 @quiet_option
-def merge(parts: tuple[str, ...], out: str, replace: bool, quiet: bool) -> None:
+def merge(parts: tuple[str, ...], out: str | None, replace: bool, quiet: bool) -> None:
     """Merge the tables of all shards into one, with the bytes that one scan of all would write.
 
-    PARTS are the .parquet files of scans with --shard. A shard that is missing, there twice, or
-    made with another model or other options than the others is refused.
+    PARTS are the .parquet files of scans with --shard, or a folder of them. A shard that is
+    missing, there twice, or made with another model or other options than the others is refused.
     """
-    check_table(out)
-    check_target(out, parts, replace)
+    parts = tuple(file for part in parts for file in _files(part))
+    if out is not None:
+        check_table(out)
+        check_target(out, parts, replace)
     counts = Counts()
     with opened_parts(parts) as rows:
-        write_table(out, counts.counted(rows))
+        if out is not None:
+            write_table(out, counts.counted(rows))
     if not quiet and out != STDOUT:
-        tell(f"{out}: {counted(counts.rows, 'row')} of {counted(len(parts), 'part')}")
+        told = f"{out}: {counted(counts.rows, 'row')} of " if out is not None else ""
+        tell(f"{told}{counted(len(parts), 'part')}{'' if told else ' that make up one table'}")
+
+
+def _files(part: str) -> list[str]:
+    """The file itself or, of a folder that shards were written into, those in it."""
+    return [member(part, name) for name in shares_in(part)] or [part]

@@ -46,6 +46,7 @@ from geotag.sources.shards import parse_shard
 from geotag.state.summary import Summary, format_summary_json
 from geotag.stores import is_remote
 from geotag.tables import STDOUT, check_writable, table_format, write_text
+from geotag.tables.parts import part_path
 
 if TYPE_CHECKING:
     from geotag.writing.writeback import WriteOptions
@@ -137,7 +138,7 @@ _reading_options = bundle(
         type=parse_shard,
         metavar="K/N",
         help="Scan the K-th of N shares of the library alone, into a .parquet file for "
-        "geotag merge.",
+        "geotag merge or, for all shares, the same FOLDER/.",
     ),
     number("--limit", help="Read at most this many photos."),
     click.option(
@@ -231,7 +232,9 @@ def scan(
         fields = json.loads(format_summary_json(summary, table=out, exit_code=code))
         _log.info("done", extra={"summary": fields})
     elif not quiet:
-        tell(format_scan_summary(summary, out, catalog_path(out, options)))
+        tell(
+            format_scan_summary(summary, part_path(out, options.shard), catalog_path(out, options))
+        )
     return code
 
 
@@ -268,7 +271,8 @@ def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, s
     header = read_header(options.model)
     threshold = build_decider(header, options).threshold
     writing = writing._replace(model_sha256=header.sha256, threshold=threshold, unattended=True)
-    return write_tags(Path(out), options.catalog, writing, quiet, stop)
+    table, catalog = part_path(out, options.shard), catalog_path(out, options)
+    return write_tags(Path(table), catalog, writing, quiet, stop)
 
 
 def _exit_code(summary: Summary, stop: Stop) -> int:

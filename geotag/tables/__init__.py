@@ -30,11 +30,13 @@ from geotag.tables.dataset import (
     member,
     merged,
     read_notes,
+    shares_in,
     split,
 )
 from geotag.tables.geojson import GeojsonFormat
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import ParquetFormat
+from geotag.tables.parts import opened_parts
 from geotag.tables.waypoints import GpxFormat, KmlFormat
 
 TABLES: dict[str, Callable[[], TableFormat]] = {
@@ -83,12 +85,13 @@ def _output_format(path: str, note: str = "") -> MapFormat:
     return formats[suffix]()
 
 
-def check_table(path: str) -> None:
-    """Raise an error where a table surely cannot be written; touches nothing."""
+def check_table(path: str, shards: int = 0) -> None:
+    """Raise an error where a table, or one of so many shards, surely cannot be written; touches
+    nothing."""
     if path != STDOUT:
         if path.endswith("/"):
             with _write_errors(path):
-                check_dataset(path)
+                check_dataset(path, shards)
         check_writable(path)
     _output_format(path)
 
@@ -129,6 +132,9 @@ def write_table(path: str, rows: Iterable[Outcome], note: str = "") -> None:
         _write_dataset(path, rows)
         return
     layout = _output_format(path, note)
+    if note and not is_remote(path):  # the first shard that writes makes the folder of all
+        with _write_errors(path):
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     if path != STDOUT:
         write_whole(path, lambda file: layout.write(file, rows))
         return
@@ -193,8 +199,10 @@ def _write_errors(path: str) -> Iterator[None]:
 
 
 def files_of_table(path: str) -> list[str]:
-    """The files or objects that a table consists of."""
-    return [member(path, name) for name in (*NAMES, NOTES)] if is_dataset(path) else [path]
+    """The files or objects that a table consists of. Raises TableError."""
+    if not is_dataset(path):
+        return [path]
+    return [member(path, name) for name in shares_in(path) or (*NAMES, NOTES)]
 
 
 def table_state(path: str) -> str:
@@ -203,7 +211,7 @@ def table_state(path: str) -> str:
     Raises TableError when a bucket cannot be asked.
     """
     if is_dataset(path):
-        states = [table_state(member(path, name)) for name in NAMES]
+        states = [table_state(file) for file in files_of_table(path) if not file.endswith(NOTES)]
         return " ".join(states).strip()
     if is_remote(path):
         try:
@@ -221,6 +229,10 @@ def table_state(path: str) -> str:
 def read_table(path: str | Path) -> Iterator[Outcome]:
     """The rows of a table that geotag wrote, also one edited by hand. Raises TableError."""
     if is_dataset(str(path)):
+        if shares := shares_in(str(path)):
+            with opened_parts([member(str(path), name) for name in shares]) as rows:
+                yield from rows
+            return
         with TemporaryDirectory(prefix="geotag-") as folder:
             yield from merged(fetched(str(path), Path(folder)))
         return

@@ -6,8 +6,10 @@ import hashlib
 import heapq
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from geotag.errors import TableError
 from geotag.files.paths import parse_path
 from geotag.records import Outcome
 from geotag.stores import is_remote, scheme_of, store_of
-from geotag.stores.base import StoreError, download
+from geotag.stores.base import AbsentError, StoreError, download
 from geotag.tables.base import parse_row
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import ParquetFormat
@@ -26,6 +28,8 @@ NAMES = tuple(f"part-{number:02d}.parquet" for number in range(PARTITIONS))
 # What was written, so that only what differs is written again; readers pass over the name.
 NOTES = "_geotag.json"
 _NOTES_LIMIT = 2**20
+# In place of them, the tables of the shards of a library, each written by a run of its own.
+_SHARE = re.compile(r"shard-\d+-of-(\d+)\.parquet")
 
 
 def is_dataset(path: str) -> bool:
@@ -38,23 +42,43 @@ def member(path: str, name: str) -> str:
     return f"{path.rstrip('/')}/{name}"
 
 
-def check_dataset(path: str) -> None:
-    """Raise TableError for a folder that holds something else. Raises StoreError."""
-    if is_remote(path):
-        found = [each.uri.rpartition("/")[2] for each in _first(path)]
-    elif os.path.isdir(path):
-        found = [name for name in os.listdir(path) if not name.startswith(".")]
-    elif os.path.lexists(path.rstrip("/")):
+def share_name(number: int, total: int) -> str:
+    """The file of a shard in a folder."""
+    return f"shard-{number:0{len(str(total))}}-of-{total}.parquet"
+
+
+def shares_in(path: str) -> list[str]:
+    """The files of shards in a folder; none where it holds something else. Raises TableError."""
+    if not is_dataset(path):
+        return []
+    try:
+        return list(takewhile(_SHARE.fullmatch, _names_in(path)))
+    except (StoreError, OSError) as error:
+        raise TableError(f"{path}: cannot be looked up ({error})") from error
+
+
+def check_dataset(path: str, shards: int = 0) -> None:
+    """Raise TableError for a folder that holds something else than one table, or than the shards
+    of a library in so many. Raises StoreError."""
+    if not is_remote(path) and os.path.isfile(path.rstrip("/")):
         raise TableError(f"{path}: cannot be written (it is a file)")
-    else:
-        found = []
-    if others := sorted({*found} - {*NAMES, NOTES}):
-        raise TableError(f"{path}: holds other files ({others[0]}): name an empty or new folder")
+    for name in _names_in(path):
+        share = _SHARE.fullmatch(name)
+        if not (share and int(share[1]) == shards if shards else name in (*NAMES, NOTES)):
+            raise TableError(f"{path}: holds other files ({name}): name an empty or new folder")
 
 
-def _first(path: str) -> list[Any]:
-    objects = store_of(path).list(path.rstrip("/"))
-    return [each for each, _ in zip(objects, range(PARTITIONS + 2), strict=False)]
+def _names_in(path: str) -> Iterator[str]:
+    """What a folder holds, in order; nothing where there is none."""
+    if not is_remote(path):
+        names = os.listdir(path) if os.path.isdir(path) else []
+        yield from sorted(name for name in names if not name.startswith("."))
+        return
+    folder = path.rstrip("/")
+    with suppress(AbsentError):
+        for each in store_of(path).list(folder):
+            if name := each.uri.removeprefix(f"{folder}/"):  # it may stand for the folder itself
+                yield name
 
 
 def split(rows: Iterable[Outcome], folder: Path) -> Iterator[Path]:
@@ -85,10 +109,11 @@ def partition_of(path: str) -> int:
 
 def merged(files: Iterable[Path]) -> Iterator[Outcome]:
     """The rows of all partitions in the order of a table. Raises TableError."""
-    return heapq.merge(*map(_rows, files), key=row_order)
+    return heapq.merge(*map(rows_of, files), key=row_order)
 
 
-def _rows(path: Path) -> Iterator[Outcome]:
+def rows_of(path: Path) -> Iterator[Outcome]:
+    """The rows of one part. Raises TableError."""
     for number, cells in enumerate(ParquetFormat().read(path), 1):
         yield parse_row(cells, f"{path}, row {number}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,13 +16,11 @@ from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
 from geotag.stores import check_place, is_remote, store_of
 from geotag.stores.base import StoreError, download
-from geotag.tables import read_table
-from geotag.tables.dataset import row_order
+from geotag.tables.dataset import member, row_order, rows_of, share_name
 from geotag.tables.parquet import read_note
 
 SUFFIX = ".parquet"
 _NAMED = 5
-_log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
@@ -35,7 +32,7 @@ class Part(NamedTuple):
 
     shard: Shard
     made_by: Mapping[str, Any]
-    sources: Mapping[str, int]
+    sources: Sequence[str]
     remaining: int = 0
 
 
@@ -46,6 +43,21 @@ def check_part(path: str) -> None:
             f"{path}: the table of a shard must be a {SUFFIX} file, for another cannot say which "
             "shard it is; geotag merge writes the whole table in any format"
         )
+
+
+def part_path(out: str, shard: Shard | None) -> str:
+    """The table of a shard: in a folder, a file that is named after it."""
+    if shard is None or not out.endswith("/"):
+        return out
+    return member(out, share_name(*shard))
+
+
+def beside(out: str, shard: Shard | None) -> str:
+    """What lies beside a table has this name, and more behind it: not in a folder of tables."""
+    folder, slash, name = out.rpartition("/")
+    if shard is None or not slash or name != share_name(*shard):
+        return out.rstrip("/")
+    return f"{folder}-{name.removeprefix('shard-').removesuffix(SUFFIX)}"
 
 
 def format_part(part: Part) -> str:
@@ -60,7 +72,7 @@ def parse_part(note: str, path: str) -> Part:
     try:
         fields = json.loads(note)
         part = Part(parse_shard(fields.pop("shard")), **fields)
-        _check(isinstance(part.made_by, dict) and isinstance(part.sources, dict))
+        _check(isinstance(part.made_by, dict) and isinstance(part.sources, list))
         _check(isinstance(part.remaining, int) and part.remaining >= 0)
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UsageError):
         raise TableError(f"{path}: what it says of its shard cannot be read") from None
@@ -96,7 +108,7 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
 def _rows(file: Path, path: str, part: Part) -> Iterator[Outcome]:
     """The rows of a shard's table, of its own photos alone and in order."""
     last = b""
-    for row in read_table(file):
+    for row in rows_of(file):
         name = row_order(row)
         if name <= last or not part.shard.holds(os.fsdecode(name)):
             raise TableError(
@@ -126,8 +138,6 @@ def check_together(parts: Sequence[tuple[str, Part]]) -> None:
                 f"{path}: {part.remaining:,} photos of its shard are not read yet: run its scan "
                 "again"
             )
-    if any(part.sources != first.sources for _, part in parts):
-        _log.warning("photos came or went between the scans of the shards: the table mixes both")
     if missing := [str(n) for n in range(1, first.shard.total + 1) if n not in seen]:
         named = ", ".join(missing[:_NAMED]) + (" ..." if len(missing) > _NAMED else "")
         what = f"shard {named} is" if len(missing) == 1 else f"{len(missing)} shards ({named}) are"
@@ -135,7 +145,7 @@ def check_together(parts: Sequence[tuple[str, Part]]) -> None:
 
 
 def _check_same(path: str, part: Part, other_path: str, other: Part) -> None:
-    if part.sources.keys() != other.sources.keys():
+    if part.sources != other.sources:
         raise TableError(
             f"{path} is of another library ({', '.join(part.sources)}) than {other_path} "
             f"({', '.join(other.sources)})"

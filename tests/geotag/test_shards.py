@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import geotag
@@ -124,6 +125,55 @@ def test_what_does_not_fit_together_is_refused_with_the_reason(
     assert run("convert", three, "--out", tmp_path / "plain.parquet") == 0
     assert "not the table of a shard" in refused(one, two, tmp_path / "plain.parquet")
     assert "cannot be read" in refused(one, two, tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("kind", ["disk", "bucket"])
+def test_shards_write_into_one_folder_which_is_the_table(
+    library: Path, tmp_path: Path, model_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"{tmp_path}/table/" if kind == "disk" else f"memory://{tmp_path.name}/table/"
+    model = ("--model", model_path)
+    for number in (1, 2, 3):
+        shard = ("--shard", f"{number}/3", "--out", place, "--quiet")
+        assert run("scan", library, *shard, *model) in (0, 3)
+        if number < 3:
+            assert run("merge", place) == 1
+            assert "missing of 3" in capsys.readouterr().err
+    assert run("merge", place) == 0
+    assert "3 parts that make up one table" in capsys.readouterr().err
+    whole = tmp_path / "whole.csv"
+    assert run("scan", library, "--out", whole, *model, "--quiet") == 3
+    for command in ("merge", "convert"):
+        out = tmp_path / f"{command}.csv"
+        assert run(command, place, "--out", out) == 0
+        assert out.read_bytes() == whole.read_bytes()
+    assert run("merge", place, "--out", f"{place}shard-2-of-3.parquet", "--replace") == 2
+    assert run("scan", library, "--shard", "1/2", "--out", place, *model) == 1
+    assert "holds other files (shard-1-of-3.parquet)" in capsys.readouterr().err
+    assert run("scan", library, "--out", place, *model) == 1
+
+
+def test_a_night_writes_the_shards_alone_whose_rows_changed(
+    library: Path, tmp_path: Path, model_path: Path
+) -> None:
+    table = tmp_path / "table"
+
+    def night() -> dict[str, int]:
+        for number in (1, 2, 3):
+            shard = ("--shard", f"{number}/3", "--out", f"{table}/", "--quiet")
+            assert run("scan", library, *shard, "--model", model_path, "--prune") in (0, 3)
+        return {path.name: path.stat().st_mtime_ns for path in table.iterdir()}
+
+    before = night()
+    assert sorted(before) == [f"shard-{number}-of-3.parquet" for number in (1, 2, 3)]
+    assert {path.name for path in tmp_path.glob("table-*")} == {
+        f"table-{number}-of-3.geotag" for number in (1, 2, 3)
+    }
+    rows = len(pd.read_parquet(table))
+    (library / "broken.jpg").unlink()
+    after = night()
+    assert sum(before[name] != after[name] for name in before) == 1
+    assert len(pd.read_parquet(table)) == rows - 1
 
 
 def test_a_shard_needs_parquet_and_no_places(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from geotag.errors import TableError, UsageError
+from geotag.errors import TableError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.records import Outcome, Status
@@ -158,7 +158,7 @@ def test_shards_make_one(tmp_path: Path, write_photo: WritePhoto, model_path: Pa
     assert CliRunner().invoke(cli, ["merge", *names, "--out", place]).exit_code == 0
     scan_library([str(tmp_path / "photos")], str(tmp_path / "t.csv"), options)
     assert list(read_table(place)) == list(read_table(tmp_path / "t.csv"))
-    with pytest.raises(UsageError, match=r"must be a \.parquet file"):
+    with pytest.raises(TableError, match=r"other files \(_geotag\.json\)"):
         scan_library([str(tmp_path / "photos")], place, options._replace(shard=Shard(1, 2)))
 
 
