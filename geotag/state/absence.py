@@ -53,11 +53,20 @@ class Guard:
         """What was listed is the library of the table that is there."""
         if self._before is None and not self.replace:
             self._before = table_before(self.catalog, self.out, self.library.listed)
-            check_same_library(self.out, self._before, self.library.listed)
+            if not self._are_lists:
+                check_same_library(self.out, self._before, self.library.listed)
+
+    @property
+    def _are_lists(self) -> bool:
+        """Whether lists alone are scanned, now and before: their photos say which library it is."""
+        roots = [*self.library.listed, *(self._before or _NOTHING).sources]
+        return all(root.startswith(LIST) for root in roots)
 
     def check_listing(self, listed: int) -> None:
         """No source has lost all its photos, and the table would not lose most of its rows."""
         self.check_library()
+        if self._are_lists and not self.replace:
+            check_same_photos(self.catalog, self.out, self._before or _NOTHING, self.library.listed)
         if not self.allow_empty:
             check_sources(self.catalog, self._before or _NOTHING, self.library.listed)
             self.check_rows(listed)
@@ -115,6 +124,20 @@ def check_same_library(out: str, before: Before, listed: Mapping[str, int]) -> N
         raise AbsenceError(
             f"{out} holds another library ({_short(before.sources)}), and nothing of "
             f"{_short(listed)}: give another --out, or --replace to lose what it holds"
+        )
+
+
+def check_same_photos(
+    catalog: Catalog, out: str, before: Before, listed: Mapping[str, int]
+) -> None:
+    """Raise AbsenceError when lists of other names hold few of a table's photos."""
+    if {*before.sources} & {*listed}:
+        return
+    if (known := catalog.count_known()) < before.rows * LEAST_KEPT:
+        raise AbsenceError(
+            f"{out} holds {before.rows:,} photos of {_short(before.sources)}, of which "
+            f"{_short(listed)} names {known:,}: give the old lists, too (list:OLD list:NEW), or "
+            "another --out, or --replace to lose what it holds"
         )
 
 

@@ -259,6 +259,11 @@ class Catalog:
         """How many rows a table of the listed photos would have."""
         return self._count("SELECT count(*) FROM listed CROSS JOIN photos USING (uri)")
 
+    def count_known(self) -> int:
+        """How many of the listed photos were known before this scan."""
+        query = "SELECT count(*) FROM listed CROSS JOIN photos USING (uri) WHERE scan IS NOT ?"
+        return self._count(query, (self._scan or 0,))
+
     @property
     def revision(self) -> int:
         """A number that grows whenever readings or decisions change."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from geotag.errors import SourceError
+from geotag.errors import AbsenceError, SourceError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.records import Photo, Status
@@ -80,6 +80,30 @@ def test_paths_and_keys_in_one_list_are_scanned_and_known_the_next_night(
     summary = scan_library([f"list:{text}"], table, options)
     assert (summary.unchanged, summary.read) == (2, 2)
     assert asked.count("HEAD") >= 2 and asked.count("GET") == 1  # of the one that is not there
+
+
+def test_a_list_of_another_name_each_night_is_the_same_library(
+    tmp_path: Path, model_path: Path
+) -> None:
+    lists = [tmp_path / f"keys-2026-11-{day}.txt" for day in (25, 26, 27)]
+    for number in range(6):
+        (tmp_path / f"{number}.jpg").write_bytes(photo(number))
+    whole, more, new = (f"list:{path}" for path in lists)
+    lists[0].write_text("0.jpg\n1.jpg\n2.jpg\n3.jpg\n")
+    lists[1].write_text("1.jpg\n2.jpg\n3.jpg\n4.jpg\n")
+    lists[2].write_text("5.jpg\n")
+    table, options = tmp_path / "t.csv", ScanOptions(model=model_path)
+    assert scan_library([whole], str(table), options).read == 4
+    assert scan_library([more], str(table), options).read == 1
+    assert [Path(row.path).stem for row in read_table(table)] == ["1", "2", "3", "4"]
+    before = table.read_bytes()
+    with pytest.raises(AbsenceError, match="give the old lists, too"):
+        scan_library([new], str(table), options)
+    assert table.read_bytes() == before
+    assert scan_library([more, new], str(table), options).read == 1
+    assert [Path(row.path).stem for row in read_table(table)] == ["1", "2", "3", "4", "5"]
+    scan_library([new], str(table), options._replace(replace=True))
+    assert [Path(row.path).stem for row in read_table(table)] == ["5"]
 
 
 def test_hostile_lines_are_counted_and_hold_nothing_up(
