@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 
 from geotag.errors import PhotoError
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks, without_prefix
 from geotag.metadata.isobmff import find_in_cr3, find_in_heif
 from geotag.metadata.jpeg import STEP, find_in_jpeg
+from geotag.metadata.photoshop import blocks_in_resources
 from geotag.metadata.png import find_in_png
 from geotag.metadata.ranges import ReadRange, buffered
 from geotag.metadata.riff import riff_chunks
@@ -18,11 +19,15 @@ from geotag.metadata.tiff import open_tiff
 
 # What one request fetches of a photo over a network: most cameras' metadata whole.
 HEADER_SIZE = 64 * 1024
-_XMP_TAG = 0x02BC
+_XMP_TAG, _PHOTOSHOP_TAG, _JPEG_TAG = 0x02BC, 0x8649, 0x002E
+_WANTED = frozenset((_XMP_TAG, _PHOTOSHOP_TAG, _JPEG_TAG))
+_RESOURCES_LIMIT = 2**20
+_PANASONIC = b"IIU\0"
 # Of a GIF's application extension (XMP specification, part 3, section 1.1.2), and of the bytes that
 # lead a reader from block to block out of the packet.
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
-_GIF_PACKETS = 16
+_BLOCKS = 16  # that are read of a photo
+_WEBP_KINDS = (b"EXIF", b"XMP ")
 _BIG_TIFF = "it is a BigTIFF, which may hold a position that is not read: none is inferred"
 # Where a RAF keeps the offset and length of its JPEG, which holds the metadata.
 _RAF_JPEG_AT = 84
@@ -42,7 +47,7 @@ def sniff_format(header: bytes) -> str | None:
         return _sniff_isobmff(header)
     if header[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "raw" if header[8:11] == b"CR\x02" else "tiff"
-    if header[:4] in (b"IIRO", b"IIRS", b"IIU\0") or header[:15] == b"FUJIFILMCCD-RAW":
+    if header[:4] in (b"IIRO", b"IIRS", _PANASONIC) or header[:15] == b"FUJIFILMCCD-RAW":
         return "raw"
     return None
 
@@ -79,37 +84,37 @@ def find_blocks(read: ReadRange) -> Blocks:
 
 
 def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
-    exif = xmp = None
     read = buffered(header, read)
-    for chunk in riff_chunks(read):
-        if chunk.size <= BLOCK_LIMIT and chunk.kind == b"EXIF":
-            exif = without_prefix(read(chunk.data_at, chunk.size))
-        elif chunk.size <= BLOCK_LIMIT and chunk.kind == b"XMP ":
-            xmp = read(chunk.data_at, chunk.size)
-    return Blocks("webp", _present(exif), _present(xmp))
-
-
-def _present(block: bytes | None) -> tuple[bytes, ...]:
-    return (block,) if block else ()
+    wanted = (c for c in riff_chunks(read) if c.kind in _WEBP_KINDS and c.size <= BLOCK_LIMIT)
+    blocks = [(c.kind, read(c.data_at, c.size)) for c in islice(wanted, _BLOCKS)]
+    exifs = tuple(without_prefix(data) for kind, data in blocks if kind == b"EXIF" and data)
+    return Blocks("webp", exifs, tuple(data for kind, data in blocks if kind != b"EXIF" and data))
 
 
 def _find_in_tiff(format: str, header: bytes, read: ReadRange) -> Blocks:
     """A TIFF is its own Exif block; directories behind the header are read where they lie."""
     if header[2:4] in (b"+\0", b"\0+"):
         return Blocks(format, unread_position=_BIG_TIFF)
-    return Blocks(format, (header,), _present(_xmp_in_tiff(header, read)), is_tiff=True)
+    found = [("exif", header), *islice(_blocks_in_tiff(header, read), _BLOCKS)]
+    exifs, xmps = (tuple(b for kind, b in found if kind == name) for name in ("exif", "xmp"))
+    return Blocks(format, exifs, xmps, is_tiff=True)
 
 
-def _xmp_in_tiff(header: bytes, read: ReadRange) -> bytes | None:
-    """The packet that a directory holds (XMP specification, part 3, section 1.1.5.1)."""
+def _blocks_in_tiff(header: bytes, read: ReadRange) -> Iterator[tuple[str, bytes]]:
+    """The packets that directories hold (XMP specification, part 3, section 1.1.5.1), what is
+    among Photoshop's resources, and the Exif block of Panasonic's JPEG."""
     tiff = open_tiff(header, read)
     if tiff is None:
-        return None
+        return
     for offset in chain((tiff.first,), tiff.later()):
-        entry = tiff.directory(offset, frozenset((_XMP_TAG,))).get(_XMP_TAG)
-        if entry is not None:
-            return tiff.value(entry, BLOCK_LIMIT) or None
-    return None
+        entries = tiff.directory(offset, _WANTED)
+        if (entry := entries.get(_XMP_TAG)) is not None:
+            yield "xmp", tiff.value(entry, BLOCK_LIMIT)
+        if (entry := entries.get(_PHOTOSHOP_TAG)) is not None:
+            yield from blocks_in_resources(tiff.value(entry, _RESOURCES_LIMIT))
+        if header[:4] == _PANASONIC and (entry := entries.get(_JPEG_TAG)) is not None:
+            blocks = _find_in_inner(read, tiff.number(entry[3]), entry[2])
+            yield from (("exif", exif) for exif in blocks.exifs)
 
 
 def _find_in_raw(header: bytes, read: ReadRange) -> Blocks:
@@ -123,7 +128,11 @@ def _find_in_raw(header: bytes, read: ReadRange) -> Blocks:
 
 def _find_in_raf(header: bytes, read: ReadRange) -> Blocks:
     place = header[_RAF_JPEG_AT : _RAF_JPEG_AT + 8]
-    start, length = struct.unpack(">II", place.ljust(8, b"\0"))
+    return _find_in_inner(read, *struct.unpack(">II", place.ljust(8, b"\0")))
+
+
+def _find_in_inner(read: ReadRange, start: int, length: int) -> Blocks:
+    """The blocks of the JPEG inside of a raw file, if it is one."""
 
     def inside(offset: int, count: int) -> bytes:
         return read(start + offset, min(count, max(0, length - offset)))
@@ -140,8 +149,8 @@ def _find_in_gif(header: bytes, read: ReadRange) -> Blocks:
 
 
 def _packets_in_gif(data: bytes) -> Iterator[bytes]:
-    parts = data.split(_GIF_XMP, _GIF_PACKETS + 1)[1:]
-    for part in parts[:_GIF_PACKETS]:
+    parts = data.split(_GIF_XMP, _BLOCKS + 1)[1:]
+    for part in parts[:_BLOCKS]:
         packet, end, _ = part.partition(_GIF_XMP_END)
         yield packet if end else _joined(part)
 

@@ -16,12 +16,12 @@ from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.marks import inferred_offset
 from geotag.metadata.ranges import ReadRange
 from geotag.metadata.takeout import JSON_LIMIT, parse_takeout
-from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, parse_sidecar, parse_xmp
+from geotag.metadata.xmp import PACKET_LIMIT, mentions_position, packet_in, parse_sidecar, parse_xmp
 from geotag.records import Failure, FailureKind, Metadata, Photo
 
 # Grows whenever more is read of photos and sidecars, or it is understood otherwise: those that an
 # older version read are then read again.
-READER_VERSION = 2
+READER_VERSION = 3
 
 
 class Files(Protocol):
@@ -97,8 +97,9 @@ def _parse(read: ReadRange, uri: str) -> Header:
 
 def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
     """What the blocks say together: of Exif blocks the last counts most, of packets the first."""
-    behind = read if blocks.is_tiff else None
-    parsed = [parse_metadata(exif, behind) for exif in reversed(blocks.exifs)]
+    parsed = [parse_metadata(exif) for exif in reversed(blocks.exifs[blocks.is_tiff :])]
+    if blocks.is_tiff:
+        parsed.append(parse_metadata(blocks.exifs[0], read))
     metadata = reduce(merge, parsed) if parsed else Metadata()
     if blocks.unread_position and metadata.location is None:
         metadata = metadata._replace(position_unclear=blocks.unread_position)
@@ -109,6 +110,9 @@ def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
             metadata = merge(metadata, parse_xmp(xmp))
     for xmp in blocks.xmps:
         metadata = _without_inferred_offset(metadata, inferred_offset(xmp))
+    for exif in blocks.exifs if metadata.location is None else ():
+        if (packet := packet_in(exif)) and mentions_position(packet):
+            metadata = merge(metadata, parse_xmp(packet))
     if blocks.extended and metadata.location is None:
         xmp = _extended(blocks, read)
         if mentions_position(xmp):

@@ -21,6 +21,12 @@ _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
 _ITEMS = 16  # of a kind, in one photo
 _IN_FILE, _IN_IDAT = 0, 1  # construction methods of items
+_UNREAD = "it has a metadata item that cannot be read, so no position is inferred"
+# Sequences of pictures may tell their position as films do, and Canon's in a box of its own.
+_FILM_BRANDS = (b"msf1", b"hevc", b"hevx", b"avis")
+_FILM_BOXES = (b"moov", b"udta")
+_FILM_POSITIONS = (b"\xa9xyz", b"location.ISO6709", b"loci", b"CMT4")
+_AS_IN_FILMS = "it has a position as films have it, which is not read, so none is inferred"
 
 
 class _Box(NamedTuple):
@@ -36,24 +42,38 @@ class _Item(NamedTuple):
     extents: tuple[tuple[int, int], ...]
 
 
+_NOWHERE = _Item(_IN_FILE, ())
+
+
 def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
     """The Exif and XMP items of a HEIF or AVIF file, and packets in boxes of their own."""
+    is_film = any(brand in header[8:64] for brand in _FILM_BRANDS)
     read = buffered(header, read)
     meta: _Box | None = None
     xmps: list[bytes] = []
+    unread = ""
     for box in _boxes(read, 0, _FILE_SIZE_LIMIT):
         if box.kind == b"uuid" and len(xmps) < _ITEMS and read(box.start, 16) == _XMP:
             xmps.append(read(box.start + 16, min(box.end - box.start - 16, BLOCK_LIMIT)))
+        elif box.kind in _FILM_BOXES and _is_placed_as_films_are(read, box):
+            unread = _AS_IN_FILMS
         meta = meta or (box if box.kind == b"meta" else None)
-        if meta is not None and box.end > len(header):  # not worth another read
+        if meta is not None and box.end > len(header) and not is_film:  # not worth another read
             break
-    if meta is None or meta.end - meta.start > _META_LIMIT:
-        return Blocks(format, xmps=tuple(xmps))
+    if meta is None:
+        return Blocks(format, xmps=tuple(xmps), unread_position=unread)
+    if meta.end - meta.start > _META_LIMIT:
+        return Blocks(format, xmps=tuple(xmps), unread_position=_UNREAD)
     body = read(meta.start, meta.end - meta.start)
-    kinds, places = _item_kinds(body), _item_places(body)
-    exifs = map(_bare_tiff, _read_items(read, body, kinds, places, b"Exif"))
-    items = _read_items(read, body, kinds, places, b"mime")
-    return Blocks(format, tuple(exifs), (*items, *xmps))
+    items = _Items(read, body)
+    exifs = tuple(map(_bare_tiff, items.read_all(b"Exif")))
+    packets = tuple(items.read_all(b"mime"))
+    return Blocks(format, exifs, (*packets, *xmps), unread_position=items.unread or unread)
+
+
+def _is_placed_as_films_are(read: ReadRange, box: _Box) -> bool:
+    data = read(box.start, min(box.end - box.start, _META_LIMIT))
+    return any(mark in data for mark in _FILM_POSITIONS)
 
 
 def find_in_cr3(header: bytes, read: ReadRange) -> Blocks:
@@ -166,21 +186,33 @@ def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Item]]:
         yield item, _Item(method, tuple(extents))
 
 
-def _read_items(
-    read: ReadRange, body: bytes, kinds: dict[int, bytes], places: dict[int, _Item], kind: bytes
-) -> Iterator[bytes]:
-    """The items of a kind that can be read, no more of them than are large together."""
-    total = 0
-    for item in [item for item in sorted(kinds) if kinds[item] == kind][:_ITEMS]:
-        place = places.get(item)
-        if place is None or place.method > _IN_IDAT:
-            continue
-        total += sum(length for _, length in place.extents)
-        if total > BLOCK_LIMIT:
-            return
-        fetch = _in_idat(body) if place.method == _IN_IDAT else read
-        if data := b"".join(fetch(*extent) for extent in place.extents):
-            yield data
+class _Items:
+    """The items of a metadata box; `unread` says so where one of them could not be read."""
+
+    def __init__(self, read: ReadRange, body: bytes) -> None:
+        self.unread = ""
+        self._read = read
+        self._body = body
+        self._kinds = _item_kinds(body)
+        self._places = _item_places(body)
+
+    def read_all(self, kind: bytes) -> Iterator[bytes]:
+        """The items of a kind that can be read, no more of them than are large together."""
+        total = 0
+        for number, item in enumerate(i for i in sorted(self._kinds) if self._kinds[i] == kind):
+            place = self._places.get(item, _NOWHERE)
+            length = sum(length for _, length in place.extents)
+            total += length
+            if number == _ITEMS or total > BLOCK_LIMIT:
+                self.unread = _UNREAD
+                return
+            fetch = _in_idat(self._body) if place.method == _IN_IDAT else self._read
+            is_known = place.method in (_IN_FILE, _IN_IDAT)
+            data = b"".join(fetch(*extent) for extent in place.extents) if is_known else b""
+            if len(data) < max(length, 1):
+                self.unread = _UNREAD
+            if data:
+                yield data
 
 
 def _in_idat(body: bytes) -> ReadRange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from geotag.metadata.blocks import (
@@ -15,13 +16,15 @@ from geotag.metadata.blocks import (
     XMP_PREFIX,
     Blocks,
 )
+from geotag.metadata.photoshop import PREFIX as PHOTOSHOP_PREFIX
+from geotag.metadata.photoshop import blocks_in_resources
 from geotag.metadata.ranges import ReadRange
 
 # What a walk reads at a time where reading costs by the byte, on a disk; twice as much each time
 # where it finds no segment.
 STEP = 4096
 _LARGEST_STEP = 2**20
-_APP1, _SOS = 0xE1, 0xDA
+_APP1, _APP13, _SOS = 0xE1, 0xED, 0xDA
 _STAND_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # no length follows
 _ENDS = _STAND_ALONE | {_SOS}
 # Frame headers, which tell the size of the picture (B.2.2).
@@ -116,8 +119,9 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
         if marker in _ENDS:
             break
         length = max(2, data[here + 2] << 8 | data[here + 3])
-        if marker == _APP1:
-            payload, behind = here + 4, here + 2 + length
+        payload = here + 4
+        if marker == _APP1 or (marker == _APP13 and data.startswith(PHOTOSHOP_PREFIX, payload)):
+            behind = here + 2 + length
             if data.startswith(_EXTENDED_PREFIX, payload):
                 extended += _extended_part(data[payload : payload + _EXTENDED_HEAD], at, length)
             else:
@@ -133,9 +137,9 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
 
 
 def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
-    """What an APP1 segment holds. A block above 64 KiB goes on in the next segment, behind an
+    """What a segment holds. A block above 64 KiB goes on in the next segment, behind an
     identifier but without a TIFF header of its own."""
-    if len(exifs) + len(xmps) == _BLOCKS:
+    if len(exifs) + len(xmps) >= _BLOCKS:
         return
     if payload.startswith(XMP_PREFIX):
         xmps.append(payload[len(XMP_PREFIX) :])
@@ -144,6 +148,9 @@ def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
             exifs.append(payload[6:])
         elif len(exifs[-1]) < _SPLIT_LIMIT:
             exifs[-1] += payload[6:]
+    elif payload.startswith(PHOTOSHOP_PREFIX):
+        for kind, block in islice(blocks_in_resources(payload), _BLOCKS):
+            (exifs if kind == "exif" else xmps).append(block)
     elif found := _UNUSUAL_EXIF.match(payload):
         exifs.append(payload[found.end() :])
     elif found := _UNUSUAL_XMP.search(payload):

@@ -3,6 +3,7 @@ keeps in their texts."""
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from geotag.metadata.blocks import (
     Blocks,
     without_prefix,
 )
+from geotag.metadata.photoshop import blocks_in_resources
 from geotag.metadata.ranges import ReadRange, buffered
 
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
-_PROFILE_KEYWORDS = frozenset(b"raw profile type " + name for name in (b"exif", b"app1", b"xmp"))
-# What ImageMagick makes of Exif tags where it writes each as a text of its own.
-_POSITION_KEYWORDS = (b"exif:gpslatitude", b"exif:gpslongitude")
+_PROFILES = (b"exif", b"app1", b"xmp", b"8bim", b"iptc")
+_PROFILE_KEYWORDS = frozenset(b"raw profile type " + name for name in _PROFILES)
+# As ImageMagick writes each Exif tag as a text of its own, and others the position.
+_POSITION_KEYWORD = re.compile(rb"GPS ?(?:L(?:at|ong)itude|Position|Coordinates)", re.IGNORECASE)
 _UNREAD = "the position in its texts cannot be understood, so none is inferred"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _KEYWORD_LIMIT = 79
@@ -39,8 +42,6 @@ def find_in_png(header: bytes, read: ReadRange) -> Blocks:
         if len(head) < 8:
             break
         length, kind = struct.unpack(">I4s", head)
-        if kind == b"IEND":
-            break
         if length <= BLOCK_LIMIT and len(blocks) < _BLOCKS:
             blocks += _blocks_of(kind, at + 8, length, read)
         at += 12 + length
@@ -53,7 +54,7 @@ def _blocks_of(
     kind: bytes, start: int, length: int, read: ReadRange
 ) -> Iterator[tuple[str, bytes]]:
     """What a chunk holds: "exif" or "xmp", and the block, or a "position" that is not read."""
-    if kind == b"eXIf":
+    if kind.lower() == b"exif":
         yield "exif", without_prefix(read(start, length))
     elif kind == b"zxIf":  # as the compressed one was called in drafts
         yield "exif", without_prefix(_inflate(read(start, length)[5:]))
@@ -63,8 +64,8 @@ def _blocks_of(
         if keyword == _XMP_KEYWORD:
             yield "xmp", _text(kind, read(*behind))
         elif keyword.lower() in _PROFILE_KEYWORDS:
-            yield _profile(_text(kind, read(*behind)))
-        elif keyword.lower().startswith(_POSITION_KEYWORDS):
+            yield from _profile(_text(kind, read(*behind)))
+        elif _POSITION_KEYWORD.search(keyword):
             yield "position", b""
 
 
@@ -93,7 +94,7 @@ def _inflate(data: bytes) -> bytes:
         return b""
 
 
-def _profile(text: bytes) -> tuple[str, bytes]:
+def _profile(text: bytes) -> Iterator[tuple[str, bytes]]:
     """A profile: a line with its name, one with its length, and its bytes as hexadecimal digits."""
     lines = text.strip().split(b"\n", 2)
     try:
@@ -101,5 +102,8 @@ def _profile(text: bytes) -> tuple[str, bytes]:
     except ValueError:
         block = b""
     if block.startswith(EXIF_PREFIX) or block[:4] in TIFF_MAGICS:
-        return "exif", without_prefix(block)
-    return "xmp", block.removeprefix(XMP_PREFIX)
+        yield "exif", without_prefix(block)
+    elif resources := tuple(blocks_in_resources(block)):
+        yield from resources
+    else:
+        yield "xmp", block.removeprefix(XMP_PREFIX)

@@ -77,7 +77,8 @@ def parse_altitude(text: str, reference: str) -> float | None:
 
 def signed_altitude(metres: float, reference: str) -> float:
     """An altitude by its reference: some writers give it a sign as well."""
-    return round(-abs(metres) if reference in _BELOW else metres, 3)
+    is_below = reference in _BELOW or reference[:5].lower() == "below"
+    return round(-abs(metres) if is_below else metres, 3)
 
 
 def checked_location(

@@ -39,6 +39,7 @@ _TIMES = (
 )  # fmt: skip
 _LATITUDE, _LONGITUDE = "exif:GPSLatitude", "exif:GPSLongitude"
 _PLACED = f"{XMP_PREFIX}:Latitude"  # where geotag placed the photo: it wrote LocationCreated, too
+_OWN = f"{XMP_PREFIX}:"
 _SHOWN, _CREATED = ":LocationShown", ":LocationCreated"
 _NAMES = frozenset((
     *_TIMES, _LATITUDE, _LONGITUDE, "exif:GPSLatitudeRef", "exif:GPSLongitudeRef",
@@ -47,9 +48,15 @@ _NAMES = frozenset((
     _PLACED,
 ))  # fmt: skip
 _SHORT = {uri: prefix for prefix, uri in _PREFIXES.items()}
-# As also drones' makers and the IPTC have it, in namespaces of their own.
-_POSITION = re.compile(rb"GPSL(?:atitude|ongi?tude)", re.IGNORECASE)
-_STRAY = re.compile(r":?GPSL(?:atitude|ongi?tude)$", re.IGNORECASE)
+# As also drones' makers, museums, the IPTC and the W3C have it, in namespaces of their own.
+_POSITIONS = tuple(
+    b"latitude longitude longtitude gpsposition gpscoordinate :lat :lon :lng <lat <lon".split()
+)
+_STRAY = re.compile(
+    r"(?<!Dest)(?:Latitude|Longt?itude)$|(?:^|:)(?:lat|long?|lng)$|GPS(?:Position|Coordinates?)$",
+    re.IGNORECASE,
+)
+_RDF_ELEMENT = b"rdf:RDF"
 _DESCRIPTION = "rdf:Description"
 _VALUES = ("rdf:value", "rdf:resource")
 _MARK = 64  # bytes in which a packet of UTF-16 or UTF-32 has a NUL
@@ -98,7 +105,15 @@ def _unclear(found: Metadata, why: str) -> Metadata:
 def mentions_position(data: bytes) -> bool:
     """Whether a packet may hold a position: known faster than by parsing it."""
     plain = data.replace(b"\0", b"") if b"\0" in data[:_MARK] else data  # of UTF-16 and UTF-32
-    return _POSITION.search(plain) is not None
+    lower = plain.lower()
+    return any(word in lower for word in _POSITIONS)
+
+
+def packet_in(block: bytes) -> bytes:
+    """The packet that stands in an Exif block, in whatever entry; empty where there is none."""
+    if _RDF_ELEMENT not in block:
+        return b""
+    return block[block.find(_RDF_ELEMENT) - 1 : block.rfind(_RDF_ELEMENT) + len(_RDF_ELEMENT) + 1]
 
 
 def parse_packet(data: bytes) -> Packet:
@@ -178,7 +193,7 @@ class _Reader:
                 self._look_for_strays(name)
 
     def _look_for_strays(self, name: str) -> None:
-        if _STRAY.search(name):
+        if _STRAY.search(name) and not self._short(name).startswith(_OWN):
             above = (kind for kind in (_SHOWN, _CREATED) for e in self._path if e.endswith(kind))
             self._strays.add(next(above, ""))
 

@@ -102,8 +102,8 @@ def _gif() -> bytes:
     return data[:at] + extension + data[at:]
 
 
-def _heif(*items: bytes) -> bytes:
-    """A HEIC of nothing but Exif items."""
+def _heif(*items: bytes, method: int = 0) -> bytes:
+    """A HEIC of nothing but Exif items; with a construction method in a box of version 1."""
     infes = [box(b"infe", struct.pack(">IHH4sB", 2 << 24, n + 1, 0, b"Exif", 0))
              for n in range(len(items))]  # fmt: skip
     iinf = box(b"iinf", struct.pack(">IH", 0, len(items)) + b"".join(infes))
@@ -113,9 +113,12 @@ def _heif(*items: bytes) -> bytes:
     at = len(ftyp) + 12 + len(hdlr) + len(pitm) + len(iinf) + 16 + 14 * len(items) + 8
     places = b""
     for number, item in enumerate(items):
-        places += struct.pack(">HHHII", number + 1, 0, 1, at, len(item))
+        places += struct.pack(">H", number + 1)
+        places += struct.pack(">H", method) if method else b""
+        places += struct.pack(">HHII", 0, 1, at, len(item))
         at += len(item)
-    iloc = box(b"iloc", struct.pack(">IBBH", 0, 0x44, 0, len(items)) + places)
+    version = 1 << 24 if method else 0
+    iloc = box(b"iloc", struct.pack(">IBBH", version, 0x44, 0, len(items)) + places)
     meta = box(b"meta", bytes(4) + hdlr + pitm + iinf + iloc)
     return ftyp + meta + box(b"mdat", b"".join(items))
 
@@ -182,6 +185,34 @@ def in_body(name: str, body: str) -> Case:
                                     segment(_XMP + packet(body=body))))  # fmt: skip
 
 
+def _resource(number: int, data: bytes) -> bytes:
+    """One of Photoshop's image resources."""
+    head = b"8BIM" + struct.pack(">HHI", number, 0, len(data))
+    return head + data + bytes(len(data) % 2)
+
+
+def _webp(*chunks: tuple[bytes, bytes]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "WEBP")
+    body = file.getvalue()[8:]
+    for kind, data in chunks:
+        body += kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _rw2() -> bytes:
+    """A Panasonic whose position is in the Exif block of its JPEG alone."""
+    inner = jpeg(segment(_EXIF + _PLACE))
+    return b"IIU\0" + exif_block([(0x002E, 7, len(inner), inner)])[4:]
+
+
+def _film(*boxes: bytes) -> bytes:
+    return _heif(exif_block([_MODEL])) + box(b"moov", b"".join(boxes))
+
+
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_PACKET_ROW = (0x02BC, BYTE, len(XMP_POSITION), XMP_POSITION)
+_EXIF_RESOURCE, _XMP_RESOURCE = _resource(0x0422, _PLACE), _resource(0x0424, XMP_POSITION)
 _NO_TIME, _DIGITIZED, _EDITED = (
     ascii_row(0x9003, "0000:00:00 00:00:00"), ascii_row(0x9004, "2001:02:03 04:05:06"),
     ascii_row(0x0132, "2001:02:03 04:05:06"),
@@ -267,6 +298,26 @@ CASES = [
     Case("digitized.jpg", jpeg(segment(_EXIF + exif_block(exif=[_NO_TIME, _DIGITIZED]))),
          None, "2001-02-03T04:05:06"),
     Case("edited.jpg", jpeg(segment(_EXIF + exif_block([_EDITED]))), None),
+    Case("exif-resource.jpg", jpeg(segment(_PHOTOSHOP + _EXIF_RESOURCE, 0xED))),
+    Case("xmp-resource.jpg", jpeg(segment(_PHOTOSHOP + _resource(0x0404, b"x") + _XMP_RESOURCE,
+                                          0xED))),
+    Case("resource-behind.jpg", jpeg(segment(_EXIF + exif_block(gps=position((50,), (60,)))),
+                                     segment(_PHOTOSHOP + _EXIF_RESOURCE, 0xED))),
+    Case("resource.tif", exif_block([(0x8649, 7, len(_EXIF_RESOURCE), _EXIF_RESOURCE)])),
+    Case("resource-xmp.tif", exif_block([(0x8649, BYTE, len(_XMP_RESOURCE), _XMP_RESOURCE)])),
+    Case("8bim.png", png(chunk(b"tEXt", b"Raw profile type 8bim\0"
+                               + _profile(_XMP_RESOURCE, b"8bim")))),
+    Case("iptc.png", png(chunk(b"zTXt", b"Raw profile type iptc\0\0"
+                               + zlib.compress(_profile(_EXIF_RESOURCE, b"iptc"))))),
+    Case("behind-end.png", png() + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP_POSITION)),
+    Case("lower-case.png", png(chunk(b"exIf", _PLACE))),
+    Case("xmp-in-exif.jpg", jpeg(segment(_EXIF + exif_block([_PACKET_ROW])))),
+    Case("xmp-in-exif.png", png(chunk(b"eXIf", exif_block([_PACKET_ROW])))),
+    Case("xmp-in-exif.heic", _heif(exif_block([_PACKET_ROW]))),
+    Case("xmp-in-inner.tif", exif_block(exif=[_PACKET_ROW])),
+    Case("twice.webp", _webp((b"EXIF", _PLACE), (b"EXIF", exif_block([_MODEL])))),
+    Case("xmp-twice.webp", _webp((b"XMP ", packet()), (b"XMP ", XMP_POSITION))),
+    Case("inner.rw2", _rw2()),
     Case("exif-in-ifd0.jpg", jpeg(segment(_EXIF + exif_block([_TIME]))),
          None, "2008-10-22T16:28:39"),
 ]  # fmt: skip
@@ -308,6 +359,19 @@ UNREAD = [
                            " xmlns:exif='http://ns.adobe.com/exif/1.1/'>20,0E")),
     Case("texts.png", png(chunk(b"tEXt", b"exif:GPSLatitude\x0010/1, 0/1, 0/1"))),
     Case("large.tif", b"II+\0\x08\0\0\0" + bytes(100)),
+    in_body("moved", _DRONE.format("Latitude", "Latitude").replace("GpsLongtitude", "Longitude")),
+    in_body("w3c", "<g:lat xmlns:g='http://www.w3.org/2003/01/geo/wgs84_pos#'>10.5</g:lat>"),
+    in_body("museum", "<d:dctermsLocation xmlns:d='http://rs.tdwg.org/dwc/index.htm'>"
+            "<rdf:Description><d:decimalLatitude>10.5</d:decimalLatitude></rdf:Description>"
+            "</d:dctermsLocation>"),
+    in_body("both", "<exif:GPSPosition>10.5 20.5</exif:GPSPosition>"),
+    Case("plain-texts.png", png(chunk(b"tEXt", b"GPSLatitude\x0010.5"))),
+    Case("xmp-texts.png", png(chunk(b"iTXt", b"xmp:exif:GPSLatitude\0\0\0\0\x0010.5"))),
+    Case("film.heic", _film(box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+10.5000+020.5000/")))),
+    Case("keys.heic", _film(box(b"meta", box(b"keys", b"mdtacom.apple.location.ISO6709")))),
+    Case("loci.heic", _film(box(b"udta", box(b"loci", bytes(24))))),
+    Case("derived.heic", _heif(_PLACE, method=2)),
+    Case("cut.heic", _heif(_PLACE)[:-8]),
     in_jpeg("blank", gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), " S", " E")),
 ]  # fmt: skip
 
@@ -316,6 +380,11 @@ UNREAD = [
 def test_a_position_that_is_not_understood_is_said_to_be_there(case: Case) -> None:
     found = read(case)
     assert found.location is None and found.position_unclear
+
+
+def test_an_exif_chunk_behind_the_end_of_a_png_counts() -> None:
+    found = read(Case("end.png", png() + chunk(b"eXIf", _PLACE)))
+    assert found.location is not None and found.location[:2] == (10, 20)
 
 
 def test_where_the_subject_is_is_no_position_of_the_camera() -> None:
