@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterator
 from importlib import resources
 
@@ -26,20 +25,20 @@ class Aliases:
     def __init__(self) -> None:
         path = resources.files("geotag.places").joinpath("aliases.npz")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            self._towns: list[int] = np.cumsum(stored["step"], dtype=np.int64).tolist()
-            names = stored["names"].tobytes().decode()
+            self._towns = np.cumsum(stored["step"], dtype=np.int64)
+            names: bytes = stored["names"].tobytes()
         # One text, with a line end before and after each name, is searched much faster than many.
-        self._text = f"\n{names}\n"
-        lengths = np.fromiter(map(len, names.split("\n")), np.int64, len(self._towns))
-        self._starts: list[int] = np.cumsum(np.concatenate([[1], lengths[:-1] + 1])).tolist()
+        self._text = b"\n" + names + b"\n"
+        self._ends = np.flatnonzero(np.frombuffer(self._text, np.uint8) == ord("\n"))
 
     def find(self, wanted: str) -> Iterator[tuple[int, bool]]:
         """The numbers of the towns with a name that begins with a folded one, and whether it is
         the whole name."""
         is_short = wanted.isascii() and len(wanted) < _FROM
-        sought = f"\n{wanted}\n" if is_short else f"\n{wanted}"
+        name = wanted.encode(errors="replace")
+        sought = b"\n" + name + (b"\n" if is_short else b"")
         at = self._text.find(sought)
         while at >= 0:
-            number = self._towns[bisect_right(self._starts, at + 1) - 1]
-            yield number, self._text[at + 1 + len(wanted)] == "\n"
+            number = int(self._towns[np.searchsorted(self._ends, at)])
+            yield number, self._text.startswith(b"\n", at + 1 + len(name))
             at = self._text.find(sought, at + 1)

@@ -62,6 +62,7 @@ class Review:
             "row": number, "doubt": item.doubt.name.lower(), "name": name, "folder": folder,
             "status": row.status.value, "taken": row.taken_at, "camera": row.camera,
             "evidence": row.evidence, "position": _position(row), "radius": row.radius_m,
+            "place": ", ".join(dict.fromkeys(filter(None, (row.place, row.region, row.country)))),
             "candidates": [
                 {"landmark": entry.landmark, "slug": entry.slug, "confidence": entry.confidence}
                 | self._where(entry.slug)
@@ -82,7 +83,7 @@ class Review:
         found = self.places.by_slug(entry.slug)
         if found is None:
             raise UsageError(
-                f"where “{entry.landmark}” is is not known: click on the map, or search for a place"
+                f"it is not known where “{entry.landmark}” is: click on the map, or search for it"
             )
         is_guess = at == 0 and row.status is not Status.PLACED
         return self._keep(

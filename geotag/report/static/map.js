@@ -2,7 +2,7 @@
 
 // The map: Web Mercator on a canvas. World coordinates run from 0 to 1, eastwards and southwards.
 const MOST_NORTHERN = 85.0511, MOST_ZOOM = 2 ** 22, CELL = 44, EQUATOR = 40075017;
-const TOWNS_FROM = 100; // pixels to a degree
+const TOWNS_FROM = 100, BUTTONS = 44; // pixels to a degree; that the buttons take
 
 function mercator(latitude, longitude) {
   const bounded = Math.max(-MOST_NORTHERN, Math.min(MOST_NORTHERN, latitude)) * Math.PI / 180;
@@ -186,8 +186,10 @@ class WorldMap {
         [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
       }
       [this.x, this.y] = [(left + right) / 2, (top + bottom) / 2];
-      const wanted = Math.min((this.width - 80) / (right - left || 1e-9), (this.height - 80) / (bottom - top || 1e-9));
+      const aside = right > left ? BUTTONS : 0;
+      const wanted = Math.min((this.width - 80 - aside) / (right - left || 1e-9), (this.height - 80) / (bottom - top || 1e-9));
       this.size = Math.max(this.least(), Math.min(wanted, 2 ** 14 * 256));
+      this.x += aside / 2 / this.size;
     }
     this.update();
   }

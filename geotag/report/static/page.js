@@ -9,7 +9,11 @@ const STATUSES = {
   uncertain: "uncertain", no_landmark: "no landmark", conflict: "conflict", unreadable: "could not be read",
   private: "in a private zone",
 };
-const METHODS = { landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track" };
+const METHODS = {
+  landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track", copy: "copy of a photo with a position",
+  match: "photos of the same scene", vicinity: "landmarks of one place", position: "position of the photo",
+};
+const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const SELECTS = ["status", "method", "landmark", "country", "camera"];
 const PAGE = 120, MOST_CHUNKS = 150, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
 
@@ -260,9 +264,9 @@ function showDetails(row) {
     + `${row.radius ? `, within ${number(row.radius)} m` : ""})`;
   const facts = {
     Status: STATUSES[row.status] ?? row.status, Landmark: row.landmark, Confidence: row.confidence !== null && percent(row.confidence),
-    Place: [row.place || row.city, row.region, row.country].filter(Boolean).join(", "), Position: position, Method: row.method,
-    Taken: row.taken, Camera: row.camera, Evidence: row.evidence, Error: row.error, Folder: row.folder,
-    Candidates: row.candidates.map(([name, confidence]) => `${name} ${percent(confidence)}`).join(", "),
+    Place: [row.place || row.city, row.region, row.country].filter(Boolean).join(", "), Position: position, Method: METHODS[row.method] ?? row.method,
+    Taken: row.taken.replace("T", " "), Camera: row.camera, Evidence: row.evidence, Error: row.error, Folder: row.folder,
+    Candidates: row.candidates.filter(([, confidence]) => confidence >= SHOWN_FROM).map(([name, confidence]) => `${name} ${percent(confidence)}`).join(", "),
   };
   for (const term in facts) if (facts[term]) pair(list, term, facts[term]);
   element("locate").hidden = !row.point;

@@ -4,9 +4,10 @@ const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${(value / 1000).toFixed(1)} km`;
 const DOUBTS = {
   conflict: "The picture and the time contradict each other", uncertain: "Uncertain: which one is it, if any?",
-  wide: "Placed by the time alone, with a large radius", own: "One of your own landmarks, learned from a few photos",
+  wide: "Placed by the photos near in time, with a large radius", own: "One of your own landmarks, learned from a few photos",
   tagged: "Tagged with a landmark",
 };
+const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const AHEAD = 3;
 let items = [], at = 0, current = null, last = null, asked = 0;
 let choices = [], selected = -1, clicked = null;
@@ -78,7 +79,7 @@ class ReviewMap extends WorldMap {
   // Photos near in time, and the likeliest candidate: alone, with the country around it.
   look(points, candidates) {
     this.candidates = candidates;
-    this.points = points;
+    this.show(points);
     const ends = candidates.slice(0, 1).map(({ place }) => ({ at: mercator(...place) }));
     this.fit([...points, ...ends]);
     if (this.width) this.zoom(Math.min(1, 2 ** (points.length ? 20 : 14) / this.size));
@@ -173,16 +174,21 @@ async function showPicture(row, turn) {
 }
 
 function showDetails(shown) {
+  const isPlaced = shown.status === "placed";
+  shown.candidates = shown.candidates.filter(({ confidence }, place) => confidence >= SHOWN_FROM || (place === 0 && !isPlaced));
   element("name").textContent = shown.name;
   element("facts").textContent = [shown.taken.replace("T", " "), shown.camera, shown.folder].filter(Boolean).join(" · ");
   element("why").textContent = DOUBTS[shown.doubt] ?? shown.doubt;
+  element("place").textContent = isPlaced ? `${shown.place || "A place without a name"}, within ${metres(shown.radius ?? 0)}` : "";
   element("evidence").textContent = shown.evidence;
+  element("accept").lastChild.textContent = isPlaced ? " Place is right" : " Accept";
+  element("reject").lastChild.textContent = isPlaced ? " Place is wrong" : " No landmark";
   element("explained").hidden = true;
   element("state").textContent = describe(shown.decision);
   element("candidates").replaceChildren(...shown.candidates.map(candidate));
   element("burst").disabled = element("day").disabled = false;
   element("explain").disabled = !shown.candidates.length;
-  element("accept").disabled = !shown.candidates.length && shown.status !== "placed";
+  element("accept").disabled = !shown.candidates.length && !isPlaced;
   element("neighbours").replaceChildren(...shown.neighbours.map(near => made("li", besides(near))));
   const points = shown.neighbours.map(near => point(near.position, near.inferred, near.radius));
   if (shown.position) points.push(point(shown.position, true, shown.radius));

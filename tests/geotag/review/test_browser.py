@@ -132,6 +132,42 @@ def test_burst_change_undo_and_going_on_later(table: Path, page: Any) -> None:
     ]
 
 
+def test_placed_photos_show_their_place_and_the_map_follows(
+    tmp_path: Path, write_photo: WritePhoto, page: Any
+) -> None:
+    photo = write_photo("x.jpg", "taj_mahal")
+    rows = []
+    for at, (place, latitude) in enumerate((("Aswan", 24.1), ("Luxor", 25.7))):
+        path = photo.with_name(f"{at}.jpg")
+        path.write_bytes(photo.read_bytes())
+        weak = (TopCategory(7, "eiffel_tower", "Eiffel Tower", 0.002),)
+        rows.append(
+            Outcome(
+                str(path), Status.PLACED, latitude, 32.6, None, "inferred", 4000.0, top_k=weak,
+                place=place, country="Egypt", method="neighbour", taken_at=f"2023-05-0{at + 1}",
+            )
+        )  # fmt: skip
+    table = tmp_path / "tags.csv"
+    write_table(str(table), rows)
+    page.set_viewport_size({"width": 390, "height": 844})
+    process, address = _start(table)
+    try:
+        page.goto(address)
+        playwright.expect(page.locator("#place")).to_have_text("Aswan, Egypt, within 4.0 km")
+        playwright.expect(page.locator("#candidates li")).to_have_count(0)
+        playwright.expect(page.locator("#reject")).to_contain_text("Place is wrong")
+        at = "map.marks.map(mark => mark.points[0].latitude)"
+        page.wait_for_function(f"({at})[0] === 24.1")
+        box = page.locator("#accept").bounding_box()
+        assert box["y"] + box["height"] <= 844  # without scrolling, on a phone
+        page.keyboard.press("a")
+        playwright.expect(page.locator("#place")).to_contain_text("Luxor")
+        page.wait_for_function(f"({at})[0] === 25.7")
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_explanation_is_words_and_pictures(table: Path, page: Any, scheme: str) -> None:
     pytest.importorskip("skimage")
