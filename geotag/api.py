@@ -63,6 +63,7 @@ def scan_rows(
     clock_offsets: Mapping[str, float] | None = None,
     private: Iterable[tuple[float, float, float]] = (),
     language: str | None = None,
+    match: bool = False,
     shard: str | None = None,
     limit: int | None = None,
     max_time: float | None = None,
@@ -122,11 +123,12 @@ def scan_rows(
         clock_offsets=tuple((clock_offsets or {}).items()),
         private=_zones(private),
         language=language,
+        match=match,
         shard=parse_shard(shard) if shard is not None else None,
     )
     check_options(options)
-    if embeddings is not None and out is None:
-        raise UsageError("embeddings: only beside a table; give out, too")
+    if options.embeds and out is None:
+        raise UsageError("embeddings and match: only beside a table; give out, too")
     return _rows(names, os.fspath(out) if out is not None else None, options)
 
 
@@ -176,6 +178,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         tracks: Recorded tracks, files or folders, to place photos by.
         clock_offsets: By how many seconds cameras' clocks were ahead of local time, by camera.
         private: Circles (latitude, longitude, metres): where photos in them are is not said.
+        match: Place photos by measured ones of the same scene, too; needs `places` and `out`.
         language: The language of countries' names, such as "de" or "pt-BR".
         shard: Scan a share of the library, such as "3/64"; `out` is then a .parquet file.
         limit: Read at most this many photos.

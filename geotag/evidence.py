@@ -15,7 +15,7 @@ from geotag.options import ScanOptions
 from geotag.places.languages import country_names
 from geotag.places.packages import check_installed
 from geotag.places.private import blanked, is_private, private_photos, screened
-from geotag.places.sighting import Placement, Reason
+from geotag.places.sighting import Method, Placement, Reason
 from geotag.places.standing import landmark_finder, with_landmark
 from geotag.places.stated import stated_placement
 from geotag.records import Landmark, Location, Outcome, Reading, TopCategory
@@ -36,6 +36,7 @@ class LibraryEvidence:
         if options.language is not None:
             country_names(options.language)  # raises for one that is not known
         self.options = options
+        self.pictures: Callable[[], Iterable[tuple[str, bytes]]] = tuple
         self._segments, self._tracks_digest = _read_tracks(options)
 
     @property
@@ -43,7 +44,7 @@ class LibraryEvidence:
         """What changes whenever the same readings would come to other rows."""
         options = self.options
         told = [options.clock_offsets, options.private, options.language]
-        return [options.places, self._tracks_digest, *told]
+        return [options.places, options.match, self._tracks_digest, *told]
 
     def decided(
         self, decider: Decider, readings: Readings, is_cleared: Callable[[str], bool]
@@ -100,7 +101,28 @@ class LibraryEvidence:
             return {}
         from geotag.places.library import find_placements  # only now: numpy is heavy
 
-        return find_placements(readings(), self._segments, dict(self.options.clock_offsets))
+        found = find_placements(readings(), self._segments, dict(self.options.clock_offsets))
+        return with_matches(found, self._matches(readings))
+
+    def _matches(self, readings: Readings) -> Mapping[str, Placement]:
+        """Where photos were taken by what they show; nothing unless asked."""
+        if not self.options.match:
+            return {}
+        from geotag.places.scenes import find_matches  # only now: numpy is heavy
+
+        return find_matches(readings(), self.pictures)
+
+
+def with_matches(
+    found: Mapping[str, Placement | Reason], matches: Mapping[str, Placement]
+) -> Mapping[str, Placement | Reason]:
+    """All placements: a copy's goes before what its time says, and that before the scene."""
+    new = {
+        uri: placement
+        for uri, placement in matches.items()
+        if placement.method is Method.COPY or not isinstance(found.get(uri), Placement)
+    }
+    return {**found, **new}
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:

@@ -84,6 +84,12 @@ class ScanOptions(NamedTuple):
     shard: Shard | None = None
     prevalence: float | None = None
     embeddings: str | None = None
+    match: bool = False
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the embeddings of photos are asked for, or needed."""
+        return self.embeddings is not None or self.match
 
 
 def parse_since(text: str) -> float:
@@ -112,7 +118,7 @@ def check_options(options: ScanOptions) -> None:
         raise UsageError("private: embeddings tell what a picture shows; ask for one of the two")
     for zone in options.private:
         check_zone(zone)
-    for name in ("tracks", "clock_offsets", "language"):
+    for name in ("tracks", "clock_offsets", "language", "match"):
         if getattr(options, name) and not options.places:
             raise UsageError(
                 f"{name}: only where photos are placed; ask for --places (places=True), too"

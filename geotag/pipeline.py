@@ -16,12 +16,7 @@ from pathlib import Path
 from geotag.categories import format_categories, load_categories
 from geotag.decision import estimate_prevalence
 from geotag.engines import check_installed
-from geotag.errors import (
-    DamagedCatalogError,
-    PhotoError,
-    StoppedError,
-    UsageError,
-)
+from geotag.errors import DamagedCatalogError, PhotoError, StoppedError, UsageError
 from geotag.evidence import LibraryEvidence, build_decider, rules_of
 from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import READER_VERSION
@@ -151,15 +146,15 @@ class Scan:
         self._runner: Runner | None = None
         self._remaining = 0
         self.embeddings = Embeddings()
-        prefilter = self._prefilter()
+        prefilter, reads_all = self._prefilter(), options.classify_all or options.match
         self.criteria = Criteria(
-            self.header.sha256, options.classify_all, options.rescan, prefilter, READER_VERSION
+            self.header.sha256, reads_all, options.rescan, prefilter, READER_VERSION
         )
         self.job = Job(
             options.model,
-            options.engine_options._replace(embeds=options.embeddings is not None),
+            options.engine_options._replace(embeds=options.embeds),
             options.workers or available_cores(),
-            options.classify_all,
+            reads_all,
             options.address,
             prefilter,
         )
@@ -169,16 +164,21 @@ class Scan:
 
     def embed_into(self, stack: ExitStack) -> None:
         """Keep embeddings where they are asked for, until the stack is closed."""
-        if (out := self.options.embeddings) is not None:
-            opened = opened_embeddings(out, self.catalog, self.header.sha256)
-            self.embeddings = stack.enter_context(opened)
+        out, place = self.options.embeddings, None
+        if self.options.match:
+            place = catalog_path(self.out, self.options)
+            if place is None or is_remote(place):
+                raise UsageError("match: needs a --catalog on this machine, to keep much beside it")
+        opened = opened_embeddings(self.catalog, self.header.sha256, out, place)
+        self.embeddings = stack.enter_context(opened)
+        self.evidence.pictures = self.embeddings.pictures
 
     def _prefilter(self) -> float:
         """The least probability of a landmark at which a photo goes on from the prefilter; 0 for
         no prefilter, where all landmarks or embeddings are asked for or any photo could be
         tagged."""
         options = self.options
-        if not options.cascade or options.classify_all or options.embeddings is not None:
+        if not options.cascade or options.classify_all or options.embeds:
             return 0.0
         return self.header.spec.prefilter_for(self.decider.threshold)
 

@@ -129,13 +129,14 @@ class Prediction(NamedTuple):
 
     `unclassified` says why a picture was not shown to the network, for it holds nothing that could
     be a landmark: `top` is empty then. `embedding` is the picture's, float16, little-endian,
-    where it was asked for; the catalog does not keep it.
+    where it was asked for, and `fingerprint` what tells it from others; the catalog keeps neither.
     """
 
     top: tuple[Score, ...]
     landmark_probability: float
     unclassified: str = ""
     embedding: bytes = b""
+    fingerprint: bytes = b""
 
 
 class FailureKind(str, Enum):

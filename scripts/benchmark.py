@@ -18,6 +18,7 @@ NAMES = (
     "engine",
     "leash",
     "linear",
+    "match",
     "metadata",
     "places",
     "report",

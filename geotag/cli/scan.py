@@ -125,6 +125,11 @@ _places_options = bundle(
         metavar="CAMERA=OFFSET",
         help="How far a camera's clock was ahead of local time, such as 'Canon EOS 80D=-1h02m'.",
     ),
+    click.option(
+        "--match",
+        is_flag=True,
+        help="Place photos by measured ones of the same scene, too; classifies all photos.",
+    ),
     private_option,
     click.option(
         "--language",

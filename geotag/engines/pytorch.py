@@ -155,7 +155,7 @@ def load_network(checkpoint: Checkpoint, embeds: bool = False) -> Normalised:
         if not isinstance(network.network, Recogniser | Remembering):
             raise CheckpointError(
                 f"{checkpoint.source}: {checkpoint.spec.architecture} gives no embeddings; choose "
-                "another model, or do without --embeddings"
+                "another model, or do without --embeddings and --match"
             )
         network.network = Embedding(network.network).eval()
     return network

@@ -79,6 +79,7 @@ class Method(str, Enum):
     TRACK = "track"
     COPY = "copy"
     SIDECAR = "sidecar"
+    MATCH = "match"
 
 
 class Neighbour(NamedTuple):
@@ -96,13 +97,16 @@ class Placement(NamedTuple):
     """A position worked out for a photo, and the radius that holds it 19 times of 20. How far off
     one that a sidecar gives may be, nobody says.
 
-    `utc` is when it was taken, None where the clock's offset from UTC is not known."""
+    `utc` is when it was taken, None where the clock's offset from UTC is not known. `by_picture`
+    says that a copy is one by what is seen of it.
+    """
 
     location: Location
     radius_m: float
     method: Method
     utc: float | None
     neighbours: tuple[Neighbour, ...]
+    by_picture: bool = False
 
 
 class Reason(str, Enum):

@@ -17,6 +17,8 @@ from geotag.places.sighting import (
     Reason,
 )
 
+_NAMED = 3
+
 
 def tell(placement: Placement) -> str:
     """One sentence: which photos, how long before or after, how far away."""
@@ -30,7 +32,10 @@ def tell(placement: Placement) -> str:
             )
         case Method.COPY:
             original = placement.neighbours[0].photo.rpartition("/")[2]
-            return f"a copy of {original}, whose position was measured"
+            how = " by what both show" if placement.by_picture else ""
+            return f"a copy of {original}{how}, whose position was measured"
+        case Method.MATCH:
+            return _same_scene(placement.neighbours)
         case Method.SIDECAR:
             return (
                 "Google Photos gives this position in the JSON file beside it: set by hand, or "
@@ -38,6 +43,16 @@ def tell(placement: Placement) -> str:
             )
         case _:
             assert_never(placement.method)
+
+
+def _same_scene(neighbours: Sequence[Neighbour]) -> str:
+    names = [each.photo.rpartition("/")[2] for each in neighbours]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    spread = tell_distance(max(each.metres for each in neighbours))
+    return (
+        f"shows the same scene as {', '.join(names[:_NAMED])}{more}, whose positions were measured "
+        f"within {spread} of it"
+    )
 
 
 def tell_why_not(reason: Reason) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from geotag.categories import ModelCategories
 from geotag.decision import TOP_K_LIMIT, parse_scores, probabilities
+from geotag.decoding.fingerprint import fingerprint
 from geotag.engines import build_engine
 from geotag.engines.base import EngineOptions
 from geotag.model.checkpoint import Checkpoint, ModelHeader, load_checkpoint
@@ -35,6 +36,7 @@ class Model:
         self, checkpoint: Checkpoint, options: EngineOptions | None = None, streams: int = 1
     ) -> None:
         self.checkpoint = checkpoint
+        self._embeds = options is not None and options.embeds
         self.engine = build_engine(checkpoint, options or EngineOptions(), streams)
 
     @classmethod
@@ -88,10 +90,21 @@ class Model:
         self, pictures: Pixels | Iterable[Pixels], k: int = TOP_K_LIMIT
     ) -> list[Prediction]:
         """The `k` most likely categories of each picture, best first."""
+        prints: list[bytes] = []
+        pictures = _noted(pictures, prints) if self._embeds else pictures
         outputs, width = self._outputs(pictures), len(self.spec.categories) + 1
         logits, embeddings = outputs[:, :width], outputs[:, width:].astype("<f2")
         found = parse_scores(logits, self.spec.categories, self.spec.temperature, k)
+        if not self._embeds:
+            return found
         return [
-            prediction._replace(embedding=row.tobytes())
-            for prediction, row in zip(found, embeddings, strict=True)
+            prediction._replace(embedding=row.tobytes(), fingerprint=print_)
+            for prediction, row, print_ in zip(found, embeddings, prints, strict=True)
         ]
+
+
+def _noted(pictures: Pixels | Iterable[Pixels], prints: list[bytes]) -> Iterator[Pixels]:
+    """The same pictures; their fingerprints are added to a list."""
+    for picture in pictures:
+        prints.append(fingerprint(picture))
+        yield picture

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from geotag.categories import OWN_ID
+from geotag.places.sighting import Method
 from geotag.places.vicinity import METHOD as VICINITY
 from geotag.records import Outcome, Status
 
@@ -57,6 +58,8 @@ def doubt_of(row: Outcome, with_tagged: bool = False) -> Doubt | None:
             return Doubt.UNCERTAIN if row.top_k else None
         case Status.PLACED if row.method == VICINITY:
             return Doubt.UNCERTAIN
+        case Status.PLACED if row.method == Method.SIDECAR.value:
+            return None
         case Status.PLACED:
             is_wide = row.radius_m is None or row.radius_m >= WIDE_M
             return Doubt.WIDE if is_wide or with_tagged else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from geotag.errors import DamagedCatalogError
-from geotag.records import Photo, Reading
+from geotag.records import Photo, Prediction, Reading
 from geotag.state.catalog import Catalog
 from geotag.state.database import distrust, errors_of
 from geotag.state.schema import checksum
@@ -37,12 +38,55 @@ class Embeddings:
         """Let a photo of the same picture have the same; whether what is asked for is known."""
         return True
 
+    def has(self, uri: bytes, size: int, version: str) -> bool:
+        """Whether what is asked for is known of a version of a photo."""
+        return True
+
+    def pictures(self) -> Iterator[Embedded]:
+        """What tells which of the listed photos show the same, where that is kept."""
+        return iter(())
+
     def prune(self) -> None:
         """Forget the photos that the catalog does not know."""
 
     def export(self, name: str) -> None:
         """Write the file of the listed photos' embeddings by the model of this name, unless it is
         there and would be the same. Raises TableError."""
+
+
+class SeveralEmbeddings(Embeddings):
+    """What is kept in several places, each for a purpose of its own."""
+
+    def __init__(self, parts: Sequence[Embeddings]) -> None:
+        self.parts = parts
+
+    def keep(self, readings: Iterable[Reading]) -> None:
+        """In all of them."""
+        found = list(readings)
+        for part in self.parts:
+            part.keep(found)
+
+    def carry(self, old: Photo, new: Photo) -> bool:
+        """In all of them."""
+        return all(part.carry(old, new) for part in self.parts)
+
+    def has(self, uri: bytes, size: int, version: str) -> bool:
+        """Whether all of them do."""
+        return all(part.has(uri, size, version) for part in self.parts)
+
+    def pictures(self) -> Iterator[Embedded]:
+        """From where there are any."""
+        return chain.from_iterable(part.pictures() for part in self.parts)
+
+    def prune(self) -> None:
+        """In all of them."""
+        for part in self.parts:
+            part.prune()
+
+    def export(self, name: str) -> None:
+        """Of those that write a file."""
+        for part in self.parts:
+            part.export(name)
 
 
 class KeptEmbeddings(Embeddings):
@@ -58,12 +102,15 @@ class KeptEmbeddings(Embeddings):
         self.catalog = catalog
         self.out = out
         self.model = model
-        catalog.connection.create_function("has_embedding", 3, self._has)
 
     def keep(self, readings: Iterable[Reading]) -> None:
         """Those of the photos that the network saw."""
-        found = ((r.photo, r.prediction.embedding) for r in readings if r.prediction is not None)
-        self._keep((photo, vector) for photo, vector in found if vector)
+        seen = ((r.photo, r.prediction) for r in readings if r.prediction is not None)
+        self._keep((photo, self._data(found)) for photo, found in seen if found.embedding)
+
+    def _data(self, prediction: Prediction) -> bytes:
+        """What is kept of a photo."""
+        return prediction.embedding
 
     def carry(self, old: Photo, new: Photo) -> bool:
         """Not known is what was classified without."""
@@ -102,7 +149,8 @@ class KeptEmbeddings(Embeddings):
             if vector is not None:
                 yield Embedded(photo.uri, vector)
 
-    def _has(self, uri: bytes, size: int, version: str) -> bool:
+    def has(self, uri: bytes, size: int, version: str) -> bool:
+        """Whether there is one by this model."""
         return self._find(uri, size, version) is not None
 
     def _find(self, uri: bytes, size: int, version: str) -> bytes | None:
@@ -128,23 +176,60 @@ class KeptEmbeddings(Embeddings):
             )
 
 
+class KeptPictures(KeptEmbeddings):
+    """What tells which photos show the same: an embedding as int8, and a fingerprint behind it."""
+
+    def export(self, name: str) -> None:
+        """These are for this library alone."""
+
+    def pictures(self) -> Iterator[Embedded]:
+        """Those of the listed photos."""
+        return self._rows()
+
+    def _data(self, prediction: Prediction) -> bytes:
+        return picture_data(prediction)
+
+
+def picture_data(prediction: Prediction) -> bytes:
+    """What a picture is compared by."""
+    import numpy as np
+
+    embedding = np.frombuffer(prediction.embedding, "<f2").astype(np.float32)
+    scaled = embedding * (127 / max(float(np.abs(embedding).max()), 1e-6))
+    data: bytes = np.rint(scaled).astype(np.int8).tobytes()
+    return data + prediction.fingerprint
+
+
 @contextmanager
-def opened_embeddings(out: str, catalog: Catalog, model: str) -> Iterator[Embeddings]:
-    """Those of a file; a damaged memory is begun anew.
+def opened_embeddings(
+    catalog: Catalog, model: str, out: str | None = None, place: str | None = None
+) -> Iterator[Embeddings]:
+    """What is kept by a model: for the file `out`, and beside the catalog at `place`; nothing where
+    these are None. A damaged file is begun anew.
 
     Raises LockedError while another run holds it, CatalogError when it cannot be used.
     """
-    path = Path(out + SUFFIX)
+    wanted = ((KeptEmbeddings, out), (KeptPictures, place))
+    with ExitStack() as stack:
+        parts: list[Embeddings] = []
+        for kind, name in wanted:
+            if name is not None:
+                connection = stack.enter_context(closing(_whole(Path(name + SUFFIX))))
+                parts.append(kind(connection, catalog, name, model))
+        several = SeveralEmbeddings(parts)
+        catalog.connection.create_function("has_embedding", 3, several.has)
+        yield several
+
+
+def _whole(path: Path) -> sqlite3.Connection:
     try:
-        connection = _open(path)
+        return _open(path)
     except DamagedCatalogError:
         _log.warning("%s: damaged; its embeddings are made again", path)
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(FileNotFoundError):
                 os.unlink(f"{path}{suffix}")
-        connection = _open(path)
-    with closing(connection):
-        yield KeptEmbeddings(connection, catalog, out, model)
+        return _open(path)
 
 
 def _open(path: Path) -> sqlite3.Connection:

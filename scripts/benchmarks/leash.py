@@ -64,22 +64,23 @@ class World:
 
     def beside(self, landmark: Category) -> Placement:
         """Where neighbours may place a photo that was taken within the radius of a landmark."""
-        taken = self._off(_of(landmark), landmark.radius_m * math.sqrt(self.random.uniform()))
+        taken = self.off(_of(landmark), landmark.radius_m * math.sqrt(self.random.uniform()))
         radius = float(np.clip(self.random.lognormal(math.log(_RADIUS_M)), *_RADII_M))
         share, error = self.random.uniform(), radius * math.sqrt(self.random.uniform())
         if share < _FAR:
             error = radius + math.exp(self.random.uniform(math.log(5000), math.log(1_000_000)))
         elif share < _OUTSIDE:
             error = radius + 5000 * self.random.uniform()
-        return Placement(self._off(taken, error), radius, Method.NEIGHBOUR, None, ())
+        return Placement(self.off(taken, error), radius, Method.NEIGHBOUR, None, ())
 
     def beyond(self, landmark: Category, least: float, most: float) -> Placement:
         """Some way beyond a landmark's radius, for sure."""
         away = math.exp(self.random.uniform(math.log(least), math.log(most)))
-        place = self._off(_of(landmark), landmark.radius_m + away)
+        place = self.off(_of(landmark), landmark.radius_m + away)
         return Placement(place, _RADIUS_M, Method.NEIGHBOUR, None, ())
 
-    def _off(self, place: Location, metres: float) -> Location:
+    def off(self, place: Location, metres: float) -> Location:
+        """A position so far away, in any direction."""
         way = self.random.uniform(0, 2 * math.pi)
         north = metres * math.cos(way) / _METRES_A_DEGREE
         narrow = max(0.05, math.cos(math.radians(place.latitude)))

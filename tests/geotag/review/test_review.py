@@ -105,6 +105,12 @@ def test_the_doubtful_come_first_and_bursts_stay_together(tmp_path: Path) -> Non
     assert [item.row for item in build_queue(rows, with_tagged=True)][-1] == 6
 
 
+def test_what_a_sidecar_says_is_no_guess_to_look_at() -> None:
+    said = Outcome("a", Status.PLACED, 1.0, 2.0, method="sidecar")
+    assert build_queue([said], with_tagged=True) == []
+    assert len(build_queue([said._replace(method="neighbour")])) == 1
+
+
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_any_text_may_stand_for_a_time(times: list[str]) -> None:
     rows = [Outcome("a", Status.UNCERTAIN, taken_at=time, top_k=TOP) for time in times]
