@@ -45,10 +45,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 @pytest.fixture(scope="session", autouse=True)
 def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Converted models, lists of catalogs and settings are the test run's, never the user's."""
-    names = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "APPDATA")
+    names = ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "APPDATA")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # so that no model is converted twice
+        shared = shared.parent
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
-            patch.setenv(name, str(tmp_path_factory.mktemp("cache")))
+            patch.setenv(name, str(tmp_path_factory.mktemp("user")))
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
         yield
 
 

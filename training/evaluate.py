@@ -14,7 +14,6 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from geotag.categories import load_categories
 from geotag.engines.base import EngineOptions
@@ -169,6 +168,8 @@ def measure_classes(judged: Judged, spec: ModelSpec) -> dict[str, Any]:
     A photo is taken for the background when that scores highest; one of an unknown landmark
     counts as background. NaN where a figure is undefined.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(
         *judged.with_background, labels=range(judged.categories + 1), zero_division=np.nan
     )
@@ -231,6 +232,8 @@ def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample,
 
 def count_mistakes(judged: Judged, spec: ModelSpec) -> list[diagrams.Mistake]:
     """What is taken for what, by the names that people know, the most photos first."""
+    from sklearn.metrics import confusion_matrix
+
     confusion = confusion_matrix(*judged.with_background, labels=range(judged.categories + 1))
     table = {category.slug: category.name for category in load_categories()}
     names = [*(table.get(slug, slug) for slug in spec.categories), diagrams.NO_LANDMARK]

@@ -14,7 +14,6 @@ import click
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from geotag.engines.pytorch import load_network
 from geotag.errors import CheckpointError, UsageError
@@ -129,7 +128,12 @@ def _wrapped(name: str) -> str:
 def _sheet(tiles: Tensor) -> Tensor:
     """Tiles (N, C, H, W), enlarged without smoothing, in a square; between them is nothing."""
     shown = nn.functional.interpolate(tiles[:_MOST], (_SIDE, _SIDE))
-    sheet: Tensor = make_grid(shown, _columns(len(shown)), _GAP, pad_value=float("nan"))
+    step, columns = _SIDE + _GAP, _columns(len(shown))
+    height, width = -(-len(shown) // columns) * step + _GAP, columns * step + _GAP
+    sheet = torch.full((tiles.shape[1], height, width), torch.nan)
+    for number, tile in enumerate(shown):
+        top, left = (part * step + _GAP for part in divmod(number, columns))
+        sheet[:, top : top + _SIDE, left : left + _SIDE] = tile
     return sheet
 
 

@@ -15,7 +15,10 @@ from tests.training.conftest import Invoke
 from training import export
 
 
-@pytest.mark.parametrize("name", export.FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n == "onnx" else ()) for n in export.FORMATS],
+)
 def test_each_format_agrees(name: str, model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
     if name == "onnx":
         pytest.importorskip("onnxruntime")

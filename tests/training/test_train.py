@@ -147,6 +147,7 @@ def test_two_processes_train_together(colour_set: Path, tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "run/model.safetensors").spec.thresholds is not None
 
 
+@pytest.mark.slow
 def test_a_folder_takes_one_run(colour_set: Path, tmp_path: Path, invoke: Invoke) -> None:
     arguments = ("--data", colour_set, "--out", tmp_path, "--epochs", 1)
     invoke(main, "--recipe", "tiny", *arguments)
@@ -268,6 +269,7 @@ def test_a_set_that_lacks_what_training_needs_is_named(
         invoke(main, "--recipe", "tiny", "--data", root, "--out", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_training_that_diverges_says_so(colour_set: Path, tmp_path: Path) -> None:
     job = make_job(colour_set, tmp_path, epochs=1, optimiser="sgd", learning_rate=1e30)
     with pytest.raises(DataError, match="diverged"):

@@ -63,6 +63,7 @@ def test_trials_of_other_settings_or_photos_are_not_mixed(
     assert len(read(out)["trials"]) == 1
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_recipe_itself(
     colour_set: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_killed_trial_is_finished_with_its_own_settings(
     assert trials[1]["learning_rate"] == pytest.approx(recipe.learning_rate, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_does_not_end_the_search(
     colour_set: Path, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

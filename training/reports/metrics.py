@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_auc_score
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +57,8 @@ def auroc(positive: ArrayLike, negative: ArrayLike) -> float:
     counts = [len(values) for values in scores]
     if not all(counts):
         return float("nan")
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(np.repeat([1, 0], counts), np.concatenate(scores)))
 
 

@@ -22,8 +22,11 @@ from tests.conftest import COLOURS, picture
 _NEEDS = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnxscript")}
 # Of the greatest logit: what 8 bits of mantissa leave after a few layers.
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05}
+# To convert for ONNX Runtime takes seconds.
+_MARKS = {"onnx": pytest.mark.slow}
+_BUILT = [pytest.param(name, marks=_MARKS.get(name, ())) for name in sorted(ENGINES)]
 _KINDS = [
-    pytest.param(engine, dtype, id=f"{engine} {dtype}")
+    pytest.param(engine, dtype, id=f"{engine} {dtype}", marks=_MARKS.get(engine, ()))
     for engine in sorted(ENGINES)
     for dtype in ("float32", "bfloat16")
     if (engine, dtype) != ("onnx", "bfloat16")
@@ -87,7 +90,7 @@ def test_a_photo_does_not_depend_on_its_neighbours(
     np.testing.assert_allclose(three, together[1:], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("name", _BUILT)
 def test_streams_run_side_by_side(checkpoint: Checkpoint, pixels: np.ndarray, name: str) -> None:
     engine = _build(checkpoint, name, streams=2)
     one_by_one = [engine.predict(pixels[at : at + 4]) for at in range(0, 12, 4)] * 8
@@ -96,7 +99,7 @@ def test_streams_run_side_by_side(checkpoint: Checkpoint, pixels: np.ndarray, na
     np.testing.assert_allclose(side_by_side, one_by_one, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("name", _BUILT)
 def test_predict_leaves_its_input_alone(
     checkpoint: Checkpoint, pixels: np.ndarray, name: str
 ) -> None:
