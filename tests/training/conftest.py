@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -39,6 +39,14 @@ def write_set(
         writer = csv.writer(file_)
         writer.writerows([("file", "label", "split", "source", "group"), *rows])
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def by_pytorch() -> Iterator[None]:
+    """As where OpenVINO is not installed: to convert each network that is trained takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("geotag.engines.find_spec", lambda name: None)
+        yield
 
 
 @pytest.fixture(scope="session")

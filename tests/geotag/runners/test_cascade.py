@@ -10,6 +10,7 @@ import numpy as np
 import piexif
 import pytest
 
+from geotag.engines.base import EngineOptions
 from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.model.spec import Prefilter, Threshold
 from geotag.options import ScanOptions
@@ -57,8 +58,10 @@ def _photo(path: Path, colour: str, thumbnail: str | None) -> None:
 
 
 def _scan(folder: Path, model: Path, **options: object) -> dict[str, tuple[Status, str]]:
+    """By PyTorch: to convert the networks takes longer than the scan."""
     table = folder.parent / "tags.csv"
-    scan_library([str(folder)], str(table), ScanOptions(model=model, **options))  # type: ignore[arg-type]
+    chosen = ScanOptions(model=model, engine_options=EngineOptions("pytorch"), **options)  # type: ignore[arg-type]
+    scan_library([str(folder)], str(table), chosen)
     return {Path(row.path).name: (row.status, row.landmark) for row in read_table(table)}
 
 
@@ -73,7 +76,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_what_the_thumbnail_rules_out_stays_unread(
     folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
@@ -84,7 +86,6 @@ def test_what_the_thumbnail_rules_out_stays_unread(
     assert rows["hidden.jpg"] == (Status.NO_LANDMARK, "")
 
 
-@pytest.mark.slow
 def test_what_the_prefilter_rejects_is_not_classified(
     folder: Path, cascade_model: Path, read_wholly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +103,6 @@ def test_what_the_prefilter_rejects_is_not_classified(
     assert rows["tower.jpg"] == rows["bare_tower.jpg"] == (Status.NO_LANDMARK, "")
 
 
-@pytest.mark.slow
 def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     folder: Path, cascade_model: Path
 ) -> None:
@@ -118,7 +118,6 @@ def test_photos_without_a_usable_thumbnail_that_pass_are_tagged(
     assert len(rows) == 7
 
 
-@pytest.mark.slow
 def test_a_decoded_photo_is_rejected_only_below_its_own_threshold(
     folder: Path, cascade_model: Path, read_wholly: list[str]
 ) -> None:
@@ -217,7 +216,6 @@ def test_turning_the_cascade_off_reads_what_was_rejected(
     assert read_wholly == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precisions", [(0.99, 0.95), (0.95, 0.99)])
 def test_another_threshold_reads_only_what_passes_its_own(
     folder: Path, model_path: Path, read_wholly: list[str], precisions: tuple[float, float]
