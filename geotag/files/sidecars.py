@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import AnyStr
 
+_SUFFIXES = (".xmp", ".XMP", ".Xmp")
+
 
 def is_sidecar(name: AnyStr) -> bool:
     """Whether a file's name is that of an XMP sidecar."""
@@ -17,13 +19,13 @@ def sidecar_names(photo: AnyStr) -> tuple[AnyStr, ...]:
     return own_sidecars(photo) + shared_sidecars(photo)
 
 
-def own_sidecars(photo: AnyStr) -> tuple[AnyStr, AnyStr]:
+def own_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:
     """IMG.jpg.xmp, which can serve IMG.jpg alone; the first is the name for a new sidecar."""
     if isinstance(photo, bytes):
-        return photo + b".xmp", photo + b".XMP"
-    return photo + ".xmp", photo + ".XMP"
+        return tuple(photo + os.fsencode(suffix) for suffix in _SUFFIXES)
+    return tuple(photo + suffix for suffix in _SUFFIXES)
 
 
-def shared_sidecars(photo: AnyStr) -> tuple[AnyStr, AnyStr]:
+def shared_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:
     """IMG.xmp, which serves all files of that stem: IMG.jpg as well as IMG.nef."""
     return own_sidecars(os.path.splitext(photo)[0])

@@ -8,12 +8,16 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 # Exif asks for "2008:10:22 16:28:39", XMP for "2008-10-22T16:28:39.25+02:00"; both are met with
-# other separators, with single digits, without seconds, and with an American clock.
+# other separators, with single digits, without seconds, with an American clock or its like in
+# Chinese, Japanese and Korean, and as ISO 8601 without separators.
 _TIME = re.compile(
-    r"\s*(\d{4})\s*[:\-/.]\s*(\d{1,2})\s*[:\-/.]\s*(\d{1,2})(?:\s*T\s*|\s+)"
-    r"(\d{1,2}):\s*(\d{1,2})(?::\s*(\d{1,2})(?:[.,](\d+))?)?"
-    r"\s*(?:([AaPp])\.?[Mm]\.?)?\s*(Z|[+-]\d{1,2}:?\d{2})?"
+    r"\s*(\d{4})\s*[:\-/.年]\s*(\d{1,2})\s*[:\-/.月]\s*(\d{1,2})日?(?:\s*[T_,\-]\s*|\s+)"
+    r"(?:(上午|午前|오전|下午|午後|오후)\s*)?"
+    r"(\d{1,2})\s*([:.;h_\-])\s*(\d{1,2})(?:(?:\6|(?<=\d)m)\s*(\d{1,2})s?(?:[.,](\d+))?)?"
+    r"\s*(?:([AaPp])\.?[Mm]\.?)?\s*(?:UTC(?=[+-]))?(Z|[+-]\d{1,2}:?\d{2})?"
 )
+_COMPACT = re.compile(r"\s*(\d{4})(\d\d)(\d\d)[T ]?(\d\d)(\d\d)(\d\d)(?!\d)(.*)", re.DOTALL)
+_AFTER_NOON = frozenset(("下午", "午後", "오후", "P", "p"))
 _DATE = re.compile(r"\s*(\d{4})\s*[:\-/.]\s*(\d{1,2})\s*[:\-/.]\s*(\d{1,2})")
 _OFFSET = re.compile(r"\s*(Z|[+-]\d{1,2}:?\d{2})\s*")
 _LONGEST_OFFSET = 14
@@ -30,12 +34,14 @@ def format_time(text: str, offset: str = "", fraction: str = "") -> str:
             moment = f"{text[:4]}-{text[5:7]}-{text[8:10]}T{text[11:]}"
             datetime.fromisoformat(moment)
             return moment + _format_fraction(fraction) + format_offset(offset)
-    spelled = _TIME.match(text)
-    found = _moment(*spelled.group(1, 2, 3, 4, 5, 6, 8)) if spelled is not None else None
-    if spelled is None or found is None:
+    spelled = _TIME.match(_COMPACT.sub(r"\1-\2-\3T\4:\5:\6\7", text))
+    if spelled is None:
         return ""
-    end = _format_fraction(spelled[7] or fraction) + format_offset(spelled[9] or offset)
-    return found.isoformat() + end
+    year, month, day, sooner, hour, _, minute, second, digits, later, zone = spelled.groups()
+    found = _moment(year, month, day, hour, minute, second, sooner or later)
+    if found is None:
+        return ""
+    return found.isoformat() + _format_fraction(digits or fraction) + format_offset(zone or offset)
 
 
 def _format_fraction(digits: str) -> str:
@@ -47,8 +53,10 @@ def _moment(
     year: str, month: str, day: str, hour: str, minute: str, second: str | None, half: str | None
 ) -> datetime | None:
     hours, minutes, seconds = int(hour), int(minute), int(second or 0)
-    if half:
-        hours = hours % 12 + (12 if half in "Pp" else 0) if 1 <= hours <= 12 else 25
+    if half and 1 <= hours <= 12:
+        hours = hours % 12 + (12 if half in _AFTER_NOON else 0)
+    elif half and half not in _AFTER_NOON:
+        return None
     try:
         if hours < 24 and seconds < 60:
             return datetime(int(year), int(month), int(day), hours, minutes, seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -155,45 +156,47 @@ class _Reader:
         self._nodes: list[bool] = []  # which elements of the path are such descriptions
         # The namespaces that elements declare, each with the element's depth.
         self._scopes: list[tuple[int, Mapping[str, str]]] = [(0, _PREFIXES)]
+        self._shorts: dict[str, str] = {}  # names within these namespaces
         self._text: list[str] = []
 
     def read(self, data: bytes | str) -> None:
         """Raises ExpatError or ValueError where it cannot go on."""
-        parser = ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = _refuse
-        parser.Parse(data, True)
+        self._parser = ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = _refuse
+        self._parser.Parse(data, True)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._path) == _DEPTH_LIMIT:
             raise ValueError("elements inside of each other without end")
-        names = [name for name in attributes if name == "xmlns" or name.startswith("xmlns:")]
+        names = [name for name in attributes if name.startswith("xmlns")]
         if names:
             declared = {name.partition(":")[2]: attributes[name] for name in names}
             self._scopes.append((len(self._path), declared))
+            self._shorts.clear()
         is_in_node = self._nodes[-1] if self._nodes else True
-        self._path.append(self._short(tag))
-        self._nodes.append(
-            self._path[-1] == _DESCRIPTION and (is_in_node or self._path[-2] == "rdf:RDF")
-        )
-        if self._is_property():
+        element = self._short(tag)
+        self._path.append(element)
+        is_node = element == _DESCRIPTION and (is_in_node or self._path[-2] == "rdf:RDF")
+        self._nodes.append(is_node)
+        if element in _NAMES and self._is_property():
             self._text = []
+            self._parser.CharacterDataHandler = self._characters
         else:
             self._look_for_strays(tag)
         for name, value in attributes.items():
             short = self._short(name)
-            if self._nodes[-1]:
+            if is_node and short in _NAMES:
                 self._keep(short, value)
-            elif short in _VALUES:  # of a property that is written as a structure
+                continue
+            if short in _VALUES and not is_node:  # of a property that is written as a structure
                 self._characters(value)
-            if not (self._nodes[-1] and short in _NAMES):
-                self._look_for_strays(name)
+            self._look_for_strays(name)
 
     def _look_for_strays(self, name: str) -> None:
-        if _STRAY.search(name) and not self._short(name).startswith(_OWN):
+        if _may_stray(name) and not self._short(name).startswith(_OWN):
             above = (kind for kind in (_SHOWN, _CREATED) for e in self._path if e.endswith(kind))
             self._strays.add(next(above, ""))
 
@@ -204,30 +207,43 @@ class _Reader:
         return not self._strays <= own
 
     def _end(self, tag: str) -> None:
-        if self._is_property():
+        if self._path[-1] in _NAMES and self._is_property():
             self._keep(self._path[-1], "".join(self._text))
+            self._parser.CharacterDataHandler = None
         self._path.pop()
         self._nodes.pop()
         if len(self._scopes) > 1 and self._scopes[-1][0] == len(self._path):
             self._scopes.pop()
+            self._shorts.clear()
 
     def _characters(self, text: str) -> None:
-        if len(self._path) > 1 and len(self._text) < _TEXT_LIMIT:
+        if len(self._text) < _TEXT_LIMIT:
             self._text.append(text[:_TEXT_LIMIT])
 
     def _is_property(self) -> bool:
-        return len(self._nodes) > 1 and self._nodes[-2] and self._path[-1] in _NAMES
+        return len(self._nodes) > 1 and self._nodes[-2]
 
     def _short(self, name: str) -> str:
         """A name with the usual prefix of its namespace, whatever prefix the packet gives it."""
+        found = self._shorts.get(name)
+        if found is None:
+            found = self._shorts[name] = self._resolved(name)
+        return found
+
+    def _resolved(self, name: str) -> str:
         prefix, _, local = name.rpartition(":")
         scopes = (declared for _, declared in reversed(self._scopes) if prefix in declared)
         uri = next(scopes, {prefix: ""})[prefix]
         return f"{_SHORT.get(uri, '')}:{local}"
 
     def _keep(self, name: str, value: str) -> None:
-        if name in _NAMES:
-            self.properties.setdefault(name, value.strip()[:_TEXT_LIMIT])
+        if not self.properties.get(name):
+            self.properties[name] = value.strip()[:_TEXT_LIMIT]
+
+
+@lru_cache(maxsize=1024)
+def _may_stray(name: str) -> bool:
+    return _STRAY.search(name) is not None
 
 
 def _refuse(*declaration: object) -> None:

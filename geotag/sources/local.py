@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from geotag.errors import SourceError, TransientPhotoError
+from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
 from geotag.files.sorting import sorted_names
@@ -137,7 +137,7 @@ class LocalSource:
             return self._skip(self.filters.why_not_enter(os.fsdecode(name)))
         try:
             if not self.filters.follow_symlinks and entry.is_symlink():
-                return self._skip("symlink")
+                return name if is_beside(name) else self._skip("symlink")
             if entry.is_dir():
                 reason = self.filters.why_not_enter(self._relative(entry.path))
                 return self._skip(reason) if reason else name + b"/"
@@ -189,6 +189,8 @@ class LocalSource:
             if error.errno in _ABSENT:
                 return None
             return File(path, UNKNOWN_SIZE, "")
+        if stat.S_ISLNK(status.st_mode) and is_beside(path):
+            return File(path, UNKNOWN_SIZE, "")  # it may hold a position, and is not read
         return _file(path, status) if stat.S_ISREG(status.st_mode) else None
 
     def _relative(self, path: bytes) -> str:
@@ -224,7 +226,9 @@ class LocalSource:
         return self.read(photo.uri)
 
     def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
-        """All bytes of a file, up to a limit."""
+        """All bytes of a file, up to a limit; a link to a sidecar only where links are followed."""
+        if not self.filters.follow_symlinks and is_beside(uri) and os.path.islink(uri):
+            raise PhotoError("it is a symbolic link: follow it with --follow-symlinks")
         try:
             with open(uri, "rb", opener=_opener) as file:
                 size = os.fstat(file.fileno()).st_size

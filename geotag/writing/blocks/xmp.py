@@ -9,6 +9,7 @@ network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from lxml import etree
@@ -43,10 +44,15 @@ class XmpError(ValueError):
     """The packet cannot be read, or not edited safely."""
 
 
+@cache
 def expand(name: str) -> str:
     """ "dc:subject" as lxml's "{namespace}subject"."""
     prefix, _, local = name.partition(":")
     return f"{{{NAMESPACES[prefix]}}}{local}"
+
+
+_DESCRIPTION = expand("rdf:Description")
+_ARRAYS = tuple(map(expand, ("rdf:Bag", "rdf:Seq", "rdf:Alt")))
 
 
 class XmpPacket:
@@ -155,7 +161,7 @@ class XmpPacket:
         return data if at < 0 else data[:at] + b" " * (size - len(data)) + data[at:]
 
     def _descriptions(self) -> list[Any]:
-        return list(self._rdf.findall(expand("rdf:Description")))
+        return list(self._rdf.iterchildren(_DESCRIPTION))
 
     def _drop_empty_descriptions(self) -> None:
         for description in self._descriptions():
@@ -166,8 +172,8 @@ class XmpPacket:
     def _forms(self, name: str) -> Iterator[Any]:
         """Each attribute and element that gives a property: there should be one at most."""
         tag = expand(name)
-        for description in self._descriptions():
-            if tag in description.attrib:
+        for description in self._rdf.iterchildren(_DESCRIPTION):
+            if description.get(tag) is not None:
                 yield _Attribute(description, tag)
             yield from description.iterchildren(tag)
 
@@ -245,7 +251,7 @@ def _elements(parent: Any) -> Iterator[Any]:
 def _array_in(form: Any) -> Any | None:
     if isinstance(form, _Attribute):
         return None
-    return next(form.iterchildren(*map(expand, ("rdf:Bag", "rdf:Seq", "rdf:Alt"))), None)
+    return next(form.iterchildren(*_ARRAYS), None)
 
 
 def _is_empty(form: Any) -> bool:

@@ -18,8 +18,8 @@ from geotag.files.sidecars import is_sidecar, own_sidecars, shared_sidecars, sid
     ],
 )
 def test_own_names_come_before_shared_ones(photo: str, own: str, shared: str) -> None:
-    assert own_sidecars(photo) == (own, own[:-4] + ".XMP")
-    assert shared_sidecars(photo) == (shared, shared[:-4] + ".XMP")
+    assert own_sidecars(photo) == (own, own[:-4] + ".XMP", own[:-4] + ".Xmp")
+    assert shared_sidecars(photo) == (shared, shared[:-4] + ".XMP", shared[:-4] + ".Xmp")
     assert sidecar_names(photo) == own_sidecars(photo) + shared_sidecars(photo)
     assert sidecar_names(os.fsencode(photo)) == tuple(map(os.fsencode, sidecar_names(photo)))
 

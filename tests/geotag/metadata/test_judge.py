@@ -387,6 +387,11 @@ def test_an_exif_chunk_behind_the_end_of_a_png_counts() -> None:
     assert found.location is not None and found.location[:2] == (10, 20)
 
 
+def test_an_empty_property_hides_none_behind_it() -> None:
+    found = read(in_body("empty-first", _at(">", ">") + _at(">10,0N", ">20,0E")))
+    assert found.location is not None and found.location[:2] == (10, 20)
+
+
 def test_where_the_subject_is_is_no_position_of_the_camera() -> None:
     found = read(in_body("shown", _CREATED.format("Shown", "Shown")))
     assert found.location is None and not found.position_unclear

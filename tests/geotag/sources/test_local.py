@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from geotag.errors import PhotoError, SourceError, TransientPhotoError
+from geotag.metadata.header import read_header
 from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
 from tests.conftest import WritePhoto, jpeg_bytes, picture
+from tests.geotag.metadata.samples import XMP_POSITION
 
 
 def listed(root: Path | str, **filters: object) -> tuple[list[str], dict[str, int]]:
@@ -115,6 +117,23 @@ def test_sidecars_count_as_a_change(photos: Path) -> None:
     assert before.version != after.version
     (photos / "a.xmp").write_text("<x></x>")
     assert photo().version != after.version
+
+
+@pytest.mark.parametrize("name", ["b.xmp", "b.jpg.XMP", "b.Xmp"])
+def test_a_link_to_a_sidecar_is_one_that_is_not_read(
+    photos: Path, tmp_path: Path, name: str
+) -> None:
+    """It may hold the photo's position, so none is inferred; it counts where links are followed."""
+    (tmp_path / "there").write_bytes(XMP_POSITION)
+    (photos / name).symlink_to(tmp_path / "there")
+    found = []
+    for follow_symlinks in (False, True):
+        source = LocalSource(str(photos), Filters(follow_symlinks=follow_symlinks))
+        photo = next(p for p in source.photos() if p.uri.endswith("b.jpg"))
+        assert photo.sidecars == (str(photos / name),)
+        found.append(read_header(source, photo).metadata)
+    assert found[0].location is None and "--follow-symlinks" in found[0].position_unclear
+    assert found[1].location is not None and not found[1].position_unclear
 
 
 def test_ranged_reads(photos: Path) -> None:
