@@ -73,5 +73,7 @@ def serve(
         raise UsageError(
             f"cannot answer at {host}:{port} ({reason}): choose another --port or --host"
         ) from error
-    click.echo(f"{' or '.join(addresses(host, port, token or ''))} (Ctrl-C ends it)")
+    here, *elsewhere = addresses(host, port, token or "")
+    phones = "".join(f", {address} from a phone in the same network" for address in elsewhere)
+    click.echo(f"{here}{' here' if phones else ''}{phones} (Ctrl-C ends it)")
     server.run()
