@@ -26,6 +26,7 @@ from geotag.model.checkpoint import (
     read_header,
     save_checkpoint,
 )
+from geotag.model.known import FILE as KNOWN
 from geotag.recognition.model import Model
 from training.background import COUNT, embed_background
 from training.compare import common_samples
@@ -33,15 +34,16 @@ from training.data.dataset import Dataset
 from training.data.examples import World
 from training.evaluate import evaluate, format_report, judge, measure, select, write_diagrams
 from training.fitting.recipes import find_recipe
+from training.known import write_known
 from training.openset import add_memory, can_remember
 from training.prefilter import SIZE, fit_prefilter
 from training.reports import commands, plots
-from training.reports.card import Bar, Report, bars_of, format_figures, size_bar, with_figures
+from training.reports.card import CARD, Bar, Report, bars_of, size_bar, with_tables
 from training.reports.inference import score
 from training.reports.runs import Run
 from training.train import Job, train
 
-CARD, DIAGRAMS = "MODEL_CARD.md", "model_card"
+DIAGRAMS = "model_card"
 
 
 class Release(NamedTuple):
@@ -141,8 +143,8 @@ def missing(path: Path, last: Path, table: Path | None) -> list[str]:
     return [f"{what}: {', '.join(sorted(slugs))}" for what, slugs in problems.items() if slugs]
 
 
-def draw_card(path: Path, release: Release) -> str:
-    """The figures and diagrams of the model card, on the test photos; returns the table."""
+def draw_card(path: Path, release: Release) -> dict[str, Report]:
+    """The diagrams of the model card, and the reports of its figures, on the test photos."""
     model = Model.open(path)
     reports: dict[str, Report] = {}
     for group in release.groups:
@@ -155,7 +157,7 @@ def draw_card(path: Path, release: Release) -> str:
             click.echo(format_report(report))
         reports[group or "all photos"] = json.loads(kept.read_text("utf-8"))
     _draw_loss(release)
-    return format_figures(reports)
+    return reports
 
 
 def _draw_loss(release: Release) -> None:
@@ -176,16 +178,17 @@ def _draw_loss(release: Release) -> None:
 
 def install(path: Path, release: Release, table: Path | None, into: Path) -> None:
     """Put the model, its diagrams and figures into a package's folder, the weights last."""
-    figures = draw_card(path, release)
+    reports = draw_card(path, release)
     (into / DIAGRAMS).mkdir(parents=True, exist_ok=True)
     for diagram in sorted(release.file(release.groups[0], "").glob("*.png")):
         _put(diagram, into / DIAGRAMS / diagram.name)
     if (into / CARD).is_file():
         card = (into / CARD).read_text("utf-8")
         with atomic_file(into / CARD) as file:
-            file.write(with_figures(card, figures).encode())
+            file.write(with_tables(card, reports, "test").encode())
     if table is not None:
         _put(table, into / "categories.json")
+    write_known(Model.open(path), release.dataset, into / KNOWN)
     _put(path, into / BUILT_IN)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from geotag.errors import DataError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.model.known import load_known
 from geotag.model.spec import Threshold
 from tests.training.conftest import Invoke, write_set
 from training import release
@@ -44,7 +45,8 @@ def package(tmp_path: Path) -> Path:
     """A package's folder with a model card."""
     folder = tmp_path / "package"
     folder.mkdir()
-    (folder / "MODEL_CARD.md").write_text(f"# Card\n{card.BEGIN}\nold\n{card.END}\nThe end.\n")
+    tables = ("\nold\n".join(card.mark(name, "test")) for name in card.TABLES)
+    (folder / "MODEL_CARD.md").write_text("\n".join(["# Card", *tables, "The end.\n"]))
     return folder
 
 
@@ -86,6 +88,8 @@ def test_killed_after_any_file_it_ends_with_the_same_bytes(
     assert installed.memory and installed.spec.prefilter and installed.spec.thresholds
     written = (tmp_path / "whole/package/MODEL_CARD.md").read_text()
     assert "\nold\n" not in written and "| top-1 | 100.0 % |" in written and "The end." in written
+    assert "| 50 % | " in written
+    assert load_known(installed.header, tmp_path / "whole/package/known.json")
     assert (tmp_path / "whole/package/model_card/loss.png").is_file()
 
 
@@ -118,6 +122,10 @@ def test_a_worse_model_is_not_installed(
     assert load_checkpoint(package / "model.safetensors").spec.architecture == "lenet"
 
 
+_LIBRARY = {"share": 0.05, "estimated": [0.04, 0.045, 0.05], "precision": [0.99, 1.0, None],
+            "recall": [0.6, 0.65, 0.7]}  # fmt: skip
+
+
 def _report(**changes: object) -> dict[str, object]:
     tags = {"confidence": 0.9, "precision": 0.995, "recall": 0.8, "negatives_refused": 1.0,
             "other_landmarks_refused": None}  # fmt: skip
@@ -125,7 +133,7 @@ def _report(**changes: object) -> dict[str, object]:
         "known_landmarks": 9, "negatives": 5, "other_landmarks": 1, "top1": 0.9, "top5": 1.0,
         "gap": 0.91, "recall_at_precision_0.95": 0.9, "recall_at_precision_0.99": 0.8, "ece": 0.02,
         "no_landmark": {"auroc": 0.99, "fpr95": None},
-        "thresholds": {"0.95": tags, "0.99": tags}, **changes,
+        "thresholds": {"0.95": tags, "0.99": tags}, "libraries": [_LIBRARY], **changes,
     }  # fmt: skip
 
 
@@ -154,17 +162,30 @@ def test_the_first_model_has_nothing_to_be_worse_than() -> None:
     assert all(bar.is_held for bar in card.bars_of("photos", _report(), nothing))
 
 
-def test_the_cards_table_has_the_rows_that_a_release_writes() -> None:
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_the_cards_tables_have_the_rows_that_a_command_writes(split: str) -> None:
     text = (ROOT / "geotag/MODEL_CARD.md").read_text("utf-8")
-    table = text.partition(card.BEGIN)[2].partition(card.END)[0]
-    made = card.format_figures({"one": _report(), "other": _report()})
+    reports = {"one": _report(), "other": _report()}
+    made = card.with_tables(text, reports, split)
+    for name, rows in zip(card.TABLES, (11, 4), strict=True):
+        tables = [_between(page, *card.mark(name, split)) for page in (text, made)]
+        first, second = (re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE) for table in tables)
+        assert len(first) == rows
+        assert second == first if name == "figures" else set(second) < set(first)
+    for name in card.TABLES:
+        made = made.replace(_between(made, *card.mark(name, split)), "")
+        text = text.replace(_between(text, *card.mark(name, split)), "")
+    assert made == text
 
-    def names(lines: str) -> list[str]:
-        return re.findall(r"^\| ([^|]*) \|", lines, re.MULTILINE)
 
-    assert names(table) == names(made) and len(names(made)) == 11
-    assert card.with_figures(text, table.strip()) == text
-    assert card.with_figures("no marks", table) == "no marks"
+def _between(page: str, opening: str, closing: str) -> str:
+    return page.partition(opening)[2].partition(closing)[0]
+
+
+def test_a_libraries_table_has_a_dash_for_what_has_no_value() -> None:
+    assert card.format_libraries({"one": _report()}).splitlines()[-1] == (
+        "| 5 % | 4.5 % | 100.0 % (99.0 % to –) | 65.0 % |"
+    )
 
 
 def test_what_is_missing_is_named(model_path: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Report = Mapping[str, Any]  # as training.evaluate writes it: what has no value is None
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+CARD = "MODEL_CARD.md"
+TABLES = ("figures", "libraries")
 PROMISED = 0.99  # of tags, at the default threshold
 _LESS = 0.005  # than the last model, the difference that is put up with
 _MOST_ECE = 0.03
@@ -92,11 +93,36 @@ def _column(report: Report) -> list[tuple[str, str]]:
     return rows
 
 
-def with_figures(card: str, table: str) -> str:
-    """The card with the table between its marks; as it is where it has none."""
-    before, begin, rest = card.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{begin}\n{table}\n{end}{after}" if begin and end else card
+def format_libraries(reports: Mapping[str, Report]) -> str:
+    """A Markdown table of what tags are worth in libraries with few landmarks."""
+    titles = [f"{name}: {what}" for name in reports for what in ("precision", "recall")]
+    header = " | ".join(["share of landmarks", f"estimated ({next(iter(reports))})", *titles])
+    lines = [f"| {header} |", "|---" * (len(titles) + 2) + "|"]
+    for libraries in zip(*(report["libraries"] for report in reports.values()), strict=False):
+        first = libraries[0]
+        cells = [f"{100 * first['share']:.0f} %", _percent(first["estimated"][1])]
+        for library in libraries:
+            low, middle, high = map(_percent, library["precision"])
+            cells += [f"{middle} ({low} to {high})", _percent(library["recall"][1])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mark(name: str, split: str) -> tuple[str, str]:
+    """What a table of the card stands between, by its name and its photos' split."""
+    return f"<!-- {name}, {split} -->", f"<!-- end of {name}, {split} -->"
+
+
+def with_tables(card: str, reports: Mapping[str, Report], split: str) -> str:
+    """The card with the tables of these reports between their marks; one that it has no marks for
+    is left out."""
+    made = (format_figures(reports), format_libraries(reports))
+    for name, table in zip(TABLES, made, strict=True):
+        opening, closing = mark(name, split)
+        before, begin, rest = card.partition(opening)
+        _, end, after = rest.partition(closing)
+        card = f"{before}{begin}\n{table}\n{end}{after}" if begin and end else card
+    return card
 
 
 def _number(value: float | None) -> float:
