@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +23,11 @@ from geotag.stores.base import (
 
 _VERSION_FIELDS = ("etag", "ETag", "generation", "md5Hash", "last_modified", "mtime", "created")
 _TIME_FIELDS = ("last_modified", "updated", "mtime", "created")
+# Folders that are listed at once.
+_LISTERS = 16
 _Result = TypeVar("_Result")
+_Entry = Mapping[str, Any]
+_Listing = Future[Sequence[_Entry]]
 
 
 class GenericStore:
@@ -38,16 +44,29 @@ class GenericStore:
         self._fs = fsspec.filesystem(protocol, use_listings_cache=False, **options)
 
     def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
-        """The objects below a folder in byte order, a folder at a time, or a single one."""
-        folders = [iter(self._entries(self._path(uri)))]
-        while folders:
-            entry = next(folders[-1], None)
-            if entry is None:
-                folders.pop()
-            elif entry["type"] != "directory":
-                yield self._object(entry)
-            elif enters(self._uri(entry)):
-                folders.append(iter(self._entries(entry["name"])))
+        """The objects below a folder in byte order, or a single one; the next folders are listed
+        meanwhile."""
+        pool = ThreadPoolExecutor(_LISTERS, "listing")
+
+        def begun(entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, _Listing | None]]:
+            for entry in entries:
+                if entry["type"] != "directory":
+                    yield entry, None
+                elif enters(self._uri(entry)):
+                    yield entry, pool.submit(self._entries, entry["name"])
+
+        try:
+            folders = [_ahead(begun(self._entries(self._path(uri))))]
+            while folders:
+                entry, listing = next(folders[-1], (None, None))
+                if listing is not None:
+                    folders.append(_ahead(begun(listing.result())))
+                elif entry is not None:
+                    yield self._object(entry)
+                else:
+                    folders.pop()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def stat(self, uri: str) -> Object | None:
         """One object; None when there is none."""
@@ -126,6 +145,22 @@ class GenericStore:
                 raise _store_error(error) from None
 
         return retried(attempt)
+
+
+def _ahead(
+    begun: Iterator[tuple[_Entry, _Listing | None]],
+) -> Iterator[tuple[_Entry, _Listing | None]]:
+    """The same, so many listings ahead."""
+    coming: deque[tuple[_Entry, _Listing | None]] = deque()
+    listings = 0
+    for each in begun:
+        coming.append(each)
+        listings += each[1] is not None
+        while coming and (listings > _LISTERS or coming[0][1] is None):
+            given = coming.popleft()
+            listings -= given[1] is not None
+            yield given
+    yield from coming
 
 
 def _text(version: object) -> str:
