@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def write_set(
     return root
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def by_pytorch() -> Iterator[None]:
     """As where OpenVINO is not installed: to convert each network that is trained takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("geotag.engines.find_spec", lambda name: None)
+        patch.setitem(sys.modules, "openvino", None)
         yield
 
 
