@@ -16,7 +16,7 @@ from geotag.errors import MissingDependencyError, UsageError
 from geotag.records import Location
 from geotag.review.search import QUERY_LIMIT, Found
 from geotag.review.session import Review, place_at
-from geotag.web.answers import tell_explanation
+from geotag.web.answers import Towns, tell_explanation
 from geotag.web.guard import guard
 from geotag.web.shared import share_files
 
@@ -71,6 +71,7 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
     guard(app, {"localhost"}, "open the address that geotag review printed")
     share_files(app)
     decoder = IsolatedDecoder()
+    towns = Towns()
     explaining = threading.Lock()  # one explanation takes all cores
 
     @app.before_request
@@ -116,6 +117,10 @@ def create_review_app(review: Review, access: Access, predictor: Callable[[], Pr
         near = _place(request.args) if "latitude" in request.args else None
         found = review.places.find(request.args.get("q", ""), near)
         return {"places": [one._asdict() for one in found]}
+
+    @app.get("/api/towns")
+    def towns_around() -> dict[str, Any]:
+        return {"towns": towns.around(_place(request.args))}
 
     @app.get("/api/place")
     def place() -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Namer:
 
     def __init__(self) -> None:
         self._at_landmark = landmark_finder(load_categories())
+        self._towns = Towns()
 
     def prepare(self) -> None:
         """Read what the first photo would wait for."""
@@ -54,17 +55,8 @@ class Namer:
         """The nearest towns of a row with a position: name, longitude, latitude."""
         if row.latitude is None or row.longitude is None:
             return []
-        here = Location(row.latitude, row.longitude)
-        north, east = _cell(here.latitude, here.longitude)
-        around = [
-            (distance_m(here, Location(town.latitude, town.longitude)), town)
-            for up in (-1, 0, 1)
-            for right in (-1, 0, 1)
-            for town in self._by_cell[(north + up, (east + right) % 360)]
-        ]
         # That by which the place is called stands on the map before the others.
-        around.sort(key=lambda pair: (pair[1].name != row.place, pair))
-        return [[t.name, round(t.longitude, 3), round(t.latitude, 3)] for _, t in around[:_TOWNS]]
+        return self._towns.around(Location(row.latitude, row.longitude), row.place)
 
     @cached_property
     def _naming(self) -> Callable[[Outcome], Outcome]:
@@ -74,6 +66,22 @@ class Namer:
             return naming()
         except MissingDependencyError:  # without the extra places have no names
             return lambda row: row
+
+
+class Towns:
+    """The towns around a position, for a map."""
+
+    def around(self, here: Location, first: str = "") -> list[list[Any]]:
+        """The nearest ones, those of a name first: name, longitude, latitude."""
+        north, east = _cell(here.latitude, here.longitude)
+        around = [
+            (distance_m(here, Location(town.latitude, town.longitude)), town)
+            for up in (-1, 0, 1)
+            for right in (-1, 0, 1)
+            for town in self._by_cell[(north + up, (east + right) % 360)]
+        ]
+        around.sort(key=lambda pair: (pair[1].name != first, pair))
+        return [[t.name, round(t.longitude, 3), round(t.latitude, 3)] for _, t in around[:_TOWNS]]
 
     @cached_property
     def _by_cell(self) -> dict[tuple[int, int], list[Town]]:

@@ -194,6 +194,15 @@ function showDetails(shown) {
   if (shown.position) points.push(point(shown.position, true, shown.radius));
   const pins = shown.candidates.map((one, place) => ({ place: one.position, label: place + 1 })).filter(one => one.place);
   map.look(points, pins);
+  nameTowns(shown.position ?? shown.neighbours[0]?.position ?? pins[0]?.place);
+}
+
+// The names of towns on the map: it does without where they do not come.
+async function nameTowns(place) {
+  const turn = asked;
+  if (!place) return;
+  const { towns } = await ask(`/api/towns?latitude=${place[0]}&longitude=${place[1]}`).catch(() => ({ towns: [] }));
+  if (turn === asked) map.surround(towns, [], 1);
 }
 
 function point([latitude, longitude], inferred, radius) {

@@ -269,7 +269,7 @@ def test_marks_of_the_map_do_not_overlap(browser: Any, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
     page = context.new_page()
     page.goto(out.as_uri())
-    page.wait_for_function("map.marks.length > 1")
+    page.wait_for_function("() => map.marks.length > 1")
     nearest = """() => Math.min(...map.marks.flatMap((one, at) => map.marks.slice(at + 1).map(
       other => Math.hypot(one.x - other.x, one.y - other.y) / (one.reach + other.reach))))"""
     for key in "0++-----":

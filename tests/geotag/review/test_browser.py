@@ -157,12 +157,13 @@ def test_placed_photos_show_their_place_and_the_map_follows(
         playwright.expect(page.locator("#candidates li")).to_have_count(0)
         playwright.expect(page.locator("#reject")).to_contain_text("Place is wrong")
         at = "map.marks.map(mark => mark.points[0].latitude)"
-        page.wait_for_function(f"({at})[0] === 24.1")
+        page.wait_for_function(f"() => ({at})[0] === 24.1")
+        page.wait_for_function("() => map.towns.some(({ name }) => name === 'Aswān')")
         box = page.locator("#accept").bounding_box()
         assert box["y"] + box["height"] <= 844  # without scrolling, on a phone
         page.keyboard.press("a")
         playwright.expect(page.locator("#place")).to_contain_text("Luxor")
-        page.wait_for_function(f"({at})[0] === 25.7")
+        page.wait_for_function(f"() => ({at})[0] === 25.7")
     finally:
         process.kill()
         process.wait()

@@ -120,7 +120,7 @@ def test_any_text_may_stand_for_a_time(times: list[str]) -> None:
 def test_nobody_without_the_key_is_answered(setting: Setting) -> None:
     client = setting.client
     assert client.get("/").status_code == 200
-    for path in ("queue", "photo/1", "picture/1", "search?q=a", "place", "explain/1"):
+    for path in ("queue", "photo/1", "picture/1", "search?q=a", "place", "towns", "explain/1"):
         assert client.get(f"/api/{path}").status_code == 403
         assert client.get(f"/api/{path}", headers={KEY_HEADER: "é"}).status_code == 403
     for path in ("decide", "undo"):
