@@ -106,7 +106,7 @@ def _words(status: Status) -> str:
         case Status.UNREADABLE:
             return _UNREADABLE
         case Status.PLACED:
-            return "placed by photos or tracks of the same time, or landmarks of one place"
+            return "placed by other photos, tracks, sidecars, or landmarks of one place"
         case Status.CONFLICT:
             return "whose landmark cannot be seen from where they were taken, not tagged"
         case Status.PRIVATE:

@@ -13,10 +13,11 @@ _SUPPLEMENT = ".supplemental-metadata"
 _NUMBERED = re.compile(r"(.+)(\(\d{1,4}\))")
 _JSON = re.compile(r"(.+?)(?:\(\d{1,4}\))?\.json", re.DOTALL)
 # What Google appends to an edited photo's name, in the languages of its accounts.
-_EDITED = re.compile(
-    r"(.+)-(?:edited|effects|bearbeitet|modifi[eé]|modificato|editado|edytowane|bewerkt|redigerad|"
-    r"redigeret|muokattu|編集済み|已修改|изменено)"
+EDITED = (
+    "edited|effects|bearbeitet|modifi[eé]|modificato|editad[oa]|edytowane|bewerkt|redigerad|"
+    "redigeret|muokattu|編集済み|已修改|изменено"
 )
+_EDITED = re.compile(rf"(.+)-(?:{EDITED})")
 _MARKS = ("(", "-")  # without which a name is neither numbered nor edited
 
 

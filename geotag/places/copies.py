@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from geotag.files.takeout import EDITED
 from geotag.places.distance import distance_m
 from geotag.places.kinds import kind_of
 from geotag.places.readings import device_of
@@ -18,7 +19,7 @@ _RADIUS_M, _SAME_M = 50.0, 50.0
 # What programs append to the name of a photo that they export or copy. A number alone may as well
 # be that of the next photo of a burst.
 _APPENDED = re.compile(
-    r"(?:[ _.-]*\(\d{1,2}\)|~\d{1,2}|[ _~.-]+(?:edit(?:ed)?|bearbeitet|modifi.{1,2}|editad[oa]|"
+    rf"(?:[ _.-]*\(\d{{1,2}}\)|~\d{{1,2}}|[ _~.-]+(?:{EDITED}|edit|modifi.{{1,2}}|"
     r"export(?:ed)?|copy|kopie|copie|copia|dxo|web|small|resized|print|bw|crop(?:ped)?)\d{0,2})+"
 )
 _FRACTION = re.compile(r"\.\d+")

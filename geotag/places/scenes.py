@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -153,15 +154,14 @@ class Gallery:
 
     def search(self, photos: Iterable[Kept]) -> Iterator[tuple[str, list[Alike]]]:
         """Each photo with those of the gallery that look alike, the likest first."""
-        names, codes = _stacked(photos)
-        if not self.names or codes.shape[1] != self._codes.shape[1]:
-            return
-        for start in range(0, len(names), _BLOCK):
-            block = codes[start : start + _BLOCK]
-            embeddings = _embeddings(block)
+        length = self._codes.shape[1]
+        comparable = (each for each in photos if self.names and len(each[1]) == length)
+        while block := list(islice(comparable, _BLOCK)):
+            names, codes = _stacked(block)
+            embeddings = _embeddings(codes)
             products = self._sketch(embeddings, is_known=False) @ self._sketches.T
-            for row, name in enumerate(names[start : start + _BLOCK]):
-                yield name, self._likest(products[row], embeddings[row], block[row])
+            for row, name in enumerate(names):
+                yield name, self._likest(products[row], embeddings[row], codes[row])
 
     def _likest(self, products: Floats, embedding: Floats, code: Codes) -> list[Alike]:
         rows = np.flatnonzero(products > _POSSIBLE)
@@ -187,7 +187,7 @@ def _stacked(photos: Iterable[Kept]) -> tuple[list[str], Codes]:
         if len(row) == width > _PRINT:
             names.append(name)
             data += row
-    return names, np.frombuffer(bytes(data), np.uint8).reshape(len(names), -1 if names else 0)
+    return names, np.frombuffer(data, np.uint8).reshape(len(names), -1 if names else 0)
 
 
 def _embeddings(codes: Codes) -> Floats:

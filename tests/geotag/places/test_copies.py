@@ -24,7 +24,15 @@ def copies(*readings: Reading) -> dict[str, Placement]:
 
 
 @pytest.mark.parametrize(
-    "name", ["IMG_1.CR2", "img_1-edited.jpg", "IMG_1 (2).jpg", "IMG_1~2.jpg", "export/IMG_1.jpg"]
+    "name",
+    [
+        "IMG_1.CR2",
+        "img_1-edited.jpg",
+        "IMG_1 (2).jpg",
+        "IMG_1~2.jpg",
+        "export/IMG_1.jpg",
+        "IMG_1-edytowane.jpg",
+    ],
 )
 def test_a_copy_has_its_originals_position(name: str) -> None:
     (found,) = copies(photo("IMG_1.JPG", place=HERE), photo(name)).items()
