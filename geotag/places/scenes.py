@@ -34,9 +34,10 @@ _MOMENT_S, _WITNESSES = 600.0, 2
 _RADIUS_M, _BY_SPREAD = 500.0, 3.0
 # What is searched is a projection of the embeddings; of the likest by it the cosines are taken.
 _SKETCH, _POSSIBLE, _CANDIDATES = 256, 0.5, 128
-_BLOCK, _ROWS = 256, 8192
+_BLOCK, _ROWS = 256, 4096
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]
+Rows = NDArray[np.int64]
 
 
 class Witness(NamedTuple):
@@ -159,14 +160,25 @@ class Gallery:
         while block := list(islice(comparable, _BLOCK)):
             names, codes = _stacked(block)
             embeddings = _embeddings(codes)
-            products = self._sketch(embeddings, is_known=False) @ self._sketches.T
+            possible = self._possible(self._sketch(embeddings, is_known=False))
             for row, name in enumerate(names):
-                yield name, self._likest(products[row], embeddings[row], codes[row])
+                yield name, self._likest(possible[row], embeddings[row], codes[row])
 
-    def _likest(self, products: Floats, embedding: Floats, code: Codes) -> list[Alike]:
-        rows = np.flatnonzero(products > _POSSIBLE)
-        if len(rows) > _CANDIDATES:
-            rows = rows[np.argpartition(-products[rows], _CANDIDATES)[:_CANDIDATES]]
+    def _possible(self, sketches: Floats) -> list[Rows]:
+        """The rows of the gallery that each photo may be like, by the sketches."""
+        found: list[list[Rows]] = [[] for _ in sketches]
+        products: list[list[Floats]] = [[] for _ in sketches]
+        for start in range(0, len(self.names), _ROWS):  # so many stay in the processor's cache
+            part = sketches @ self._sketches[start : start + _ROWS].T
+            photo, row = np.nonzero(part > _POSSIBLE)
+            ends = np.searchsorted(photo, np.arange(len(sketches) + 1))
+            for number in np.unique(photo):
+                own = slice(ends[number], ends[number + 1])
+                found[number].append(row[own] + start)
+                products[number].append(part[number, row[own]])
+        return [_best(*each) for each in zip(found, products, strict=True)]
+
+    def _likest(self, rows: Rows, embedding: Floats, code: Codes) -> list[Alike]:
         cosines = _embeddings(self._codes[rows]) @ embedding
         apart = _bits_apart(self._codes[rows, -_PRINT:], code[-_PRINT:])
         found = [
@@ -175,6 +187,16 @@ class Gallery:
             if cosine >= _ALIKE - _CLEARER
         ]
         return sorted(found, key=lambda each: (-each.cosine, each.uri))
+
+
+def _best(rows: Sequence[Rows], products: Sequence[Floats]) -> Rows:
+    """As many rows as are looked at, those of the largest products."""
+    if not rows:
+        return np.zeros(0, np.int64)
+    all_rows, all_products = np.concatenate(rows), np.concatenate(products)
+    if len(all_rows) <= _CANDIDATES:
+        return all_rows
+    return all_rows[np.argpartition(-all_products, _CANDIDATES)[:_CANDIDATES]]
 
 
 def _stacked(photos: Iterable[Kept]) -> tuple[list[str], Codes]:

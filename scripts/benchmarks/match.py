@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ _FAR_M = 5000.0
 _UNSEEN = 5  # of a fifth of the landmarks the library holds no measured photo
 _RADIUS_M = 300.0
 _DAY_S = 86_400.0
+_ASKED = 512  # photos whose search is timed
 
 
 class Photo(NamedTuple):
@@ -167,18 +169,47 @@ class Library:
         return counts
 
 
+def mixed(photos: Sequence[Photo], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """So many photos that do not exist: each number is one of two real ones', by chance."""
+    random = np.random.default_rng(seed)
+    rows = np.array([np.frombuffer(each.data, np.int8) for each in photos])
+    for number in range(count):
+        one, other = rows[random.integers(len(rows), size=2)]
+        yield str(number), np.where(random.random(len(one)) < 0.5, one, other).tobytes()
+
+
+def search_time(photos: Sequence[Photo], measured: int) -> str:
+    """The processor's time for one photo among so many measured ones."""
+    began = time.process_time()
+    gallery = Gallery(mixed(photos, measured, 0))
+    built, asked = time.process_time(), list(mixed(photos, _ASKED, 1))
+    searched = time.process_time()
+    found = sum(len(alike) for _, alike in gallery.search(asked))
+    each = (time.process_time() - searched) / _ASKED
+    return (
+        f"{measured} measured photos: read in {built - began:.1f} s, {each * 1000:.2f} ms for each "
+        f"photo without a position, {found / _ASKED:.1f} alike"
+    )
+
+
 @click.command("match")
 @click.option("--photos", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--table", type=click.Path(path_type=Path, exists=True), required=True,
               help="CSV with the columns file, label and group.")  # fmt: skip
 @click.option("--seeds", default=5, show_default=True)
+@click.option("--measured", default=0, help="Measure the time among so many photos, and only that.")
 @options.MODEL
 @options.LIBRARY
-def command(photos: Path, table: Path, seeds: int, model: Path | None, library: Path) -> None:
+def command(
+    photos: Path, table: Path, seeds: int, measured: int, model: Path | None, library: Path
+) -> None:
     """Copies and scenes found among measured photos."""
     from geotag.model.checkpoint import read_header
 
     found = kept(photos, table, model, library / f"match-{table.stem}.npz")
+    if measured:
+        click.echo(search_time(found, measured))
+        return
     click.echo(copies(found))
     known = frozenset(read_header(model).spec.categories)
     originals = [each for each in found if not each.name.startswith("sent/")]
