@@ -11,14 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from itertools import chain, count, islice, takewhile
-from pathlib import Path
 
 from geotag.categories import format_categories, load_categories
 from geotag.decision import estimate_prevalence
 from geotag.engines import check_installed
 from geotag.errors import DamagedCatalogError, PhotoError, StoppedError, UsageError
 from geotag.evidence import LibraryEvidence, build_decider, rules_of
-from geotag.files.atomic import remove_leftovers
 from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import read_header
@@ -44,7 +42,6 @@ from geotag.tables.parts import Part, beside, check_part, format_part, part_path
 
 _log = logging.getLogger(__name__)
 _LEAST_READING = 0.1
-_LEFTOVER_SECONDS = 86_400
 _REASONS = 5  # for which photos could not be read, that a summary tells
 
 
@@ -262,11 +259,6 @@ class Scan:
         if last is not None and (last.signature, last.state) == (signature, table_state(out)):
             return last.counts, False
         self._guard.check_rows(self.catalog.count_rows())
-        if not is_remote(out):
-            # Under a lock of our own nobody else can be writing this table, unless it is a link.
-            own = self.options.catalog is None and not os.path.islink(out)
-            target = Path(os.path.realpath(out))
-            remove_leftovers(target, older_than=0 if own else _LEFTOVER_SECONDS)
         write_table(out, self.outcomes(), note)
         made = self.counts, self.library.listed, self.header.sha256, self.decider.threshold
         self.catalog.note_exported(out, Export(signature, table_state(out), *made))

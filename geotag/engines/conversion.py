@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -23,6 +19,7 @@ import numpy as np
 from geotag.errors import GeotagError
 from geotag.files.atomic import atomic_file
 from geotag.files.places import cache_folder
+from geotag.files.temporary import TemporaryFolder
 from geotag.model.checkpoint import (
     SIZE_LIMIT,
     Checkpoint,
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SUFFIX = ".safetensors"
 _KEPT = 12
-_FOLDER, _LEFTOVER_SECONDS = "geotag-model-", 86_400
 # Tracing a network is not safe in two threads at once. One conversion may stand on another.
 _CONVERTING = threading.RLock()
 _START = (
@@ -85,8 +81,7 @@ def convert_apart(checkpoint: Checkpoint, convert: Callable[[Checkpoint], Conver
 
     `convert` is a function of a module. Where no process can do it, this one does.
     """
-    _remove_leftovers(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+    with TemporaryFolder() as folder:
         command = [sys.executable, "-c", _START, convert.__module__, convert.__name__, folder]
         try:
             save_checkpoint(Path(folder, _MODEL), checkpoint.spec, checkpoint.tensors)
@@ -103,21 +98,6 @@ def convert_apart(checkpoint: Checkpoint, convert: Callable[[Checkpoint], Conver
             _log.debug("not converted in a process of its own (%s)", error)
             found = None
     return found or convert(checkpoint)
-
-
-def _remove_leftovers(temporary: Path) -> None:
-    """Remove the folders of this user's runs that were killed while they converted."""
-    with suppress(OSError):
-        for folder in temporary.glob(f"{_FOLDER}*"):
-            status = folder.lstat()
-            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == _user(status)
-            if is_ours and status.st_mtime < time.time() - _LEFTOVER_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _user(status: os.stat_result) -> int:
-    """Who runs this; on Windows, where nobody can tell, whoever owns a file."""
-    return os.getuid() if sys.platform != "win32" else status.st_uid
 
 
 def convert_into(module: str, function: str, folder: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from geotag.engines.base import EngineOptions
 from geotag.engines.conversion import Converted, cached_conversion, convert_apart
 from geotag.errors import EngineError, MissingDependencyError
+from geotag.files.temporary import TemporaryFolder
 from geotag.model.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _convert(checkpoint: Checkpoint, embeds: bool = False) -> Converted:
     pixels.set_element_type(openvino.Type.u8)
     pixels.set_partial_shape(openvino.PartialShape([-1, size, size, 3]))
     model.validate_nodes_and_infer_types()
-    with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+    with TemporaryFolder() as folder:
         graph = Path(folder, "model.xml")
         openvino.save_model(model, graph, compress_to_fp16=False)
         return Converted(graph.read_bytes(), graph.with_suffix(".bin").read_bytes())

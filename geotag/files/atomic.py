@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from glob import escape
 from pathlib import Path
 from typing import BinaryIO
+
+from geotag.files.temporary import lock, remove_leftovers
 
 
 @contextmanager
@@ -19,8 +19,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     The data is on the disk before the name changes (fsync, replace, fsync of the folder), so a
     crash leaves the old contents or the new, and a reader never sees half. Raises OSError.
     """
+    remove_leftovers(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
+        lock(handle)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -32,16 +34,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
-
-
-def remove_leftovers(path: Path, older_than: float) -> None:
-    """Remove temporary files that writers of `path` left when they were killed, this many seconds
-    ago or longer."""
-    pattern = f".{escape(path.name)}.????????.tmp"
-    for leftover in path.parent.glob(pattern):
-        with suppress(OSError):
-            if leftover.lstat().st_mtime <= time.time() - older_than:
-                leftover.unlink()
 
 
 def _mode_of(path: Path) -> int:

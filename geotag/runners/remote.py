@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geotag.files.temporary import TemporaryFolder
 from geotag.records import Photo, Reading
 from geotag.runners.base import Job
 from geotag.runners.local import Elsewhere, LocalRunner, load_batcher, reading_of
@@ -25,7 +25,7 @@ class _Worker:
 
     def __init__(self, job: Job, model: bytes | None) -> None:
         if model is not None:
-            self._folder = tempfile.TemporaryDirectory(prefix="geotag-")
+            self._folder = TemporaryFolder()
             path = Path(self._folder.name) / "model.safetensors"
             path.write_bytes(model)
             job = job._replace(model=path)

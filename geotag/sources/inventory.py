@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from geotag.errors import GeotagError, SourceError
 from geotag.files.sorting import sorted_names
+from geotag.files.temporary import TemporaryFolder
 from geotag.sources.base import Filters
 from geotag.sources.bucket import BucketSource
 from geotag.sources.listing import File, with_sidecars
@@ -80,7 +80,7 @@ class InventorySource(BucketSource):
     def _records(self) -> Iterator[bytes]:
         """Each present object as one text that sorts as its key does. Raises SourceError."""
         for address, md5 in self.manifest.files:
-            with TemporaryDirectory(prefix="geotag-") as folder:
+            with TemporaryFolder() as folder:
                 path = Path(folder, "inventory")
                 if download(store_of(address), address, path) is None:
                     raise SourceError(f"{address}: the inventory names it, and it is not there")

@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from geotag.errors import SourceError
 from geotag.files.credentials import has_credentials
 from geotag.files.paths import format_path, parse_path
 from geotag.files.sorting import sorted_names
+from geotag.files.temporary import TemporaryFolder
 from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources.base import Filters
 from geotag.sources.bucket import photo_of
@@ -92,7 +92,7 @@ class NamedSource:
         if self.place == STDIN:
             yield sys.stdin.buffer
             return
-        with TemporaryDirectory(prefix="geotag-") as folder:
+        with TemporaryFolder() as folder:
             path = Path(self.place)
             try:
                 if is_remote(self.place):

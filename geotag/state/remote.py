@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from threading import Event, Thread
 from typing import Any
 
 from geotag.errors import CatalogError, LockedError
+from geotag.files.temporary import TemporaryFolder
 from geotag.state.database import SUFFIX
 from geotag.state.locks import LOCK_SUFFIX
 from geotag.stores import store_of
@@ -71,7 +71,7 @@ class RemoteCatalog:
 def remote_catalog(uri: str) -> Iterator[RemoteCatalog]:
     """Lease and fetch a catalog. Raises LockedError while another run holds it."""
     store = store_of(uri)
-    with tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+    with TemporaryFolder() as folder:
         lease = Lease(uri, store, Path(folder) / "lease")
         with lease.held():
             yield RemoteCatalog(uri, store, Path(folder), lease)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from geotag.errors import TableError, UsageError
 from geotag.files.atomic import atomic_file
+from geotag.files.temporary import TemporaryFolder
 from geotag.records import Outcome
 from geotag.stores import check_place, is_remote, store_of
 from geotag.stores.base import StoreError, download
@@ -145,7 +145,7 @@ def write_table(path: str, rows: Iterable[Outcome], note: str = "") -> None:
 def _write_dataset(path: str, rows: Iterable[Outcome]) -> None:
     """Write each partition that differs from what is there, whole or not at all."""
     before, notes = read_notes(path), {}
-    with _write_errors(path), TemporaryDirectory(prefix="geotag-") as folder:
+    with _write_errors(path), TemporaryFolder() as folder:
         check_dataset(path)
         if not is_remote(path):
             os.makedirs(path, exist_ok=True)
@@ -180,7 +180,7 @@ def write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
             with open(path, "wb") if _is_special(path) else atomic_file(target) as file:
                 write(file)
             return
-        with TemporaryDirectory(prefix="geotag-") as folder:
+        with TemporaryFolder() as folder:
             local = Path(folder) / "object"
             with local.open("wb") as file:
                 write(file)
@@ -233,7 +233,7 @@ def read_table(path: str | Path) -> Iterator[Outcome]:
             with opened_parts([member(str(path), name) for name in shares]) as rows:
                 yield from rows
             return
-        with TemporaryDirectory(prefix="geotag-") as folder:
+        with TemporaryFolder() as folder:
             yield from merged(fetched(str(path), Path(folder)))
         return
     if is_remote(str(path)):
@@ -245,7 +245,7 @@ def read_table(path: str | Path) -> Iterator[Outcome]:
 
 
 def _read_remote(uri: str) -> Iterator[Outcome]:
-    with TemporaryDirectory(prefix="geotag-") as folder:
+    with TemporaryFolder() as folder:
         local = Path(folder) / uri.rpartition("/")[2]
         try:
             download(store_of(uri), uri, local)

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from geotag.errors import TableError, UsageError
+from geotag.files.temporary import TemporaryFolder
 from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
 from geotag.stores import check_place, is_remote, store_of
@@ -163,7 +163,7 @@ def _fetched(path: str, stack: ExitStack) -> Path:
     """The file itself, or a copy of it for as long as the stack is open."""
     if not is_remote(path):
         return Path(path)
-    local = Path(stack.enter_context(TemporaryDirectory(prefix="geotag-"))) / f"part{SUFFIX}"
+    local = Path(stack.enter_context(TemporaryFolder())) / f"part{SUFFIX}"
     try:
         if download(store_of(path), path, local) is None:
             raise TableError(f"{path}: there is no such object")

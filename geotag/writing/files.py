@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from geotag.errors import GeotagError, PhotoError
+from geotag.files.temporary import TemporaryFolder
 from geotag.records import Photo
 from geotag.sources import open_source
 from geotag.sources.base import Filters, Source
@@ -175,7 +175,7 @@ class ObjectFiles:
     ) -> None:
         """Put new bytes in its place by a conditional write."""
         try:
-            with _reasons(), tempfile.TemporaryDirectory(prefix="geotag-") as folder:
+            with _reasons(), TemporaryFolder() as folder:
                 path = Path(folder) / "object"
                 path.write_bytes(new)
                 self.store.put_if(original.path, path, original.version or None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -145,19 +144,3 @@ def test_old_models_make_room(checkpoint: Checkpoint) -> None:
     last = Converter()
     cached_conversion(checkpoint, "engine 17", last)
     assert last.calls == 0
-
-
-def test_folders_of_killed_conversions_are_removed_after_a_day(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("geotag-model-old", "geotag-model-new", "geotag-modelling"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").write_bytes(b"x")
-    (tmp_path / "geotag-model-link").symlink_to(tmp_path / "geotag-modelling")
-    for name in ("geotag-model-old", "geotag-modelling"):
-        os.utime(tmp_path / name, (0, 0))
-    convert_apart(checkpoint, _where)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"geotag-model-new", "geotag-modelling", "geotag-model-link"}
-    assert (tmp_path / "geotag-modelling" / "model.safetensors").exists()
