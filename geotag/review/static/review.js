@@ -391,7 +391,9 @@ document.addEventListener("keydown", event => {
   if (target.matches("input")) return;
   if (target.matches("canvas") && ["ArrowLeft", "ArrowRight", "Enter"].includes(name)) return;
   if (target.matches("button") && name === "Enter") return;
-  const act = /^[1-9]$/.test(name) ? () => decide({ action: "accept", candidate: Number(name) - 1 }) : KEYS[name];
+  const candidate = Number(name) - 1;
+  if (/^[1-9]$/.test(name) && !current?.candidates[candidate]) return; // only what is shown
+  const act = /^[1-9]$/.test(name) ? () => decide({ action: "accept", candidate }) : KEYS[name];
   if (!act || event.repeat && !name.startsWith("Arrow")) return;
   event.preventDefault();
   act();

@@ -161,12 +161,18 @@ def test_placed_photos_show_their_place_and_the_map_follows(
         page.wait_for_function("() => map.towns.some(({ name }) => name === 'Aswān')")
         box = page.locator("#accept").bounding_box()
         assert box["y"] + box["height"] <= 844  # without scrolling, on a phone
+        page.keyboard.press("1")  # a candidate that is not shown
+        page.evaluate("deciding")
+        playwright.expect(page.locator("#progress")).to_have_text("0 of 2 decided")
         page.keyboard.press("a")
         playwright.expect(page.locator("#place")).to_contain_text("Luxor")
+        playwright.expect(page.locator("#progress")).to_have_text("1 of 2 decided")
         page.wait_for_function(f"() => ({at})[0] === 25.7")
     finally:
         process.kill()
         process.wait()
+    (kept,) = decisions_in(tmp_path / "tags.csv.geotag").values()
+    assert (kept.verdict, kept.landmark) == (Verdict.ACCEPTED, "")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
