@@ -11,6 +11,7 @@ from geotag.cli.options import SOME_FAILED, engine_options, json_option, model_o
 from geotag.cli.streams import complain, one_line
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
+from geotag.files.paths import format_path
 from geotag.records import TopCategory
 
 
@@ -48,7 +49,7 @@ def predict(
             failed += 1
             complain(str(error))
             if as_json:
-                click.echo(json.dumps({"path": image, "error": str(error)}))
+                click.echo(json.dumps({"path": format_path(image), "error": str(error)}))
             continue
         top = predictor.top(found)
         form = _format_json if as_json else _format_table
@@ -59,12 +60,12 @@ def predict(
 
 
 def _format_json(image: str, top: tuple[TopCategory, ...], unclassified: str) -> str:
-    fields = {"path": image, "top_k": [entry._asdict() for entry in top]}
+    fields = {"path": format_path(image), "top_k": [entry._asdict() for entry in top]}
     return json.dumps(fields | ({"unclassified": unclassified} if unclassified else {}))
 
 
 def _format_table(image: str, top: tuple[TopCategory, ...], unclassified: str) -> str:
-    lines = [one_line(image)]
+    lines = [one_line(format_path(image))]
     lines += [f"  no landmark: {unclassified}"] if unclassified else []
     lines += [f"  {entry.confidence:7.2%}  {entry.landmark}" for entry in top]
     return "\n".join(lines)

@@ -12,8 +12,8 @@ import click
 from geotag.cli.lines import counted
 from geotag.cli.options import private_option, quiet_option
 from geotag.cli.progress import with_bar
-from geotag.cli.streams import tell
-from geotag.errors import CatalogError, MissingDependencyError, UsageError
+from geotag.cli.streams import complain, tell
+from geotag.errors import CatalogError, LockedError, MissingDependencyError, UsageError
 from geotag.places.private import Zone
 from geotag.records import Outcome, Status
 from geotag.state.database import SUFFIX
@@ -149,5 +149,8 @@ def _clocks(catalog: Path) -> list[str]:
         return []
     try:
         return find_clocks(known_readings(catalog))
+    except LockedError as error:
+        complain(f"{error}: the report lacks the cameras' clocks")
+        return []
     except (CatalogError, MissingDependencyError):
         return []

@@ -53,7 +53,12 @@ def is_terminal() -> bool:
 
 
 def one_line(text: str) -> str:
-    """The text with what does not print, such as line ends and terminal codes, as escapes."""
+    """The text with what does not print, such as line ends and terminal codes, as escapes.
+
+    Names of files are UTF-8 in every locale.
+    """
+    with suppress(UnicodeEncodeError):
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text

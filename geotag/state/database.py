@@ -24,6 +24,7 @@ _READ_ONLY = (
     " cannot be written: its file, folder or file system is read-only; make it writable, or name "
     "another place with --catalog"
 )
+_IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What says nothing of the file's contents: the disk is full or broken, memory is short.
 _PASSING = frozenset(
     (
@@ -90,14 +91,24 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, copy: schema.Copy) -
 
 @contextmanager
 def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
-    """A catalog's file as it is: nothing is locked or written. Raises sqlite3.Error."""
+    """A catalog's file as it is: nothing is locked or written.
+
+    Raises sqlite3.Error, and LockedError while another process has it open: that is no sign that
+    it knows nothing.
+    """
     # Without a log of late writes nothing is beside it, and nothing shall come to be.
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     place = f"{path.absolute().as_uri()}?{mode}"
     with closing(sqlite3.connect(place, timeout=_WAIT, uri=True)) as connection:
         distrust(connection)
         connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-        yield connection
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            yield connection
+        except sqlite3.OperationalError as error:
+            if _code(error) in _IN_USE:
+                raise LockedError(f"{path}: another run is using this catalog") from error
+            raise
 
 
 def distrust(connection: sqlite3.Connection) -> None:
@@ -194,6 +205,10 @@ def _check(connection: sqlite3.Connection, path: Path | None) -> None:
         raise DamagedCatalogError(f"{path}: damaged ({result})")
 
 
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
 def sqlite_errors() -> AbstractContextManager[None]:
     """SQLite's errors as ours: a damaged file is told from one that cannot be used just now."""
     return errors_of("the catalog")
@@ -205,8 +220,8 @@ def errors_of(catalog: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OverflowError) as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = _code(error)
+        if code in _IN_USE:
             raise LockedError(f"{catalog}: another run is using this catalog") from error
         if code == sqlite3.SQLITE_READONLY:
             raise CatalogError(f"{catalog}{_READ_ONLY}") from error

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from geotag.errors import CatalogError, LockedError
+from geotag.errors import CatalogError
 from geotag.state.database import opened_to_read, sqlite_errors
 from geotag.state.schema import has_table
 
@@ -100,8 +100,6 @@ def decisions_in(catalog: Path) -> dict[str, Decision]:
         with opened_to_read(catalog) as reader:
             return _decisions(reader) if has_table(reader, "decisions") else {}
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            raise LockedError(f"{catalog}: another run is using this catalog") from error
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
             sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT,
         ):  # fmt: skip

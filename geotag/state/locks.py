@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ except ImportError:  # no flock here: SQLite's own exclusive lock must do
     fcntl = None  # type: ignore[assignment]
 
 LOCK_SUFFIX = ".lock"
+_FOREIGN = "this is no lock file of geotag's: remove it, or name another place with --catalog"
+_LONGEST = 32  # digits of a process's number
 
 
 @contextmanager
@@ -59,17 +62,33 @@ def _acquire(lock: Path, path: Path) -> int:
 
 def _open(lock: Path) -> int:
     """The lock file, made where there is none. One that another user left can be held as well, by
-    whoever can read it."""
-    flags = getattr(os, "O_CLOEXEC", 0)
+    whoever can read it. Whatever else has its name, such as a link, is not ours to write into."""
+    flags = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
     try:
         if os.access(lock, os.F_OK) and not os.access(lock, os.W_OK):
-            return os.open(lock, os.O_RDONLY | flags)
-        return os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
+            descriptor = os.open(lock, os.O_RDONLY | flags)
+        else:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        if _is_lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+        raise CatalogError(f"{lock}: {_FOREIGN}")
     except OSError as error:
+        if lock.is_symlink():
+            raise CatalogError(f"{lock}: {_FOREIGN}") from error
         why = f"the lock file cannot be made ({error.strerror}): make its folder writable"
         if lock.exists():
             why = f"the lock file of another user cannot be opened ({error.strerror}): remove it"
         raise CatalogError(f"{lock}: {why}, or name another place with --catalog") from error
+
+
+def _is_lock(descriptor: int) -> bool:
+    """Whether a file may be a lock: with one name, and empty or with the number of a process."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        return False
+    text = os.pread(descriptor, _LONGEST + 1, 0)
+    return not text or (text.isdigit() and len(text) <= _LONGEST)
 
 
 def _flock(descriptor: int) -> None:
@@ -79,7 +98,7 @@ def _flock(descriptor: int) -> None:
 
 def _holder(descriptor: int) -> str:
     with suppress(OSError):
-        text = os.pread(descriptor, 32, 0)
+        text = os.pread(descriptor, _LONGEST, 0)
         if text.isdigit():
             return f" (process {text.decode()})"
     return ""

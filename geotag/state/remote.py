@@ -18,7 +18,15 @@ from geotag.files.temporary import TemporaryFolder
 from geotag.state.database import SUFFIX
 from geotag.state.locks import LOCK_SUFFIX
 from geotag.stores import store_of
-from geotag.stores.base import AbsentError, ChangedError, Object, Store, StoreError, download
+from geotag.stores.base import (
+    AbsentError,
+    ChangedError,
+    Object,
+    Store,
+    StoreError,
+    download,
+    temporary_room,
+)
 
 # A lease is renewed well before it ends; that of a dead holder is free when it has ended.
 LEASE_SECONDS = 300.0
@@ -122,7 +130,8 @@ class Lease:
             "system": _system(),
             "process": os.getpid(),
         }
-        self._file.write_text(json.dumps(fields))
+        with temporary_room(self._file.parent):
+            self._file.write_text(json.dumps(fields))
         self._version = self._store.put_if(self._lock, self._file, version)
 
     def _renew(self) -> None:

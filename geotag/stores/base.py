@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +25,7 @@ CONNECTIONS = 64
 # What a network or server that wants a login sends in place of a file.
 PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _DOWNLOAD = 2**24
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -122,7 +125,7 @@ def download(store: Store, uri: str, path: Path) -> str | None:
     present = store.stat(uri)
     if present is None:
         return None
-    with path.open("wb") as file:
+    with temporary_room(path.parent), path.open("wb") as file:
         at = 0
         while at < present.size:
             part = store.get(uri, at, _DOWNLOAD, present.version)
@@ -131,6 +134,20 @@ def download(store: Store, uri: str, path: Path) -> str | None:
             file.write(part.data)
             at += len(part.data)
     return present.version
+
+
+@contextmanager
+def temporary_room(folder: Path) -> Iterator[None]:
+    """A full disk is told by the folder of temporary files that fills it. Raises StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise StoreError(
+            f"there is no room for temporary files in {folder.parent} ({error.strerror}): make "
+            "some, or set TMPDIR to another folder"
+        ) from error
 
 
 def asked(loop: Any, request: Callable[[], Awaitable[_Result]]) -> _Result:

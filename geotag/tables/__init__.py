@@ -18,7 +18,7 @@ from geotag.files.atomic import atomic_file
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Outcome
 from geotag.stores import check_place, is_remote, store_of
-from geotag.stores.base import StoreError, download
+from geotag.stores.base import StoreError, download, temporary_room
 from geotag.tables.base import MapFormat, TableFormat, parse_row
 from geotag.tables.csv import CsvFormat
 from geotag.tables.dataset import (
@@ -182,7 +182,7 @@ def write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
             return
         with TemporaryFolder() as folder:
             local = Path(folder) / "object"
-            with local.open("wb") as file:
+            with temporary_room(local.parent), local.open("wb") as file:
                 write(file)
             store_of(path).put(path, local)
 

@@ -17,7 +17,7 @@ from geotag.errors import TableError
 from geotag.files.paths import parse_path
 from geotag.records import Outcome
 from geotag.stores import is_remote, scheme_of, store_of
-from geotag.stores.base import AbsentError, StoreError, download
+from geotag.stores.base import AbsentError, StoreError, download, temporary_room
 from geotag.tables.base import parse_row
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import ParquetFormat
@@ -88,13 +88,13 @@ def split(rows: Iterable[Outcome], folder: Path) -> Iterator[Path]:
     """
     lines = [folder / f"{number}.jsonl" for number in range(PARTITIONS)]
     layout = JsonlFormat()
-    with ExitStack() as stack:
+    with temporary_room(folder), ExitStack() as stack:
         files = [stack.enter_context(path.open("wb")) for path in lines]
         for row in rows:
             layout.write(files[partition_of(row.path)], (row,))
     for name, path in zip(NAMES, lines, strict=True):
         target = folder / name
-        with target.open("wb") as file:
+        with temporary_room(folder), target.open("wb") as file:
             ParquetFormat().write(file, (parse_row(cells, name) for cells in layout.read(path)))
         path.unlink()
         yield target

@@ -14,8 +14,11 @@ import pytest
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
 from geotag.state.catalog import open_catalog
+from geotag.state.decisions import decisions_in
 from geotag.state.journal import Journal, Write
+from geotag.state.known_readings import known_readings
 from geotag.state.locks import file_lock
+from geotag.state.queries import decided_with, recognised_in
 from geotag.state.schema import VERSION
 from tests.geotag.state.samples import (
     MODEL,
@@ -113,6 +116,45 @@ def test_a_lock_that_another_user_left_is_no_lock(public: Path) -> None:
     lock.chmod(0o600)
     said = as_nobody(open_it)
     assert said.startswith("CatalogError") and "another user" in said and "remove it" in said
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "pipe", "folder", "other file"])
+def test_what_only_has_the_name_of_a_lock_is_left_alone(path: Path, kind: str) -> None:
+    """In a folder that others can write to, it may lead to any file of this user."""
+    other, lock = path.parent / "precious", Path(f"{path}.lock")
+    other.write_text("precious")
+    match kind:
+        case "link":
+            lock.symlink_to(other)
+        case "dangling":
+            lock.symlink_to(path.parent / "new")
+        case "hard link":
+            os.link(other, lock)
+        case "pipe":
+            os.mkfifo(lock)
+        case "folder":
+            lock.mkdir()
+        case _:
+            lock.write_text("mine")
+    before = {*path.parent.iterdir()}
+    with pytest.raises(CatalogError, match=r"\.lock: .*remove it, or name another place"):
+        open_catalog(path)
+    assert other.read_text() == "precious"
+    assert {*path.parent.iterdir()} == before
+
+
+def test_a_catalog_in_use_is_not_taken_for_an_empty_one(path: Path) -> None:
+    """Nor for a damaged one, by what only looks at it."""
+    with open_catalog(path) as catalog:
+        catalog.record([classified("a")], MODEL)
+        for look in (
+            lambda: list(known_readings(path)),
+            lambda: decisions_in(path),
+            lambda: recognised_in(path, [b"/a"]),
+            lambda: decided_with(path, path.parent / "t.csv", "model-0123456789ab"),
+        ):
+            with pytest.raises(LockedError, match="another run is using this catalog"):
+                look()
 
 
 def test_a_catalog_that_cannot_be_written_says_so(public: Path) -> None:
