@@ -215,14 +215,16 @@ class Decider(NamedTuple):
                 evidence=tell(placement),
                 utc=_format_utc(placement.utc),
             )
+        here = f"{placement.location.latitude:.5f}, {placement.location.longitude:.5f}"
         if outcome.status is Status.CONFLICT and reading.prediction is not None:
             seen = self.category_of(reading.prediction.top[0].slug)
-            here = f"{placement.location.latitude:.5f}, {placement.location.longitude:.5f}"
             said = f"seems to show {seen.name}, but was taken near {here}: {tell(placement)}"
             return outcome._replace(evidence=said)
         best = reading.prediction.top[0].confidence if reading.prediction is not None else 1.0
         if outcome.status is Status.TAGGED and best < self.threshold:
             return outcome._replace(evidence=f"{_SUPPORTED} {tell(placement)}")
+        if outcome.status is Status.TAGGED and placement.method is Method.SIDECAR:
+            return outcome._replace(evidence=f"taken near {here}: {tell(placement)}")
         return outcome
 
     def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:

@@ -10,8 +10,8 @@ from typing import AnyStr
 # Names are cut to so many letters before the number and ".json" behind them.
 _LONGEST = 46
 _SUPPLEMENT = ".supplemental-metadata"
-_NUMBERED = re.compile(r"(.+)(\(\d{1,4}\))")
-_JSON = re.compile(r"(.+?)(?:\(\d{1,4}\))?\.json", re.DOTALL)
+_NUMBERED = re.compile(r"(.+)(\(\d{1,3}\))")
+_JSON = re.compile(r"(.+?)(?:\(\d{1,3}\))?\.json", re.DOTALL)
 # What Google appends to an edited photo's name, in the languages of its accounts.
 EDITED = (
     "edited|effects|bearbeitet|modifi[eé]|modificato|editad[oa]|edytowane|bewerkt|redigerad|"

@@ -121,6 +121,8 @@ class Joining:
         # With the last name that a sidecar can have.
         self._waiting: deque[tuple[File, bytes]] = deque()
         self._sidecars: dict[bytes, File] = {}
+        # What the names of photos begin with that may still come for those.
+        self._beginnings: dict[bytes, bytes] = {}
 
     def take(self, file: File) -> Iterator[tuple[File, list[File]]]:
         """The photos that are complete once this file has come."""
@@ -131,10 +133,12 @@ class Joining:
             none = not self._sidecars and last < path and not self._begins_before(photo)
             yield (photo, []) if none else self._joined(photo, path)
         if self._sidecars and not waiting:  # keep those before photos: IMG.XMP, IMG.jpg
-            kept = self._sidecars.items()
-            self._sidecars = {name: s for name, s in kept if path.startswith(_first_letters(name))}
+            for name, letters in list(self._beginnings.items()):
+                if not path.startswith(letters):
+                    del self._beginnings[name], self._sidecars[name]
         if is_beside(path):
             self._sidecars[path] = file
+            self._beginnings[path] = _first_letters(path)
         else:
             waiting.append((file, _last_sidecar(path)))
 

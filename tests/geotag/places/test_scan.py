@@ -245,3 +245,19 @@ def test_a_position_of_google_takeout_in_a_private_zone(
     zones = (Zone(48.9, 2.0, 100.0),)
     hidden = scan(library, options._replace(private=zones))[1]["camera.jpg"]
     assert hidden.status is Status.PRIVATE and hidden.latitude is None
+
+
+def test_a_landmark_and_what_google_takeout_says_are_weighed_together(
+    library: Path, options: ScanOptions, write_photo: WritePhoto
+) -> None:
+    tower = write_photo("tower.jpg", "eiffel_tower", seed=7)
+    assert scan(library, options)[1]["tower.jpg"].status is Status.TAGGED
+    sidecar = Path(f"{tower}.json")
+    sidecar.write_text(takeout(geoData=48.86))  # some 20 km from it
+    beside = scan(library, options)[1]["tower.jpg"]
+    assert (beside.status, beside.landmark) == (Status.TAGGED, "Eiffel Tower")
+    assert "taken near 48.86000, 2.00000: Google Photos gives" in beside.evidence
+    sidecar.write_text(takeout(geoData=-33.86))
+    far = scan(library, options)[1]["tower.jpg"]
+    assert (far.status, far.latitude) == (Status.CONFLICT, None)
+    assert "Eiffel Tower" in far.evidence and "Google Photos gives" in far.evidence
