@@ -88,17 +88,18 @@ class Town(NamedTuple):
     size: int = 0
 
 
-def load_town_names() -> list[Town]:
+@functools.cache
+def load_town_names() -> tuple[Town, ...]:
     """All towns of the gazetteer, by country and place."""
     with _stored_towns() as stored:
         codes = stored["country"].tobytes().decode("ascii")
         names, regions = _lines(stored["names"]), _lines(stored["regions"])
         columns = (stored[name].tolist() for name in ("region", "latitude", "longitude", "size"))
         rows = zip(names, *columns, strict=True)
-        return [
+        return tuple(
             Town(name, regions[region], codes[2 * at : 2 * at + 2], north / 1e4, east / 1e4, size)
             for at, (name, region, north, east, size) in enumerate(rows)
-        ]
+        )
 
 
 class _Towns(NamedTuple):

@@ -22,7 +22,7 @@ _NOTHING = Surroundings()
 # What the page's own script loads may run, and no other: 'self' is not the same for files in all
 # browsers.
 _LOADED = " 'strict-dynamic'"
-_SCRIPTS = ("map.js", "page.js")
+_SCRIPTS = ("text.js", "map.js", "page.js")
 GENERATOR = '<meta name="generator" content="geotag report">'
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 _FILES = {
+    "text.js": ("geotag.report", "text/javascript"),
     "map.js": ("geotag.report", "text/javascript"),
     "world.json": ("geotag.report", "application/json"),
     "page.css": ("geotag.report", "text/css"),

@@ -1,5 +1,3 @@
-"use strict";
-
 // The map: Web Mercator on a canvas. World coordinates run from 0 to 1, eastwards and southwards.
 const MOST_NORTHERN = 85.0511, MOST_ZOOM = 2 ** 22, CELL = 44, EQUATOR = 40075017;
 const TOWNS_FROM = 100, BUTTONS = 44; // pixels to a degree; that the buttons take

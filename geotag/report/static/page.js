@@ -41,14 +41,6 @@ let thumbnails; // all of them, or where to load them from; parsed when the firs
 const chunks = new Map(), loading = new Map(); // promises of files of thumbnails, the last used last; what ends them
 let found = rows, chosen = null, shown = 0;
 
-// A new element with text that is never taken for HTML.
-function made(tag, text = "", name = "") {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  node.className = name;
-  return node;
-}
-
 function pair(list, term, value) {
   const group = list.id === "figures" ? list.appendChild(made("div")) : list;
   group.append(made("dt", term), made("dd", value));
@@ -252,10 +244,10 @@ function showMore() {
 
 function showDetails(row) {
   const list = element("details-list"), image = element("details-picture");
-  element("details-title").textContent = row.name;
+  element("details-title").textContent = visible(row.name);
   image.hidden = true;
   picture(row).then(source => {
-    if (!source || element("details-title").textContent !== row.name) return;
+    if (!source || element("details-title").textContent !== visible(row.name)) return;
     image.src = source;
     image.hidden = false;
   });

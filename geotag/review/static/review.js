@@ -14,14 +14,6 @@ let choices = [], selected = -1, clicked = null;
 let key = sessionStorage.getItem("key");
 const details = new Map(), pictures = new Map();
 
-// A new element with text that is never taken for HTML.
-function made(tag, text = "", name = "") {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  node.className = name;
-  return node;
-}
-
 async function send(path, body) {
   const headers = { "X-Geotag-Key": key ?? "" };
   if (body) headers["Content-Type"] = "application/json";
@@ -176,8 +168,8 @@ async function showPicture(row, turn) {
 function showDetails(shown) {
   const isPlaced = shown.status === "placed";
   shown.candidates = shown.candidates.filter(({ confidence }, place) => confidence >= SHOWN_FROM || (place === 0 && !isPlaced));
-  element("name").textContent = shown.name;
-  element("facts").textContent = [shown.taken.replace("T", " "), shown.camera, shown.folder].filter(Boolean).join(" · ");
+  element("name").textContent = visible(shown.name);
+  element("facts").textContent = visible([shown.taken.replace("T", " "), shown.camera, shown.folder].filter(Boolean).join(" · "));
   element("why").textContent = DOUBTS[shown.doubt] ?? shown.doubt;
   element("place").textContent = isPlaced ? `${shown.place || "A place without a name"}, within ${metres(shown.radius ?? 0)}` : "";
   element("evidence").textContent = shown.evidence;

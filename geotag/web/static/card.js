@@ -8,20 +8,13 @@ export const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${Number((value / 1000).toFixed(1))} km`;
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 
-export function made(tag, text = "", name = "") {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  node.className = name;
-  return node;
-}
-
 export class Card {
   constructor(photo, number) {
     this.node = template.content.firstElementChild.cloneNode(true);
     this.find = selector => this.node.querySelector(selector);
     this.find("h3").id = `photo-${number}`;
     this.node.setAttribute("aria-labelledby", `photo-${number}`);
-    this.find(".name").textContent = photo.name;
+    this.find(".name").textContent = visible(photo.name);
     this.find(".none").textContent = photo.name.includes(".") ? photo.name.split(".").at(-1).slice(0, 5) : "";
     this.urls = [];
   }

@@ -1,6 +1,6 @@
 // The page: takes photos, has the server look at them, and shows what it says in their order.
 
-import { Card, isSeen, made } from "./card.js";
+import { Card, isSeen } from "./card.js";
 import { Intake } from "./intake.js";
 import { Gone, Refused, Server } from "./server.js";
 

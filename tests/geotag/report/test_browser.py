@@ -107,6 +107,19 @@ def test_photos_figures_and_lists(shown: Shown) -> None:
     assert page.locator(".card").count() == 304
 
 
+def test_a_name_shows_as_it_is(browser: Any, tmp_path: Path) -> None:
+    row = Outcome("/photos/evil\u202egpj.\x07exe", Status.HAS_GPS, 1.0, 2.0)
+    out = tmp_path / "report.html"
+    out.write_text(build_page("tags.csv", [row], []))
+    page = browser.new_page()
+    page.goto(out.as_uri())
+    shown = "evil\\u202egpj.\\u0007exe"
+    playwright.expect(page.locator(".card .name")).to_have_text(shown)
+    page.locator(".card").click()
+    playwright.expect(page.locator("#details-title")).to_have_text(shown)
+    page.close()
+
+
 def test_details_of_a_photo(shown: Shown) -> None:
     page = shown.page
     page.locator(".card").first.focus()

@@ -110,7 +110,9 @@ def test_burst_change_undo_and_going_on_later(table: Path, page: Any) -> None:
         _expect_decided(page, 1)
         page.keyboard.press("c")
         page.keyboard.type("stonehen")
-        playwright.expect(page.locator("#found li").first).to_contain_text("Stonehenge")
+        playwright.expect(page.locator("#found li").first).to_contain_text(
+            "Stonehenge", timeout=30_000
+        )
         page.keyboard.press("Enter")
         _expect_decided(page, 2)
         box = page.locator("#map").bounding_box()
