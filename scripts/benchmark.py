@@ -14,6 +14,7 @@ import click
 
 NAMES = (
     "cascade",
+    "catalog",
     "decode",
     "engine",
     "leash",

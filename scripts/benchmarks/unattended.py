@@ -39,7 +39,11 @@ else:
               "exported": summary.exported}
 result["clock"] = time.perf_counter() - clock
 result["processor"] = time.process_time() - processor
-result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+try:  # not that of the process which started this one
+    with open("/proc/self/status") as file:
+        result["peak"] = int(file.read().partition("VmHWM:")[2].split()[0]) * 1024
+except OSError:
+    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps(result))
 """
 
