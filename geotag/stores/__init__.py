@@ -47,6 +47,12 @@ def _fsspec(name: str) -> Store:
     return GenericStore(name)
 
 
+def _gcs(_: str) -> Store:
+    from geotag.stores.gcs import GcsStore
+
+    return GcsStore()
+
+
 def _http(_: str) -> Store:
     from geotag.stores.http import HttpStore
 
@@ -62,7 +68,7 @@ SCHEMES = MappingProxyType(
         "": _FILES,
         "file": _FILES,
         "s3": Scheme("s3", Kind.BUCKET, _s3, "s3", "AWS_ACCESS_KEY_ID, AWS_PROFILE or ~/.aws"),
-        "gs": Scheme("gs", Kind.BUCKET, _fsspec, "gcs", "gcloud auth application-default login"),
+        "gs": Scheme("gs", Kind.BUCKET, _gcs, "gcs", "gcloud auth application-default login"),
         "az": Scheme("az", Kind.BUCKET, _fsspec, "azure", "AZURE_STORAGE_ACCOUNT_NAME ..."),
         "memory": Scheme("memory", Kind.BUCKET, _fsspec, "s3"),
         "http": _WEB,

@@ -23,7 +23,7 @@ from geotag.stores.base import (
     always,
     asked,
 )
-from geotag.stores.stretches import LAST, Found, Page, ParallelListing, Stretch
+from geotag.stores.stretches import Found, Page, Stretch, declined, listed_behind
 
 _RETRIED_CODES = frozenset(
     ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling",
@@ -132,13 +132,7 @@ class S3Store:
         def page(stretch: Stretch, size: int) -> Page:
             return self._page(bucket, stretch, size, enters)
 
-        try:
-            page(whole, 1)
-        except StoreError as error:
-            if error.retry:
-                raise
-            return None
-        return ParallelListing(page, lambda found: _split(found.uri)[1], PAGE).pages(whole)
+        return listed_behind(page, lambda found: _split(found.uri)[1], PAGE, whole)
 
     def _page(self, bucket: str, stretch: Stretch, size: int, enters: Enters) -> Page:
         start = {"StartAfter": stretch.after} if stretch.after else {}
@@ -151,9 +145,8 @@ class S3Store:
             objects.append(_object(f"s3://{bucket}/{last}", entry["Size"], entry))
         if found.get("IsTruncated") and not objects:
             raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
-        if folder := _declined(bucket, last, len(stretch.prefix), enters):
-            last = f"{folder}/{LAST}"
-        return Page(objects, last, not found.get("IsTruncated"))
+        behind = declined(last, len(stretch.prefix), _entered(bucket, enters))
+        return Page(objects, behind or last, not found.get("IsTruncated"))
 
     def _below(self, bucket: str, prefix: str, enters: Enters) -> Iterator[Object]:
         """The objects below a prefix, page by page. Raises StoreError for pages that do not follow
@@ -180,8 +173,8 @@ class S3Store:
                 raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
             tokens.add(token)
             start = {"ContinuationToken": token}
-            if folder := _declined(bucket, last, len(prefix), enters):
-                start = {"StartAfter": f"{folder}/{LAST}"}
+            if behind := declined(last, len(prefix), _entered(bucket, enters)):
+                start = {"StartAfter": behind}
 
     def _list_page(self, **arguments: Any) -> Any:
         """Raises StoreError for an answer that says nothing of a bucket: it is no empty one."""
@@ -294,11 +287,8 @@ class S3Store:
         return asked(self._fs.loop, attempt)
 
 
-def _declined(bucket: str, key: str, start: int, enters: Enters) -> str:
-    """The folder that a key lies in and that is not to be entered; empty where there is none."""
-    ends = (at for at in range(start, len(key)) if key[at] == "/")
-    folders = (key[:end] for end in ends)
-    return next((folder for folder in folders if not enters(f"s3://{bucket}/{folder}")), "")
+def _entered(bucket: str, enters: Enters) -> Enters:
+    return lambda folder: enters(f"s3://{bucket}/{folder}")
 
 
 def _split(uri: str) -> tuple[str, str]:

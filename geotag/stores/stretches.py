@@ -12,7 +12,7 @@ from queue import Queue
 from threading import Condition, Thread
 from typing import NamedTuple
 
-from geotag.stores.base import Object, StoreError
+from geotag.stores.base import Enters, Object, StoreError
 
 LISTERS = 16
 LAST = "\U0010ffff"  # none in a key sorts behind it
@@ -49,6 +49,28 @@ class Found(NamedTuple):
 
 
 ListPage = Callable[[Stretch, int], Page]
+
+
+def listed_behind(
+    page: ListPage, key_of: Callable[[Object], str], size: int, whole: Stretch
+) -> Iterator[Found] | None:
+    """All that a stretch holds; None where the server does not begin where it is asked to. Raises
+    StoreError for what may be otherwise the next time."""
+    try:
+        page(whole, 1)
+    except StoreError as error:
+        if error.retry:
+            raise
+        return None
+    return ParallelListing(page, key_of, size).pages(whole)
+
+
+def declined(key: str, start: int, enters: Enters) -> str:
+    """What sorts behind all of the folder that a key lies in and that is not to be entered; empty
+    where there is none. The first letters of the key, so many, are passed over."""
+    ends = (at for at in range(start, len(key)) if key[at] == "/")
+    folder = next((key[:end] for end in ends if not enters(key[:end])), "")
+    return f"{folder}/{LAST}" if folder else ""
 
 
 class _Done(NamedTuple):
