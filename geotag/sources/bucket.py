@@ -6,14 +6,17 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from threading import Lock
+from typing import NamedTuple
 
-from geotag.errors import SourceError, TransientPhotoError
+from geotag.errors import PhotoError, SourceError, TransientPhotoError
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.metadata.containers import HEADER_SIZE
+from geotag.metadata.header import parse_header
 from geotag.metadata.ranges import ReadRange
+from geotag.metadata.xmp import PACKET_LIMIT
 from geotag.records import Photo
 from geotag.sources.base import READ_LIMIT, Filters, check_size
 from geotag.sources.listing import File, Joining, Listing, is_beside, look_for_sidecars
@@ -45,9 +48,10 @@ class BucketSource:
         self._passed_over: set[str] = set()
         self.requests = 0
         self._fetched_before = self.store.bytes_fetched
-        self._headers: dict[str, Future[bytes]] = {}
+        self._headers: dict[str, Future[_Begun]] = {}
         self._bodies: dict[str, Future[bytes]] = {}
         self._opened: tuple[str, bytes] = ("", b"")
+        self._beside: dict[str, bytes] = {}
         self._body_bytes = 0
         self._lock = Lock()
         self._header_pool = ThreadPoolExecutor(_HEADERS, "header")
@@ -177,7 +181,7 @@ class BucketSource:
         coming: deque[Photo] = deque()
         try:
             for photo in photos:
-                self._headers[photo.uri] = self._header_pool.submit(self._header, photo)
+                self._headers[photo.uri] = self._header_pool.submit(self._begin, photo)
                 coming.append(photo)
                 if len(coming) > _HEADERS:
                     yield coming.popleft()
@@ -191,7 +195,8 @@ class BucketSource:
     def open(self, photo: Photo) -> Iterator[ReadRange]:
         """Open a photo for ranged reads, each of this version of it alone."""
         waiting = self._headers.pop(photo.uri, None)
-        header = waiting.result() if waiting is not None else self._header(photo)
+        begun = waiting.result() if waiting is not None else _Begun(self._header(photo), {})
+        header, self._beside = begun
         self._opened = photo.uri, header
         yield _Ranges(photo, header, self._range).read
 
@@ -229,9 +234,20 @@ class BucketSource:
 
     def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
         """All bytes of a sidecar, up to a limit."""
-        data = self._get(uri, 0, limit + 1, "")
+        data = self._beside.pop(uri, None)
+        if data is None:
+            data = self._get(uri, 0, limit + 1, "")
         check_size(len(data), limit)
         return data
+
+    def _begin(self, photo: Photo) -> _Begun:
+        """A photo's header and, where that holds no position, its sidecars as well: in a thread of
+        their own, for each takes a request."""
+        header, beside = self._header(photo), dict[str, bytes]()
+        for uri in photo.sidecars if not _has_position(header, photo) else ():
+            with suppress(PhotoError):  # which reading it again will tell
+                beside[uri] = self._get(uri, 0, PACKET_LIMIT + 1, "")
+        return _Begun(header, beside)
 
     def _header(self, photo: Photo) -> bytes:
         return self._range(photo, 0, HEADER_SIZE)
@@ -259,6 +275,23 @@ class BucketSource:
         if size not in (UNKNOWN_SIZE, total):
             raise TransientPhotoError("changed while it was being read")
         return data
+
+
+class _Begun(NamedTuple):
+    """What was fetched of a photo before it is opened: the header, and sidecars by their URIs."""
+
+    header: bytes
+    beside: dict[str, bytes]
+
+
+def _has_position(header: bytes, photo: Photo) -> bool:
+    """Whether a header is surely one with a position, or none of a photo."""
+    if not photo.sidecars:
+        return True
+    try:
+        return parse_header(header, photo.uri).metadata.location is not None
+    except PhotoError:
+        return True
 
 
 class _Ranges:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import options
@@ -30,7 +31,7 @@ from geotag.recognition.model import Model
 from geotag.records import Category, Location
 from geotag.state.embeddings import picture_data
 
-_COPIED_OF = 5  # every fifth photo is sent by a simulated messenger, too
+_SENT = 5  # every fifth photo is sent by a simulated messenger, too
 _SCALE, _QUALITY = (0.7, 1.0), (45, 76)
 _FAR_M = 5000.0
 _UNSEEN = 5  # of a fifth of the landmarks the library holds no measured photo
@@ -62,14 +63,19 @@ def read(photos: Path, rows: Sequence[dict[str, str]], path: Path | None) -> Ite
     """All photos, each copy behind its original, as the network sees them."""
     model = Model.open(path, EngineOptions(embeds=True))
     random, spec = np.random.default_rng(0), model.spec
-    for number, row in enumerate(rows):
-        with Image.open(photos / row["file"]) as image:
-            views = [image, sent(image, random)] if number % _COPIED_OF == 0 else [image]
-            pixels = [preprocess(view, spec.input_size, spec.fit) for view in views]
-        found = model.predictions(pixels)
-        for name, prediction in zip((row["file"], f"sent/{row['file']}"), found, strict=False):
+    named: list[tuple[str, str, str]] = []
+
+    def pixels() -> Iterator[NDArray[np.uint8]]:
+        for number, row in enumerate(rows):
             group = row.get("group") or row["file"]
-            yield Photo(name, row["label"], group, picture_data(prediction))
+            with Image.open(photos / row["file"]) as image:
+                views = {f"sent/{row['file']}": sent(image, random)} if not number % _SENT else {}
+                for name, view in (views | {row["file"]: image}).items():
+                    named.append((name, row["label"], group))
+                    yield preprocess(view, spec.input_size, spec.fit)
+
+    for texts, prediction in zip(named, model.predictions(pixels()), strict=True):
+        yield Photo(*texts, picture_data(prediction))
 
 
 def kept(photos: Path, table: Path, model: Path | None, cache: Path) -> list[Photo]:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import geotag
 from geotag.cli import main
 from geotag.errors import MissingDependencyError, SourceError, UsageError
+from geotag.metadata.header import read_header
 from geotag.options import ScanOptions, parse_since
 from geotag.pipeline import scan_library
 from geotag.records import Outcome, Photo, Status
@@ -233,6 +235,28 @@ def test_lasting_faults_are_rows_and_pass_with_their_cause(
     faults.fault = lambda method, path: None
     _, rows = scan(table, model_path)
     assert rows["tower.jpg"].status is Status.TAGGED
+
+
+def test_sidecars_are_fetched_ahead_where_the_photo_has_no_position(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request for each photo, and one for each sidecar that is needed, beside the others."""
+    for number in range(8):
+        put(bucket, f"{number}.jpg", seed=number, gps=number % 2 == 0)
+        (bucket / f"{number}.jpg.xmp").write_bytes(XMP)
+    library = Library(("s3://photos",), Filters())
+    (source,) = library.sources
+    get, asked = source.store.get, []
+
+    def noted(uri: str, *range_: object) -> tuple[bytes, int]:
+        asked.append((uri, threading.current_thread() is threading.main_thread()))
+        return get(uri, *range_)
+
+    monkeypatch.setattr(source.store, "get", noted)
+    ahead = source.ahead(list(library.photos()))
+    found = [read_header(source, photo).metadata.location for photo in ahead]
+    assert None not in found and len(asked) == 8 + 4
+    assert not any(is_here for _, is_here in asked)
 
 
 def test_many_requests_are_in_flight_but_not_all(
