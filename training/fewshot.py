@@ -5,6 +5,7 @@ python -m training.fewshot --recipe NAME --data DIR --out runs/fewshot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def teach(
 ) -> tuple[Checkpoint, float]:
     """A model with each of the labels added from `shots` random train photos of it.
 
-    Also the mean of the recalls that `landmarks add` estimates.
+    Also the mean of the recalls that `landmarks add` estimates, NaN where it estimates none.
     """
     rng = np.random.default_rng(seed)
     estimated = []
@@ -62,7 +63,7 @@ def teach(
         added = add_landmark(checkpoint, label, pixels)
         sha256 = fingerprint(format_spec(added.spec), added.tensors)
         checkpoint = Checkpoint(ModelHeader(added.spec, sha256), added.tensors)
-        estimated.append(added.recall)
+        estimated.append(math.nan if added.recall is None else added.recall)
     return checkpoint, float(np.mean(estimated))
 
 
@@ -136,8 +137,9 @@ def _threshold(spec: ModelSpec) -> float:
     help="Random classes to leave out.",
 )  # fmt: skip
 @click.option(
-    "--shots", multiple=True, type=click.IntRange(LEAST_PHOTOS, MOST_PHOTOS), default=(5, 10, 20),
-    show_default=True, help="How many examples to learn from; repeatable.",
+    "--shots", multiple=True, type=click.IntRange(LEAST_PHOTOS, MOST_PHOTOS),
+    default=(1, 2, 3, 5, 10, 20), show_default=True,
+    help="How many examples to learn from; repeatable.",
 )  # fmt: skip
 @commands.EPOCHS
 @commands.WEIGHTS

@@ -32,6 +32,11 @@ def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path)
     return out
 
 
+_ONE_PHOTO = (
+    "so few cannot tell how many of its photos will be tagged; of other landmarks hardly any was, "
+    "and more are with each photo you give"
+)
+
 _OUT = click.option(
     "--out",
     required=True,
@@ -71,7 +76,7 @@ def add(
     name: str, photos: tuple[str, ...], out: Path, force: bool, quiet: bool, model: Path | None,
     **place: Any,
 ) -> None:  # fmt: skip
-    """Add the landmark NAME from 5 to 50 example PHOTOS (files or folders).
+    """Add the landmark NAME from 1 to 50 example PHOTOS (files or folders).
 
     Takes seconds: the network stays as it is and gets one more output, fitted to the examples.
     Use the new model with `geotag scan --model OUT`.
@@ -87,16 +92,22 @@ def add(
         complain(f"{path}: not used as an example: {reason}")
     added = add_landmark(checkpoint, name, pixels, Place(**place), force)
     save_checkpoint(out, added.spec, added.tensors)
-    click.echo(
-        f"{name}: learned from {counted(len(pixels), 'photo')}; about {added.recall:.0%} of its "
-        f"photos will be tagged (likely {added.interval[0]:.0%} to {added.interval[1]:.0%})"
-    )
     known = ModelCategories(added.spec.own_categories)
-    click.echo(_format_held_out(added, known))
+    click.echo(f"{name}: learned from {counted(len(pixels), 'photo')}; {_format_recall(added)}")
+    if added.taken_for:
+        click.echo(_format_held_out(added, known))
     if added.resembles:
         other = known.by_slug(added.resembles).name
         complain(f"the model took most of these photos for {other} before, and may still do so")
     click.echo(f"use it with: geotag scan --model {out} ...")
+
+
+def _format_recall(added: Added) -> str:
+    """How many of the landmark's photos will be tagged."""
+    if added.recall is None or added.interval is None:
+        return _ONE_PHOTO
+    low, high = added.interval
+    return f"about {added.recall:.0%} of its photos will be tagged (likely {low:.0%} to {high:.0%})"
 
 
 def _format_held_out(added: Added, known: ModelCategories) -> str:

@@ -38,7 +38,7 @@ from geotag.sources.base import Filters
 if TYPE_CHECKING:
     from geotag.model.checkpoint import Tensors
 
-LEAST_PHOTOS = 5
+LEAST_PHOTOS = 1
 MOST_PHOTOS = 50
 _EMBEDDINGS = BACKGROUND + "embeddings"
 _SCALE = BACKGROUND + "scale"
@@ -61,15 +61,15 @@ class Added(NamedTuple):
 
     `recall` is the share of the example views that it would tag when trained on the others, and
     `interval` where the landmark's own lies, 19 times in 20. `taken_for` counts what it names such
-    examples: slugs, "" for no landmark. `resembles` is the slug of a category that the model took
-    more than half of the examples for before, or "".
+    examples: slugs, "" for no landmark. One example tells none of it: None and empty. `resembles`
+    is the slug of a category that the model took more than half of the examples for before, or "".
     """
 
     spec: ModelSpec
     tensors: Tensors
     category: OwnCategory
-    recall: float
-    interval: tuple[float, float]
+    recall: float | None
+    interval: tuple[float, float] | None
     taken_for: tuple[tuple[str, int], ...]
     resembles: str
 
@@ -118,17 +118,19 @@ def add_landmark(
     if prefilter is not None and spec.prefilter_for(threshold):
         tensors |= _with_passing_output(checkpoint, photos, background)
         prefilter = prefilter._replace(own=prefilter.own + 1)
+    is_judged = len(photos) > 1
+    names = (*spec.categories, category.slug)
     return Added(
         spec._replace(
-            categories=(*spec.categories, category.slug),
+            categories=names,
             own_categories=(*spec.own_categories, category),
             prefilter=prefilter,
         ),
         tensors,
         category,
-        fitted.recall,
-        wilson_interval(fitted.recall, len(photos)),
-        _taken_for(known, fitted.held_out[: len(photos)], (*spec.categories, category.slug)),
+        fitted.recall if is_judged else None,
+        wilson_interval(fitted.recall, len(photos)) if is_judged else None,
+        _taken_for(known, fitted.held_out[: len(photos)], names) if is_judged else (),
         _resembles(known, spec.categories),
     )
 

@@ -84,6 +84,31 @@ def test_the_output_tells_its_examples_from_the_background() -> None:
     assert 0.5 < fitted.recall <= 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_examples_promise_no_more_than_was_held_out(count: int) -> None:
+    """Other photos of the landmark get the scores that the calibration is made of."""
+    rng = np.random.default_rng(0)
+    centres = np.eye(64) * 3
+
+    def cluster(at: int, count: int) -> np.ndarray:
+        return centres[at] + rng.normal(0, 0.4, (count, 64))
+
+    head = Head(np.vstack([centres[:5] * 2, np.zeros(64)]), np.array([-9.0] * 5 + [3.0]))
+    background = np.concatenate([cluster(at, 60) for at in range(10)])
+    examples, photos = np.repeat(cluster(12, count), 4, axis=0), np.repeat(np.arange(count), 4)
+    fitted = fit_output(head, examples, photos, background, 0.95)
+
+    def margins(points: np.ndarray) -> np.ndarray:
+        known = np.log(np.exp(head.logits(points)).sum(1))
+        return points @ fitted.weight + fitted.bias - known
+
+    others = np.concatenate([cluster(at, 200) for at in range(10)])
+    assert (margins(others) > np.log(0.95 / 0.05)).mean() <= 0.001
+    if count > 1:
+        unseen = cluster(12, 200) @ fitted.weight + fitted.bias
+        assert unseen.mean() < fitted.held_out.mean() + 1.5
+
+
 @given(st.integers(1, 500), st.data())
 def test_an_interval_holds_its_share_and_narrows(count: int, data: st.DataObject) -> None:
     share = data.draw(st.integers(0, count)) / count

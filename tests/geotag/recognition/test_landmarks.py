@@ -156,11 +156,22 @@ def test_the_same_examples_give_the_same_model(ready: Path, examples: Path, tmp_
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_copies_of_a_photo_are_one_example(ready: Path, tmp_path: Path) -> None:
+def test_copies_of_a_photo_are_one_example_which_promises_nothing(
+    ready: Path, tmp_path: Path
+) -> None:
     for n in range(6):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(yellow(0)))
-    with pytest.raises(UsageError, match="not from 1"):
-        run("add", "House", tmp_path, "--model", ready, "--out", tmp_path / "m")
+    output = run("add", "House", tmp_path, "--model", ready, "--out", tmp_path / "m")
+    assert "House: learned from 1 photo; so few cannot tell how many" in output
+    assert "held out" not in output and "likely" not in output
+    assert load_checkpoint(tmp_path / "m").spec.categories[-1] == "own_house"
+
+
+def test_two_photos_are_held_out_in_turn(ready: Path, tmp_path: Path) -> None:
+    for n in range(2):
+        (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(yellow(n)))
+    output = run("add", "House", tmp_path, "--model", ready, "--out", tmp_path / "m")
+    assert "learned from 2 photos; about " in output and "of 2 photos are named rightly" in output
 
 
 def test_unreadable_examples_are_named(ready: Path, examples: Path, tmp_path: Path) -> None:
