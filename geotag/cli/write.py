@@ -101,6 +101,13 @@ def _tell_edits(survey: Survey) -> None:
             tell(f"  {one_line(path)}: {one_line(name)}")
         if more := survey.edit_count - len(survey.edits):
             tell(f"  and {more} more")
+    if survey.cleared:
+        landmarks = counted(survey.cleared_count, "landmark")
+        tell(f"{landmarks} that you cleared, to be taken out and not to be given again:")
+        for path in survey.cleared:
+            tell(f"  {one_line(path)}")
+        if more := survey.cleared_count - len(survey.cleared):
+            tell(f"  and {more} more")
 
 
 def _shown(results: Iterable[WriteResult]) -> Iterator[WriteResult]:

@@ -130,8 +130,8 @@ def _parse_cell(name: str, value: Any) -> Any:
 
 
 def _parse_status(value: Any) -> Status:
-    if isinstance(value, str) and value in {status.value for status in Status}:
-        return Status(value)
+    if isinstance(value, str) and (text := value.strip().lower()) in set(Status):
+        return Status(text)
     raise ValueError(f"{shown(value)} is not a status")
 
 

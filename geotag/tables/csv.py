@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from geotag.errors import TableError
 from geotag.records import Outcome
@@ -14,6 +16,7 @@ from geotag.tables.base import (
     CELL_LIMIT,
     COLUMNS,
     FLOATS,
+    INTEGERS,
     SCHEMA_VERSION,
     format_top_k,
     guard_cell,
@@ -27,6 +30,9 @@ _REMEDY = (
     "save it as UTF-8: in Excel as “CSV UTF-8”, in LibreOffice with the character set Unicode "
     "(UTF-8)"
 )
+_NUMBERS = FLOATS | INTEGERS
+_LINES_BEFORE = 100
+_HINT = re.compile(r'"?sep=."?\s*')
 # Cells that a photo's file cannot be told by; a name of a file may look like anything.
 _WORDS = ("landmark", "city", "country")
 # What spreadsheets take UTF-8 for when nobody tells them.
@@ -54,17 +60,18 @@ class CsvFormat:
         number = 0
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                head = file.readline(CELL_LIMIT)
+                head = _head(file)
                 if not head:
                     raise TableError(f"{path}: empty; is this a table that geotag wrote?")
-                file.seek(0)
                 delimiter = max(_DELIMITERS, key=head.count)
-                for number, row in enumerate(csv.DictReader(file, delimiter=delimiter), 1):
-                    if not any(row.values()):  # as spreadsheets leave them at the end
-                        continue
+                reader = csv.DictReader(chain((head,), file), delimiter=delimiter)
+                reader.fieldnames = _names(reader.fieldnames or (), path)
+                for number, row in enumerate(reader, 1):
                     cells = {k: unguard_cell(v) for k, v in row.items() if k and v is not None}
+                    if not any(map(str.strip, cells.values())):  # as spreadsheets leave them
+                        continue
                     if delimiter != ",":  # as where the comma stands before decimals
-                        cells |= {k: cells[k].replace(",", ".") for k in FLOATS & cells.keys()}
+                        cells |= {k: cells[k].replace(",", ".") for k in _NUMBERS & cells.keys()}
                     _check_words(cells, f"{path}, row {number}")
                     yield cells
         except UnicodeDecodeError:
@@ -73,6 +80,25 @@ class CsvFormat:
             raise TableError(f"{path}, row {number + 1}: not CSV ({error})") from error
         except OSError as error:
             raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _head(file: TextIO) -> str:
+    """The line with the names of the columns: blank ones may be before it, and Excel's hint."""
+    for _ in range(_LINES_BEFORE):
+        line = file.readline(CELL_LIMIT).lstrip("\ufeff")
+        if not line or not (_HINT.fullmatch(line) or not line.strip(_DELIMITERS + ' "\r\n')):
+            return line
+    return ""
+
+
+def _names(columns: Iterable[str], path: Path) -> list[str]:
+    """The columns by the names that geotag gives them, whatever their case."""
+    names = [name.strip() for name in columns]
+    names = [name.lower() if name.lower() in COLUMNS else name for name in names]
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise TableError(f"{path}: several columns are named {name}: rename or remove one")
+    return names
 
 
 def _check_words(cells: Mapping[str, str], place: str) -> None:

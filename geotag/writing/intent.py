@@ -119,7 +119,7 @@ def with_guess(row: Outcome, guess: Guess, landmarks: Landmarks) -> Outcome:
 
     A table of paths and landmarks alone must not make a model's guesses the user's word.
     """
-    lacks_scan = row.category_id is None and not row.top_k
+    lacks_scan = (row.category_id is None and not row.top_k) or row.status is Status.UNCERTAIN
     category = landmarks.by_name(row.landmark)
     slug = category.slug if category else OWN_PREFIX + slugify(row.landmark)
     if not (lacks_scan and guess.is_tag and guess.slug == slug):
@@ -143,6 +143,14 @@ def named_by_user(row: Outcome, landmarks: Landmarks) -> str:
         if tags is not None and tags.source == SOURCE_USER:
             return tags.name
     return ""
+
+
+def is_cleared(row: Outcome, landmarks: Landmarks) -> bool:
+    """Whether the user took the landmark out of a row."""
+    with suppress(IntentError):
+        intent = read_intent(row, landmarks)
+        return intent.clear and not intent.reason
+    return False
 
 
 def _named_by_user(landmark: Category) -> LandmarkTags:
@@ -297,7 +305,7 @@ def _moved(row: Outcome, chosen: Category, landmarks: Landmarks) -> Category:
 
 
 def _check_position(latitude: float, longitude: float) -> None:
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
         raise IntentError(f"no such position: {latitude:g}, {longitude:g}")
 
 

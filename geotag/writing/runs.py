@@ -27,7 +27,14 @@ from geotag.tables import read_table
 from geotag.tables.private import without_private
 from geotag.writing.chosen import Chosen
 from geotag.writing.decided import with_decisions
-from geotag.writing.intent import Guess, Landmarks, is_of_another_photo, named_by_user, with_guess
+from geotag.writing.intent import (
+    Guess,
+    Landmarks,
+    is_cleared,
+    is_of_another_photo,
+    named_by_user,
+    with_guess,
+)
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import revert_run, settle
 from geotag.writing.writeback import (
@@ -47,26 +54,60 @@ _MISPLACED = (
     "the scan found another landmark in it than its row says: were some columns sorted without the "
     "others? Scan again for a new table"
 )
+_AT_ODDS = "several rows of the table say different things of it: keep one"
 
 
 class Survey(NamedTuple):
     """What a table holds, before anything of it is written.
 
     `edits` are the first of the photos and landmarks that are taken as the user's word, of
-    `edit_count` in all; `models` are those whose tags it has.
+    `edit_count` in all; `cleared` the first of the photos whose landmark the user took out, of
+    `cleared_count`; `models` are those whose tags it has.
     """
 
     rows: int
     edits: tuple[tuple[str, str], ...]
     edit_count: int
     models: frozenset[str]
+    cleared: tuple[str, ...] = ()
+    cleared_count: int = 0
+
+
+class _Repeats:
+    """Which photos have several rows, and whether these are the same.
+
+    A table in the order of its paths, as geotag writes it, takes no memory; `is_sure` says whether
+    it was that, or all was kept.
+    """
+
+    def __init__(self, keep_all: bool = False) -> None:
+        self.is_sure = True
+        self.found: dict[str, bool] = {}
+        self._keep_all = keep_all
+        self._last = b""
+        self._seen: dict[int, int] = {}
+
+    def take(self, row: Outcome) -> None:
+        """Note a row."""
+        path = photo_path(row)
+        encoded, key = path.encode("utf-8", "surrogatepass"), hash(path)
+        if not self._keep_all:
+            self.is_sure = self.is_sure and encoded >= self._last
+            if encoded != self._last:
+                self._seen.clear()
+        self._last = encoded
+        if (said := self._seen.get(key)) is None:
+            self._seen[key] = hash(row)
+        else:
+            self.found[path] = self.found.get(path, True) and said == hash(row)
 
 
 class _Rows:
     """A table's rows beside what the catalog knows, read anew each time: memory stays flat.
 
-    They are completed with what the scan found where they lack it; the photos of those that
-    contradict it are `misplaced`, and left out.
+    They are completed with what the scan found where they lack it. Of several rows of a photo that
+    are the same one counts; photos whose rows contradict it or each other are `misplaced`, with the
+    reason, and left out.
     """
 
     def __init__(
@@ -81,15 +122,16 @@ class _Rows:
         self.read = partial(without_private, self._decided, private)
         self.look_up = look_up
         self.landmarks = Landmarks(load_categories())
-        self.misplaced: list[str] = []
+        self.misplaced: dict[str, str] = {}
+        self._repeats: Mapping[str, bool] = {}
 
     def _decided(self) -> Iterator[Outcome]:
         """What the user decided in a review goes before what the table says."""
         return with_decisions(read_table(self._table), self.decisions)
 
     def __iter__(self) -> Iterator[Outcome]:
-        self.misplaced = []
-        remaining = self.read()
+        self.misplaced = {path: _AT_ODDS for path, same in self._repeats.items() if not same}
+        remaining = self._without_repeats()
         while chunk := list(islice(remaining, _CHUNK)):
             paths = ((row, _named_path(row)) for row in chunk)
             named = {
@@ -101,24 +143,49 @@ class _Rows:
             for row in chunk:
                 found = known.get(named.get(row.path, b""))
                 if found is not None and is_of_another_photo(row, Guess(*found)):
-                    self.misplaced.append(photo_path(row))
+                    self.misplaced[photo_path(row)] = _MISPLACED
                 else:
                     yield with_guess(row, Guess(*found), self.landmarks) if found else row
 
+    def _without_repeats(self) -> Iterator[Outcome]:
+        taken: set[str] = set()
+        for row in self.read():
+            path = photo_path(row) if self._repeats else ""
+            if path in self._repeats:
+                if path in taken or not self._repeats[path]:
+                    continue
+                taken.add(path)
+            yield row
+
     def survey(self, only: tuple[str, ...]) -> Survey:
-        """Go through the table once; `edits` are of the photos that match the globs."""
+        """Go through the table; `edits` and `cleared` are of the photos that match the globs."""
+        repeats = _Repeats()
+        survey = self._surveyed(only, repeats)
+        if not repeats.is_sure:
+            repeats = _Repeats(keep_all=True)
+            for row in self.read():
+                repeats.take(row)
+        self._repeats = repeats.found
+        return self._surveyed(only, _Repeats()) if repeats.found else survey
+
+    def _surveyed(self, only: tuple[str, ...], repeats: _Repeats) -> Survey:
         models: set[str] = set()
         edits: list[tuple[str, str]] = []
-        rows = count = 0
+        cleared: list[str] = []
+        rows = edit_count = cleared_count = 0
         for row in self:
             rows += 1
+            repeats.take(row)
             if row.landmark and row.model:
                 models.add(row.model)
-            name = named_by_user(row, self.landmarks)
-            if name and is_wanted(photo_path(row), only):
-                count += 1
-                edits += [(row.path, name)] if count <= _EDITS_SHOWN else []
-        return Survey(rows, tuple(edits), count, frozenset(models))
+            if (name := named_by_user(row, self.landmarks)) and is_wanted(photo_path(row), only):
+                edit_count += 1
+                edits += [(row.path, name)] if edit_count <= _EDITS_SHOWN else []
+            elif is_cleared(row, self.landmarks) and is_wanted(photo_path(row), only):
+                cleared_count += 1
+                cleared += [row.path] if cleared_count <= _EDITS_SHOWN else []
+        found = tuple(edits), edit_count, frozenset(models), tuple(cleared), cleared_count
+        return Survey(rows, *found)
 
 
 def _named_path(row: Outcome) -> str:
@@ -180,10 +247,10 @@ def _offsets(catalog: Path, options: WriteOptions) -> Mapping[str, Offset]:
     return find_offsets_of(known_readings(catalog))
 
 
-def _failed(misplaced: list[str], only: tuple[str, ...]) -> Iterator[WriteResult]:
-    for path in misplaced:
+def _failed(misplaced: Mapping[str, str], only: tuple[str, ...]) -> Iterator[WriteResult]:
+    for path, reason in misplaced.items():
         if is_wanted(path, only):
-            yield WriteResult(path, Action.FAILED, _MISPLACED)
+            yield WriteResult(path, Action.FAILED, reason)
 
 
 def _with_decision(

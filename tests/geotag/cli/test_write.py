@@ -163,7 +163,12 @@ def _edit(table: Path, change: Callable[[dict[str, str]], None], columns: list[s
 
 
 @pytest.mark.parametrize(
-    "columns", [["path", "landmark"], ["landmark", "path", "status", "confidence"]]
+    "columns",
+    [
+        ["path", "landmark"],
+        ["landmark", "path", "status", "confidence"],
+        [name for name in COLUMNS if name != "status"],
+    ],
 )
 def test_a_table_of_paths_and_landmarks_makes_no_guess_the_users_word(
     scanned: Path, columns: list[str]
@@ -196,6 +201,44 @@ def test_columns_that_were_sorted_without_the_paths_write_nothing(scanned: Path)
     assert result.return_value == 3
     assert result.stderr.count("were some columns sorted without the others?") == 2
     assert {path: Path(path).read_bytes() for path in paths} == before
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_of_several_rows_of_a_photo_one_counts_and_those_at_odds_do_not(
+    scanned: Path, is_sorted: bool
+) -> None:
+    with scanned.open(encoding="utf-8-sig", newline="") as file:
+        none, taj, tower = csv.DictReader(file)
+    renamed = taj | {"landmark": "Stonehenge"}
+    rows = [none, taj, renamed, tower, tower] if is_sorted else [tower, taj, none, tower, renamed]
+    with scanned.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(COLUMNS))
+        writer.writeheader()
+        writer.writerows(rows)
+    before = Path(taj["path"]).read_bytes()
+    result = run("write", scanned)
+    assert result.return_value == 3
+    assert "taj.jpg: several rows of the table say different things of it: keep one" in (
+        result.stderr
+    )
+    assert "1 photo written, 1 failed" in result.stderr and "named by you" not in result.stderr
+    assert Path(taj["path"]).read_bytes() == before
+
+
+def test_what_is_cleared_is_listed_before_it_is(scanned: Path) -> None:
+    _edit(scanned, lambda row: row.update(landmark=""), list(COLUMNS))
+    shown = run("write", scanned, "--dry-run").stderr
+    assert "2 landmarks that you cleared, to be taken out and not to be given again:\n" in shown
+    assert "taj.jpg\n" in shown and "tower.jpg\n" in shown and "none.jpg" not in shown
+
+
+def test_zeros_are_no_position_of_a_landmark(scanned: Path) -> None:
+    _edit(
+        scanned,
+        lambda row: row.update(landmark="Our house", latitude="0", longitude="0"),
+        list(COLUMNS),
+    )
+    assert "no such position: 0, 0" in run("write", scanned).stderr
 
 
 def test_without_a_catalog_a_table_of_ones_own_is_ones_word(tmp_path: Path, photos: Path) -> None:

@@ -225,7 +225,8 @@ def test_decisions_are_the_users_word_for_write(setting: Setting) -> None:
         assert f"{name}: {landmark}" in shown.stderr
     assert "  + XMP geotag:Source: user" in shown.stdout
     assert "46,30.000000N, 7,54.000000E" in shown.stdout
-    assert "placed.jpg" not in shown.stderr and "own.jpg" not in shown.stderr
+    assert "placed.jpg" not in shown.stderr and "own.jpg: " not in shown.stderr
+    assert "1 landmark that you cleared" in shown.stderr
 
 
 def test_what_was_rejected_is_taken_out_of_the_photo(setting: Setting) -> None:

@@ -284,6 +284,35 @@ def test_text_that_went_through_another_encoding_is_noticed(
         list(read_table(path))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\npath;landmark;confidence\r\n/a.jpg;Eiffel Tower;0,5\r\n",
+        '"sep=,"\npath,landmark,confidence\n/a.jpg,Eiffel Tower,0.5\n',
+        "\n,,\n\npath,landmark,confidence\n/a.jpg,Eiffel Tower,0.5\n",
+        "\ufeffpath,landmark,confidence\n/a.jpg,Eiffel Tower,0.5\n",
+        "Path, LANDMARK ,Confidence\n/a.jpg,Eiffel Tower,0.5\n",
+        "path,landmark,confidence,notes\n/a.jpg,Eiffel Tower,0.5\n,,,,,,\n , ,\n",
+        "path;landmark;confidence;category_id\n/a.jpg;Eiffel Tower;0,5;16,00\n",
+        "path,landmark,confidence,status\n/a.jpg,Eiffel Tower,0.5, Uncertain\n",
+        "path\tlandmark\tconfidence\r/a.jpg\tEiffel Tower\t0.5\r",
+    ],
+)
+def test_a_table_that_a_spreadsheet_saved_in_its_own_way_is_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes(text.encode("utf-8-sig"))
+    (row,) = read_table(path)
+    assert (row.path, row.landmark, row.confidence) == ("/a.jpg", "Eiffel Tower", 0.5)
+    assert row.status is Status.UNCERTAIN and row.category_id in (None, 16)
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("path,landmark,Landmark\n/a.jpg,Eiffel Tower,Stonehenge\n", "utf-8")
+    with pytest.raises(TableError, match="several columns are named landmark"):
+        list(read_table(path))
+
+
 def test_a_file_may_be_named_like_anything(tmp_path: Path) -> None:
     path = tmp_path / "tags.csv"
     path.write_text("path,landmark,city\n/FranÃ§ois.jpg,Sacré-Cœur,Zürich ÄÖÜ ¿\n", "utf-8")
