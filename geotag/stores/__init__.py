@@ -53,6 +53,12 @@ def _gcs(_: str) -> Store:
     return GcsStore()
 
 
+def _azure(_: str) -> Store:
+    from geotag.stores.azure import AzureStore
+
+    return AzureStore()
+
+
 def _http(_: str) -> Store:
     from geotag.stores.http import HttpStore
 
@@ -69,7 +75,7 @@ SCHEMES = MappingProxyType(
         "file": _FILES,
         "s3": Scheme("s3", Kind.BUCKET, _s3, "s3", "AWS_ACCESS_KEY_ID, AWS_PROFILE or ~/.aws"),
         "gs": Scheme("gs", Kind.BUCKET, _gcs, "gcs", "gcloud auth application-default login"),
-        "az": Scheme("az", Kind.BUCKET, _fsspec, "azure", "AZURE_STORAGE_ACCOUNT_NAME ..."),
+        "az": Scheme("az", Kind.BUCKET, _azure, "azure", "AZURE_STORAGE_ACCOUNT_NAME ..."),
         "memory": Scheme("memory", Kind.BUCKET, _fsspec, "s3"),
         "http": _WEB,
         "https": _WEB,

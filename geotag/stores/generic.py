@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ _TIME_FIELDS = ("last_modified", "updated", "mtime", "created")
 _LISTERS = 16
 _Result = TypeVar("_Result")
 _Entry = Mapping[str, Any]
-_Listing = Future[Sequence[_Entry]]
+_Listing = Future[Iterable[_Entry]]
 
 
 class GenericStore:
@@ -110,14 +110,14 @@ class GenericStore:
         except AbsentError:
             return
 
-    def _entries(self, folder: str) -> Sequence[Mapping[str, Any]]:
+    def _entries(self, folder: str) -> Iterable[_Entry]:
         """What lies in a folder, without what stands for the folder itself; for an object alone,
         that one."""
         entries = self._try(lambda: self._fs.ls(folder, detail=True, refresh=True))
         itself = folder.strip("/")
         below = [entry for entry in entries if entry["name"].strip("/") != itself]
         alone = [entry for entry in entries if entry["type"] != "directory"]
-        return sorted(below, key=_order) if below else alone[:1]
+        return sorted(below, key=by_name) if below else alone[:1]
 
     def _path(self, uri: str) -> str:
         return str(self._fs._strip_protocol(uri))
@@ -180,7 +180,8 @@ def _seconds(time: object) -> float:
         return 0.0
 
 
-def _order(entry: Mapping[str, Any]) -> bytes:
+def by_name(entry: Mapping[str, Any]) -> bytes:
+    """Folders stand where the objects in them do."""
     name = str(entry["name"]).rstrip("/").encode()
     return name + b"/" if entry["type"] == "directory" else name
 
