@@ -127,6 +127,7 @@ function showTimeline(filters) {
     const first = `${period}-01-01`.slice(0, 10), last = lastDay(period);
     bar.style.height = `${count ? Math.max(2, 100 * count / most) : 0}px`;
     button.type = "button";
+    button.tabIndex = -1;
     button.title = `${period}: ${photos(count)}`;
     button.setAttribute("aria-label", button.title);
     button.setAttribute("aria-pressed", filters.from === first && filters.to === last);
@@ -134,6 +135,8 @@ function showTimeline(filters) {
     button.addEventListener("click", () => choosePeriod(period, first, last));
     return button;
   }));
+  const bar = element("timeline").querySelector("[aria-pressed=true]") ?? element("timeline").firstElementChild;
+  if (bar) bar.tabIndex = 0;
   const undated = found.reduce((sum, row) => sum + !row.day, 0);
   element("undated").textContent = undated ? `${photos(undated)} without a date` : "";
 }
@@ -175,6 +178,17 @@ function withGaps(periods, length) {
       : length === 4 ? year : `${year}-${String(at % 12 + 1).padStart(2, "0")}`);
   }
   return all;
+}
+
+// One stop for the Tab key: within the timeline the arrow keys go on.
+function walkTimeline(event) {
+  const bars = [...event.currentTarget.children], at = bars.indexOf(document.activeElement);
+  const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
+  if (!(next in bars)) return;
+  event.preventDefault();
+  bars[at].tabIndex = -1;
+  bars[next].tabIndex = 0;
+  bars[next].focus();
 }
 
 function choosePeriod(period, first, last) {
@@ -313,6 +327,7 @@ element("filters").addEventListener("input", update);
 element("filters").addEventListener("submit", event => event.preventDefault());
 element("filters").addEventListener("reset", () => { chosen = null; setTimeout(update); });
 element("unchoose").addEventListener("click", () => { chosen = null; update(); element("map").focus(); });
+element("timeline").addEventListener("keydown", walkTimeline);
 element("more").addEventListener("click", showMore);
 // Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
 const scrolled = new IntersectionObserver(([entry]) => {

@@ -166,6 +166,22 @@ def test_the_timeline_chooses_a_month(shown: Shown) -> None:
     assert _count(page) == "304"
 
 
+def test_the_timeline_is_one_stop_of_the_keyboard(shown: Shown) -> None:
+    page = shown.page
+    page.focus("#all")  # the last button of the map
+    page.keyboard.press("Tab")
+    first = page.evaluate("document.activeElement.title")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert _count(page) == "25"
+    chosen = page.evaluate("document.activeElement.title")
+    assert chosen.startswith("2021-02") and first.startswith("2021-01")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#timeline')") is None
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.title") == chosen
+
+
 def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
     page = shown.page
     page.fill("#search", "0002.jpg")
