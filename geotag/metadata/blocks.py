@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 # The largest block that is read.
 BLOCK_LIMIT = 16 * 2**20
 # Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
 PART_LIMIT = 2**16
+_MOST_BLOCKS = 16
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
@@ -42,6 +45,19 @@ class Blocks(NamedTuple):
     def xmp(self) -> bytes | None:
         """The first XMP packet."""
         return self.xmps[0] if self.xmps else None
+
+
+def first_blocks(found: Iterable[tuple[str, bytes]]) -> dict[str, tuple[bytes, ...]]:
+    """Blocks by their kind ("exif", "xmp"), no more of them than are many or large together."""
+    kinds: dict[str, list[bytes]] = {"exif": [], "xmp": []}
+    total = 0
+    for kind, block in islice(found, _MOST_BLOCKS):
+        total += len(block)
+        if total > BLOCK_LIMIT:
+            break
+        if block:
+            kinds.setdefault(kind, []).append(block)
+    return {kind: tuple(blocks) for kind, blocks in kinds.items()}
 
 
 def without_prefix(block: bytes) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 
 from geotag.errors import PhotoError
-from geotag.metadata.blocks import BLOCK_LIMIT, Blocks, without_prefix
+from geotag.metadata.blocks import BLOCK_LIMIT, Blocks, first_blocks, without_prefix
 from geotag.metadata.isobmff import find_in_cr3, find_in_heif
 from geotag.metadata.jpeg import STEP, find_in_jpeg
 from geotag.metadata.photoshop import blocks_in_resources
@@ -86,18 +86,19 @@ def find_blocks(read: ReadRange) -> Blocks:
 def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
     read = buffered(header, read)
     wanted = (c for c in riff_chunks(read) if c.kind in _WEBP_KINDS and c.size <= BLOCK_LIMIT)
-    blocks = [(c.kind, read(c.data_at, c.size)) for c in islice(wanted, _BLOCKS)]
-    exifs = tuple(without_prefix(data) for kind, data in blocks if kind == b"EXIF" and data)
-    return Blocks("webp", exifs, tuple(data for kind, data in blocks if kind != b"EXIF" and data))
+    found = first_blocks(
+        ("exif" if c.kind == b"EXIF" else "xmp", without_prefix(read(c.data_at, c.size)))
+        for c in wanted
+    )
+    return Blocks("webp", found["exif"], found["xmp"])
 
 
 def _find_in_tiff(format: str, header: bytes, read: ReadRange) -> Blocks:
     """A TIFF is its own Exif block; directories behind the header are read where they lie."""
     if header[2:4] in (b"+\0", b"\0+"):
         return Blocks(format, unread_position=_BIG_TIFF)
-    found = [("exif", header), *islice(_blocks_in_tiff(header, read), _BLOCKS)]
-    exifs, xmps = (tuple(b for kind, b in found if kind == name) for name in ("exif", "xmp"))
-    return Blocks(format, exifs, xmps, is_tiff=True)
+    found = first_blocks(chain((("exif", header),), _blocks_in_tiff(header, read)))
+    return Blocks(format, found["exif"], found["xmp"], is_tiff=True)
 
 
 def _blocks_in_tiff(header: bytes, read: ReadRange) -> Iterator[tuple[str, bytes]]:

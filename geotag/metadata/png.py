@@ -15,6 +15,7 @@ from geotag.metadata.blocks import (
     TIFF_MAGICS,
     XMP_PREFIX,
     Blocks,
+    first_blocks,
     without_prefix,
 )
 from geotag.metadata.photoshop import blocks_in_resources
@@ -28,26 +29,27 @@ _POSITION_KEYWORD = re.compile(rb"GPS ?(?:L(?:at|ong)itude|Position|Coordinates)
 _UNREAD = "the position in its texts cannot be understood, so none is inferred"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _KEYWORD_LIMIT = 79
-# Of texts that may hold blocks, and of what one is inflated to.
-_BLOCKS, _INFLATED_LIMIT = 16, 2 * 2**20
+_INFLATED_LIMIT = 2 * 2**20
 
 
 def find_in_png(header: bytes, read: ReadRange) -> Blocks:
     """The Exif chunk, the XMP text, and raw profiles of either."""
-    blocks: list[tuple[str, bytes]] = []
+    found = first_blocks(_found(buffered(header, read)))
+    unread = _UNREAD if "position" in found else ""
+    return Blocks("png", found["exif"], found["xmp"], size=_size(header), unread_position=unread)
+
+
+def _found(read: ReadRange) -> Iterator[tuple[str, bytes]]:
+    """What all chunks hold, also those behind the last one that counts."""
     at = 8
-    read = buffered(header, read)
     for _ in range(PART_LIMIT):
         head = read(at, 8)
         if len(head) < 8:
             break
         length, kind = struct.unpack(">I4s", head)
-        if length <= BLOCK_LIMIT and len(blocks) < _BLOCKS:
-            blocks += _blocks_of(kind, at + 8, length, read)
+        if length <= BLOCK_LIMIT:
+            yield from _blocks_of(kind, at + 8, length, read)
         at += 12 + length
-    exifs, xmps = (tuple(b for n, b in blocks if n == name) for name in ("exif", "xmp"))
-    unread = _UNREAD if any(name == "position" for name, _ in blocks) else ""
-    return Blocks("png", exifs, xmps, size=_size(header), unread_position=unread)
 
 
 def _blocks_of(
@@ -66,7 +68,7 @@ def _blocks_of(
         elif keyword.lower() in _PROFILE_KEYWORDS:
             yield from _profile(_text(kind, read(*behind)))
         elif _POSITION_KEYWORD.search(keyword):
-            yield "position", b""
+            yield "position", keyword
 
 
 def _size(header: bytes) -> tuple[int, int] | None:

@@ -154,3 +154,16 @@ def test_damaged_exif_blocks_never_raise(at: int, damage: bytes) -> None:
     block = bytearray(exif_block(gps=position((10, 30, 0), (20, 0, 0))))
     block[at : at + len(damage)] = damage
     parse_header(JPEG[:2] + segment(b"Exif\0\0" + bytes(block)) + JPEG[2:], "a.jpg")
+
+
+def test_many_blocks_are_no_larger_together_than_one_may_be() -> None:
+    """Each of 16 directories tells the same 10 MiB as its packet."""
+    large, first = 10 * 2**20, 64
+    block = bytearray(struct.pack("<2sHI", b"II", 42, first))
+    block = block.ljust(first, b"\0")
+    for _ in range(16):
+        behind = len(block) + 2 + 12 + 4
+        block += struct.pack("<HHHII", 1, 0x02BC, 7, large, 2048) + struct.pack("<I", behind)
+    data = bytes(block.ljust(2048, b"\0")) + bytes(large)
+    found = find_blocks(lambda offset, length: data[offset : offset + length])
+    assert sum(map(len, (*found.exifs, *found.xmps))) <= 16 * 2**20
