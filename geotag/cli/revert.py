@@ -49,7 +49,7 @@ def _until(stop: Stop, results: Iterator[WriteResult]) -> Iterator[WriteResult]:
 
 
 def _is_meant(chosen: Chosen) -> bool:
-    tell(one_line(f"{chosen.doubt}: {chosen.title}"))
+    tell(one_line(f"{chosen.doubt} {chosen.title}"))
     return click.confirm("Take it back?", err=True)
 
 

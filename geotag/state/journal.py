@@ -69,7 +69,11 @@ class Journal:
 
         Of the runs that wrote nothing the newest alone is remembered.
         """
-        self._execute("DELETE FROM write_runs WHERE id NOT IN (SELECT run_id FROM writes)", ())
+        self._execute(
+            "DELETE FROM write_runs "
+            "WHERE NOT EXISTS (SELECT 1 FROM writes WHERE run_id = write_runs.id)",
+            (),
+        )
         self._execute(
             "INSERT INTO write_runs VALUES (?, ?, NULL, ?)", (run_id, _now(), description)
         )

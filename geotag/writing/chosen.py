@@ -21,7 +21,8 @@ _LEFT = (State.WRITTEN, State.PREPARED, State.REVERTING)
 class Chosen(NamedTuple):
     """A run to take back, its catalog, and the folder of what it wrote.
 
-    `doubt` says why it may not be the one that is meant, and is empty where it surely is.
+    `doubt` leads to its title and says why it may not be the one that is meant; it is empty where
+    it surely is.
     """
 
     catalog: Path
@@ -73,7 +74,7 @@ def choose_surely(run_id: str | None, catalog: Path | None) -> Chosen:
     chosen = choose_run(run_id, catalog)
     if chosen.doubt:
         again = f"to take it back, give `geotag revert {chosen.run.id}`"
-        raise UsageError(f"{chosen.doubt}: {chosen.title}; {again}")
+        raise UsageError(f"{chosen.doubt} {chosen.title}; {again}")
     return chosen
 
 
@@ -82,9 +83,9 @@ def _doubt(chosen: Chosen, newest: Run, is_named: bool) -> str:
     if not any(newest.files.get(state) for state in State if state is not State.ABANDONED):
         when = format_minute(newest.started_at)
         tried = f"the newest write changed no file ({when}, {newest.description})"
-        return f"{tried}, and the one before it was another"
+        return f"{tried}; the last that did was"
     if not is_named and not _is_here(str(chosen.catalog.parent), chosen.folder):
-        return "the last run that changed files was in another folder than this"
+        return "the last run that changed files was in another folder than this:"
     return ""
 
 
