@@ -25,10 +25,10 @@ _SAME_BITS, _SAME = 20, 0.85
 _LEAST_BITS, _BITS = 80, 255
 # So much alike (the cosine of their embeddings) are photos of one scene, and so much more than
 # those of any other place.
-_ALIKE, _CLEARER = 0.76, 0.1
+_ALIKE, _CLEARER = 0.76, 0.06
 # Photos of one scene were taken this far from the likest one at most; those of one moment are one
 # witness.
-_TOGETHER_M = 1000.0
+_TOGETHER_M = 5000.0
 _MOMENT_S, _WITNESSES = 600.0, 2
 # The radius: the more, the further apart the witnesses stood.
 _RADIUS_M, _BY_SPREAD = 500.0, 3.0

@@ -54,7 +54,7 @@ def test_two_moments_at_one_place_give_it() -> None:
         {"paris_at_once": 0.89},  # the same burst
         {"paris_undated": 0.89},
         {"paris_later": 0.75},  # not alike enough
-        {"paris_later": 0.85, "rome": 0.76},  # which looks nearly as much alike
+        {"paris_later": 0.85, "rome": 0.8},  # which looks nearly as much alike
         {"rome": 0.85},
     ],
 )
