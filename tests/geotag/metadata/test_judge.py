@@ -256,6 +256,9 @@ CASES = [
         "be7acfcb97a942e89c71999491e3afac") + XMP_POSITION)),
     in_jpeg("ascii", ASCII_PLACE, 10.5, 20.5),
     in_jpeg("negative", NEGATIVE, -10, -20.5),
+    in_jpeg("lower", gps_rows(*position()[1::2], "s", "w"), -10, -20),
+    in_jpeg("words", gps_rows(*position()[1::2], "South", "West"), -10, -20),
+    in_jpeg("padded-behind", gps_rows(*position()[1::2], "S ", "W "), -10, -20),
     in_jpeg("deep", altitude(rationals(6, (-10, 1), signed=True), b"\1"), 10, 20, -10),
     in_jpeg("high", altitude(rationals(6, (-10, 1), signed=True), b"\0"), 10, 20, -10),
     in_jpeg("ascii-ref", altitude(rationals(6, (10, 1)), b"1\0", ASCII), 10, 20, -10),
@@ -372,6 +375,9 @@ UNREAD = [
     Case("loci.heic", _film(box(b"udta", box(b"loci", bytes(24))))),
     Case("derived.heic", _heif(_PLACE, method=2)),
     Case("cut.heic", _heif(_PLACE)[:-8]),
+    in_jpeg("without", position()[1::2]),
+    in_jpeg("without-one", position()[:3] + position()[3:][1:]),
+    in_jpeg("other-language", gps_rows(*position()[1::2], "N", "O")),
     in_jpeg("blank", gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), " S", " E")),
 ]  # fmt: skip
 
