@@ -18,7 +18,7 @@ _BUFFER = 2**12
 _PAGE = 2**16
 _NOTE = b"geotag"
 _NOTE_LIMIT = 2**20
-_BATCH_LIMIT = 2**28  # bytes of text
+_BATCH_LIMIT = 2**25  # bytes of text
 
 
 class ParquetFormat:
