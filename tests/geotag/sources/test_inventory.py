@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -26,8 +27,10 @@ from tests.geotag.conftest import FaultyProxy
 
 MANIFEST = "inventory:s3://photos/inventory/manifest.json"
 NAMES = ("b c/ü+1.jpg", "a.jpg", "a.xmp", "a.jpg.xmp", "notes.txt", "z/a,b\"c'.jpg")
-FIELDS = ("Bucket", "Key", "IsLatest", "IsDeleteMarker", "Size", "ETag")
-LOWER = ("bucket", "key", "is_latest", "is_delete_marker", "size", "e_tag")
+EARLIER, LATER = datetime(2026, 10, 1, 8), datetime(2026, 11, 25, 1)
+LATE = "z/a,b\"c'.jpg"
+FIELDS = ("Bucket", "Key", "IsLatest", "IsDeleteMarker", "Size", "LastModifiedDate", "ETag")
+LOWER = ("bucket", "key", "is_latest", "is_delete_marker", "size", "last_modified_date", "e_tag")
 
 
 def fill(bucket: Path) -> None:
@@ -45,10 +48,10 @@ def take(bucket: Path, layout: str, **changes: Any) -> None:
         data = (bucket / name).read_bytes()
         etag = hashlib.md5(data).hexdigest()
         rows += [
-            ("photos", name, False, False, 1, "old"),
-            ("photos", name, True, False, len(data), etag),
+            ("photos", name, False, False, 1, LATER, "old"),
+            ("photos", name, True, False, len(data), LATER if name == LATE else EARLIER, etag),
         ]
-    rows.append(("photos", "deleted.jpg", True, True, 0, ""))
+    rows.append(("photos", "deleted.jpg", True, True, 0, LATER, ""))
     folder = bucket / "inventory"
     folder.mkdir(exist_ok=True)
     data = _packed(rows, layout)
@@ -65,8 +68,9 @@ def _packed(rows: list[tuple[Any, ...]], layout: str) -> bytes:
     if layout == "CSV":
         text = io.StringIO()
         writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-        for bucket, key, latest, deleted, size, etag in rows:
-            cells = (str(latest).lower(), str(deleted).lower(), size, etag)
+        for bucket, key, latest, deleted, size, changed, etag in rows:
+            when = changed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            cells = (str(latest).lower(), str(deleted).lower(), size, when, etag)
             writer.writerow((bucket, quote_plus(key), *cells))
         return gzip.compress(text.getvalue().encode())
     table = pa.table(
@@ -84,6 +88,18 @@ def test_an_inventory_lists_what_the_bucket_does(bucket: Path, layout: str) -> N
     take(bucket, layout)
     assert list(Library([MANIFEST], Filters()).photos()) == live
     assert [photo.sidecars for photo in live] != [()] * len(live)
+
+
+@pytest.mark.parametrize("layout", ["CSV", "Parquet", "ORC"])
+def test_since_a_day_only_what_changed_since_then_is_listed(bucket: Path, layout: str) -> None:
+    fill(bucket)
+    take(bucket, layout)
+    for day, names in ((26, []), (24, [LATE])):
+        library = Library(
+            [MANIFEST], Filters(since=datetime(2026, 11, day, tzinfo=UTC).timestamp())
+        )
+        assert [photo.uri for photo in library.photos()] == [f"s3://photos/{n}" for n in names]
+        assert library.skipped["not changed since"] == 3 - len(names)
 
 
 def test_a_night_without_changes_lists_and_reads_nothing(
