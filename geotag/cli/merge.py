@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import click
 
 from geotag.cli.convert import Counts, check_target
@@ -36,9 +38,11 @@ def merge(parts: tuple[str, ...], out: str | None, replace: bool, quiet: bool) -
     with opened_parts(parts) as rows:
         if out is not None:
             write_table(out, counts.counted(rows))
+        else:
+            deque(counts.counted(rows), maxlen=0)
     if not quiet and out != STDOUT:
-        told = f"{out}: {counted(counts.rows, 'row')} of " if out is not None else ""
-        tell(f"{told}{counted(len(parts), 'part')}{'' if told else ' that make up one table'}")
+        told = f"{counted(counts.rows, 'row')} of {counted(len(parts), 'part')}"
+        tell(f"{out}: {told}" if out is not None else f"{told} make up one table")
 
 
 def _files(part: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +16,15 @@ from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
 from geotag.stores import check_place, is_remote, store_of
 from geotag.stores.base import StoreError, download
+from geotag.tables.base import parse_row
 from geotag.tables.dataset import member, row_order, rows_of, share_name
+from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import read_note
 
 SUFFIX = ".parquet"
 _NAMED = 5
+# Tables that are read side by side: a process may open, and should hold, only so many.
+_OPEN = 64
 
 
 class Part(NamedTuple):
@@ -94,15 +98,28 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
     for path in paths:
         check_place(path, writes=False)
         check_part(path)
-    with ExitStack() as stack:
-        local = [_fetched(path, stack) for path in paths]
+    with TemporaryFolder() as name:
+        folder = Path(name)
+        local = [_fetched(path, folder / f"{n}{SUFFIX}") for n, path in enumerate(paths)]
         parts = [
             (path, parse_part(read_note(file), path))
             for path, file in zip(paths, local, strict=True)
         ]
         check_together(parts)
-        rows = (_rows(file, *part) for file, part in zip(local, parts, strict=True))
+        rows = [_rows(file, *part) for file, part in zip(local, parts, strict=True)]
+        while len(rows) > _OPEN:
+            groups = {at: rows[at : at + _OPEN] for at in range(0, len(rows), _OPEN)}
+            files = {at: folder / f"{len(rows)}-{at}.jsonl" for at in groups}
+            rows = [_waiting(group, files[at]) for at, group in groups.items()]
         yield heapq.merge(*rows, key=row_order)
+
+
+def _waiting(group: Iterable[Iterator[Outcome]], file: Path) -> Iterator[Outcome]:
+    """The rows of some shards in order, from the disk where they wait for the others."""
+    layout = JsonlFormat()
+    with file.open("wb") as opened:
+        layout.write(opened, heapq.merge(*group, key=row_order))
+    return (parse_row(cells, file.name) for cells in layout.read(file))
 
 
 def _rows(file: Path, path: str, part: Part) -> Iterator[Outcome]:
@@ -159,11 +176,10 @@ def _check_same(path: str, part: Part, other_path: str, other: Part) -> None:
             )
 
 
-def _fetched(path: str, stack: ExitStack) -> Path:
-    """The file itself, or a copy of it for as long as the stack is open."""
+def _fetched(path: str, local: Path) -> Path:
+    """The file itself or, of an object, a copy. Raises TableError."""
     if not is_remote(path):
         return Path(path)
-    local = Path(stack.enter_context(TemporaryFolder())) / f"part{SUFFIX}"
     try:
         if download(store_of(path), path, local) is None:
             raise TableError(f"{path}: there is no such object")

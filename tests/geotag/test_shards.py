@@ -16,9 +16,11 @@ import geotag
 from geotag.cli import main
 from geotag.errors import UsageError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
+from geotag.records import Outcome, Status
 from geotag.sources.shards import Shard, parse_shard
 from geotag.tables import read_table, write_table
 from geotag.tables.parquet import read_note
+from geotag.tables.parts import Part, format_part, part_path
 from tests.conftest import COLOURS, WritePhoto, gps_ifd
 
 TOP = Path(__file__).resolve().parents[2]
@@ -140,7 +142,7 @@ def test_shards_write_into_one_folder_which_is_the_table(
             assert run("merge", place) == 1
             assert "missing of 3" in capsys.readouterr().err
     assert run("merge", place) == 0
-    assert "3 parts that make up one table" in capsys.readouterr().err
+    assert "of 3 parts make up one table" in capsys.readouterr().err
     whole = tmp_path / "whole.csv"
     assert run("scan", library, "--out", whole, *model, "--quiet") == 3
     for command in ("merge", "convert"):
@@ -174,6 +176,23 @@ def test_a_night_writes_the_shards_alone_whose_rows_changed(
     after = night()
     assert sum(before[name] != after[name] for name in before) == 1
     assert len(pd.read_parquet(table)) == rows - 1
+
+
+def test_more_shards_are_merged_than_files_may_be_open(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    paths = [f"/photos/{number:04d}.jpg" for number in range(400)]
+    rows = [Outcome(path, Status.HAS_GPS, 1.5, 2.0, camera="Ä, x") for path in paths]
+    for number in range(1, 151):
+        shard = Shard(number, 150)
+        note = format_part(Part(shard, {"model": "a"}, ["/photos"]))
+        place = part_path(f"{tmp_path}/table/", shard)
+        write_table(place, (row for row in rows if shard.holds(row.path)), note)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, limits[1]))
+    try:
+        assert list(geotag.read_table(f"{tmp_path}/table/")) == rows
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_shard_needs_parquet_and_no_places(
