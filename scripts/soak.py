@@ -125,7 +125,7 @@ class Soak:
             "XDG_CACHE_HOME": str(base / "cache"), "XDG_STATE_HOME": str(base / "state"),
         }  # fmt: skip
         (base / "tmp").mkdir()
-        self._model = _save_model(base / "soak.safetensors")
+        self._model = save_model(base / "soak.safetensors")
 
     def round(self) -> None:
         """Change, scan, write, change again at times, revert all, and count."""
@@ -260,7 +260,7 @@ def _descriptors(pid: int) -> int:
         return 0
 
 
-def _save_model(path: Path) -> Path:
+def save_model(path: Path) -> Path:
     """A small network with random weights that takes every picture for a landmark."""
     import torch
 

@@ -42,6 +42,7 @@ from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners.base import available_cores
 from geotag.sources.base import Filters
+from geotag.sources.listing import MISSED
 from geotag.sources.shards import parse_shard
 from geotag.state.summary import Summary, format_summary_json
 from geotag.stores import is_remote
@@ -284,7 +285,8 @@ def _exit_code(summary: Summary, stop: Stop) -> int:
     if stop.signal is not None and summary.remaining:
         return 128 + stop.signal
     failed = summary.statuses.get(Status.UNREADABLE) or (summary.failures or {}).get("transient")
-    return SOME_FAILED if failed else 0
+    missed = any(reason.startswith(MISSED) for reason in summary.skipped)
+    return SOME_FAILED if failed or missed else 0
 
 
 class _Report:

@@ -15,6 +15,8 @@ from geotag.files.sidecars import is_sidecar, sidecar_names
 from geotag.files.takeout import first_letters, is_takeout, last_name, takeout_names
 
 _log = logging.getLogger(__name__)
+# What the reason begins with for which something that may hold photos was not looked into.
+MISSED = "unreadable"
 # Files that wait for their sidecars; beyond, these are asked for one by one.
 _WINDOW = 4096
 # Of network storage, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets and the like.
@@ -45,7 +47,7 @@ class Listing:
 
     def miss(self, kind: str, path: bytes, reason: str) -> None:
         """Note what may hold photos and could not be looked into."""
-        self.skipped[f"unreadable {kind}"] += 1
+        self.skipped[f"{MISSED} {kind}"] += 1
         self.incomplete.append(path)
         _log.warning("%s: %s", format_path(os.fsdecode(path)), reason)
 

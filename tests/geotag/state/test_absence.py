@@ -245,3 +245,29 @@ def test_a_folder_that_is_not_there_changes_nothing(
     with pytest.raises(GeotagError, match="no such file or folder"):
         scan(*folders)
     assert state(table) == before
+
+
+def test_a_folder_that_cannot_be_looked_into_ends_with_3(
+    tmp_path: Path, model_path: Path, write_photo: WritePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, table = write_photo("1/a.jpg", gps=gps_ifd(1, 2)).parent, tmp_path / "tags.csv"
+    write_photo("b.jpg", gps=gps_ifd(1, 2))
+    command = ["scan", str(folder.parent), "--out", str(table), "--model", str(model_path)]
+    look = os.scandir
+
+    def scandir(path: str | bytes) -> object:
+        if os.fsencode(path) == os.fsencode(folder):
+            raise OSError(5, "Input/output error")
+        return look(path)
+
+    def code() -> int:
+        with pytest.raises(SystemExit) as end:
+            main(command)
+        return int(str(end.value.code))
+
+    assert code() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        assert code() == 3
+    assert len(list(read_table(table))) == 2
+    assert code() == 0
