@@ -26,6 +26,9 @@ _LEAST_BITS, _BITS = 80, 255
 # So much alike (the cosine of their embeddings) are photos of one scene, and so much more than
 # those of any other place.
 _ALIKE, _CLEARER = 0.76, 0.06
+# Faces, forests and beaches are alike wherever they are: scenes are compared only where a photo
+# may show a landmark at all, with this probability.
+SHOWN = 0.2
 # Photos of one scene were taken this far from the likest one at most; those of one moment are one
 # witness.
 _TOGETHER_M = 5000.0
@@ -41,10 +44,14 @@ Rows = NDArray[np.int64]
 
 
 class Witness(NamedTuple):
-    """A measured photo; `moment` in seconds by its own clock, None where it tells none."""
+    """A measured photo; `moment` in seconds by its own clock, None where it tells none.
+
+    `is_scene` says that it may show a landmark.
+    """
 
     location: Location
     moment: float | None
+    is_scene: bool = True
 
 
 class Alike(NamedTuple):
@@ -62,34 +69,38 @@ def find_matches(
     """The positions of photos without one that show what measured photos do, by URI: those of the
     same picture as copies, those of the same scene where several of these agree."""
     measured: dict[str, Witness] = {}
-    wanted: set[str] = set()
+    wanted: dict[str, bool] = {}
     for reading in readings:
-        sighting = sighting_of(reading)
+        sighting, prediction = sighting_of(reading), reading.prediction
+        is_scene = prediction is not None and prediction.landmark_probability >= SHOWN
         if sighting.position is not None:
-            measured[sighting.photo] = Witness(sighting.position, sighting.clock)
+            measured[sighting.photo] = Witness(sighting.position, sighting.clock, is_scene)
         elif sighting.kind is not Kind.SCREENSHOT and not reading.metadata.position_unclear:
-            wanted.add(sighting.photo)
+            wanted[sighting.photo] = is_scene
     gallery = Gallery(each for each in kept() if each[0] in measured)
     found = {}
     for uri, alike in gallery.search(each for each in kept() if each[0] in wanted):
-        placement = place_by(uri, alike, measured)
+        placement = place_by(uri, alike, measured, wanted[uri])
         if placement is not None:
             found[uri] = placement
     return found
 
 
-def place_by(uri: str, alike: Sequence[Alike], measured: Mapping[str, Witness]) -> Placement | None:
-    """Where a photo was taken by measured photos, the likest first."""
+def place_by(
+    uri: str, alike: Sequence[Alike], measured: Mapping[str, Witness], is_scene: bool = True
+) -> Placement | None:
+    """Where a photo was taken by measured photos, the likest first; `is_scene` says that it may
+    show a landmark."""
     same = [a.uri for a in alike if a.bits <= _SAME_BITS and a.cosine >= _SAME]
     if same:
         copied = inherited(uri, [(name, measured[name].location) for name in same])
         return copied._replace(by_picture=True) if copied is not None else None
-    if not alike or alike[0].cosine < _ALIKE:
+    if not is_scene or not alike or alike[0].cosine < _ALIKE:
         return None
     centre = measured[alike[0].uri].location
     near = [a for a in alike if distance_m(centre, measured[a.uri].location) <= _TOGETHER_M]
     rival = max((a.cosine for a in alike if a not in near), default=0.0)
-    likest = [a for a in near if a.cosine >= _ALIKE]
+    likest = [a for a in near if a.cosine >= _ALIKE and measured[a.uri].is_scene]
     if _nth_witness(likest, measured) - rival < _CLEARER:
         return None
     return _around({a.uri: measured[a.uri].location for a in likest})

@@ -25,7 +25,7 @@ from geotag.categories import load_categories
 from geotag.decoding.transforms import preprocess
 from geotag.engines.base import EngineOptions
 from geotag.places.distance import distance_m
-from geotag.places.scenes import Gallery, Witness, place_by
+from geotag.places.scenes import SHOWN, Gallery, Witness, place_by
 from geotag.places.sighting import Method
 from geotag.recognition.model import Model
 from geotag.records import Category, Location
@@ -47,6 +47,7 @@ class Photo(NamedTuple):
     label: str
     group: str
     data: bytes
+    is_scene: bool
 
 
 def sent(image: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -75,7 +76,7 @@ def read(photos: Path, rows: Sequence[dict[str, str]], path: Path | None) -> Ite
                     yield preprocess(view, spec.input_size, spec.fit)
 
     for texts, prediction in zip(named, model.predictions(pixels()), strict=True):
-        yield Photo(*texts, picture_data(prediction))
+        yield Photo(*texts, picture_data(prediction), prediction.landmark_probability >= SHOWN)
 
 
 def kept(photos: Path, table: Path, model: Path | None, cache: Path) -> list[Photo]:
@@ -88,11 +89,15 @@ def kept(photos: Path, table: Path, model: Path | None, cache: Path) -> list[Pho
         np.savez(
             cache,
             texts=np.array([each[:3] for each in found]),
+            scenes=np.array([each.is_scene for each in found]),
             data=np.frombuffer(b"".join(p.data for p in found), np.uint8).reshape(len(found), -1),
         )
     with np.load(cache) as arrays:
-        pairs = zip(arrays["texts"].tolist(), arrays["data"], strict=True)
-        return [Photo(name, label, group, row.tobytes()) for (name, label, group), row in pairs]
+        columns = zip(arrays["texts"].tolist(), arrays["data"], arrays["scenes"], strict=True)
+        return [
+            Photo(name, label, group, row.tobytes(), bool(shown))
+            for (name, label, group), row, shown in columns
+        ]
 
 
 def copies(photos: Sequence[Photo]) -> str:
@@ -154,7 +159,7 @@ class Library:
     def score(self, known: frozenset[str]) -> Counter[str]:
         """What comes of the photos that are not measured, by whether the model knows them."""
         witnesses = {
-            each.name: Witness(self.places[each.name], number * _DAY_S)
+            each.name: Witness(self.places[each.name], number * _DAY_S, each.is_scene)
             for number, each in enumerate(self.measured)
         }
         gallery = Gallery((each.name, each.data) for each in self.measured)
@@ -165,7 +170,7 @@ class Library:
             label = by_name[name].label
             kind = "known" if label in known else "unknown" if label else "none"
             counts[f"{kind} able"] += label in labels
-            placement = place_by(name, alike, witnesses)
+            placement = place_by(name, alike, witnesses, by_name[name].is_scene)
             if placement is None or placement.method is not Method.MATCH:
                 continue
             away = distance_m(placement.location, self.places[name])
@@ -173,6 +178,25 @@ class Library:
             counts[f"{kind} inside"] += away <= placement.radius_m
             counts[f"{kind} far"] += away > max(_FAR_M, placement.radius_m)
         return counts
+
+
+def at_home(photos: Sequence[Photo]) -> str:
+    """How many photos of no landmark are taken for photos of the place at which half of them were
+    taken: faces and forests are alike wherever they are."""
+    others = [each for each in photos if not each.label]
+    measured, asked = others[::2], others[1::2]
+    home = {
+        each.name: Witness(Location(1, 1), number * _DAY_S, each.is_scene)
+        for number, each in enumerate(measured)
+    }
+    by_name = {each.name: each for each in asked}
+    gallery = Gallery((each.name, each.data) for each in measured)
+    found = [
+        place_by(name, alike, home, by_name[name].is_scene)
+        for name, alike in gallery.search((each.name, each.data) for each in asked)
+    ]
+    wrong = sum(each is not None and each.method is Method.MATCH for each in found)
+    return f"of nothing known, half of them at one place: {wrong} of {len(asked)} placed there"
 
 
 def mixed(photos: Sequence[Photo], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -232,3 +256,4 @@ def command(
     placed = sum(counts[f"{kind} placed"] for kind in ("known", "unknown", "none"))
     far = sum(counts[f"{kind} far"] for kind in ("known", "unknown", "none"))
     click.echo(f"far off: {far} of {placed} ({far / max(placed, 1):.2%})")
+    click.echo(at_home(originals))

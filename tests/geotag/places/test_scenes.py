@@ -63,6 +63,15 @@ def test_one_witness_or_a_rival_gives_none(others: dict[str, float]) -> None:
     assert place_by("x", alike(rome=0.9, paris=0.88, paris_later=0.88), MEASURED) is None
 
 
+def test_only_what_may_show_a_landmark_is_a_scene() -> None:
+    two = alike(paris=0.9, paris_later=0.8)
+    assert place_by("x", two, MEASURED, is_scene=False) is None
+    face = {**MEASURED, "paris later": MEASURED["paris later"]._replace(is_scene=False)}
+    assert place_by("x", two, face) is None
+    same = [Alike("paris later", 0.95, 3)]
+    assert place_by("x", same, face, is_scene=False) is not None
+
+
 def test_the_same_picture_is_a_copy() -> None:
     found = place_by("x", [Alike("paris", 0.95, 3), *alike(rome=0.94)], MEASURED)
     assert found is not None and (found.method, found.location) == (Method.COPY, PARIS)
