@@ -41,6 +41,8 @@ class Session:
         self.found: Counter[str] = Counter()
         self._target = target
         self._findings = findings
+        findings.mkdir(parents=True, exist_ok=True)
+        self._last = findings / "last"  # what is left there ended the process
         self._executions = executions
         self._began = time.monotonic()
         self._seconds = seconds
@@ -53,6 +55,7 @@ class Session:
 
     def execute(self, data: bytes) -> None:
         """Run the target once."""
+        self._last.write_bytes(data)
         try:
             outcome = self._target.run(data)
         except Exception as error:
@@ -66,7 +69,6 @@ class Session:
         self.found[place] += 1
         if self.found[place] > 1:
             return
-        self._findings.mkdir(parents=True, exist_ok=True)
         path = self._findings / hashlib.sha256(data).hexdigest()[:16]
         path.write_bytes(data)
         click.echo(f"{path}: {place}: {error}", err=True)
@@ -74,6 +76,7 @@ class Session:
 
     def report(self, name: str) -> int:
         """Print what came of it; returns the exit code."""
+        self._last.unlink(missing_ok=True)
         seconds = time.monotonic() - self._began
         total = self.outcomes.total()
         words = ", ".join(f"{number} {word}" for word, number in self.outcomes.most_common())

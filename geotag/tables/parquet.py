@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,7 @@ _ROW_GROUP = 10_000
 _BATCH = 200
 _BUFFER = 2**12
 _PAGE = 2**16
+_STREAMED = {"pre_buffer": False, "buffer_size": _BUFFER}
 _NOTE = b"geotag"
 _NOTE_LIMIT = 2**20
 _BATCH_LIMIT = 2**25  # bytes of text
@@ -52,8 +53,7 @@ class ParquetFormat:
         try:
             texts, columns = _columns(path)
             # Text that repeats stays short in memory until it is known how long it would be.
-            streamed = {"pre_buffer": False, "buffer_size": _BUFFER}
-            with pq.ParquetFile(path, read_dictionary=texts, **streamed) as file:
+            with pq.ParquetFile(path, read_dictionary=texts, **_STREAMED) as file:
                 for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
                     for row in _decoded(batch).to_pylist():
                         yield row
@@ -83,20 +83,27 @@ def _columns(path: Path) -> tuple[list[str], list[str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, **_STREAMED) as file:
         known = [field for field in file.schema_arrow if field.name in COLUMNS]
         if nested := [field.name for field in known if pa.types.is_nested(field.type)]:
             raise ValueError(f"the column {nested[0]} is nested")
-        repeats = _repeating(file.metadata)
+        names = [field.name for field in known]
+        # A row of each group is read first: of damaged metadata that raises an error, where to look
+        # into the metadata itself ends the process.
+        for group in range(file.num_row_groups):
+            only = {"row_groups": [group], "columns": names, "use_threads": False}
+            next(file.iter_batches(1, **only), None)
+        repeats = _repeating(file.metadata, set(names))
     texts = [field.name for field in known if field.type in (pa.string(), pa.large_string())]
-    return [name for name in texts if name in repeats], [field.name for field in known]
+    return [name for name in texts if name in repeats], names
 
 
-def _repeating(metadata: Any) -> set[str]:
-    """The columns that are dictionaries anywhere. What is none is not to become one: it would grow
-    with each row that is read."""
+def _repeating(metadata: Any, names: Collection[str]) -> set[str]:
+    """The columns of these that are dictionaries anywhere. What is none is not to become one: it
+    would grow with each row that is read."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
-    chunks = (group.column(at) for group in groups for at in range(metadata.num_columns))
+    places = [at for at, name in enumerate(metadata.schema.names) if name in names]
+    chunks = (group.column(at) for group in groups for at in places)
     return {c.path_in_schema for c in chunks if c.has_dictionary_page}
 
 
