@@ -128,7 +128,7 @@ def scan_rows(
     )
     check_options(options)
     if options.embeds and out is None:
-        raise UsageError("embeddings and match: only beside a table; give out, too")
+        raise UsageError("embeddings and match are kept beside a table: give out as well")
     return _rows(names, os.fspath(out) if out is not None else None, options)
 
 

@@ -111,17 +111,19 @@ def check_options(options: ScanOptions) -> None:
         raise UsageError("catalog is an empty name (of a variable that is not set?)")
     if options.shard is not None and options.places:
         raise UsageError(
-            "photos are placed by others, which are in other shards: scan the shards without "
+            "photos are placed by other photos, which may be in other shards: scan shards without "
             "--places (places=True)"
         )
     if options.embeddings is not None and options.private:
-        raise UsageError("private: embeddings tell what a picture shows; ask for one of the two")
+        raise UsageError(
+            "embeddings tell what private photos show, too: leave out --embeddings or --private"
+        )
     for zone in options.private:
         check_zone(zone)
     for name in ("tracks", "clock_offsets", "language", "match"):
         if getattr(options, name) and not options.places:
             raise UsageError(
-                f"{name}: only where photos are placed; ask for --places (places=True), too"
+                f"{name} is only for placing photos: give --places (places=True) as well"
             )
 
 

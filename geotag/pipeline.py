@@ -165,7 +165,7 @@ class Scan:
         if self.options.match:
             place = catalog_path(self.out, self.options)
             if place is None or is_remote(place):
-                raise UsageError("match: needs a --catalog on this machine, to keep much beside it")
+                raise UsageError("--match needs a --catalog on this machine, not in a bucket")
         opened = opened_embeddings(self.catalog, self.header.sha256, out, place)
         self.embeddings = stack.enter_context(opened)
         self.evidence.pictures = self.embeddings.pictures

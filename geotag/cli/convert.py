@@ -65,7 +65,7 @@ def check_target(out: str, tables: Iterable[str], replace: bool) -> None:
     files = {_whole_name(file) for file in (out, *files_of_table(out))}
     for table in tables:
         if _whole_name(table) in files:
-            raise UsageError(f"{out}: it would be written over {table}, of which it is made")
+            raise UsageError(f"{out}: is the table that is converted; give another --out")
     if not replace and _is_there(out):
         raise UsageError(f"{out} is there: give another --out, or --replace to lose what it holds")
 

@@ -80,9 +80,11 @@ def forecast(
     """
     check_options(options)
     if options.runner != "local":
-        raise UsageError("an estimate is of one machine: leave --runner out")
+        raise UsageError("--estimate is for this machine alone: leave --runner out")
     if options.rescan:
-        raise UsageError("an estimate of a scan that reads all: name a table that is not there")
+        raise UsageError(
+            "--estimate of reading all photos: leave --rescan out, and name a new --out"
+        )
     progress = progress or Progress()
     with ExitStack() as stack:
         catalog = stack.enter_context(open_catalog(None))  # a private one

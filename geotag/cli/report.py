@@ -97,7 +97,7 @@ def _write_file(
 
     if not out.lower().endswith(_SUFFIXES):
         suffixes = " or ".join(_SUFFIXES)
-        raise UsageError(f"{out}: end it with {suffixes} for one file, or with / for a folder")
+        raise UsageError(f"{out}: must end with {suffixes} for one file, or with / for a folder")
     check_writable(out)
     most = thumbnail_bytes(len(rows)) if thumbnails.are_wanted else 0
     pictures = list(thumbnails.of(rows, most))

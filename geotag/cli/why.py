@@ -58,7 +58,7 @@ def _only_table() -> str:
     found = [path.name.removesuffix(SUFFIX) for path in Path().glob(f"*{SUFFIX}")]
     tables = sorted(name for name in found if Path(name).exists())
     if len(tables) != 1:
-        raise UsageError("which table? name the one that the scan wrote with --table")
+        raise UsageError("name the table that the scan wrote with --table")
     return tables[0]
 
 
@@ -77,8 +77,8 @@ def _row_of(photo: str, table: str) -> Outcome:
         return named[0]
     if named:
         meant = ", ".join(row.path for row in named[:_MEANT])
-        raise UsageError(f"{photo}: {len(named)} photos of {table} are called so: {meant}")
-    raise UsageError(f"{photo}: not in {table}; was it scanned since it came?")
+        raise UsageError(f"{photo}: {len(named)} photos in {table} have this name: {meant}")
+    raise UsageError(f"{photo}: not in {table}: scan again if it is new")
 
 
 def _known(row: Outcome, table: Path, catalog: Path) -> Known:

@@ -25,9 +25,11 @@ class OnnxEngine:
 
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> None:
         if options.device not in ("auto", "cpu"):
-            raise EngineError(f"ONNX Runtime runs on the processor here, not on {options.device}")
+            raise EngineError(
+                f"--engine onnx runs on the CPU, not on {options.device}: take --engine pytorch"
+            )
         if options.dtype not in ("auto", "float32"):
-            raise EngineError(f"ONNX Runtime computes in float32 here, not in {options.dtype}")
+            raise EngineError(f"--engine onnx computes in float32, not in {options.dtype}")
         try:
             import onnxruntime
         except ImportError:
@@ -77,5 +79,5 @@ def convert(checkpoint: Checkpoint, embeds: bool = False) -> Converted:
             verbose=False,
         )
     if program is None:
-        raise EngineError("torch could not convert this model for ONNX Runtime")
+        raise EngineError("this model cannot be converted for ONNX Runtime: take another --engine")
     return Converted(program.model_proto.SerializeToString())

@@ -30,7 +30,9 @@ class OpenVINOEngine:
 
     def __init__(self, checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> None:
         if options.device not in ("auto", "cpu"):
-            raise EngineError(f"OpenVINO runs on the processor here, not on {options.device}")
+            raise EngineError(
+                f"--engine openvino runs on the CPU, not on {options.device}: take --engine pytorch"
+            )
         openvino = _import_openvino()
         core = openvino.Core()
         dtype = _choose_dtype(options.dtype, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))

@@ -72,7 +72,7 @@ class PyTorchEngine:
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise EngineError(
-                        f"the memory of {self.device} does not hold the network and one photo: "
+                        f"the memory of {self.device} is too small for the network and one photo: "
                         "free some of it, or take --device cpu"
                     ) from None
                 self._fitting = min(self._fitting, size // 2)
@@ -148,7 +148,8 @@ def load_network(checkpoint: Checkpoint, embeds: bool = False) -> Normalised:
                 raise ValueError("it is another network's")
         except ValueError as problem:
             raise CheckpointError(
-                f"{checkpoint.source}: its memory cannot be used ({problem}); choose another model"
+                f"{checkpoint.source}: its memory of training photos cannot be used ({problem}); "
+                "choose another model"
             ) from None
         network.network = Remembering(recogniser, Memory(recollection)).eval()
     if embeds:

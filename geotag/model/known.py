@@ -45,7 +45,7 @@ def load_known(header: ModelHeader, path: Path | None = None) -> dict[str, Known
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path}: says not how well landmarks are known ({reason}); write it anew with "
+            f"{path}: does not say how well landmarks are known ({reason}); write it anew with "
             "python -m training.known"
         ) from error
 

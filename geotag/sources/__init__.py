@@ -23,10 +23,7 @@ from geotag.sources.named import PREFIX as LIST
 from geotag.sources.named import NamedSource
 from geotag.sources.shards import Shard
 from geotag.sources.web import WebSource
-from geotag.stores import SCHEMES, Kind, Scheme, scheme_of
-
-# Schemes that need no mention: paths, and a store for tests.
-_UNNAMED = ("", "memory")
+from geotag.stores import SCHEMES, Kind, Scheme, known_schemes, scheme_of
 
 
 def _open_lister(text: str, filters: Filters, shard: Shard | None) -> SingleSource | NamedSource:
@@ -44,7 +41,7 @@ def open_source(text: str, filters: Filters) -> SingleSource:
         return InventorySource(text, filters)
     name = scheme_of(text)
     if name not in SCHEMES:
-        known = ", ".join(sorted(f"{known}://" for known in SCHEMES if known not in _UNNAMED))
+        known = known_schemes(*Kind)
         raise SourceError(
             f"{text}: {name}:// is not supported; photos can be in folders and {known}"
         )

@@ -68,6 +68,7 @@ def _http(_: str) -> Store:
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _FILES = Scheme("", Kind.FILES)
 _WEB = Scheme("http", Kind.WEB, _http, "http", "~/.netrc")
+_UNNAMED = ("", "memory")  # paths, and what tests use
 # Two names of one scheme share its store and source.
 SCHEMES = MappingProxyType(
     {
@@ -99,10 +100,14 @@ def check_place(text: str, writes: bool = True) -> None:
     name = scheme_of(text)
     is_unknown = _SCHEME.fullmatch(name) is not None and name not in SCHEMES
     if is_unknown or (writes and name and SCHEMES.get(name, _FILES).kind is Kind.WEB):
-        raise UsageError(
-            f"{text}: what geotag keeps is in files of this machine, or at s3://, gs:// or az://, "
-            f"not at {name}://"
-        )
+        known = known_schemes(Kind.BUCKET)
+        raise UsageError(f"{text}: geotag writes on this machine and at {known}, not at {name}://")
+
+
+def known_schemes(*kinds: Kind) -> str:
+    """The schemes of these kinds, as a message names them."""
+    names = (name for name, scheme in SCHEMES.items() if scheme.kind in kinds)
+    return ", ".join(sorted(f"{name}://" for name in names if name not in _UNNAMED))
 
 
 def store_of(uri: str) -> Store:

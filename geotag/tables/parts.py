@@ -79,7 +79,9 @@ def parse_part(note: str, path: str) -> Part:
         _check(isinstance(part.made_by, dict) and isinstance(part.sources, list))
         _check(isinstance(part.remaining, int) and part.remaining >= 0)
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UsageError):
-        raise TableError(f"{path}: what it says of its shard cannot be read") from None
+        raise TableError(
+            f"{path}: its note of which shard it is cannot be read; scan that shard again"
+        ) from None
     return part
 
 

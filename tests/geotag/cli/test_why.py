@@ -164,7 +164,7 @@ def test_which_photo_of_which_table(
     assert run("why", "a/same.jpg") == 0
     assert "/a/same.jpg" in capsys.readouterr().out
     for photo, words in (
-        ("same.jpg", "2 photos of tags.csv are called so"),
+        ("same.jpg", "2 photos in tags.csv have this name"),
         ("none.jpg", "not in tags.csv"),
     ):
         assert run("why", photo) == 2
