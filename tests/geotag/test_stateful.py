@@ -27,8 +27,8 @@ import geotag
 from geotag.errors import GeotagError
 from geotag.records import Outcome, Status
 from geotag.tables import read_table, write_table
+from geotag.writing.chosen import list_runs
 from geotag.writing.result import Action
-from geotag.writing.runs import list_runs
 from tests.conftest import COLOURS, jpeg_bytes, picture
 from tests.geotag.writing.samples import save, xmp_packet
 

@@ -41,4 +41,4 @@ Write = Callable[..., WriteResult]
 
 def revert_last(catalog: Catalog) -> list[WriteResult]:
     journal = Journal(catalog.connection)
-    return list(revert_run(journal, journal.runs()[-1].id))
+    return list(revert_run(journal, [run.id for run in journal.runs() if run.files][-1]))
