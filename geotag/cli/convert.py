@@ -38,7 +38,7 @@ from geotag.tables.private import without_private
     metavar="FILE",
     help="File to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions alone.",
 )
-@click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
 @private_option
 @quiet_option
 def convert(table: str, out: str, replace: bool, private: tuple[Zone, ...], quiet: bool) -> None:

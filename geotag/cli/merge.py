@@ -22,7 +22,7 @@ from geotag.tables.parts import opened_parts
     metavar="TABLE",
     help="Table to write, as by geotag scan; without it the parts are only checked.",
 )
-@click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
 @quiet_option
 def merge(parts: tuple[str, ...], out: str | None, replace: bool, quiet: bool) -> None:
     """Merge the tables of all shards into one, with the bytes that one scan of all would write.

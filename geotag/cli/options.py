@@ -101,8 +101,8 @@ private_option = click.option(
     multiple=True,
     callback=_parse_private,
     metavar="LAT,LON,RADIUS|@FILE",
-    help="Say nothing of where photos in this circle are (radius in metres), or in those that a "
-    "file lists, one a line; repeatable.",
+    help="Leave out where photos in this circle were taken (radius in metres); @FILE lists "
+    "circles, one on a line. Repeatable.",
 )
 model_option = click.option(
     "--model",
@@ -118,7 +118,7 @@ quiet_option = click.option(
 journal_option = click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The catalog that keeps the journal [default: those you wrote from].",
+    help="The catalog that keeps the journal [default: all that you wrote from].",
 )
 top_k_option = number(
     "--top-k",
@@ -134,7 +134,7 @@ min_precision_option = number(
 )
 writing_options = bundle(
     click.option("--gps", is_flag=True, help="Also write the landmark's position as the photo's."),
-    click.option("--sidecar", is_flag=True, help="Write XMP sidecars, never the photos."),
+    click.option("--sidecar", is_flag=True, help="Write XMP sidecars only, never into the photos."),
 )
 
 

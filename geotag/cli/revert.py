@@ -20,7 +20,7 @@ from geotag.writing.runs import revert_writes
 
 @click.command()
 @click.argument("run_id", required=False)
-@click.option("--last", is_flag=True, help="The last run that changed anything.")
+@click.option("--last", is_flag=True, help="Take back the last run that changed anything.")
 @journal_option
 def revert(run_id: str | None, last: bool, catalog: Path | None) -> int:
     """Bring back the bytes and times of all files that a run of `geotag write` changed.

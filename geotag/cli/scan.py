@@ -65,7 +65,7 @@ _table_options = bundle(
     click.option(
         "--catalog",
         metavar="PLACE",
-        help="Where to remember what was read, a file or in a bucket [default: TABLE.geotag].",
+        help="File that remembers what was read, here or in a bucket [default: TABLE.geotag].",
     ),
     click.option(
         "--embeddings",
@@ -100,7 +100,7 @@ _tagging_options = bundle(
         "--cascade/--no-cascade",
         default=True,
         show_default=True,
-        help="Look at the thumbnail first, and leave photos unread that surely show no landmark.",
+        help="Classify the thumbnail first; do not read photos that surely show no landmark.",
     ),
 )
 _places_options = bundle(
@@ -129,7 +129,7 @@ _places_options = bundle(
     click.option(
         "--match",
         is_flag=True,
-        help="Place photos by measured ones of the same scene, too; classifies all photos.",
+        help="Also place photos by those with a position that show the same scene; classifies all.",
     ),
     private_option,
     click.option(
@@ -155,7 +155,7 @@ _reading_options = bundle(
     click.option(
         "--allow-empty",
         is_flag=True,
-        help="Go on where a source has no photos any more, or the table would lose most rows.",
+        help="Go on although a source has no photos any more, or the table would lose most rows.",
     ),
     click.option("--replace", is_flag=True, help="Write over the table of another library."),
     number("--workers", help="Decoding threads [default: one for each core]."),

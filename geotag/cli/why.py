@@ -34,8 +34,8 @@ _MEANT = 5
     help="The catalog of the scan [default: TABLE.geotag].",
 )
 def why(photo: str, table: str | None, catalog: str | None) -> None:
-    """Say what was measured of PHOTO, read in it, found by its time and seen by the network; why it
-    has no position or tag; and what would help.
+    """Explain the row of PHOTO: what its metadata say, what its time tells, and what the network
+    saw; why it has no position or tag; and what would help.
 
     PHOTO is a path, or a name that only one photo of the table has. No photo is read, and nothing
     is changed.

@@ -40,17 +40,17 @@ from geotag.writing.writeback import WriteOptions
 @click.option(
     "--include", "--only", "only", multiple=True, metavar="GLOB", help="Only photos that match."
 )
-@click.option("--force", is_flag=True, help="Also write photos that are links.")
+@click.option("--force", is_flag=True, help="Also write photos that are symbolic or hard links.")
 @click.option(
     "--times",
     is_flag=True,
-    help="Write nothing but OffsetTimeOriginal, where the clock's offset from UTC was found.",
+    help="Write only the time's offset from UTC (OffsetTimeOriginal), where that was found.",
 )
 @private_option
 @choice(
     "--clear",
     multiple=True,
-    help="Write nothing, and take out of all photos what this method inferred; repeatable.",
+    help="Write nothing; take out of all photos what this method inferred. Repeatable.",
 )
 @click.option(
     "--catalog",
