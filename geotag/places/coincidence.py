@@ -15,7 +15,7 @@ OFFSETS = np.arange(-round(RANGE / STEP), round(RANGE / STEP) + 1) * STEP
 # Visits: one photo in ten minutes counts, near is within ten minutes, against the six hours around.
 _THIN, _NEAR, _AROUND = 600.0, 600.0, 6 * 3600.0
 # Photos of one visit are no independent witnesses.
-_VISITS_COUNT, _MOMENTS_COUNT = 0.6, 0.8
+_VISITS_COUNT, _MOMENTS_COUNT, _FINE_COUNTS = 0.6, 0.8, 0.6
 # Moments: how near photos of the same scene are, and how many of a camera's have a companion's.
 _BURST, _VICINITY = 20.0, 600.0
 _CLOSE, _COMMON = (12.0, 40.0), (0.03, 0.1, 0.3)
@@ -57,6 +57,26 @@ def evidence(events: Floats, company: Company) -> Floats:
     return _VISITS_COUNT * _summed(on_visits, grid, thinned(events, _THIN)) + (
         _MOMENTS_COUNT * _summed(at_moments, grid, thinned(events, STEP))
     )
+
+
+def gains(utc: Floats, company: Company, habit: Habit) -> Floats:
+    """How much each photo of a known time (sorted UTC) speaks for the company, in nats."""
+    parts = np.split(utc, np.flatnonzero(np.diff(utc) > 2 * _AROUND) + 1)
+    return np.concatenate([_gains(part, company, habit) for part in parts])
+
+
+def _gains(utc: Floats, company: Company, habit: Habit) -> Floats:
+    grid = np.arange(utc[0] - _AROUND, utc[-1] + _AROUND + STEP, STEP)
+    taken = _around(grid, company)
+    if not len(taken):
+        return np.zeros(len(utc))
+    rows = np.round((utc - grid[0]) / STEP).astype(np.int64)
+    visits, moments = _visits(grid, thinned(taken, _THIN))[rows], _moments(grid, taken)[rows]
+    turn = np.floor((utc - utc[0]) / _THIN).astype(np.int64)
+    alone = 1 / np.bincount(turn)[turn]  # photos of one visit are one witness
+    result: Floats = alone * _VISITS_COUNT * np.log(1 - habit.visits + habit.visits * visits)
+    result += _MOMENTS_COUNT * np.log(1 - habit.moments + habit.moments * moments)
+    return result
 
 
 def by_day(events: Floats, company: Company) -> Floats:
@@ -154,7 +174,7 @@ def moments_evidence(utc: Floats, company: Company) -> Floats:
             for column, share in enumerate(_COMMON):
                 parts[row, column] += np.log(1 - share + share * ratio).sum(axis=0)
     # How near, and how many, is not known: all are as likely, and so is none at all.
-    flat = np.vstack((parts.reshape(-1, len(FINE)), np.zeros(len(FINE)))) * _MOMENTS_COUNT
+    flat = np.vstack((parts.reshape(-1, len(FINE)), np.zeros(len(FINE)))) * _FINE_COUNTS
     top = flat.max(axis=0)
     result: Floats = top + np.log(np.mean(np.exp(flat - top), axis=0))
     return result

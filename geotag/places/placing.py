@@ -168,7 +168,7 @@ def _company(
     with_whom = [
         group
         for _, strength, group in tried
-        if strength >= min(max(strongest - _MORE, _least(device, group)), _MORE)
+        if strength >= max(min(strongest - _MORE, 0.3 * strongest), _least(device, group))
     ]
     if len(with_whom) > 1 and not _is_told(device, settings):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))

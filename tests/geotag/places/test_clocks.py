@@ -99,3 +99,75 @@ def test_company_shows_in_the_strength_of_the_evidence() -> None:
     assert strength_of(camera, company_of(np.zeros(0))) == 0
     assert find_clock(camera, company_of(with_me)).strength > 20
     assert find_clock(camera, company_of(elsewhere)).strength < 6
+
+
+def moved_clock(moments: np.ndarray, when: float, before: float, after: float) -> np.ndarray:
+    """Readings of a clock that was set from one offset to another."""
+    return np.sort(moments + np.where(moments < when, before, after))
+
+
+def zoned(phone: np.ndarray, when: float, before: float, after: float) -> Company:
+    """Somebody whose local clocks changed at a moment."""
+    return Company(phone, np.where(phone < when, before, after))
+
+
+def said(pieces: tuple[ClockPiece, ...], reading: float) -> float | None:
+    """The offset that is known at a reading."""
+    return next((p.offset for p in pieces if p.start <= reading <= p.end), None)
+
+
+@pytest.mark.parametrize("after", [-5 * HOUR, 0.0, 2 * HOUR, 9 * HOUR])
+def test_a_clock_that_goes_along_is_known_on_both_sides_of_a_journey(after: float) -> None:
+    moments = outings(21, days=10)
+    when = 5.2 * DAY
+    camera, phone = seen(moments, 22, 0.9), seen(moments, 23, 0.6)
+    pieces = find_clock(
+        moved_clock(camera, when, HOUR, after), zoned(phone, when, HOUR, after)
+    ).pieces
+    right = [
+        abs(offset - (HOUR if utc < when else after)) <= 60
+        for utc in camera
+        if (offset := said(pieces, utc + (HOUR if utc < when else after))) is not None
+    ]
+    assert len(right) > 0.7 * len(camera) and all(right)
+
+
+def test_a_reading_that_was_shown_twice_belongs_to_no_offset() -> None:
+    """Ten hours to the west: a reading of the hours that came twice tells neither offset."""
+    moments = outings(24, days=10)
+    when, west = 5.5 * DAY, -9 * HOUR
+    camera, phone = seen(moments, 25, 0.9), seen(moments, 26, 0.6)
+    lonely = when + 2 * HOUR  # nobody took a photo beside it
+    readings = np.sort(np.append(moved_clock(camera, when, HOUR, west), lonely + west))
+    pieces = find_clock(readings, zoned(phone, when, HOUR, west)).pieces
+    offset = said(pieces, lonely + west)
+    assert offset is None or abs(offset - west) <= 60
+
+
+def test_minutes_that_a_clock_is_off_by_outlast_a_change_of_the_zone() -> None:
+    moments = outings(27, days=10)
+    camera, phone = seen(moments, 28, 0.9), seen(moments, 29, 0.6)
+    pieces = find_clock(
+        moved_clock(camera, 5.2 * DAY, HOUR + 517, 7 * HOUR + 517),
+        zoned(phone, 5.2 * DAY, HOUR, 7 * HOUR),
+    ).pieces
+    known = {round((p.offset or 0.0) % HOUR / 10) for p in pieces if p.offset is not None}
+    assert known and all(abs(ten - 51.7) <= 2 for ten in known)
+
+
+@pytest.mark.parametrize("seed", [30, 40, 50])
+def test_a_clock_twelve_hours_off_is_known_over_a_journey_by_an_hour(seed: int) -> None:
+    """Each of its sessions tells little between the two zones, all of them together much."""
+    moments = outings(seed, days=16)
+    there, back = 5.2 * DAY, 10.2 * DAY
+    camera, phone = seen(moments, seed + 1, 0.9), seen(moments, seed + 2, 0.3)
+
+    def local(utc: np.ndarray) -> np.ndarray:
+        return np.where((utc >= there) & (utc < back), 2 * HOUR, HOUR)
+
+    pieces = find_clock(np.sort(camera + local(camera) + 12 * HOUR), Company(phone, local(phone)))
+    truth = local(camera) + 12 * HOUR
+    offsets = [said(pieces.pieces, u + ahead) for u, ahead in zip(camera, truth, strict=True)]
+    known = [(o, a) for o, a in zip(offsets, truth, strict=True) if o is not None]
+    assert len(known) >= 0.8 * len(camera)
+    assert all(abs(offset - ahead) <= 60 for offset, ahead in known)
