@@ -33,7 +33,7 @@ def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path)
 
 
 _ONE_PHOTO = (
-    "so few cannot tell how many of its photos will be tagged; of other landmarks hardly any was, "
+    "so few cannot tell how many of its photos will be tagged; of other landmarks one in ten was, "
     "and more are with each photo you give"
 )
 
