@@ -87,7 +87,7 @@ def _is_lock(descriptor: int) -> bool:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         return False
-    text = os.pread(descriptor, _LONGEST + 1, 0)
+    text = os.read(descriptor, _LONGEST + 1)
     return not text or (text.isdigit() and len(text) <= _LONGEST)
 
 
