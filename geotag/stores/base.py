@@ -22,6 +22,9 @@ LONGEST_WAIT = 10.0
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 CONNECTIONS = 64
+# What comes more slowly than this, after some time for the answer to begin, comes too late: a
+# server that sends a byte now and then would hold up a scan for ever.
+_LEAST_RATE = 16 * 1024  # bytes a second
 # What a network or server that wants a login sends in place of a file.
 PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _DOWNLOAD = 2**24
@@ -134,6 +137,11 @@ def download(store: Store, uri: str, path: Path) -> str | None:
             file.write(part.data)
             at += len(part.data)
     return present.version
+
+
+def seconds_for(length: int, timeout: float) -> float:
+    """How long a request for so many bytes may take in all."""
+    return 2 * timeout + length / _LEAST_RATE
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from geotag.stores.base import (
     StoreError,
     always,
     asked,
+    seconds_for,
 )
 
 _Result = TypeVar("_Result")
@@ -77,7 +79,8 @@ class HttpStore:
                     raise ChangedError
                 skipped = start if answer.status == 200 else 0
                 _check_range(answer, start)
-                data = await _read(answer.content, skipped + length)
+                async with asyncio.timeout(seconds_for(skipped + length, READ_TIMEOUT)):
+                    data = await _read(answer.content, skipped + length)
                 self.bytes_fetched += len(data)
                 total = _total(answer)
                 expected = length if total is None else max(0, min(length, total - start))

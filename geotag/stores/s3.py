@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from geotag.stores.base import (
     StoreError,
     always,
     asked,
+    seconds_for,
 )
 from geotag.stores.stretches import Found, Page, Stretch, declined, listed_behind
 
@@ -208,7 +210,7 @@ class S3Store:
                     return Part(b"", 0)
                 raise
             _check_object(answer)
-            async with answer["Body"] as body:
+            async with asyncio.timeout(seconds_for(length, READ_TIMEOUT)), answer["Body"] as body:
                 data = await body.read()
             self.bytes_fetched += len(data)
             if len(data) != answer["ContentLength"]:

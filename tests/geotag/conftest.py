@@ -82,8 +82,8 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-# Given a method and a path, what to do to the request: None, a status, "reset", "cut", "hang" or
-# one of _ANSWERS.
+# Given a method and a path, what to do to the request: None, a status, "reset", "cut", "hang",
+# "trickle" or one of _ANSWERS.
 Fault = Callable[[str, str], int | str | None]
 Headers = dict[str, str]
 
@@ -188,7 +188,10 @@ class FaultyProxy:
                 if fault == "cut":
                     data, self.close_connection = data[: len(data) // 2], True
                 with suppress(ConnectionError):
-                    self.wfile.write(data)
+                    for byte in data if fault == "trickle" else b"":
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(0.3)
+                    self.wfile.write(b"" if fault == "trickle" else data)
                 upstream.close()
 
         for method in ("GET", "HEAD", "PUT", "DELETE", "POST"):

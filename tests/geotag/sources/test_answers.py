@@ -75,6 +75,20 @@ def test_no_answer_to_another_question_is_a_reading(
     assert known == clean
 
 
+@pytest.mark.slow
+def test_a_server_that_sends_a_byte_now_and_then_holds_nothing_up(
+    faults: FaultyProxy,
+    rows: Callable[..., dict[str, Outcome]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("geotag.stores.base.ATTEMPTS", 2)
+    clean = rows("clean.csv")
+    faults.fault = of("tower.jpg", "trickle")
+    spoilt = rows()
+    assert spoilt.pop("tower.jpg").error == "the bucket did not answer in time"
+    assert spoilt == {name: row for name, row in clean.items() if name != "tower.jpg"}
+
+
 def test_a_login_page_is_no_empty_bucket(
     faults: FaultyProxy, rows: Callable[..., dict[str, Outcome]], tmp_path: Path
 ) -> None:
