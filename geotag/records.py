@@ -23,6 +23,8 @@ class Status(str, Enum):
 
 
 UNKNOWN_SIZE = -1
+# The largest photo that is read, and what all workers hold of photos' files at once.
+READ_LIMIT = 320 * 2**20
 
 
 class Photo(NamedTuple):

@@ -27,11 +27,11 @@ from geotag.errors import GeotagError, MissingDependencyError, PhotoError, Trans
 from geotag.metadata.header import Header, failure_of
 from geotag.metadata.jpeg import jpeg_segments, without_gaps
 from geotag.records import Failure, FailureKind, Fit, Photo
-from geotag.sources.base import Source
-from geotag.sources.content import thumbnail_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from geotag.sources.base import Source
 
     # A photo's bytes and header, the side of the result, and how the photo is fitted to it.
     Decoder = Callable[[bytes, Header, int, Fit], NDArray[np.uint8]]
@@ -138,6 +138,8 @@ class ThumbnailLoader(Loader):
 
     def load(self, item: Item) -> Decoded:
         """Decode one thumbnail, if it shows the whole photo."""
+        from geotag.sources.content import thumbnail_key  # no matter of the decoding processes
+
         decoder = self.decoder or decode_thumbnail
         thumbnail = item.header.thumbnail
         if thumbnail is None:

@@ -11,7 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, ROWSPERSTRIP, TILELENGTH, TILEWIDTH, TiffImageFile
 
 from geotag.errors import PhotoError
-from geotag.sources.base import READ_LIMIT
+from geotag.records import READ_LIMIT
 
 # Bytes a pixel of a picture that Pillow holds, with the copy in a mode that can be averaged.
 _MODES = {"L": 1, "1": 2, "I;16": 3, "I;16L": 3, "I;16B": 3, "RGB": 4, "CMYK": 4, "YCbCr": 4}

@@ -12,8 +12,8 @@ from typing import assert_never
 from geotag.errors import SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.ranges import ReadRange
-from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters, Lister, SingleSource
+from geotag.records import READ_LIMIT, Photo
+from geotag.sources.base import Filters, Lister, SingleSource
 from geotag.sources.bucket import BucketSource
 from geotag.sources.inventory import PREFIX as INVENTORY
 from geotag.sources.inventory import InventorySource

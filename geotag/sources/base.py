@@ -9,11 +9,8 @@ from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError
 from geotag.metadata.ranges import ReadRange
-from geotag.records import Photo
+from geotag.records import READ_LIMIT, Photo
 from geotag.sources.listing import Listing, is_system_folder
-
-# The largest photo that is read, and what all workers hold of photos' files at once.
-READ_LIMIT = 320 * 2**20
 
 
 class Source(Protocol):

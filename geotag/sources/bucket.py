@@ -17,8 +17,8 @@ from geotag.metadata.containers import HEADER_SIZE
 from geotag.metadata.header import parse_header
 from geotag.metadata.ranges import ReadRange
 from geotag.metadata.xmp import PACKET_LIMIT
-from geotag.records import Photo
-from geotag.sources.base import READ_LIMIT, Filters, check_size
+from geotag.records import READ_LIMIT, Photo
+from geotag.sources.base import Filters, check_size
 from geotag.sources.listing import File, Joining, Listing, is_beside, look_for_sidecars
 from geotag.stores import store_of
 from geotag.stores.base import UNKNOWN_SIZE, ForbiddenError, Object, Store, StoreError

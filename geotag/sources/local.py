@@ -15,8 +15,8 @@ from geotag.files.paths import format_path
 from geotag.files.sorting import sorted_names
 from geotag.metadata.containers import sniff_format
 from geotag.metadata.ranges import ReadRange
-from geotag.records import UNKNOWN_SIZE, Photo
-from geotag.sources.base import READ_LIMIT, Filters, check_size
+from geotag.records import READ_LIMIT, UNKNOWN_SIZE, Photo
+from geotag.sources.base import Filters, check_size
 from geotag.sources.content import content_key
 from geotag.sources.listing import File, Listing, is_beside, look_for_sidecars, with_sidecars
 

@@ -184,3 +184,10 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_importing_geotag_imports_nothing_heavy() -> None:
     assert not _modules_after("import geotag") & {"torch", "numpy", "PIL", "click"}
+
+
+def test_a_decoding_process_knows_no_sources() -> None:
+    """Each scan starts some: what they import is waited for."""
+    loaded = {name.split(".")[1] for name in _modules_after("import geotag.decoding.isolated")
+              if name.startswith("geotag.")}  # fmt: skip
+    assert loaded == {"decoding", "errors", "files", "metadata", "records"}

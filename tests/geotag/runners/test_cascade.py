@@ -15,8 +15,7 @@ from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.model.spec import Prefilter, Threshold
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
-from geotag.records import Status
-from geotag.sources.base import READ_LIMIT
+from geotag.records import READ_LIMIT, Status
 from geotag.sources.local import LocalSource
 from geotag.tables import read_table
 from tests.conftest import picture
