@@ -28,6 +28,7 @@ from geotag.stores.base import Object, StoreError, download
 PREFIX = "list:"
 STDIN = "-"
 _LINE_LIMIT = 8192  # no path and no key is as long
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _IN_FLIGHT = 32
 # A list is often another program's: it cannot send this one to web servers.
 _KINDS = (Kind.FILES, Kind.BUCKET)
@@ -123,6 +124,11 @@ class NamedSource:
         start = b"\xef\xbb\xbf"  # that some editors put before UTF-8
         try:
             while line := file.readline(_LINE_LIMIT):
+                if start and line.startswith(_UTF_16):
+                    raise SourceError(
+                        f"{self.listing.source}: it is UTF-16, as PowerShell's > writes it: save "
+                        "it as UTF-8 (Out-File -Encoding utf8)"
+                    )
                 is_whole = line.endswith(b"\n") or len(line) < _LINE_LIMIT
                 while not is_whole and (rest := file.readline(_LINE_LIMIT)):
                     is_whole = rest.endswith(b"\n")

@@ -187,3 +187,12 @@ def test_standard_input_without_a_line_changes_no_table(monkeypatch: pytest.Monk
     fed(monkeypatch, b"")
     with pytest.raises(SourceError, match="held no line"):
         listed("list:-")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_told(tmp_path: Path, encoding: str) -> None:
+    """Else all of its lines would be passed over, and the table be empty."""
+    names = tmp_path / "list.txt"
+    names.write_bytes(("\ufeff" + "/photos/a.jpg\r\n").encode(encoding))
+    with pytest.raises(SourceError, match="it is UTF-16"):
+        list(Library([f"list:{names}"], Filters()).photos())
