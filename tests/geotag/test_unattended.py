@@ -313,7 +313,7 @@ def test_rescan_with_a_limit_gets_around(
     monkeypatch.setattr(os, "pread", noting)
     for count in (11, 22, 33):
         scan(library, table, options._replace(limit=11, rescan=True))
-        assert len(names) == count
+        assert len({name for name in names if name.startswith(str(library))}) == count
 
 
 def test_a_stop_while_listing_leaves_the_table_as_it_was(
