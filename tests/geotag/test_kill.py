@@ -45,6 +45,8 @@ def test_killed_at_any_step_and_taken_up_again_the_table_is_the_same(
         table = tmp_path / str(number) / "tags.csv"
         table.parent.mkdir()
         assert drive(library, table, model_path, last) is None
+        for left in table.parent.glob(".*.tmp"):
+            os.utime(left, (0, 0))  # one of this very second might be somebody's
         assert drive(library, table, model_path, 0) is not None
         assert table.read_bytes() == whole.read_bytes(), f"killed at step {last}"
         assert sorted(os.listdir(table.parent)) == ["tags.csv", "tags.csv.geotag"]

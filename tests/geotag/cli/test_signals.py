@@ -135,9 +135,9 @@ def test_what_hangs_is_ended_by_the_third_signal(
     """A thread that never comes back would keep the process."""
     write_photo("00.jpg", "taj_mahal")
     code = (
-        "import sys, time, PIL.ImageFile as f\n"
-        "def load(image): print('hangs', flush=True); time.sleep(1000)\n"
-        "f.ImageFile.load = load\n"
+        "import sys, time, geotag.decoding.isolated as isolated\n"
+        "def decode(*any): print('hangs', flush=True); time.sleep(1000)\n"
+        "isolated.IsolatedDecoder.decode = decode\n"
         "from geotag.cli import main\n"
         "main(sys.argv[1:])\n"
     )
