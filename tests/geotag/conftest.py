@@ -185,6 +185,8 @@ class FaultyProxy:
                 length = length if self.command == "HEAD" else None
                 self.send_header("Content-Length", length or str(len(data)))
                 self.end_headers()
+                if self.command == "HEAD":
+                    return
                 if fault == "cut":
                     data, self.close_connection = data[: len(data) // 2], True
                 with suppress(ConnectionError):
