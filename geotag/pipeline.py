@@ -94,6 +94,8 @@ def _scan_library(
         scan.embed_into(stack)
         summary = scan.read()
         counts, exported = scan.export()
+        if options.places:
+            catalog.note_clock_offsets(dict(options.clock_offsets))
         summary = summary._replace(
             statuses=counts.statuses,
             failures=counts.failures,

@@ -8,6 +8,7 @@ import click
 
 from geotag.cli.streams import one_line, tell
 from geotag.errors import UsageError
+from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
 from geotag.state.known_readings import known_readings
 
@@ -27,7 +28,7 @@ def clocks(table: str, catalog: str | None) -> None:
     place = Path(catalog if catalog is not None else table.rstrip("/") + SUFFIX)
     if not place.is_file():
         raise UsageError(f"{place}: no such catalog; scan the library first, or name its --catalog")
-    lines = find_clocks(known_readings(place))
+    lines = find_clocks(known_readings(place), known_clock_offsets(place))
     for line in lines:
         click.echo(one_line(line))
     if not lines:

@@ -143,12 +143,13 @@ def _surroundings(
 def _clocks(catalog: Path) -> list[str]:
     """What was found of the devices' clocks; nothing where no catalog or extra tells."""
     from geotag.places.library import find_clocks
+    from geotag.state.clock_offsets import known_clock_offsets
     from geotag.state.known_readings import known_readings
 
     if not catalog.is_file():
         return []
     try:
-        return find_clocks(known_readings(catalog))
+        return find_clocks(known_readings(catalog), known_clock_offsets(catalog))
     except LockedError as error:
         complain(f"{error}: the report lacks the cameras' clocks")
         return []

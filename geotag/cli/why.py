@@ -13,6 +13,7 @@ from geotag.errors import MissingDependencyError, UsageError
 from geotag.files.paths import format_path
 from geotag.records import Outcome, Reading, Status
 from geotag.report.why import Known, explain_row
+from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
 from geotag.state.known_readings import known_readings
 from geotag.state.queries import decided_with
@@ -102,7 +103,8 @@ def _known(row: Outcome, table: Path, catalog: Path) -> Known:
     try:
         from geotag.places.library import find_clock_of  # only now: numpy is heavy
 
-        clock = find_clock_of(map(sighting_of, library()), sighting)
+        said = known_clock_offsets(catalog)
+        clock = find_clock_of(map(sighting_of, library()), sighting, said)
     except (ImportError, MissingDependencyError):  # without the extra no clock is looked for
         clock = ""
     return Known(reading, sighting, around, clock, threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from geotag.errors import UsageError
 from geotag.places.copies import find_copies, picture_of
@@ -12,7 +12,7 @@ from geotag.places.names import Gazetteer
 from geotag.places.offsets import Offset, find_offsets
 from geotag.places.placing import Settings, place_photos
 from geotag.places.readings import sighting_of
-from geotag.places.sighting import Placement, Reason, Sighting
+from geotag.places.sighting import Placement, Places, Reason, Sighting
 from geotag.places.telling import clock_lines, tell_clock
 from geotag.places.tracks import Segment
 from geotag.places.zones import local_zone
@@ -42,8 +42,11 @@ def find_placements(
         sightings.append(sighting_of(reading))
         if (picture := picture_of(reading)) is not None:
             pictures.append(picture)
-    settings = Settings(_by_device(clock_offsets or {}, {each.device for each in sightings}))
-    places = place_photos(sightings, zone, segments, settings)
+    devices = {each.device for each in sightings}
+    for camera in clock_offsets or {}:
+        if not any(_is_of(device, camera) for device in devices):
+            raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
+    places = place_photos(sightings, zone, segments, _settings(devices, clock_offsets or {}))
     for line in clock_lines(places):
         _log.info("%s", line)
     return {**places.placements, **find_copies(pictures)}
@@ -76,32 +79,43 @@ def _is_near(row: Outcome) -> bool:
     return not is_open and (row.radius_m or 0.0) <= _TOWN_M
 
 
-def _by_device(offsets: Mapping[str, float], devices: Iterable[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for camera, seconds in offsets.items():
-        named = [d for d in devices if d == camera or d.rpartition(" (")[0] == camera]
-        if not named:
-            raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
-        found.update(dict.fromkeys(named, seconds))
-    return found
+def _is_of(device: str, camera: str) -> bool:
+    """Whether a device is the camera that the user names, with its serial number or without."""
+    return camera in (device, device.rpartition(" (")[0])
 
 
-def find_clock_of(sightings: Iterable[Sighting], photo: Sighting) -> str:
+def _settings(devices: Iterable[str], clock_offsets: Mapping[str, float]) -> Settings:
+    said = clock_offsets.items()
+    return Settings({d: seconds for camera, seconds in said for d in devices if _is_of(d, camera)})
+
+
+def find_clock_of(
+    sightings: Iterable[Sighting], photo: Sighting, clock_offsets: Mapping[str, float]
+) -> str:
     """What is known of the clock of a photo's device at that time, in words; empty where nothing
     is. Raises MissingDependencyError."""
     if photo.clock is None:
         return ""
-    places = place_photos(sightings, local_zone())
+    places = _placed(list(sightings), clock_offsets)
     return tell_clock(places.clocks.get(photo.device, ()), photo.clock)
 
 
-def find_offsets_of(readings: Iterable[Reading]) -> Mapping[str, Offset]:
+def find_offsets_of(
+    readings: Iterable[Reading], clock_offsets: Mapping[str, float]
+) -> Mapping[str, Offset]:
     """The offset from UTC of each photo's time, or why it has none, by URI. Raises
     MissingDependencyError."""
     sightings = [sighting_of(reading) for reading in readings]
-    return find_offsets(sightings, place_photos(sightings, local_zone()))
+    return find_offsets(sightings, _placed(sightings, clock_offsets))
 
 
-def find_clocks(readings: Iterable[Reading]) -> list[str]:
+def find_clocks(readings: Iterable[Reading], clock_offsets: Mapping[str, float]) -> list[str]:
     """What is known of the clocks of a library, in sentences. Raises MissingDependencyError."""
-    return list(clock_lines(place_photos(map(sighting_of, readings), local_zone())))
+    sightings = [sighting_of(reading) for reading in readings]
+    return list(clock_lines(_placed(sightings, clock_offsets)))
+
+
+def _placed(sightings: Sequence[Sighting], clock_offsets: Mapping[str, float]) -> Places:
+    """The photos of a library that was scanned with these offsets; a camera may be gone since."""
+    settings = _settings({each.device for each in sightings}, clock_offsets)
+    return place_photos(sightings, local_zone(), settings=settings)

@@ -17,7 +17,7 @@ from geotag.places.telling import tell_clock
 # Zones differ by quarters of an hour; a clock may be so many seconds off its zone's time.
 _QUARTER, _OFF = 900, 120.0
 _LONGEST = 14 * 3600
-# What tells an offset from UTC itself. One that the user gives is from local time.
+# What tells an offset from UTC itself.
 _TOLD = frozenset((ClockSource.GPS, ClockSource.RECORDED, ClockSource.ZONE, ClockSource.COMPANY))
 
 
@@ -46,6 +46,8 @@ def _offset(photo: Sighting, pieces: Sequence[ClockPiece]) -> Offset:
     if photo.kind not in TAKEN_HERE:
         return Offset(why_none=f"a {photo.kind.value}, whose clock is nobody's camera's")
     piece = next((p for p in pieces if p.start <= photo.clock <= p.end), None)
+    if piece is not None and piece.source is ClockSource.GIVEN:
+        return Offset(why_none="of a clock whose offset you gave: from local time, not from UTC")
     if piece is None or piece.offset is None or piece.source not in _TOLD:
         return Offset(why_none="of a clock that is not known")
     whole = round(piece.offset / _QUARTER) * _QUARTER

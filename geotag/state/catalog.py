@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
 from geotag.records import Failure, FailureKind, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
+from geotag.state.clock_offsets import note_clock_offsets
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
 from geotag.state.listed import ListedPhotos
@@ -277,6 +278,10 @@ class Catalog:
         """Remember how a table was written."""
         write_export(self.connection, out, export)
         self.changed = True
+
+    def note_clock_offsets(self, offsets: Mapping[str, float]) -> None:
+        """Remember what the user says of cameras' clocks."""
+        self.changed |= note_clock_offsets(self.connection, offsets)
 
     def has_other_tables(self, out: str) -> bool:
         """Whether other tables than this one were written from this catalog."""

@@ -103,6 +103,12 @@ CREATE INDEX IF NOT EXISTS decisions_by_uri ON decisions (uri)
 """
 
 
+# What the user said of cameras' clocks: how far ahead of local time they were.
+_CLOCK_OFFSETS = """
+CREATE TABLE IF NOT EXISTS clock_offsets (camera TEXT PRIMARY KEY, seconds REAL NOT NULL)
+"""
+
+
 class Copy(NamedTuple):
     """A table to fill from one of an older or damaged catalog, whose columns are named alike or
     stand in the same order."""
@@ -156,7 +162,7 @@ def checksum(cells: tuple[Any, ...]) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    _run(connection, _PHOTOS + _SCANS + _KEPT + _DECISIONS)
+    _run(connection, _PHOTOS + _SCANS + _KEPT + _DECISIONS + ";" + _CLOCK_OFFSETS)
 
 
 def _from_1(connection: sqlite3.Connection) -> None:
@@ -231,13 +237,19 @@ def _from_3(connection: sqlite3.Connection) -> None:
 def _from_4(connection: sqlite3.Connection) -> None:
     """Version 4 knew no reviews."""
     _run(connection, _DECISIONS)
+    _from_5(connection)
+
+
+def _from_5(connection: sqlite3.Connection) -> None:
+    """Version 5 forgot what the user said of clocks."""
+    _run(connection, _CLOCK_OFFSETS)
 
 
 # From each version to this one; a new file is of version 0.
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
-    0: _create, 1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4,
+    0: _create, 1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5,
 }  # fmt: skip
-VERSION = 5
+VERSION = 6
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -17,6 +17,7 @@ from geotag.places.offsets import Offset
 from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
+from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
 from geotag.state.decisions import Decision, decisions_in
 from geotag.state.journal import Journal
@@ -244,7 +245,7 @@ def _offsets(catalog: Path, options: WriteOptions) -> Mapping[str, Offset]:
         )
     from geotag.places.library import find_offsets_of  # only now: numpy is heavy
 
-    return find_offsets_of(known_readings(catalog))
+    return find_offsets_of(known_readings(catalog), known_clock_offsets(catalog))
 
 
 def _failed(misplaced: Mapping[str, str], only: tuple[str, ...]) -> Iterator[WriteResult]:

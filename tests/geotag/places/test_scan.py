@@ -119,6 +119,34 @@ def test_a_clock_that_the_user_corrects(
         scan(library, options._replace(clock_offsets=(("Leica", 1.0),)))
 
 
+def test_what_the_user_said_of_a_clock_is_remembered(
+    library: Path,
+    options: ScanOptions,
+    write_photo: WritePhoto,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exif = {TAKEN: b"2023:06:01 10:59:30"}
+    write_photo("slow.jpg", seed=5, zeroth={MAKE: b"NIKON", MODEL: b"D70"}, exif=exif)
+    table = str(library.parent / "tags.csv")
+
+    def told(*command: str) -> str:
+        with pytest.raises(SystemExit):
+            main(list(command))
+        return capsys.readouterr().out
+
+    scan(library, options._replace(clock_offsets=(("NIKON D70", -3690.0),)))
+    assert "30 s behind local time, as given" in told("clocks", table)
+    assert "30 s behind local time, as given" in told("why", "slow.jpg", "--table", table)
+    written = {Path(r.path).name: r for r in geotag.write(table, times=True)}
+    assert written["slow.jpg"].action is Action.LEFT_ALONE
+    assert "you gave" in written["slow.jpg"].reason
+    with pytest.raises(UsageError):
+        scan(library, options._replace(clock_offsets=(("Leica", 1.0),)))
+    assert "as given" in told("clocks", table)
+    scan(library, options)
+    assert "as given" not in told("clocks", table)
+
+
 def test_a_written_position_is_not_measured_on_the_next_scan(
     library: Path, options: ScanOptions
 ) -> None:

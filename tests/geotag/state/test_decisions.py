@@ -49,6 +49,7 @@ def test_a_catalog_of_the_fourth_version_is_migrated(path: Path) -> None:
     open_catalog(path).__exit__(None, None, None)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE decisions")
+        connection.execute("DROP TABLE clock_offsets")
         connection.execute("PRAGMA user_version = 4")
     assert decisions_in(path) == {}
     with open_catalog(path) as catalog:

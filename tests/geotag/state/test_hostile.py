@@ -75,6 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> Made:
     with open_catalog(f"{table}.geotag") as catalog:
         decisions = Decisions(catalog.connection)
         decisions.add({str(folder / "photos" / "tower.jpg"): Decision(Verdict.REJECTED)})
+        catalog.note_clock_offsets({"Leica M9": -3720.0})
     with closing(sqlite3.connect(f"{table}.geotag")) as connection, connection:
         connection.execute(
             "INSERT INTO retries SELECT uri, size, version, 'why', 1, 1.0, 1 FROM photos LIMIT 1"
@@ -106,6 +107,7 @@ def check_all_commands(folder: Path, made: Made) -> None:
     for arguments in (
         ("runs", "--catalog", f"{table}.geotag"),
         ("write", table, "--dry-run"),
+        ("clocks", table),
         ("revert", "--last", "--catalog", f"{table}.geotag"),
     ):
         code, text = run(folder, *arguments)
@@ -114,7 +116,7 @@ def check_all_commands(folder: Path, made: Made) -> None:
     code, text = scan(folder, made.model)
     said.append(text)
     assert code in (1, 3), text
-    assert "a fault in geotag itself" not in "".join(said), said
+    assert "an error in geotag itself" not in "".join(said), said
     assert "Traceback" not in "".join(said), said
 
 
