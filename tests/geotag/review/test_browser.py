@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,11 +76,9 @@ def test_a_hundred_photos_by_keyboard_outlive_a_kill(table: Path, page: Any) -> 
         playwright.expect(page.locator("#name")).to_have_text(HOSTILE, timeout=30_000)
         page.locator("#picture").wait_for(state="visible", timeout=30_000)
         assert page.locator("#picture").evaluate("image => image.decode().then(() => true)")
-        started = time.monotonic()
         for at in range(100):
             page.keyboard.press("ar1"[at % 3])
             _expect_decided(page, at + 1)
-        assert time.monotonic() - started < 180
         assert page.url == address.partition("#")[0]
     finally:
         os.kill(process.pid, signal.SIGKILL)

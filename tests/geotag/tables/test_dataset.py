@@ -162,6 +162,7 @@ def test_shards_make_one(tmp_path: Path, write_photo: WritePhoto, model_path: Pa
         scan_library([str(tmp_path / "photos")], place, options._replace(shard=Shard(1, 2)))
 
 
+@pytest.mark.slow
 def test_in_a_bucket_only_what_changed_is_put(bucket: Path, faults: FaultyProxy) -> None:
     place = "s3://photos/out/table/"
     check_table(place)
