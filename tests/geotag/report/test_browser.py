@@ -21,6 +21,7 @@ from geotag.report.surroundings import Surroundings
 from tests.axe import serious_faults
 from tests.conftest import WritePhoto
 from tests.geotag.report.test_report import HOSTILE, ROWS
+from tests.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
@@ -100,9 +101,10 @@ def test_photos_figures_and_lists(shown: Shown) -> None:
     playwright.expect(page.locator("#conflicts .list li")).to_contain_text("812 km")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator(".card").count() < 304
-    page.wait_for_function(
+    wait_until(
+        page,
         "() => { scrollTo(0, document.body.scrollHeight);"
-        " return document.querySelectorAll('.card').length > 303 }"
+        " return document.querySelectorAll('.card').length > 303 }",
     )
     assert page.locator(".card").count() == 304
 
@@ -198,7 +200,7 @@ def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     page.select_option("#status", "tagged")
     page.focus("#map")
     page.keyboard.press("0")
-    page.wait_for_function("map.marks.length === 1")
+    wait_until(page, "map.marks.length === 1")
     warmth = _warmth(page)
     assert warmth[0] > 60  # the one photo stands in the centre, as an inferred one
     reach = round(page.evaluate("500 / 40075017 / Math.cos(48.8584 * Math.PI / 180) * map.size"))
@@ -229,7 +231,7 @@ def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
     assert page.evaluate("map.x") != before[1]
     page.locator("#map").hover()
     page.mouse.wheel(0, -100)
-    page.wait_for_function(f"map.size > {size}")
+    wait_until(page, f"map.size > {size}")
     page.click("#all")
     assert page.evaluate("map.size") == pytest.approx(before[0])
 
@@ -246,7 +248,7 @@ def test_surroundings_are_on_the_map_and_in_a_list(browser: Any, tmp_path: Path)
     page, faults = context.new_page(), []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(out.as_uri())
-    page.wait_for_function("map.marks.length === 1")
+    wait_until(page, "map.marks.length === 1")
     page.focus("#map")
     for _ in range(4):
         page.keyboard.press("-")
@@ -298,7 +300,7 @@ def test_marks_of_the_map_do_not_overlap(browser: Any, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
     page = context.new_page()
     page.goto(out.as_uri())
-    page.wait_for_function("() => map.marks.length > 1")
+    wait_until(page, "() => map.marks.length > 1")
     nearest = """() => Math.min(...map.marks.flatMap((one, at) => map.marks.slice(at + 1).map(
       other => Math.hypot(one.x - other.x, one.y - other.y) / (one.reach + other.reach))))"""
     for key in "0++-----":
@@ -322,7 +324,7 @@ def test_axe_finds_nothing_in_any_state(shown: Shown, scheme: str) -> None:
     assert serious_faults(page) == []
     page.click("#clear")
     page.focus("#map")
-    page.wait_for_function("map.marks.length > 0")
+    wait_until(page, "map.marks.length > 0")
     page.keyboard.press("Enter")
     playwright.expect(page.locator("#chosen")).to_be_visible()
     assert serious_faults(page) == []

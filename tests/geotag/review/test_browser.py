@@ -19,6 +19,7 @@ from geotag.state.decisions import Verdict, decisions_in
 from geotag.tables import write_table
 from tests.axe import serious_faults
 from tests.conftest import WritePhoto
+from tests.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("waitress")
@@ -156,8 +157,8 @@ def test_placed_photos_show_their_place_and_the_map_follows(
         playwright.expect(page.locator("#candidates li")).to_have_count(0)
         playwright.expect(page.locator("#reject")).to_contain_text("Place is wrong")
         at = "map.marks.map(mark => mark.points[0].latitude)"
-        page.wait_for_function(f"() => ({at})[0] === 24.1")
-        page.wait_for_function("() => map.towns.some(({ name }) => name === 'Aswān')")
+        wait_until(page, f"() => ({at})[0] === 24.1")
+        wait_until(page, "() => map.towns.some(({ name }) => name === 'Aswān')")
         box = page.locator("#accept").bounding_box()
         assert box["y"] + box["height"] <= 844  # without scrolling, on a phone
         page.keyboard.press("1")  # a candidate that is not shown
@@ -166,7 +167,7 @@ def test_placed_photos_show_their_place_and_the_map_follows(
         page.keyboard.press("a")
         playwright.expect(page.locator("#place")).to_contain_text("Luxor")
         playwright.expect(page.locator("#progress")).to_have_text("1 of 2 decided")
-        page.wait_for_function(f"() => ({at})[0] === 25.7")
+        wait_until(page, f"() => ({at})[0] === 25.7")
     finally:
         process.kill()
         process.wait()
