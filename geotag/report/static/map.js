@@ -379,6 +379,7 @@ class WorldMap {
   }
 
   click(x, y, reach) {
+    if (this.pending) this.draw(); // what it comes to, not what it showed before
     let nearest = null;
     for (const mark of this.marks) {
       const far = Math.hypot(mark.x - x, mark.y - y);

@@ -220,6 +220,19 @@ def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     playwright.expect(page.locator("#chosen")).to_be_visible()
 
 
+def test_keys_in_quick_succession_choose_what_the_map_comes_to(shown: Shown) -> None:
+    page = shown.page
+    page.select_option("#status", "tagged")
+    page.focus("#map")
+    page.keyboard.press("0")
+    wait_until(page, "map.marks.length === 1")
+    page.evaluate("""() => {
+      for (const key of [...Array(20).fill("ArrowRight"), "Enter"])
+        map.canvas.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    }""")
+    playwright.expect(page.locator("#chosen")).to_be_hidden()
+
+
 def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
     page = shown.page
     before = page.evaluate("[map.size, map.x]")

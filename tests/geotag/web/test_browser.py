@@ -312,6 +312,9 @@ def test_axe_finds_nothing_in_any_state(
 ) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    moving = "document.getAnimations().length"
+    page.evaluate("document.body.offsetWidth")
+    assert page.evaluate(moving) == 0, "colours change at once where no motion is wanted"
     assert serious_faults(page) == []
     page.click("#know")
     assert serious_faults(page) == []
