@@ -330,8 +330,8 @@ element("unchoose").addEventListener("click", () => { chosen = null; update(); e
 element("timeline").addEventListener("keydown", walkTimeline);
 element("more").addEventListener("click", showMore);
 // Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
-const scrolled = new IntersectionObserver(([entry]) => {
-  if (!entry.isIntersecting) return;
+const scrolled = new IntersectionObserver(changes => {
+  if (!changes.at(-1).isIntersecting) return;
   showMore();
   scrolled.unobserve(element("more"));
   scrolled.observe(element("more"));
