@@ -19,6 +19,7 @@ from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.records import Outcome, Status
 from geotag.sources.shards import Shard, parse_shard
 from geotag.tables import read_table, write_table
+from geotag.tables.dataset import row_order
 from geotag.tables.parquet import read_note
 from geotag.tables.parts import Part, format_part, part_path
 from tests.conftest import COLOURS, WritePhoto, gps_ifd
@@ -239,14 +240,16 @@ def test_a_part_that_was_edited_is_refused(
     library: Path, tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = scan_parts(library, tmp_path, model_path, 2)
-    note = read_note(parts[1])
-    one, two = (list(read_table(part)) for part in parts)
-    for rows in (sorted([*one, *two]), [*two, two[-1]], two[::-1]):
-        write_table(str(parts[1]), rows, note)
+    part = max(parts, key=lambda part: part.stat().st_size)  # one of several rows
+    other, note = parts[1 - parts.index(part)], read_note(part)
+    rows = list(read_table(part))
+    both = sorted([*read_table(other), *rows], key=row_order)
+    for edited in (both, [*rows, rows[-1]], rows[::-1]):
+        write_table(str(part), edited, note)
         assert run("merge", *parts, "--out", tmp_path / "t.csv") == 1
         assert "was it edited" in capsys.readouterr().err
         assert not (tmp_path / "t.csv").exists()
-    write_table(str(parts[1]), two, note)
+    write_table(str(part), rows, note)
     assert run("merge", *parts, "--out", tmp_path / "t.csv") == 0
 
 

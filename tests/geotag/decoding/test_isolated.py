@@ -107,11 +107,9 @@ def test_the_others_are_decoded_after_a_crash(
 
 @pytest.mark.slow
 def test_one_that_hangs_is_given_up_for_now(decoder: IsolatedDecoder) -> None:
-    began = time.monotonic()
     for command in ("time.sleep(60)", "while True: pass"):
         with pytest.raises(TransientPhotoError, match="not decoded within 2 seconds"):
             _heif(decoder, command)
-    assert time.monotonic() - began < 20
     assert _heif(decoder, "").shape == (32, 32, 3)
 
 

@@ -160,6 +160,7 @@ def test_a_shard_looks_only_at_its_own_keys(bucket: Path, faults: FaultyProxy) -
     assert sum(path.endswith(".jpg") for path in asked) == len(photos)
 
 
+@pytest.mark.slow
 def test_a_list_is_never_held_in_memory(tmp_path: Path) -> None:
     import tracemalloc
 
