@@ -202,9 +202,7 @@ class Catalog:
             connection.execute("UPDATE revision SET number = number + 1")
         self.changed = True
         if self._remote is not None and self._remote.due:
-            with sqlite_errors():
-                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._remote.save()
+            self._remote.save_from(self.connection)
 
     def follow(self, old: Photo, new: Photo) -> None:
         """Carry what is known of a photo over to its new size and version.

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from geotag.errors import DamagedCatalogError
 from geotag.records import Photo, Prediction, Reading
 from geotag.state.catalog import Catalog
 from geotag.state.database import distrust, errors_of
+from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.schema import checksum
+from geotag.stores import is_remote
 from geotag.tables import table_state
 from geotag.tables.embeddings import Embedded, write_embeddings
 
@@ -95,10 +98,8 @@ class KeptEmbeddings(Embeddings):
     It stands beside the catalog, for it is ten times as large, and can be made again.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, catalog: Catalog, out: str, model: str
-    ) -> None:
-        self.connection = connection
+    def __init__(self, database: _Database, catalog: Catalog, out: str, model: str) -> None:
+        self.connection, self._remote = database
         self.catalog = catalog
         self.out = out
         self.model = model
@@ -174,6 +175,8 @@ class KeptEmbeddings(Embeddings):
                 "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?, ?)",
                 ((*cells, checksum(cells)) for cells in rows),
             )
+        if self._remote is not None and self._remote.due:
+            self._remote.save_from(self.connection)
 
 
 class KeptPictures(KeptEmbeddings):
@@ -214,11 +217,32 @@ def opened_embeddings(
         parts: list[Embeddings] = []
         for kind, name in wanted:
             if name is not None:
-                connection = stack.enter_context(closing(_whole(Path(name + SUFFIX))))
-                parts.append(kind(connection, catalog, name, model))
+                database = stack.enter_context(_opened(name + SUFFIX))
+                parts.append(kind(database, catalog, name, model))
         several = SeveralEmbeddings(parts)
         catalog.connection.create_function("has_embedding", 3, several.has)
         yield several
+
+
+class _Database(NamedTuple):
+    """What is kept in a file, and where that is a copy of."""
+
+    connection: sqlite3.Connection
+    remote: RemoteCatalog | None
+
+
+@contextmanager
+def _opened(place: str) -> Iterator[_Database]:
+    """A file, or an object that is fetched, and put back where it was changed."""
+    with ExitStack() as stack:
+        remote = stack.enter_context(remote_catalog(place)) if is_remote(place) else None
+        path = Path(place) if remote is None else remote.path
+        connection = stack.enter_context(closing(_whole(path)))
+        try:
+            yield _Database(connection, remote)
+        finally:
+            if remote is not None and connection.total_changes:
+                remote.save_from(connection)
 
 
 def _whole(path: Path) -> sqlite3.Connection:

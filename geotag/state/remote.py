@@ -1,4 +1,5 @@
-"""A catalog that lies in a bucket: leased, fetched, and put back by conditional writes."""
+"""A catalog, or another database, in a bucket: leased, fetched, and put back by conditional
+writes."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import logging
 import os
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,7 @@ from typing import Any
 
 from geotag.errors import CatalogError, LockedError
 from geotag.files.temporary import TemporaryFolder
-from geotag.state.database import SUFFIX
+from geotag.state.database import SUFFIX, errors_of
 from geotag.state.locks import LOCK_SUFFIX
 from geotag.stores import store_of
 from geotag.stores.base import (
@@ -56,6 +58,12 @@ class RemoteCatalog:
     def due(self) -> bool:
         """Whether the copy in the bucket is so old that a crash would cost much."""
         return time.monotonic() > self._due
+
+    def save_from(self, connection: sqlite3.Connection) -> None:
+        """As `save`, while it is open."""
+        with errors_of(self.uri):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.save()
 
     def save(self) -> None:
         """Put the local file into the bucket, unless someone else has written there.

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -185,6 +185,15 @@ def write_whole(path: str, write: Callable[[BinaryIO], object]) -> None:
             with temporary_room(local.parent), local.open("wb") as file:
                 write(file)
             store_of(path).put(path, local)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file (of a link, its target) or an object, if there is one. Raises TableError."""
+    with _write_errors(path), suppress(FileNotFoundError):
+        if is_remote(path):
+            store_of(path).delete(path)
+        else:
+            os.unlink(os.path.realpath(path))
 
 
 @contextmanager

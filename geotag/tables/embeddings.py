@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
-from geotag.stores import is_remote
-from geotag.tables import check_writable, write_whole
+from geotag.tables import check_writable, remove_file, write_whole
 
 _BATCH = 1000
 _SUFFIXES = (".parquet", ".npy")
@@ -27,10 +24,8 @@ class Embedded(NamedTuple):
 
 def check_embeddings(path: str) -> None:
     """Raise an error where embeddings surely cannot be written to a file."""
-    if Path(path).suffix not in _SUFFIXES or is_remote(path):
-        raise UsageError(
-            f"embeddings {path}: must be a file on this machine, {' or '.join(_SUFFIXES)}"
-        )
+    if Path(path).suffix not in _SUFFIXES:
+        raise UsageError(f"embeddings {path}: must be a file {' or '.join(_SUFFIXES)}")
     check_writable(path)
 
 
@@ -49,8 +44,7 @@ def write_embeddings(path: str, rows: Callable[[], Iterator[Embedded]], model: s
         write_whole(path, lambda file: _write_parquet(file, rows(), model, with_vectors=True))
         return
     beside = paths_file(path)
-    with suppress(OSError):
-        os.unlink(os.path.realpath(beside))
+    remove_file(beside)
     write_whole(path, lambda file: _write_npy(file, rows()))
     write_whole(beside, lambda file: _write_parquet(file, rows(), model, with_vectors=False))
 

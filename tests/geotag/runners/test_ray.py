@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
+import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -52,12 +50,6 @@ def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
 
 
 MEMORY = 80 * 2**20
-# What an autoscaler's configuration must have.
-UNUSED = (
-    "cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands",
-    "setup_commands", "head_setup_commands", "worker_setup_commands", "head_start_ray_commands",
-    "worker_start_ray_commands",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -156,73 +148,85 @@ def test_a_fault_of_the_workers_ends_the_scan_as_it_would_here(
         )
 
 
-def autoscaler(address: str) -> dict[str, Any]:
-    """What Ray's autoscaler is told: it may start two nodes of a processor, as processes here."""
-    kinds = {
-        "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "small": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 2},
-    }
-    return {
-        "cluster_name": "growing",
-        "max_workers": 2,
-        "upscaling_speed": 1.0,
-        "idle_timeout_minutes": 1.0,
-        "provider": {"type": "fake_multinode", "gcs_address": address},
-        "auth": {},
-        "available_node_types": kinds,
-        "head_node_type": "ray.head.default",
-        "file_mounts": {},
-        "file_mounts_sync_continuously": False,
-        **{key: [] for key in UNUSED},
-    }
+# What an autoscaler's configuration must have.
+UNUSED = (
+    "cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands",
+    "setup_commands", "head_setup_commands", "worker_setup_commands", "head_start_ray_commands",
+    "worker_start_ray_commands",
+)  # fmt: skip
+# In place of `ray`, which AutoscalingCluster calls: its `ray stop` would end every Ray here.
+COMMAND = """#!/bin/sh
+if [ "$1" = start ]; then
+    shift
+    setsid {ray} start --block {options} "$@" >{folder}/log 2>&1 &
+    echo $! >{folder}/pid
+elif pid=$(cat {folder}/pid); then
+    kill $pid
+    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pid && sleep 0.5; done
+    kill -KILL -$pid; sleep 2
+fi 2>/dev/null
+exit 0
+"""
 
 
 @pytest.fixture
-def growing(quiet: Any, tmp_path: Path) -> Iterator[str]:
-    """The address of a head without processors whose autoscaler starts nodes as they are asked for.
+def grow(quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Starts Ray's own autoscaling cluster: a head without processors, and two nodes at most,
+    processes here, that are started when they are asked for; and joins it as a driver."""
+    from ray.cluster_utils import AutoscalingCluster
 
-    As ray.cluster_utils.AutoscalingCluster, which would end every Ray on this machine first.
-    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = tmp_path / "autoscaler.json"
-    config.write_text(json.dumps(autoscaler(address)))
+
+    class Growing(AutoscalingCluster):  # type: ignore[misc]
+        def _generate_config(self, head: Any, kinds: Any, **_: Any) -> dict[str, Any]:
+            """As its own, whose defaults lie in a file that Ray's packages lack."""
+            kinds["ray.head.default"] = {"resources": head, "node_config": {}, "max_workers": 0}
+            return {
+                "cluster_name": "growing",
+                "max_workers": 2,
+                "upscaling_speed": 1.0,
+                "idle_timeout_minutes": 1.0,
+                "provider": {
+                    "type": "fake_multinode",
+                    "gcs_address": address,
+                    "use_node_id_as_ip": True,
+                    "disable_node_updaters": True,
+                    "disable_launch_config_check": True,
+                },
+                "auth": {},
+                "available_node_types": kinds,
+                "head_node_type": "ray.head.default",
+                "file_mounts": {},
+                "file_mounts_sync_continuously": False,
+                **{key: [] for key in UNUSED},
+            }
+
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        command = [
-            *("ray", "start", "--head", "--block", "--num-cpus=0", "--include-dashboard=false"),
-            *("--node-ip-address=127.0.0.1", f"--port={address.partition(':')[2]}"),
-            *(f"--object-store-memory={MEMORY}", f"--autoscaling-config={config}"),
-            f"--temp-dir={folder}",
-        ]
-        env = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
-        head = subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
-        try:
-            yield address
-        finally:
-            head.terminate()
-            head.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(head.pid, signal.SIGKILL)
+        options = "--include-dashboard=false --node-ip-address=127.0.0.1"
+        options += f" --port={address.partition(':')[2]} --temp-dir={folder}"
+        command = Path(folder, "ray")
+        ray = shutil.which("ray")
+        command.write_text(COMMAND.format(ray=ray, options=options, folder=folder))
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", folder, prepend=os.pathsep)
+        started: list[AutoscalingCluster] = []
 
+        def start(*kinds: dict[str, int]) -> None:
+            nodes = {
+                f"kind{n}": {"resources": has, "node_config": {}, "max_workers": 2}
+                for n, has in enumerate(kinds)
+            }
+            started.append(Growing({"CPU": 0, "object_store_memory": MEMORY}, nodes))
+            started[0].start()
+            connect(quiet, address)
+            assert resources(quiet) == {}
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("in_small_shards")
-def test_a_cluster_grows_from_nothing_as_workers_are_asked_for(
-    library: Path, tmp_path: Path, model_path: Path, growing: str, quiet: Any
-) -> None:
-    alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
-    options = ScanOptions(model=model_path)
-    scan_library([str(library)], str(alone), options)
-    connect(quiet, growing)
-    assert sum(node["Resources"].get("CPU", 0) for node in quiet.nodes()) == 0
-    try:
-        scan_library([str(library)], str(together), options._replace(runner="ray"))
-        processors = sum(node["Resources"].get("CPU", 0) for node in quiet.nodes())
-    finally:
+        yield start
         quiet.shutdown()
-    assert processors >= 1
-    assert together.read_bytes() == alone.read_bytes()
+        for cluster in started:
+            cluster.shutdown()
 
 
 def connect(ray: Any, address: str) -> None:
@@ -233,3 +237,52 @@ def connect(ray: Any, address: str) -> None:
             return
         time.sleep(1)
     raise AssertionError(f"no cluster at {address}")
+
+
+def resources(ray: Any) -> dict[str, float]:
+    """What the nodes that are alive have in all to compute with."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    total = {name: sum(node.get(name, 0) for node in alive) for name in ("CPU", "GPU")}
+    return {name: count for name, count in total.items() if count}
+
+
+class AwaitNodes(Progress):
+    """Once the first photos are read, gives a cluster time to grow."""
+
+    def __init__(self, ray: Any, processors: int) -> None:
+        self.ray = ray
+        self.processors = processors
+
+    def advanced(self, readings: int) -> None:
+        for _ in range(120):
+            if resources(self.ray)["CPU"] >= self.processors:
+                return
+            time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_small_shards")
+def test_a_cluster_grows_from_nothing_to_two_nodes_as_workers_are_asked_for(
+    library: Path, tmp_path: Path, model_path: Path, grow: Any, quiet: Any
+) -> None:
+    alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
+    options = ScanOptions(model=model_path)
+    scan_library([str(library)], str(alone), options)
+    grow({"CPU": 1})
+    far = options._replace(runner="ray")
+    scan_library([str(library)], str(together), far, AwaitNodes(quiet, 2))
+    assert resources(quiet)["CPU"] == 2
+    assert together.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_cluster_without_gpus_starts_one_where_cuda_is_asked_for(
+    library: Path, tmp_path: Path, model_path: Path, grow: Any, quiet: Any
+) -> None:
+    """Ray only counts the GPU: the network finds none there."""
+    grow({"CPU": 1}, {"CPU": 1, "GPU": 1})
+    options = ScanOptions(model=model_path, runner="ray")
+    cuda = options.engine_options._replace(device="cuda", engine="pytorch")
+    with pytest.raises(GeotagError, match="cuda"):
+        scan_library([str(library)], str(tmp_path / "t.csv"), options._replace(engine_options=cuda))
+    assert resources(quiet)["GPU"] == 1

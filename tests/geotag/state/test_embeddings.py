@@ -201,12 +201,37 @@ def test_pruned_photos_are_forgotten(library: Path, tmp_path: Path, recogniser: 
     assert b"/2.jpg" not in Path(f"{out}.kept").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["e.csv", "s3://photos/e.parquet"])
+def test_in_a_bucket_they_are_written_and_kept_there(
+    library: Path, tmp_path: Path, recogniser: Path, bucket: Path, write_photo: WritePhoto
+) -> None:
+    def scan(name: str) -> Summary:
+        options = ScanOptions(model=recogniser, engine_options=EngineOptions("pytorch", "cpu"))
+        options = options._replace(embeddings=f"s3://photos/{name}")
+        return scan_library([str(library)], "s3://photos/t.csv", options)
+
+    scanned(library, tmp_path / "e.parquet", recogniser)
+    scanned(library, tmp_path / "e.npy", recogniser)
+    assert scan("e.parquet").read == 6
+    assert (bucket / "e.parquet").read_bytes() == (tmp_path / "e.parquet").read_bytes()
+    names = ("e.parquet", "e.parquet.kept")
+    before = [(bucket / name).stat().st_mtime_ns for name in names]
+    assert scan("e.parquet").read == 0
+    assert [(bucket / name).stat().st_mtime_ns for name in names] == before
+    assert scan("e.npy").read == 4
+    for name in ("e.npy", "e.paths.parquet"):
+        assert (bucket / name).read_bytes() == (tmp_path / name).read_bytes()
+    write_photo("new.jpg", "taj_mahal", seed=9)
+    assert scan("e.parquet").read == 1
+    assert list(embeddings(bucket / "e.parquet"))[-1] == "new.jpg"
+    assert not list(bucket.glob("*.lock"))
+
+
+@pytest.mark.parametrize("name", ["e.csv", "s3://photos/e"])
 def test_other_files_are_refused(
     library: Path, tmp_path: Path, recogniser: Path, name: str
 ) -> None:
     place = name if "://" in name else str(tmp_path / name)
-    with pytest.raises(UsageError, match="file on this machine"):
+    with pytest.raises(UsageError, match="must be a file"):
         scan_library(
             [str(library)], str(tmp_path / "t.csv"), ScanOptions(model=recogniser, embeddings=place)
         )
