@@ -68,9 +68,9 @@ class Library:
         self.bytes_elsewhere = 0
         self.filters = filters
         self._by_scheme: dict[Scheme, SingleSource] = {}
-        for text, source in zip(texts, self.sources, strict=True):
+        for source in self.sources:
             if not isinstance(source, NamedSource):
-                scheme = SCHEMES[scheme_of(text.removeprefix(INVENTORY))]
+                scheme = SCHEMES[scheme_of(os.fsdecode(source.listing.root))]
                 self._by_scheme[scheme] = source
 
     @property

@@ -8,6 +8,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -80,6 +82,25 @@ class Part(NamedTuple):
 
     data: bytes
     total: int
+
+
+def seconds_of(time: object) -> float:
+    """A time as a provider gives it, in seconds since 1970; 0 where it makes no sense."""
+    try:
+        if isinstance(time, str):
+            time = _parse_time(time)
+        if isinstance(time, datetime):
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        return float(time or 0)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return parsedate_to_datetime(text)
 
 
 Enters = Callable[[str], bool]

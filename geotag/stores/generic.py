@@ -19,6 +19,7 @@ from geotag.stores.base import (
     StoreError,
     always,
     retried,
+    seconds_of,
 )
 
 _VERSION_FIELDS = ("etag", "ETag", "generation", "md5Hash", "last_modified", "mtime", "created")
@@ -125,7 +126,7 @@ class GenericStore:
     def _object(self, info: Mapping[str, Any]) -> Object:
         version = next((_text(info[f]) for f in _VERSION_FIELDS if info.get(f)), "")
         modified = next((info[f] for f in _TIME_FIELDS if info.get(f)), None)
-        return Object(self._uri(info), int(info["size"] or 0), version, _seconds(modified))
+        return Object(self._uri(info), int(info["size"] or 0), version, seconds_of(modified))
 
     def _uri(self, info: Mapping[str, Any]) -> str:
         return f"{self.protocol}://{str(info['name']).strip('/')}"
@@ -168,16 +169,6 @@ def _text(version: object) -> str:
     if isinstance(version, datetime):
         version = version.timestamp()
     return str(version).strip('"').replace(" ", "_")
-
-
-def _seconds(time: object) -> float:
-    """A time as a provider gives it, in seconds since 1970; 0 where it makes no sense."""
-    try:
-        if isinstance(time, str):
-            time = datetime.fromisoformat(time)
-        return time.timestamp() if isinstance(time, datetime) else float(time or 0)  # type: ignore[arg-type]
-    except ValueError:
-        return 0.0
 
 
 def by_name(entry: Mapping[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.sources import Library
 from geotag.sources.base import Filters
+from geotag.stores import open_store, store_of
 from tests.conftest import gps_ifd, jpeg_bytes, picture
 from tests.geotag.conftest import FaultyProxy
 
@@ -174,5 +176,100 @@ def test_deleted_objects_have_no_size_and_no_etag(bucket: Path) -> None:
 
 @pytest.mark.parametrize("place", ["", "manifest.json", "/m.json", "ftp://h/m.json", "what://x"])
 def test_where_no_inventory_can_lie(place: str) -> None:
-    with pytest.raises(SourceError, match="of an S3 inventory where it lies"):
+    with pytest.raises(SourceError, match="of an inventory where it lies"):
         Library([f"inventory:{place}"], Filters())
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """A bucket in memory, by the way of gs:// and az://; in containers photos and others."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    open_store.cache_clear()
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    for seed, name in enumerate((*NAMES, "empty.jpg")):
+        photo = jpeg_bytes(picture(seed=seed), gps=gps_ifd(seed, 2))
+        files.pipe_file(f"/photos/{name}", photo if name.endswith(".jpg") else b"<x/>")
+    yield files
+    files.store.clear()
+
+
+def take_in_memory(memory: Any, provider: str, layout: str, **changes: Any) -> str:
+    """Write an inventory as a provider does; returns its address."""
+    rows = []
+    for name in NAMES:
+        found = store_of("memory://").stat(f"memory://photos/{name}")
+        assert found is not None
+        when = datetime.fromtimestamp(found.modified, UTC)
+        rows.append((name, found.size, when, found.version, None))
+    rows.append(("empty.jpg", 1, LATER, "old", LATER))
+    if provider == "google":
+        names = ["project", "bucket", "name", "size", "updated", "etag", "timeDeleted"]
+        cells = [("p", "photos", *row) for row in rows]
+        manifest: dict[str, Any] = {
+            "report_config": {}, "records_processed": len(rows), "shard_count": 1,
+            "report_shards_file_names": [f"part_0.{layout.lower()}"],
+        }  # fmt: skip
+    else:
+        names = ["Name", "Content-Length", "Last-Modified", "Etag", "Deleted", "hdi_isfolder"]
+        cells = [(f"photos/{row[0]}", *row[1:4], row[4] is not None, None) for row in rows]
+        cells.append(("photos/z", 0, LATER, "0x1", False, True))
+        manifest = {
+            "status": "Succeeded", "destinationContainer": "reports",
+            "ruleDefinition": {"format": layout.lower()},
+            "files": [{"blob": f"1/part_0.{layout.lower()}"}],
+        }  # fmt: skip
+    if layout == "CSV":
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter="|" if provider == "google" else ",")
+        writer.writerow(names)
+        for row in cells:
+            whens = (c.isoformat() if isinstance(c, datetime) else c for c in row)
+            writer.writerow(str(c).lower() if isinstance(c, bool) else c for c in whens)
+        data = text.getvalue().encode()
+    else:
+        columns = map(list, zip(*cells, strict=True))
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(dict(zip(names, columns, strict=True))), sink)
+        data = bytes(sink.getvalue())
+    for file in manifest.get("files", ()):
+        file["size"] = len(data)
+    memory.pipe_file(f"/reports/1/part_0.{layout.lower()}", data)
+    memory.pipe_file("/reports/1/manifest.json", json.dumps(manifest | changes).encode())
+    return "inventory:memory://reports/1/manifest.json"
+
+
+@pytest.mark.parametrize("provider", ["google", "azure"])
+@pytest.mark.parametrize("layout", ["CSV", "Parquet"])
+def test_inventories_of_google_and_azure_list_what_the_bucket_does(
+    memory: Any, provider: str, layout: str, tmp_path: Path, model_path: Path
+) -> None:
+    inventory = take_in_memory(memory, provider, layout)
+    filters = Filters(exclude=("empty.jpg",))
+    live = list(Library(["memory://photos"], filters).photos())
+    assert list(Library([inventory], Filters()).photos()) == live
+    assert [photo.sidecars for photo in live] != [()] * len(live)
+    out, options = str(tmp_path / "t.csv"), ScanOptions(model=model_path)
+    assert scan_library([inventory], out, options).read == 3
+    assert scan_library([inventory], out, options).unchanged == 3
+
+
+@pytest.mark.parametrize(
+    ("provider", "changes", "message"),
+    [
+        ("google", {"shard_count": 2}, "not name all 2 of its files"),
+        ("google", {"records_processed": 8}, "hold 7 of 8 objects"),
+        ("google", {"report_shards_file_names": ["part.avro"]}, "its files are avro"),
+        ("google", {"report_shards_file_names": ["part_1.csv"]}, "it is not there"),
+        ("azure", {"status": "Pending"}, "did not succeed"),
+        ("azure", {"files": [{"blob": "1/part_0.csv", "size": 1}]}, "by its size"),
+        ("azure", {"destinationContainer": "a/b"}, "bucket that cannot be one"),
+        ("azure", {"ruleDefinition": None}, "not the manifest"),
+    ],
+)
+def test_what_is_no_inventory_of_google_or_azure_is_refused(
+    memory: Any, provider: str, changes: dict[str, Any], message: str
+) -> None:
+    inventory = take_in_memory(memory, provider, "CSV", **changes)
+    with pytest.raises(SourceError, match=message):
+        list(Library([inventory], Filters()).photos())
