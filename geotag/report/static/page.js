@@ -184,7 +184,7 @@ function withGaps(periods, length) {
 function walkTimeline(event) {
   const bars = [...event.currentTarget.children], at = bars.indexOf(document.activeElement);
   const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
-  if (!(next in bars)) return;
+  if (at < 0 || !(next in bars)) return;
   event.preventDefault();
   bars[at].tabIndex = -1;
   bars[next].tabIndex = 0;

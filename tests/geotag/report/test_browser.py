@@ -25,6 +25,8 @@ from tests.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
+PATIENCE = 180_000  # milliseconds: a busy machine is no failure
+playwright.expect.set_options(timeout=PATIENCE)
 
 
 _NO = Surroundings()
@@ -63,6 +65,7 @@ def shown(
         viewport={"width": request.param, "height": 800}, offline=True, reduced_motion="reduce"
     )
     page, faults = context.new_page(), []
+    page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text))
     page.on("dialog", lambda dialog: faults.append(dialog.message))
@@ -182,6 +185,12 @@ def test_the_timeline_is_one_stop_of_the_keyboard(shown: Shown) -> None:
     assert page.evaluate("document.activeElement.closest('#timeline')") is None
     page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.activeElement.title") == chosen
+
+
+def test_keys_beside_the_bars_of_the_timeline_do_nothing(shown: Shown) -> None:
+    # Firefox gives the focus to what scrolls, too.
+    shown.page.locator("#timeline").dispatch_event("keydown", {"key": "Home"})
+    assert shown.page.evaluate("document.activeElement === document.body")
 
 
 def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
@@ -318,7 +327,7 @@ def test_marks_of_the_map_do_not_overlap(browser: Any, tmp_path: Path) -> None:
       other => Math.hypot(one.x - other.x, one.y - other.y) / (one.reach + other.reach))))"""
     for key in "0++-----":
         page.locator("#map").press(key)
-        page.wait_for_timeout(50)  # for it to be drawn
+        wait_until(page, "!map.pending")
         assert page.evaluate(nearest) > 0.95
         count = "map.marks.reduce((sum, mark) => sum + mark.points.length, 0)"
         assert key != "0" or page.evaluate(count) == 400
