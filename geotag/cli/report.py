@@ -60,70 +60,54 @@ def report(
 
     rows = list(without_private(partial(read_table, table), private))
     catalog = catalog or table.with_name(table.name + SUFFIX)
-
-    def around() -> Surroundings:
-        return _surroundings(rows, tracks, catalog, private)
-
-    write = _write_folder if is_folder(out) else _write_file
-    shown, size = write(out, table.name, rows, around, _Thumbnails(not no_thumbnails, quiet))
+    around = partial(_surroundings, rows, tracks, catalog, private)
+    content = _Content(table.name, rows, around, not no_thumbnails, quiet)
+    shown, size = content.to_folder(out) if is_folder(out) else content.to_file(out)
     if not quiet:
         photos = counted(len(rows), "photo")
         tell(f"{out}: {photos}, {shown} with a thumbnail, {size / 1e6:.1f} MB")
 
 
-class _Thumbnails(NamedTuple):
-    """Whether there are thumbnails, and whether a bar shows how many of them are made."""
+class _Content(NamedTuple):
+    """What a report shows. Either form tells how many thumbnails it has, and its bytes."""
 
-    are_wanted: bool
+    name: str
+    rows: Sequence[Outcome]
+    around: Callable[[], Surroundings]  # takes its time: asked for once `out` may be written
+    has_thumbnails: bool
     quiet: bool
 
-    def of(self, rows: Sequence[Outcome], most_bytes: int) -> Iterable[bytes]:
+    def to_file(self, out: str) -> tuple[int, int]:
+        from geotag.report.page import build_page, thumbnail_bytes
+
+        if not out.lower().endswith(_SUFFIXES):
+            suffixes = " or ".join(_SUFFIXES)
+            raise UsageError(
+                f"{out}: must end with {suffixes} for one file, or with / for a folder"
+            )
+        check_writable(out)
+        most = thumbnail_bytes(len(self.rows)) if self.has_thumbnails else 0
+        pictures = list(self._thumbnails(most))
+        page = build_page(self.name, self.rows, pictures, self.around())
+        write_text(out, page)
+        return sum(map(bool, pictures)), len(page.encode())
+
+    def to_folder(self, out: str) -> tuple[int, int]:
+        from geotag.report.folder import THUMBNAIL_BYTES, check_folder, write_folder
+        from geotag.report.page import build_page
+
+        check_folder(out)
+        page = lambda chunks: build_page(self.name, self.rows, [], self.around(), chunks)  # noqa: E731
+        written = write_folder(out, self.rows, self._thumbnails(THUMBNAIL_BYTES), page)
+        return written.shown, written.size
+
+    def _thumbnails(self, most_bytes: int) -> Iterable[bytes]:
         from geotag.decoding.previews import make_previews
 
         # A picture of what is private may tell more than its place.
-        paths = ["" if row.status is Status.PRIVATE else row.path for row in rows]
+        paths = ["" if row.status is Status.PRIVATE else row.path for row in self.rows]
         previews = make_previews(paths, most_bytes)
-        return with_bar(previews, len(rows), self.quiet) if self.are_wanted else ()
-
-
-def _write_file(
-    out: str,
-    name: str,
-    rows: Sequence[Outcome],
-    around: Callable[[], Surroundings],
-    thumbnails: _Thumbnails,
-) -> tuple[int, int]:
-    from geotag.report.page import build_page, thumbnail_bytes
-
-    if not out.lower().endswith(_SUFFIXES):
-        suffixes = " or ".join(_SUFFIXES)
-        raise UsageError(f"{out}: must end with {suffixes} for one file, or with / for a folder")
-    check_writable(out)
-    most = thumbnail_bytes(len(rows)) if thumbnails.are_wanted else 0
-    pictures = list(thumbnails.of(rows, most))
-    page = build_page(name, rows, pictures, around())
-    write_text(out, page)
-    return sum(map(bool, pictures)), len(page.encode())
-
-
-def _write_folder(
-    out: str,
-    name: str,
-    rows: Sequence[Outcome],
-    around: Callable[[], Surroundings],
-    thumbnails: _Thumbnails,
-) -> tuple[int, int]:
-    from geotag.report.folder import THUMBNAIL_BYTES, check_folder, write_folder
-    from geotag.report.page import build_page
-
-    check_folder(out)
-    written = write_folder(
-        out,
-        rows,
-        thumbnails.of(rows, THUMBNAIL_BYTES),
-        lambda chunks: build_page(name, rows, [], around(), chunks),
-    )
-    return written.shown, written.size
+        return with_bar(previews, len(self.rows), self.quiet) if self.has_thumbnails else ()
 
 
 def _surroundings(
