@@ -16,6 +16,7 @@ _FILES = {
     "page.css": ("geotag.report", "text/css"),
     "explanation.js": ("geotag.web", "text/javascript"),
     "explanation.css": ("geotag.web", "text/css"),
+    "icon.svg": ("geotag.web", "image/svg+xml"),
 }
 
 

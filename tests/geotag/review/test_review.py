@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -129,6 +130,13 @@ def test_nobody_without_the_key_is_answered(setting: Setting) -> None:
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
     policy = client.get("/").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
+
+
+def test_the_page_is_whole_and_loads_nothing_that_its_policy_forbids(setting: Setting) -> None:
+    named = re.findall(r' (?:href|src)="(.*?)"', setting.client.get("/").text)
+    assert len(named) == 8
+    for address in named:  # Firefox complains of an icon in the page itself
+        assert setting.client.get(address).status_code == 200, address
 
 
 def test_the_token_opens_one_page() -> None:
