@@ -300,5 +300,7 @@ def _raw_preview(data: bytes) -> bytes:
 
 def _plain(error: BaseException) -> str:
     """A decoder's words, less what changes from run to run."""
-    text = str(error.args[-1] if error.args else "") or type(error).__name__
+    words = error.args[-1] if error.args else ""
+    words = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
+    text = words or type(error).__name__
     return " ".join(text.split())[:200] if " at 0x" not in text else type(error).__name__

@@ -71,6 +71,13 @@ def test_a_bad_photo_is_a_failure_among_good_ones(tmp_path: Path, pool: ThreadPo
     assert str(tmp_path) not in missing.failure.reason
 
 
+def test_a_raw_file_that_cannot_be_shown_says_so_in_words() -> None:
+    pytest.importorskip("rawpy")
+    data = jpeg_bytes(picture())
+    with pytest.raises(PhotoError, match=r"^no preview in this raw file \([A-Z][a-z ]+ file"):
+        decode(data, Header("raw", Metadata()), SIZE, "squash")
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
 def test_a_truncated_photo_is_damaged(keep: float) -> None:
     data = jpeg_bytes(picture(size=(400, 300)))
