@@ -190,7 +190,9 @@ class Scan:
         started, catalog = time.monotonic(), self.catalog
         began = time.time()
         early = self._record(self._early())
-        listed = self._intake.finish() + catalog.keep_unseen(self.library.unseen)
+        self._intake.finish()
+        self._guard.keep_unseen()
+        listed = catalog.count_listed()
         self._guard.check_listing(listed)
         self._follow_pictures()
         forgotten = self._prune() if self.options.prune else 0

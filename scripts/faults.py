@@ -88,12 +88,13 @@ f.ImageFile.load = load
 
 class Fault(NamedTuple):
     """What goes wrong: code that runs first in the process or in those that decode, more options,
-    or a library that is not there. What it makes of a photo may last until the photo changes."""
+    or a folder of the library that is not there. What it makes of a photo may last until the photo
+    changes."""
 
     name: str
     code: str = ""
     options: tuple[str, ...] = ()
-    unmounted: bool = False
+    unmounted: str = ""
     decoder: str = ""
 
 
@@ -123,8 +124,9 @@ FAULTS = (
         "    is_hit = os.fsencode(path).endswith(b'2024')\n"
         "    return fail(errno.EIO, path) if is_hit else real(path)\nos.scandir = listing\n",
     ),
-    Fault("the library is not mounted", unmounted=True),
-    Fault("... with --prune", options=("--prune",), unmounted=True),
+    Fault("the library is not mounted", unmounted="."),
+    Fault("... with --prune", options=("--prune",), unmounted="."),
+    Fault("a folder inside is not mounted", unmounted="2024"),
     Fault("SIGTERM", _after(9, "SIGTERM")),
     Fault("SIGHUP", _after(9, "SIGHUP")),
     Fault("SIGKILL", _after(9, "SIGKILL")),
@@ -192,10 +194,10 @@ class Trial:
 
     def scan(self, fault: Fault = FAULTS[0]) -> Night:
         """One night."""
-        away = self.photos.with_name("away")
+        away, missing = self.base / "away", self.photos / fault.unmounted
         if fault.unmounted:
-            self.photos.rename(away)
-            self.photos.mkdir()
+            missing.rename(away)
+            missing.mkdir()
         arguments = [
             "scan", str(self.photos), "--out", str(self.table), "--model", str(self.model),
             "--threshold", "0", "--workers", "2", "-q", *fault.options,
@@ -208,8 +210,8 @@ class Trial:
             cwd=_TOP, env=self.environment, capture_output=True, timeout=300,
         ).returncode  # fmt: skip
         if fault.unmounted:
-            self.photos.rmdir()
-            away.rename(self.photos)
+            missing.rmdir()
+            away.rename(missing)
         rows = list(read_table(self.table)) if self.table.exists() else []
         found = {os.path.relpath(row.path, self.photos): row for row in rows}
         return Night(code, found, len(rows) - len(found))

@@ -42,7 +42,7 @@ from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
 from geotag.runners.base import available_cores
 from geotag.sources.base import Filters
-from geotag.sources.listing import MISSED
+from geotag.sources.listing import EMPTIED, MISSED
 from geotag.sources.shards import parse_shard
 from geotag.state.summary import Summary, format_summary_json
 from geotag.stores import is_remote
@@ -284,6 +284,8 @@ def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, s
 def _exit_code(summary: Summary, stop: Stop) -> int:
     if stop.signal is not None and summary.remaining:
         return 128 + stop.signal
+    if EMPTIED in summary.skipped:
+        return GeotagError.exit_code
     failed = summary.statuses.get(Status.UNREADABLE) or (summary.failures or {}).get("transient")
     missed = any(reason.startswith(MISSED) for reason in summary.skipped)
     return SOME_FAILED if failed or missed else 0

@@ -17,6 +17,8 @@ from geotag.files.takeout import first_letters, is_takeout, last_name, takeout_n
 _log = logging.getLogger(__name__)
 # What the reason begins with for which something that may hold photos was not looked into.
 MISSED = "unreadable"
+# Its rows are kept, for it may be a drive that is not mounted.
+EMPTIED = "emptied folder"
 # Files that wait for their sidecars; beyond, these are asked for one by one.
 _WINDOW = 4096
 # Of network storage, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets and the like.
@@ -31,7 +33,8 @@ class Listing:
     """What came of listing one source; whole once all its photos have come.
 
     All photos lie below `root`, or it is one. Below each prefix in `incomplete` there may be more
-    photos than were listed.
+    photos than were listed. In `empty` are folders below it
+    that hold nothing at all, and links that lead nowhere.
     """
 
     def __init__(self, source: str, root: bytes) -> None:
@@ -44,12 +47,24 @@ class Listing:
         self.photos = 0
         self.skipped: Counter[str] = Counter()
         self.incomplete: list[bytes] = []
+        self.empty: list[bytes] = []
 
     def miss(self, kind: str, path: bytes, reason: str) -> None:
         """Note what may hold photos and could not be looked into."""
         self.skipped[f"{MISSED} {kind}"] += 1
         self.incomplete.append(path)
         _log.warning("%s: %s", format_path(os.fsdecode(path)), reason)
+
+    def miss_emptied(self, folder: bytes, had: int) -> None:
+        """Note that a folder is empty, and had photos."""
+        self.skipped[EMPTIED] += 1
+        self.incomplete.append(folder)
+        _log.warning(
+            "%s: nothing is here, where %s photos were: is it mounted? Their rows stay; if they "
+            "are gone for good, run the same command once with --allow-empty",
+            format_path(os.fsdecode(folder)),
+            f"{had:,}",
+        )
 
     @property
     def why_empty(self) -> str:

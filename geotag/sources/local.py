@@ -48,6 +48,7 @@ class LocalSource:
         self.root = os.fsencode(os.path.abspath(root))
         self.filters = filters
         self.listing = Listing(format_path(os.fsdecode(self.root)), self.root)
+        self._entries = 0  # that were looked at, but for hidden ones
 
     def photos(self) -> Iterator[Photo]:
         """List the photos below the root in byte order; links only as the filters say."""
@@ -122,8 +123,12 @@ class LocalSource:
         """The names of what may be a photo or sidecar, and of folders with a slash behind, so that
         a walk runs in byte order of whole paths."""
         try:
+            before = self._entries
             with os.scandir(folder) as entries:
-                return sorted_names(name for entry in entries if (name := self._name(entry)))
+                names = sorted_names(name for entry in entries if (name := self._name(entry)))
+            if self._entries == before and folder != self.root:
+                self.listing.empty.append(folder)
+            return names
         except OSError as error:
             if folder == self.root:
                 raise SourceError(f"{self.listing.source}: {_because(error)}") from error
@@ -135,6 +140,7 @@ class LocalSource:
         name = entry.name
         if name.startswith(b"."):
             return self._skip(self.filters.why_not_enter(os.fsdecode(name)))
+        self._entries += 1
         try:
             if not self.filters.follow_symlinks and entry.is_symlink():
                 return name if is_beside(name) else self._skip("symlink")
@@ -142,7 +148,10 @@ class LocalSource:
                 reason = self.filters.why_not_enter(self._relative(entry.path))
                 return self._skip(reason) if reason else name + b"/"
             if not entry.is_file():
-                return self._skip("broken link" if entry.is_symlink() else "special file")
+                if not entry.is_symlink():
+                    return self._skip("special file")
+                self.listing.empty.append(entry.path)  # perhaps to a folder that is not mounted
+                return self._skip("broken link")
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return self._skip("symlink loop")

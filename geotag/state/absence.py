@@ -4,14 +4,16 @@ to a disk that is not mounted or a mistyped name."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from geotag.errors import AbsenceError, TableError
+from geotag.errors import AbsenceError, GeotagError, TableError
 from geotag.files.paths import parse_path
 from geotag.sources import Library
 from geotag.sources.named import PREFIX as LIST
 from geotag.state.catalog import Catalog
+from geotag.state.unseen import drop_moved, keep_unseen, known_below
 from geotag.tables import STDOUT, is_for_maps, read_table, table_state
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,31 @@ class Guard:
         """Whether lists alone are scanned, now and before: their photos say which library it is."""
         roots = [*self.library.listed, *(self._before or _NOTHING).sources]
         return all(root.startswith(LIST) for root in roots)
+
+    def keep_unseen(self) -> None:
+        """What lies in folders that could not be looked into, or are empty now, stays as it was in
+        the table; but not what was moved elsewhere."""
+        catalog, listings = self.catalog.connection, self.library.listings
+        folders = self.library.unseen
+        if not self.allow_empty:
+            empty = (folder for listing in listings for folder in listing.empty)
+            folders += [each for each in empty if self.catalog.count_below(os.fsdecode(each))]
+        if folders:
+            keep_unseen(catalog, self._rows_below(folders))
+        for listing in listings:
+            for folder in {*folders}.intersection(listing.empty):
+                if had := drop_moved(catalog, folder):
+                    listing.miss_emptied(folder, had)
+
+    def _rows_below(self, folders: Collection[bytes]) -> list[bytes]:
+        """The photos below folders that the table holds; all known ones if it cannot be read."""
+        try:
+            roots = [os.fsdecode(folder) for folder in folders]
+            paths = (parse_path(row.path) for row in read_table(self.out))
+            return [os.fsencode(p) for p in paths if any(is_below(p, root) for root in roots)]
+        except GeotagError:
+            known = self.catalog.connection
+            return [photo for folder in folders for photo in known_below(known, folder)]
 
     def check_listing(self, listed: int) -> None:
         """No source has lost all its photos, and the table would not lose most of its rows."""

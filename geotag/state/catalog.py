@@ -24,7 +24,6 @@ from geotag.state.locks import file_lock
 from geotag.state.queries import (
     COUNT_WAITING,
     FIND_PENDING,
-    KEEP_UNSEEN,
     LISTED,
     MOVED_PAGE,
     PENDING,
@@ -36,6 +35,7 @@ from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.retries import LONGEST_WAIT, MOST_ATTEMPTS, back_off
 from geotag.state.rows import format_row, is_passing, parse_row
 from geotag.state.schema import READING_COLUMNS
+from geotag.state.unseen import range_below
 from geotag.stores import check_place, is_remote
 
 _PAGE = 1000
@@ -123,14 +123,6 @@ class Catalog:
     def unknown(self, photos: Iterable[Photo]) -> Iterator[Photo]:
         """Those of which nothing is known yet, neither by name nor perhaps by content."""
         return self._listed.unknown(photos, self._scan)
-
-    def keep_unseen(self, folders: Iterable[bytes]) -> int:
-        """Count the known photos below folders that could not be looked into as listed, and as up
-        to date; returns how many there are."""
-        with sqlite_errors(), self.connection as connection:
-            return sum(
-                connection.execute(KEEP_UNSEEN, _range_below(folder)).rowcount for folder in folders
-            )
 
     def find_pending(self, criteria: Criteria) -> int:
         """Find the listed photos that are new, changed, due for another try or whose reading does
@@ -245,7 +237,7 @@ class Catalog:
     def count_below(self, root: str) -> int:
         """How many photos below a root are known."""
         query = "SELECT count(*) FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)"
-        return self._count(query, _range_below(os.fsencode(root)))
+        return self._count(query, range_below(os.fsencode(root)))
 
     def listed(self) -> Iterator[Photo]:
         """The listed photos in byte order."""
@@ -377,12 +369,6 @@ def _aside_when_damaged(path: Path) -> Callable[..., None]:
             begin_anew(path).close()
 
     return leave
-
-
-def _range_below(folder: bytes) -> tuple[bytes, bytes, bytes]:
-    """A folder, and the least name below it and behind it: "0" is what follows "/"."""
-    folder = folder.rstrip(b"/")
-    return folder, folder + b"/", folder + b"0"
 
 
 def _unread(known: Reading, size: int, version: str, reason: str) -> Reading:

@@ -48,8 +48,7 @@ class Intake:
         self.has_begun = True
         _log.info("reading begins while the rest is listed")
 
-    def finish(self) -> int:
-        """List the rest; returns how many photos there are."""
+    def finish(self) -> None:
+        """List the rest."""
         for _ in self._batches:
             pass
-        return self.catalog.count_listed()

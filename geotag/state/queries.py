@@ -33,11 +33,6 @@ _IS_DUE = """
     retries.retry_at <= :now OR retries.retry_at > :now + :longest_wait
     OR retries.size != listed.size OR retries.version != listed.version
 """
-# Photos below a folder that could not be looked into: their rows stay, and none is read.
-KEEP_UNSEEN = """
-INSERT OR IGNORE INTO listed (uri, size, version, is_seen)
-SELECT uri, size, version, 0 FROM photos WHERE uri = ? OR (uri >= ? AND uri < ?)
-"""
 SHOWN = """
 SELECT landmark_probability FROM photos
 WHERE model = ? AND landmark_probability BETWEEN 0 AND 1 ORDER BY uri

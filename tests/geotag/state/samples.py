@@ -49,4 +49,5 @@ def later(path: Path, seconds: float) -> Catalog:
 
 def note_listed(catalog: Catalog, photos: Iterable[Photo]) -> int:
     """Note which photos this run's sources hold; returns how many there are."""
-    return Intake(catalog, photos, lambda: None).finish()
+    Intake(catalog, photos, lambda: None).finish()
+    return catalog.count_listed()

@@ -55,7 +55,7 @@ def names(table: Path) -> str:
 
 def empty(folder: Path) -> None:
     """As when what is mounted there is not."""
-    folder.rename(folder.with_name("elsewhere"))
+    folder.rename(folder.parent.with_name(f"away-{folder.name}"))
     folder.mkdir()
 
 
@@ -74,6 +74,61 @@ def test_a_source_that_had_photos_and_has_none_changes_nothing(
     assert scan(*folders).total == 6  # it is known to be empty now
     assert scan(*folders, prune=True).forgotten == 0
     assert scan(*folders, prune=True, allow_empty=True).forgotten == 2
+
+
+@pytest.mark.parametrize("follow_symlinks", [False, True])
+def test_a_folder_inside_that_is_empty_now_keeps_its_rows(
+    folders: tuple[Path, Path],
+    table: Path,
+    scan: Scan,
+    caplog: pytest.LogCaptureFixture,
+    follow_symlinks: bool,
+) -> None:
+    library, options = folders[0].parent, {"filters": Filters(follow_symlinks=follow_symlinks)}
+    if follow_symlinks:
+        folders[1].rename(library.with_name("drive"))
+        folders[1].symlink_to(library.with_name("drive"))
+    scan(library, **options)
+    before = table.read_bytes()
+    if follow_symlinks:  # where a drive is mounted, there is no folder without it
+        library.with_name("drive").rename(library.with_name("elsewhere"))
+    else:
+        empty(folders[1])
+    for also in ({}, {"prune": True}, {"rescan": True}):
+        summary = scan(library, **options, **also)
+        assert (summary.total, summary.skipped.get("emptied folder", 0), summary.forgotten) == (
+            8,
+            1,
+            0,
+        )
+        assert table.read_bytes() == before
+    assert "b: nothing is here, where 2 photos were: is it mounted?" in caplog.text
+    assert scan(library, allow_empty=True, **options).total == 6
+    summary = scan(library, **options)  # it is known to be empty now
+    assert (summary.total, summary.skipped.get("emptied folder", 0)) == (6, 0)
+
+
+def test_photos_that_were_deleted_before_do_not_come_back_with_their_folder(
+    folders: tuple[Path, Path], table: Path, scan: Scan
+) -> None:
+    scan(folders[0].parent)
+    (folders[1] / "6.jpg").unlink()
+    assert scan(folders[0].parent).total == 7
+    empty(folders[1])
+    assert scan(folders[0].parent).total == 7
+    assert names(table) == "0123457"
+
+
+def test_a_folder_whose_photos_were_moved_elsewhere_is_no_absence(
+    folders: tuple[Path, Path], table: Path, scan: Scan
+) -> None:
+    scan(folders[0].parent)
+    (folders[1] / "6.jpg").rename(folders[0] / "9.jpg")
+    (folders[1] / "7.jpg").rename(folders[0] / "8.jpg")
+    for _ in range(2):
+        summary = scan(folders[0].parent)
+        assert (summary.total, summary.skipped.get("emptied folder", 0)) == (8, 0)
+    assert names(table) == "01234589"
 
 
 def test_include_that_matches_nothing_changes_nothing(
@@ -171,6 +226,7 @@ def test_prune_judges_each_source_by_itself(
     folders: tuple[Path, Path], table: Path, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folders[0] / "locked").mkdir()
+    (folders[0] / "locked" / "notes.txt").touch()  # so that it is no empty one
     shutil.copy(folders[0] / "1.jpg", folders[0] / "locked" / "7.jpg")
     scan(*folders)
     (folders[0] / "0.jpg").unlink()
@@ -234,6 +290,9 @@ def test_the_command_says_it_in_one_line(
     assert run(folders[0]) == 1
     assert "give another --out, or --replace" in capsys.readouterr().err
     assert run(folders[0], "--replace") == 0
+    assert run(folders[0].parent) == 0
+    empty(folders[0])
+    assert run(folders[0].parent) == 1
 
 
 def test_a_folder_that_is_not_there_changes_nothing(
