@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from geotag.errors import MissingDependencyError, PhotoError, TransientPhotoError, UsageError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from geotag.recognition.predictor import Predictor, Upload
 
 SIZE_LIMIT = 128 * 2**20
+MOST_AT_ONCE = 8  # photos that are looked at or wait for it
 _NAME_LIMIT = 255
 _UPLOAD = "application/octet-stream"
 _PREVIEW = 640  # pixels, the longer side
@@ -41,7 +44,7 @@ def create_app(
     without Flask.
     """
     try:
-        from flask import Flask, request, send_file
+        from flask import Flask, abort, request, send_file
     except ImportError:
         raise MissingDependencyError("the web page", "app") from None
 
@@ -49,9 +52,21 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = SIZE_LIMIT
     guard(app, hosts, "see geotag serve --host")
     share_files(app)
-    looking = threading.Lock()  # one photo takes all cores
-    namer = Namer()
+    looking = threading.Lock()  # one photo takes all cores, and the memory of its bytes
+    places = threading.BoundedSemaphore(MOST_AT_ONCE)
+    namer, drawn = Namer(), cache(draw_example)
     threading.Thread(target=namer.prepare, daemon=True).start()
+
+    @contextmanager
+    def turn() -> Iterator[Upload]:
+        """The photo of a request, once it is its turn; the page is answered meanwhile."""
+        if not places.acquire(blocking=False):
+            abort(503, "too many photos at once: send it again when others are done")
+        try:
+            with looking:
+                yield _upload()
+        finally:
+            places.release()
 
     @app.get("/")
     def page() -> Response:
@@ -67,17 +82,16 @@ def create_app(
 
     @app.get("/api/example")
     def example() -> Response:
-        return send_file(io.BytesIO(draw_example()), "image/jpeg")
+        return send_file(io.BytesIO(drawn()), "image/jpeg")
 
     @app.post("/api/scan")
     def scan() -> tuple[dict[str, Any], int]:
-        upload = _upload()
-        try:
-            with looking:
+        with turn() as upload:
+            try:
                 reading = predictor.read(upload)
-        except (PhotoError, MissingDependencyError) as error:
-            row = Outcome(format_path(upload.name), Status.UNREADABLE, error=str(error))
-            return tell_row(row) | {"again": isinstance(error, TransientPhotoError)}, 422
+            except (PhotoError, MissingDependencyError) as error:
+                row = Outcome(format_path(upload.name), Status.UNREADABLE, error=str(error))
+                return tell_row(row) | {"again": isinstance(error, TransientPhotoError)}, 422
         row = namer.named(decider.outcome(reading))
         prediction = reading.prediction
         seen = prediction.landmark_probability if prediction is not None else 0.0
@@ -87,15 +101,15 @@ def create_app(
     def preview() -> Response:
         from geotag.decoding.previews import picture_of
 
-        upload = _upload()
-        picture = picture_of(decoder, upload.data, upload.name, _PREVIEW)
+        with turn() as upload:
+            picture = picture_of(decoder, upload.data, upload.name, _PREVIEW)
         return send_file(io.BytesIO(picture), "image/jpeg")
 
     @app.post("/api/explain")
     def explain() -> dict[str, Any]:
-        with looking:
+        with turn() as upload:
             landmark = request.args.get("landmark", "")
-            return tell_explanation(predictor.explain(_upload(), landmark, _SAMPLES))
+            return tell_explanation(predictor.explain(upload, landmark, _SAMPLES))
 
     return app
 

@@ -10,12 +10,12 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import BaseWSGIServer, create_server
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
-from geotag.web import SIZE_LIMIT
+from geotag.web import MOST_AT_ONCE, SIZE_LIMIT
 
 if TYPE_CHECKING:
     from flask import Flask
 
-_THREADS = 8
+_THREADS = MOST_AT_ONCE + 4
 _CONNECTIONS = 500  # below the files that a process may have open
 _PATIENCE = 15.0  # seconds for a request's headers
 _LEAST_RATE = 2**17  # bytes of its body a second
@@ -45,7 +45,8 @@ def build_server(app: Flask, host: str, port: int, patience: float = _PATIENCE) 
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses by the headers alone what is too large, before any of it is sent."""
+    """Refuses by the headers alone what is too large, before any of it is sent; of several requests
+    at once it takes the first."""
 
     error: Any = None
 
@@ -57,6 +58,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             self.error.body = f"the photo is larger than {SIZE_LIMIT >> 20} MiB"
         if self.error is not None:
             self.completed, self.expect_continue = True, False
+        if self.completed and consumed < len(data):  # requests that wait for no answer: one alone
+            self.headers["CONNECTION"], consumed = "close", len(data)
         return consumed
 
 

@@ -18,10 +18,12 @@ import pytest
 from PIL import Image
 
 from geotag.decoding.isolated import IsolatedDecoder
+from geotag.errors import PhotoError
 from geotag.evidence import build_decider
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions
 from geotag.recognition.predictor import Predictor, Upload
+from geotag.records import Reading
 from geotag.tables import read_table
 from geotag.web import SIZE_LIMIT, create_app
 from geotag.web.answers import MOST_PHOTOS
@@ -236,6 +238,35 @@ def test_a_request_that_does_not_come_is_not_waited_for(app: flask.Flask, sent: 
             except ConnectionError:
                 return
         pytest.fail("still open after ten seconds")
+
+
+def test_of_requests_that_wait_for_no_answer_one_is_answered(app: flask.Flask) -> None:
+    with _served(app) as port:
+        sent = "GET /api/alive HTTP/1.1\nHost: localhost\n\n"
+        with _open(port, sent * 100) as connection:
+            answers = connection.makefile("rb").read()  # to the end: it is closed
+        assert answers.count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_photos_that_wait_keep_the_page_from_nobody() -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Slow:
+        def read(self, upload: Upload) -> Reading:
+            begun.release()
+            go_on.wait(60)
+            raise PhotoError("of no use")
+
+    slow = create_app(Slow(), None, ["localhost"], None)  # type: ignore[arg-type]
+    head = f"POST /api/scan HTTP/1.1\nHost: localhost\nContent-Type: {BYTES}\nContent-Length: 1\n"
+    with _served(slow) as port:
+        waiting = [_open(port, f"{head}Connection: close\n\na") for _ in range(40)]
+        assert begun.acquire(timeout=30)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/alive", timeout=30) as answer:
+            assert answer.status == 200
+        go_on.set()
+        codes = [connection.makefile("rb").read().split()[1] for connection in waiting]
+    assert {*codes} == {b"422", b"503"} and codes.count(b"422") >= 8
 
 
 @pytest.mark.slow
