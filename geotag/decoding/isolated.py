@@ -15,16 +15,23 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geotag.decoding.loader import decode, decode_thumbnail, upright_size
+from geotag.decoding.loader import (
+    decode,
+    decode_picture,
+    decode_thumbnail,
+    thumbnail_picture,
+    upright_size,
+)
 from geotag.decoding.memory import PICTURES, MemoryBudget
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.header import Header, Thumbnail
 from geotag.records import Fit, Metadata
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SECONDS = 60
 _PRINTED_LIMIT = 2**20
@@ -131,6 +138,8 @@ class _Process:
 
         Raises what `loader.decode` raises, and PhotoError where the process does not survive.
         """
+        import numpy as np
+
         photo_size = header.thumbnail.photo_size if header.thumbnail else None
         with self._survived():
             reply = self._reply(data, header, input_size=input_size, fit=fit, photo_size=photo_size)
@@ -243,10 +252,10 @@ def _answer(
         return {"size": upright_size(data, header, fit)}, b""
     input_size = request["input_size"]
     if request["photo_size"] is None:
-        return {}, decode(data, header, input_size, fit, budget).tobytes()
+        return {}, decode_picture(data, header, input_size, fit, budget).tobytes()
     width, height = request["photo_size"]
     header = header._replace(thumbnail=Thumbnail(b"", (width, height)))
-    return {}, decode_thumbnail(data, header, input_size, fit).tobytes()
+    return {}, thumbnail_picture(data, header, input_size, fit).tobytes()
 
 
 def _send_error(replies: IO[bytes], error: GeotagError, *arguments: str) -> None:

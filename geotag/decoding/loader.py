@@ -11,8 +11,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageStat
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
@@ -20,15 +19,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from geotag.decoding.emptiness import why_empty
 from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
-from geotag.decoding.transforms import decode_drafted, draft, preprocess, seen_size
+from geotag.decoding.transforms import decode_drafted, draft, seen_size
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
 from geotag.metadata.header import Header, failure_of
 from geotag.metadata.jpeg import jpeg_segments, without_gaps
 from geotag.records import Failure, FailureKind, Fit, Photo
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from geotag.sources.base import Source
@@ -115,6 +114,8 @@ class Loader:
 
     def load(self, item: Item) -> Decoded:
         """Read and decode one photo; never raises for a bad one."""
+        from geotag.decoding.emptiness import why_empty  # no matter of the decoding processes
+
         try:
             with FILES.hold(min(item.photo.size, FILES.limit)):
                 data = self.source.read_photo(item.photo)
@@ -157,9 +158,17 @@ def decode_thumbnail(jpeg: bytes, header: Header, input_size: int, fit: Fit) -> 
 
     Raises PhotoError, also for one that does not show the whole photo.
     """
+    import numpy as np
+
+    return np.array(thumbnail_picture(jpeg, header, input_size, fit))
+
+
+def thumbnail_picture(jpeg: bytes, header: Header, input_size: int, fit: Fit) -> Image.Image:
+    """As `decode_thumbnail`: RGB."""
     with opened(jpeg, header._replace(format="jpeg")) as (image, orientation):
         photo_size = header.thumbnail.photo_size if header.thumbnail else image.size
-        return preprocess(without_bars(image, photo_size), input_size, fit, orientation)
+        drafted = draft(without_bars(image, photo_size), input_size, fit, orientation)
+        return decode_drafted(drafted, input_size, fit)
 
 
 def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.Image:
@@ -176,10 +185,14 @@ def without_bars(thumbnail: Image.Image, photo_size: tuple[int, int]) -> Image.I
     left, top = round((width - across) / 2), round((height - down) / 2)
     if max(left, top) <= 1:
         return thumbnail
-    grey = np.asarray(thumbnail.convert("L"))
-    lying = grey if top > 1 else grey.T  # as if the bars were above and below
+    grey = thumbnail.convert("L")
     bar = max(left, top) - 1
-    if max(float(lying[:bar].mean()), float(lying[-bar:].mean())) > _DARK:
+    bars = (
+        ((0, 0, width, bar), (0, height - bar, width, height))
+        if top > 1
+        else ((0, 0, bar, height), (width - bar, 0, width, height))
+    )
+    if max(ImageStat.Stat(grey.crop(box)).mean[0] for box in bars) > _DARK:
         raise ValueError("the thumbnail has not the photo's shape")
     return thumbnail.crop((left, top, width - left, height - top))
 
@@ -191,13 +204,22 @@ def decode(
 
     Raises PhotoError, or MissingDependencyError.
     """
+    import numpy as np
+
+    return np.array(decode_picture(data, header, input_size, fit, budget))
+
+
+def decode_picture(
+    data: bytes, header: Header, input_size: int, fit: Fit, budget: MemoryBudget = PICTURES
+) -> Image.Image:
+    """As `decode`: RGB."""
     with opened(data, header) as (image, orientation):
         whole = image.size
         drafted = draft(image, input_size, fit, orientation)
         with budget.hold(decoding_bytes(image, whole)):
-            pixels = decode_drafted(drafted, input_size, fit)
+            picture = decode_drafted(drafted, input_size, fit)
             image.close()  # its pixels are gone when their memory is given to others
-    return pixels
+    return picture
 
 
 def upright_size(data: bytes, header: Header, fit: Fit) -> tuple[int, int]:

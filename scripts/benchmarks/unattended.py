@@ -21,6 +21,8 @@ import click
 from benchmarks import options
 from benchmarks.library import LOCATED, Kind, link_library, make_library
 
+# Photos from which on the buffers of a scan, such as the catalog's pages in memory, are full.
+_FULL = 20_000
 _KEY, _SECRET = "benchmark-key-id-0001", "benchmark-secret-0001-benchmark"
 # What the measured processes run: figures of their own work, without the interpreter's start.
 _PROBE = """
@@ -80,7 +82,7 @@ def command(count: int, repeats: int, ray: bool, out: Path | None) -> None:
         folder = Path(scratch)
         figures = [
             *_rescans(folder / "rescan", count, repeats),
-            *_memory(folder / "memory", count // 5, count * 2),
+            *_memory(folder / "memory", _FULL, max(count * 2, 3 * _FULL)),
             *_one_folder(folder / "folder", count // 5, count * 10),
             *_recording(folder / "record", count, repeats),
             *_bucket(folder / "bucket", 50),

@@ -188,6 +188,7 @@ def test_importing_geotag_imports_nothing_heavy() -> None:
 
 def test_a_decoding_process_knows_no_sources() -> None:
     """Each scan starts some: what they import is waited for."""
-    loaded = {name.split(".")[1] for name in _modules_after("import geotag.decoding.isolated")
-              if name.startswith("geotag.")}  # fmt: skip
+    modules = _modules_after("import geotag.decoding.isolated")
+    assert "numpy" not in modules
+    loaded = {name.split(".")[1] for name in modules if name.startswith("geotag.")}
     assert loaded == {"decoding", "errors", "files", "metadata", "records"}

@@ -42,7 +42,7 @@ def HeifImageFile(file, name):
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedDecoder]:
     (tmp_path / "pillow_heif.py").write_text(DECODER)
     monkeypatch.syspath_prepend(tmp_path)
-    decoder = IsolatedDecoder(seconds=2)
+    decoder = IsolatedDecoder()
     yield decoder
     decoder.close()
 
@@ -107,9 +107,11 @@ def test_the_others_are_decoded_after_a_crash(
 
 @pytest.mark.slow
 def test_one_that_hangs_is_given_up_for_now(decoder: IsolatedDecoder) -> None:
+    impatient = IsolatedDecoder(seconds=2)
     for command in ("time.sleep(60)", "while True: pass"):
         with pytest.raises(TransientPhotoError, match="not decoded within 2 seconds"):
-            _heif(decoder, command)
+            _heif(impatient, command)
+    impatient.close()
     assert _heif(decoder, "").shape == (32, 32, 3)
 
 
