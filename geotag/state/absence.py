@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from geotag.errors import AbsenceError, GeotagError, TableError
@@ -25,16 +26,8 @@ class Before(NamedTuple):
     """What a table holds before it is written again: its rows, and how many photos each source
     had."""
 
-    rows: int
-    sources: Mapping[str, int]
-
-
-_NOTHING = Before(0, {})
-
-
-def is_below(uri: str, root: str) -> bool:
-    """Whether a photo or folder is this root or lies below it."""
-    return uri == root or uri.startswith(root.rstrip("/") + "/")
+    rows: int = 0
+    sources: Mapping[str, int] = {}
 
 
 class Guard:
@@ -49,20 +42,18 @@ class Guard:
     ) -> None:
         self.catalog, self.out, self.library = catalog, out, library
         self.allow_empty, self.replace = allow_empty, replace
-        self._before: Before | None = None
 
     def check_library(self) -> None:
-        """What was listed is the library of the table that is there."""
-        if self._before is None and not self.replace:
-            self._before = table_before(self.catalog, self.out, self.library.listed)
-            if not self._are_lists:
-                check_same_library(self.out, self._before, self.library.listed)
-
-    @property
-    def _are_lists(self) -> bool:
-        """Whether lists alone are scanned, now and before: their photos say which library it is."""
-        roots = [*self.library.listed, *(self._before or _NOTHING).sources]
-        return all(root.startswith(LIST) for root in roots)
+        """What was listed is the library of the table that is there, unless both are lists alone:
+        of these their photos say so."""
+        before, listed = self._before.sources, self.library.listed
+        pairs = ((b, now) for b in before for now in listed)
+        is_same = any(_is_below(b, now) or _is_below(now, b) for b, now in pairs)
+        if before and not is_same and not self._are_lists:
+            raise AbsenceError(
+                f"{self.out} holds another library ({_short(before)}), and nothing of "
+                f"{_short(listed)}: give another --out, or --replace to lose what it holds"
+            )
 
     def keep_unseen(self) -> None:
         """What lies in folders that could not be looked into, or are empty now, stays as it was in
@@ -84,7 +75,7 @@ class Guard:
         try:
             roots = [os.fsdecode(folder) for folder in folders]
             paths = (parse_path(row.path) for row in read_table(self.out))
-            return [os.fsencode(p) for p in paths if any(is_below(p, root) for root in roots)]
+            return [os.fsencode(p) for p in paths if any(_is_below(p, root) for root in roots)]
         except GeotagError:
             known = self.catalog.connection
             return [photo for folder in folders for photo in known_below(known, folder)]
@@ -92,10 +83,10 @@ class Guard:
     def check_listing(self, listed: int) -> None:
         """No source has lost all its photos, and the table would not lose most of its rows."""
         self.check_library()
-        if self._are_lists and not self.replace:
-            check_same_photos(self.catalog, self.out, self._before or _NOTHING, self.library.listed)
+        if self._are_lists:
+            self._check_lists()
         if not self.allow_empty:
-            check_sources(self.catalog, self._before or _NOTHING, self.library.listed)
+            self._check_sources()
             self.check_rows(listed)
         for listing in self.library.listings:
             if listing.why_empty:
@@ -103,20 +94,58 @@ class Guard:
 
     def check_rows(self, rows: int) -> None:
         """The table would not lose most of its rows."""
-        if not self.allow_empty and not self.replace:
-            check_rows(self.out, self._before or _NOTHING, rows)
+        had = self._before.rows
+        if not self.allow_empty and rows < had * LEAST_KEPT:
+            raise AbsenceError(
+                f"{self.out} has {had:,} rows and would keep {rows:,}, so it was left as it is: is "
+                "everything mounted, do the names, --include and --exclude fit? If it is right, "
+                "run the same command once with --allow-empty"
+            )
+
+    @cached_property
+    def _before(self) -> Before:
+        return Before() if self.replace else _table_before(self.catalog, self.out, self.library)
+
+    @property
+    def _are_lists(self) -> bool:
+        """Whether lists alone are scanned, now and before."""
+        return all(root.startswith(LIST) for root in (*self.library.listed, *self._before.sources))
+
+    def _check_lists(self) -> None:
+        """Lists of other names hold most of the table's photos."""
+        before, listed = self._before, self.library.listed
+        if {*before.sources} & {*listed}:
+            return
+        if (known := self.catalog.count_known()) < before.rows * LEAST_KEPT:
+            raise AbsenceError(
+                f"{self.out} holds {before.rows:,} photos of {_short(before.sources)}, of which "
+                f"{_short(listed)} names {known:,}: give the old lists, too (list:OLD list:NEW), "
+                "or another --out, or --replace to lose what it holds"
+            )
+
+    def _check_sources(self) -> None:
+        """A source that had photos has some."""
+        for root, count in self.library.listed.items():
+            had = 0 if count else self._before.sources.get(root, self.catalog.count_below(root))
+            if had:
+                raise AbsenceError(
+                    f"{root}: no photo was found here, where {had:,} were: is it mounted, is the "
+                    "name right, do --include and --exclude fit? Table and catalog are as they "
+                    "were; if the photos are gone for good, run the same command once with "
+                    "--allow-empty"
+                )
 
 
-def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Before:
+def _table_before(catalog: Catalog, out: str, library: Library) -> Before:
     """What the table `out` holds: as the catalog knows, or else by its own rows.
 
     Raises AbsenceError for a file that is no table, or one for maps that no scan wrote.
     """
-    last = catalog.exported(out)
+    last, listed = catalog.exported(out), library.listed
     if last is not None and last.sources:
         return Before(last.counts.statuses.total(), last.sources)
     if out == STDOUT or not table_state(out) or table_state(out).startswith("0-"):
-        return Before(0, {})
+        return Before()
     if is_for_maps(out):
         raise AbsenceError(
             f"{out} is there, and no scan with this catalog wrote it: give another --out, or "
@@ -138,56 +167,14 @@ def table_before(catalog: Catalog, out: str, listed: Mapping[str, int]) -> Befor
     return Before(rows, {root: count for root, count in sources.items() if count})
 
 
+def _is_below(uri: str, root: str) -> bool:
+    return uri == root or uri.startswith(root.rstrip("/") + "/")
+
+
 def _may_be_of(path: str, root: str) -> bool:
     """A list may name photos of anywhere; one on a web server, of any other."""
     of_list = root.startswith(LIST) or (path.startswith("http") and root.startswith("http"))
-    return is_below(path, root) or of_list
-
-
-def check_same_library(out: str, before: Before, listed: Mapping[str, int]) -> None:
-    """Raise AbsenceError when a table holds another library than the one that was listed."""
-    pairs = ((b, now) for b in before.sources for now in listed)
-    if before.sources and not any(is_below(b, now) or is_below(now, b) for b, now in pairs):
-        raise AbsenceError(
-            f"{out} holds another library ({_short(before.sources)}), and nothing of "
-            f"{_short(listed)}: give another --out, or --replace to lose what it holds"
-        )
-
-
-def check_same_photos(
-    catalog: Catalog, out: str, before: Before, listed: Mapping[str, int]
-) -> None:
-    """Raise AbsenceError when lists of other names hold few of a table's photos."""
-    if {*before.sources} & {*listed}:
-        return
-    if (known := catalog.count_known()) < before.rows * LEAST_KEPT:
-        raise AbsenceError(
-            f"{out} holds {before.rows:,} photos of {_short(before.sources)}, of which "
-            f"{_short(listed)} names {known:,}: give the old lists, too (list:OLD list:NEW), or "
-            "another --out, or --replace to lose what it holds"
-        )
-
-
-def check_sources(catalog: Catalog, before: Before, listed: Mapping[str, int]) -> None:
-    """Raise AbsenceError when a source that had photos has none."""
-    for root, count in listed.items():
-        had = 0 if count else before.sources.get(root, catalog.count_below(root))
-        if had:
-            raise AbsenceError(
-                f"{root}: no photo was found here, where {had:,} were: is it mounted, is the name "
-                "right, do --include and --exclude fit? Table and catalog are as they were; if "
-                "the photos are gone for good, run the same command once with --allow-empty"
-            )
-
-
-def check_rows(out: str, before: Before, rows: int) -> None:
-    """Raise AbsenceError when a table would lose most of its rows."""
-    if rows < before.rows * LEAST_KEPT:
-        raise AbsenceError(
-            f"{out} has {before.rows:,} rows and would keep {rows:,}, so it was left as it is: is "
-            "everything mounted, do the names, --include and --exclude fit? If it is right, run "
-            "the same command once with --allow-empty"
-        )
+    return _is_below(path, root) or of_list
 
 
 def _short(roots: Mapping[str, int]) -> str:

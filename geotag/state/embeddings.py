@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,68 +30,7 @@ CREATE TABLE IF NOT EXISTS written (signature TEXT, state TEXT);
 _log = logging.getLogger(__name__)
 
 
-class Embeddings:
-    """Where none are asked for: nothing is kept or written."""
-
-    def keep(self, readings: Iterable[Reading]) -> None:
-        """Keep what readings hold, durably."""
-
-    def carry(self, old: Photo, new: Photo) -> bool:
-        """Let a photo of the same picture have the same; whether what is asked for is known."""
-        return True
-
-    def has(self, uri: bytes, size: int, version: str) -> bool:
-        """Whether what is asked for is known of a version of a photo."""
-        return True
-
-    def pictures(self) -> Iterator[Embedded]:
-        """What tells which of the listed photos show the same, where that is kept."""
-        return iter(())
-
-    def prune(self) -> None:
-        """Forget the photos that the catalog does not know."""
-
-    def export(self, name: str) -> None:
-        """Write the file of the listed photos' embeddings by the model of this name, unless it is
-        there and would be the same. Raises TableError."""
-
-
-class SeveralEmbeddings(Embeddings):
-    """What is kept in several places, each for a purpose of its own."""
-
-    def __init__(self, parts: Sequence[Embeddings]) -> None:
-        self.parts = parts
-
-    def keep(self, readings: Iterable[Reading]) -> None:
-        """In all of them."""
-        found = list(readings)
-        for part in self.parts:
-            part.keep(found)
-
-    def carry(self, old: Photo, new: Photo) -> bool:
-        """In all of them."""
-        return all(part.carry(old, new) for part in self.parts)
-
-    def has(self, uri: bytes, size: int, version: str) -> bool:
-        """Whether all of them do."""
-        return all(part.has(uri, size, version) for part in self.parts)
-
-    def pictures(self) -> Iterator[Embedded]:
-        """From where there are any."""
-        return chain.from_iterable(part.pictures() for part in self.parts)
-
-    def prune(self) -> None:
-        """In all of them."""
-        for part in self.parts:
-            part.prune()
-
-    def export(self, name: str) -> None:
-        """Of those that write a file."""
-        for part in self.parts:
-            part.export(name)
-
-
-class KeptEmbeddings(Embeddings):
+class KeptEmbeddings:
     """What is known of a catalog's photos by one model (its SHA-256), for the file `out`.
 
     It stands beside the catalog, for it is ten times as large, and can be made again.
@@ -105,7 +43,7 @@ class KeptEmbeddings(Embeddings):
         self.model = model
 
     def keep(self, readings: Iterable[Reading]) -> None:
-        """Those of the photos that the network saw."""
+        """Keep those of the photos that the network saw, durably."""
         seen = ((r.photo, r.prediction) for r in readings if r.prediction is not None)
         self._keep((photo, self._data(found)) for photo, found in seen if found.embedding)
 
@@ -114,14 +52,15 @@ class KeptEmbeddings(Embeddings):
         return prediction.embedding
 
     def carry(self, old: Photo, new: Photo) -> bool:
-        """Not known is what was classified without."""
+        """Let a photo of the same picture have the same; whether it is known, as it is not of one
+        that was classified without."""
         vector = self._find(os.fsencode(old.uri), old.size, old.version)
         if vector is not None and old != new:
             self._keep([(new, vector)])
         return vector is not None
 
     def prune(self) -> None:
-        """Each photo is looked for in the catalog."""
+        """Forget the photos that the catalog does not know."""
         known = self.catalog.connection
         with errors_of(self.out + SUFFIX), self.connection:
             gone = [
@@ -132,26 +71,31 @@ class KeptEmbeddings(Embeddings):
             self.connection.executemany("DELETE FROM embeddings WHERE uri = ?", gone)
 
     def export(self, name: str) -> None:
-        """The rows are in byte order of the photos' names, as the table's."""
+        """Write the file of the listed photos' embeddings by the model of this name, unless it is
+        there and would be the same: rows in byte order of the photos' names, as the table's.
+
+        Raises TableError.
+        """
         signature = f"{self.catalog.fingerprint} {self.catalog.revision} {self.model}"
         with errors_of(self.out + SUFFIX):
             last = self.connection.execute("SELECT * FROM written").fetchone()
         if last == (signature, table_state(self.out)):
             return
-        write_embeddings(self.out, self._rows, name)
+        write_embeddings(self.out, self.rows, name)
         with errors_of(self.out + SUFFIX), self.connection as connection:
             connection.execute("DELETE FROM written")
             state = table_state(self.out)
             connection.execute("INSERT INTO written VALUES (?, ?)", (signature, state))
 
-    def _rows(self) -> Iterator[Embedded]:
+    def rows(self) -> Iterator[Embedded]:
+        """Those of the listed photos that are known."""
         for photo in self.catalog.listed():
             vector = self._find(os.fsencode(photo.uri), photo.size, photo.version)
             if vector is not None:
                 yield Embedded(photo.uri, vector)
 
     def has(self, uri: bytes, size: int, version: str) -> bool:
-        """Whether there is one by this model."""
+        """Whether there is one of this version of a photo."""
         return self._find(uri, size, version) is not None
 
     def _find(self, uri: bytes, size: int, version: str) -> bytes | None:
@@ -180,14 +124,8 @@ class KeptEmbeddings(Embeddings):
 
 
 class KeptPictures(KeptEmbeddings):
-    """What tells which photos show the same: an embedding as int8, and a fingerprint behind it."""
-
-    def export(self, name: str) -> None:
-        """These are for this library alone."""
-
-    def pictures(self) -> Iterator[Embedded]:
-        """Those of the listed photos."""
-        return self._rows()
+    """What tells which photos show the same, for this library alone: an embedding as int8, and a
+    fingerprint behind it."""
 
     def _data(self, prediction: Prediction) -> bytes:
         return picture_data(prediction)
@@ -203,6 +141,46 @@ def picture_data(prediction: Prediction) -> bytes:
     return data + prediction.fingerprint
 
 
+class Embeddings(NamedTuple):
+    """What is asked for of photos that are classified: embeddings for a file, and what tells which
+    photos show the same. Where neither is, nothing is kept or written."""
+
+    for_file: KeptEmbeddings | None = None
+    for_match: KeptPictures | None = None
+
+    @property
+    def _parts(self) -> list[KeptEmbeddings]:
+        return [part for part in self if part is not None]
+
+    def keep(self, readings: Iterable[Reading]) -> None:
+        """Keep what readings hold, durably."""
+        found = list(readings)
+        for part in self._parts:
+            part.keep(found)
+
+    def carry(self, old: Photo, new: Photo) -> bool:
+        """Let a photo of the same picture have the same; whether what is asked for is known."""
+        return all(part.carry(old, new) for part in self._parts)
+
+    def has(self, uri: bytes, size: int, version: str) -> bool:
+        """Whether what is asked for is known of a version of a photo."""
+        return all(part.has(uri, size, version) for part in self._parts)
+
+    def pictures(self) -> Iterator[Embedded]:
+        """What tells which of the listed photos show the same, where that is kept."""
+        return self.for_match.rows() if self.for_match is not None else iter(())
+
+    def prune(self) -> None:
+        """Forget the photos that the catalog does not know."""
+        for part in self._parts:
+            part.prune()
+
+    def export(self, name: str) -> None:
+        """Write the file, where one is asked for, as KeptEmbeddings do."""
+        if self.for_file is not None:
+            self.for_file.export(name)
+
+
 @contextmanager
 def opened_embeddings(
     catalog: Catalog, model: str, out: str | None = None, place: str | None = None
@@ -212,16 +190,17 @@ def opened_embeddings(
 
     Raises LockedError while another run holds it, CatalogError when it cannot be used.
     """
-    wanted = ((KeptEmbeddings, out), (KeptPictures, place))
     with ExitStack() as stack:
-        parts: list[Embeddings] = []
-        for kind, name in wanted:
-            if name is not None:
-                database = stack.enter_context(_opened(name + SUFFIX))
-                parts.append(kind(database, catalog, name, model))
-        several = SeveralEmbeddings(parts)
-        catalog.connection.create_function("has_embedding", 3, several.has)
-        yield several
+
+        def opened(name: str) -> _Database:
+            return stack.enter_context(_opened(name + SUFFIX))
+
+        embeddings = Embeddings(
+            KeptEmbeddings(opened(out), catalog, out, model) if out is not None else None,
+            KeptPictures(opened(place), catalog, place, model) if place is not None else None,
+        )
+        catalog.connection.create_function("has_embedding", 3, embeddings.has)
+        yield embeddings
 
 
 class _Database(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -24,9 +23,7 @@ class State(str, Enum):
     REVERTED = "reverted"
 
 
-UNSETTLED = (State.PREPARED, State.REVERTING)
-
-
+_UNSETTLED = (State.PREPARED.value, State.REVERTING.value)
 _STATES = frozenset(state.value for state in State)
 
 
@@ -46,6 +43,13 @@ class Write(NamedTuple):
     run_id: str = ""
     state: State = State.PREPARED
     id: int = 0
+
+
+_INSERT = (
+    f"INSERT INTO writes ({', '.join(Write._fields[:-1])}) "
+    f"VALUES ({', '.join(f':{name}' for name in Write._fields[:-1])})"
+)
+_SELECT = f"SELECT {', '.join(Write._fields)} FROM writes WHERE id = ?"
 
 
 class Run(NamedTuple):
@@ -71,8 +75,7 @@ class Journal:
         """
         self._execute(
             "DELETE FROM write_runs "
-            "WHERE NOT EXISTS (SELECT 1 FROM writes WHERE run_id = write_runs.id)",
-            (),
+            "WHERE NOT EXISTS (SELECT 1 FROM writes WHERE run_id = write_runs.id)"
         )
         self._execute(
             "INSERT INTO write_runs VALUES (?, ?, NULL, ?)", (run_id, _now(), description)
@@ -88,42 +91,26 @@ class Journal:
         It is on the disk before the file changes, also after a power cut. What is noted later
         need not be: a file's own hash tells what came of its write.
         """
-        with self._on_disk():
-            return self._insert(run_id, write)
-
-    def _insert(self, run_id: str, write: Write) -> int:
-        return self._execute(
-            "INSERT INTO writes (run_id, path, temporary, state, old_sha256, old_mtime_ns, "
-            "new_sha256, new_blocks, old_blocks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                run_id,
-                os.fsencode(write.path),
-                os.fsencode(write.temporary),
-                State.PREPARED.value,
-                write.old_sha256,
-                write.old_mtime_ns,
-                write.new_sha256,
-                write.new_blocks,
-                write.old_blocks,
-            ),
-        )
-
-    @contextmanager
-    def _on_disk(self) -> Iterator[None]:
+        cells = write._asdict() | {
+            "path": os.fsencode(write.path),
+            "temporary": os.fsencode(write.temporary),
+            "run_id": run_id,
+            "state": State.PREPARED.value,
+        }
         with sqlite_errors():
             self._connection.execute("PRAGMA synchronous = FULL")
             try:
-                yield
+                return self._execute(_INSERT, cells)
             finally:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def mark(self, number: int, state: State, temporary: str | None = None) -> None:
         """Note how far a write has come, and the temporary file of a step that begins."""
-        self._execute("UPDATE writes SET state = ? WHERE id = ?", (state.value, number))
-        if temporary is not None:
-            self._execute(
-                "UPDATE writes SET temporary = ? WHERE id = ?", (os.fsencode(temporary), number)
-            )
+        path = os.fsencode(temporary) if temporary is not None else None
+        self._execute(
+            "UPDATE writes SET state = ?, temporary = ifnull(?, temporary) WHERE id = ?",
+            (state.value, path, number),
+        )
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
@@ -163,7 +150,7 @@ class Journal:
 
     def unsettled(self) -> Iterator[Write]:
         """What a crash left in between."""
-        return self._select("state IN (?, ?)", tuple(state.value for state in UNSETTLED))
+        return self._select("state IN (?, ?)", _UNSETTLED)
 
     def later_run(self, write: Write) -> str | None:
         """The run that last wrote the same file after this write, if any."""
@@ -178,21 +165,16 @@ class Journal:
     def _select(self, condition: str, arguments: tuple[Any, ...]) -> Iterator[Write]:
         """One at a time, for a run may hold many and each carries its blocks; writes may be
         marked meanwhile."""
-        order = "ORDER BY id DESC"
         with sqlite_errors():
             numbers = self._connection.execute(
-                f"SELECT id FROM writes WHERE {condition} {order}", arguments
+                f"SELECT id FROM writes WHERE {condition} ORDER BY id DESC", arguments
             ).fetchall()
         for number in numbers:
             with sqlite_errors():
-                row = self._connection.execute(
-                    "SELECT path, temporary, old_sha256, old_mtime_ns, new_sha256, new_blocks, "
-                    "old_blocks, run_id, state, id FROM writes WHERE id = ?",
-                    number,
-                ).fetchone()
+                row = self._connection.execute(_SELECT, number).fetchone()
             yield _parse_write(row)
 
-    def _execute(self, statement: str, arguments: tuple[Any, ...]) -> int:
+    def _execute(self, statement: str, arguments: tuple[Any, ...] | dict[str, Any] = ()) -> int:
         with sqlite_errors(), self._connection:
             return self._connection.execute(statement, arguments).lastrowid or 0
 

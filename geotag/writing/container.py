@@ -1,50 +1,22 @@
-"""The one interface of files that take tags inside: JPEG, WebP, and XMP sidecars. Pure."""
+"""The files that take tags inside: JPEG, WebP, and XMP sidecars. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar
 
 from geotag.writing.edits import BlockChange, Edit
 from geotag.writing.jpeg import Jpeg
 from geotag.writing.webp import WebP
 
 
-class Container(Protocol):
-    """A file in memory whose metadata blocks have been found."""
-
-    @property
-    def data(self) -> bytes:
-        """All of the file."""
-        ...
-
-    @property
-    def is_photo(self) -> bool:
-        """Whether it is a photo, which can hold an Exif block; a sidecar is an XMP packet alone."""
-        ...
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Find the blocks. Raises CannotEmbedError for files that a change could harm."""
-        ...
-
-    def block(self, name: str) -> bytes | None:
-        """The bare contents of "exif", "xmp", "extended xmp" or "iim"."""
-        ...
-
-    def edits(self, changes: Mapping[str, BlockChange]) -> tuple[Edit, ...]:
-        """The edits of the file that change its blocks so. Raises CannotEmbedError."""
-        ...
-
-    def other_parts(self) -> tuple[bytes, ...]:
-        """All of the file but its metadata, and what depends on their sizes: for the verifier."""
-        ...
-
-
 @dataclass(frozen=True)
 class XmpFile:
-    """An XMP sidecar: the packet is all of the file, which is empty until it is first written."""
+    """An XMP sidecar: the packet is all of the file, which is empty until it is first written.
+
+    `is_photo` tells it from photos, which can hold an Exif block.
+    """
 
     data: bytes
     is_photo: ClassVar[bool] = False
@@ -68,5 +40,7 @@ class XmpFile:
         return ()
 
 
+# A file in memory whose metadata blocks have been found.
+Container = Jpeg | WebP | XmpFile
 # By a photo's format; photos of all other formats have their tags in a sidecar.
-CONTAINERS: dict[str, type[Container]] = {"jpeg": Jpeg, "webp": WebP}
+CONTAINERS: dict[str, type[Jpeg | WebP]] = {"jpeg": Jpeg, "webp": WebP}

@@ -58,8 +58,14 @@ class Blocks(NamedTuple):
     tiff: Tiff | None = None
     iim: Iim | None = None
 
-    def surroundings(self, earlier: EarlierTags | None) -> Surroundings:
+    @property
+    def earlier(self) -> EarlierTags | None:
+        """What an earlier run wrote, as the packet says."""
+        return xmp_tags.read_earlier(self.xmp) if self.xmp is not None else None
+
+    def surroundings(self) -> Surroundings:
         """What the blocks other than XMP say, without what geotag wrote there before."""
+        earlier = self.earlier
         wrote = earlier.wrote if earlier else frozenset()
         own = earlier.landmark if earlier else ""
         words: list[str] = []
@@ -103,37 +109,35 @@ def draft_edits(
     blocks = parse_blocks(container)
     if blocks.xmp is not None and container.is_photo:
         _check_packet(blocks.xmp, container.block("extended xmp") or b"")
-    packet = blocks.xmp or new_packet()
-    earlier = xmp_tags.read_earlier(packet)
+    earlier = blocks.earlier
+    drafter = _Drafter(container, blocks, blocks.xmp or new_packet(), earlier)
     if isinstance(tags, TimeTags):
-        return _time_draft(container, blocks, packet, tags)
+        return _why_no_offset(blocks.tiff, tags) or drafter.draft(tags)
     if tags is None and (earlier is None or (only and not earlier.is_by(only))):
         return Draft()
     if tags and earlier and earlier.outranks(tags):
         return Draft(notes=(NAMED_BY_USER,))
-    if isinstance(tags, PlacedTags) and (measured or not _may_place(container, blocks, earlier)):
+    if isinstance(tags, PlacedTags) and (measured or not _may_place(container, blocks)):
         return Draft(notes=(HAS_POSITION,))
-    around = around.beside(blocks.surroundings(earlier))
-    drafter = _PhotoDrafter if container.is_photo else _Drafter
-    return drafter(container, blocks, packet, earlier, tags).draft(around, measured)
+    return drafter.draft(tags, around.beside(blocks.surroundings()), measured)
 
 
-def _time_draft(container: Container, blocks: Blocks, packet: XmpPacket, tags: TimeTags) -> Draft:
-    tiff = blocks.tiff
+def _why_no_offset(tiff: Tiff | None, tags: TimeTags) -> Draft | None:
+    """A draft that says why a photo's time is given no offset; None where it is given one."""
     if tiff is None or exif_tags.is_blank(tiff, exif_tags.TIME):
         return Draft(notes=(NO_TIME,))
     if not exif_tags.is_blank(tiff, exif_tags.OFFSET):
         return Draft(notes=(HAS_OFFSET,))
     if parse_metadata(tiff.block).capture.time[:_SECONDS] != tags.time[:_SECONDS]:
         raise CannotEmbedError("its DateTimeOriginal is not what the scan read: scan again")
-    return _TimeDrafter(container, blocks, packet, tags).draft(NO_SURROUNDINGS, True)
+    return None
 
 
-def _may_place(container: Container, blocks: Blocks, earlier: EarlierTags | None) -> bool:
+def _may_place(container: Container, blocks: Blocks) -> bool:
     """Whether the position that stands there, if there is one, is geotag's own."""
     if not container.is_photo:
-        return blocks.xmp is None or xmp_tags.may_place(blocks.xmp, earlier)
-    return exif_tags.may_place(blocks.tiff, earlier) and not _is_measured_in(blocks.xmp)
+        return blocks.xmp is None or xmp_tags.may_place(blocks.xmp, blocks.earlier)
+    return exif_tags.may_place(blocks.tiff, blocks.earlier) and not _is_measured_in(blocks.xmp)
 
 
 def _is_measured_in(packet: XmpPacket | None) -> bool:
@@ -149,48 +153,54 @@ def _check_packet(packet: XmpPacket, extended: bytes) -> None:
         raise CannotEmbedError("its extended XMP packet has fields that geotag would add to")
 
 
-class _Drafter:
-    """Works out one file's edits: of an XMP packet alone, which holds positions too."""
+class _Inner(NamedTuple):
+    """What happens to the blocks other than XMP."""
 
-    def __init__(
+    exif: BlockChange | None = None
+    iim: tuple[Edit, ...] = ()
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Drafter(NamedTuple):
+    """Works out the edits of one file, given what `earlier` runs wrote; edits the packet in place.
+
+    A photo's positions stand in its Exif block, a sidecar's in the packet.
+    """
+
+    container: Container
+    blocks: Blocks
+    packet: XmpPacket
+    earlier: EarlierTags | None
+
+    def draft(
         self,
-        container: Container,
-        blocks: Blocks,
-        packet: XmpPacket,
-        earlier: EarlierTags | None,
-        tags: Tags | None,
-    ) -> None:
-        self.container = container
-        self.blocks = blocks
-        self.packet = packet
-        self.earlier = earlier
-        self.tags = tags
-        self.notes: list[str] = []
-
-    def draft(self, around: Surroundings, measured: bool) -> Draft:
+        tags: Tags | TimeTags | None,
+        around: Surroundings = NO_SURROUNDINGS,
+        measured: bool = False,
+    ) -> Draft:
         """The edits, given what other blocks and files say of the photo."""
-        fields = xmp_tags.snapshot(self.packet)
-        inner, changes = self._edit_blocks(around, measured)
-        changes += changes_between(fields, xmp_tags.snapshot(self.packet))
-        if not inner and all(change.field in xmp_tags.VOLATILE for change in changes):
-            return Draft(notes=tuple(self.notes))
-        inner["xmp"] = self._packet_change()
-        order = [name for name in ("exif", "xmp", "iim") if name in inner]
-        edits = self.container.edits({name: inner[name] for name in order})
-        return Draft(edits, changes, tuple(self.notes))
+        before = xmp_tags.snapshot(self.packet)
+        inner = _Inner()
+        if isinstance(tags, TimeTags):
+            inner = self._edit_time(tags)
+        elif self.container.is_photo:
+            inner = self._edit_photo(tags, around, measured)
+        else:
+            self._edit_packet(tags, around, positions=True, measured=measured)
+        changes = inner.changes + changes_between(before, xmp_tags.snapshot(self.packet))
+        is_new = any(change.field not in xmp_tags.VOLATILE for change in changes)
+        if inner.exif is None and not inner.iim and not is_new:
+            return Draft(notes=inner.notes)
+        blocks = {"exif": inner.exif, "xmp": self._packet_change(), "iim": inner.iim}
+        edits = self.container.edits({name: change for name, change in blocks.items() if change})
+        return Draft(edits, changes, inner.notes)
 
-    def _edit_blocks(
-        self, around: Surroundings, measured: bool
-    ) -> tuple[dict[str, BlockChange], tuple[Change, ...]]:
-        """Edit the packet in place; returns what changes in the other blocks."""
-        self._edit_packet(around, positions=True, measured=measured)
-        return {}, ()
-
-    def _edit_packet(self, around: Surroundings, *, positions: bool, measured: bool) -> None:
-        if self.tags is not None:
-            xmp_tags.add_tags(
-                self.packet, self.tags, around, positions=positions, measured=measured
-            )
+    def _edit_packet(
+        self, tags: Tags | None, around: Surroundings, *, positions: bool, measured: bool
+    ) -> None:
+        if tags is not None:
+            xmp_tags.add_tags(self.packet, tags, around, positions=positions, measured=measured)
         elif self.earlier is not None:
             xmp_tags.remove_tags(self.packet, self.earlier)
 
@@ -200,96 +210,61 @@ class _Drafter:
             return self.packet.serialize()
         return (trimmed(old, Edit(0, len(old), self.packet.serialize(len(old)))),)
 
-
-class _PhotoDrafter(_Drafter):
-    """Works out the edits of a photo, whose positions stand in its Exif block."""
-
-    def _edit_blocks(
-        self, around: Surroundings, measured: bool
-    ) -> tuple[dict[str, BlockChange], tuple[Change, ...]]:
+    def _edit_photo(self, tags: Tags | None, around: Surroundings, measured: bool) -> _Inner:
         measured = measured or _is_measured_in(self.packet)
-        flat = union((*self._foreign_subjects(), *around.keywords))
-        exif_changes = exif_tags.plan_exif(
-            self.blocks.tiff, self.tags, self.earlier, flat, measured
-        )
-        iim_edits = self._iim_edits()
-        self._edit_packet(around, positions=False, measured=True)
-        if self.tags is not None:
-            xmp_tags.note_written(self.packet, _wrote_elsewhere(exif_changes, iim_edits))
-        inner: dict[str, BlockChange] = {}
-        changes: tuple[Change, ...] = ()
-        if exif_changes:
-            inner["exif"] = self._exif_change(exif_changes)
-            changes += self._exif_diff(inner["exif"])
-        if iim_edits:
-            inner["iim"] = iim_edits
-            changes += self._iim_diff(iim_edits)
-        return inner, changes
+        own = self.earlier.landmark if self.earlier and "dc:subject" in self.earlier.wrote else ""
+        subjects = (word for word in self.packet.items("dc:subject") if word != own)
+        keywords = union(subjects, *around.keywords)
+        values = exif_tags.plan_exif(self.blocks.tiff, tags, self.earlier, keywords, measured)
+        inner = self._edit_iim(tags.name if tags else "")
+        self._edit_packet(tags, around, positions=False, measured=True)
+        if tags is not None:
+            xmp_tags.note_written(self.packet, _wrote_elsewhere(values, inner.iim))
+        if not values:
+            return inner
+        exif, changes = self._edit_exif(values)
+        return inner._replace(exif=exif, changes=changes + inner.changes)
 
-    def _foreign_subjects(self) -> list[str]:
-        earlier = self.earlier
-        own = earlier.landmark if earlier and "dc:subject" in earlier.wrote else ""
-        return [word for word in self.packet.items("dc:subject") if word != own]
+    def _edit_time(self, tags: TimeTags) -> _Inner:
+        """Give the photo's time its offset from UTC, and change nothing else."""
+        value = Value(ASCII, tags.offset.encode("ascii") + b"\0")
+        exif, changes = self._edit_exif({exif_tags.OFFSET: value})
+        self.packet.set_text(xmp_tags.OFFSET, tags.offset)
+        self.packet.set_text(xmp_tags.OFFSET_EVIDENCE, tags.evidence)
+        return _Inner(exif, changes=changes)
 
-    def _exif_change(self, changes: Mapping[Tag, Value | None]) -> BlockChange:
+    def _edit_exif(
+        self, values: Mapping[Tag, Value | None]
+    ) -> tuple[BlockChange, tuple[Change, ...]]:
         tiff = self.blocks.tiff
-        if tiff is None:
-            return exif_tags.build_exif(changes)
+        change: BlockChange
         try:
-            edits = edit_tiff(tiff, changes)
-        except TiffError as error:
-            raise CannotEmbedError(f"its Exif block cannot be extended: {error}") from error
-        if points_outside(tiff, sum(edit.growth for edit in edits)):
-            raise CannotEmbedError("its MakerNote points behind the end of the Exif block")
-        return edits
-
-    def _iim_edits(self) -> tuple[Edit, ...]:
-        iim = self.blocks.iim
-        if iim is None:
-            return ()
-        add = self.tags.name if self.tags else ""
-        remove = ""
-        if self.earlier and _WROTE_IIM in self.earlier.wrote and self.earlier.landmark != add:
-            remove = self.earlier.landmark
-        if add and not can_hold(iim, add):
-            self.notes.append("the IPTC keywords are unchanged: they cannot hold the name")
-            add = ""
-        return edit_keywords(iim, add, remove)
-
-    def _exif_diff(self, change: BlockChange) -> tuple[Change, ...]:
-        tiff = self.blocks.tiff
-        old = tiff.block if tiff else b""
-        new = change if isinstance(change, bytes) else apply_edits(old, change)
-        try:
+            if tiff is None:
+                change = new = exif_tags.build_exif(values)
+            else:
+                change = edit_tiff(tiff, values)
+                new = apply_edits(tiff.block, change)
+                if points_outside(tiff, len(new) - len(tiff.block)):
+                    raise CannotEmbedError("its MakerNote points behind the end of the Exif block")
             after = exif_tags.snapshot(parse_tiff(new))
         except TiffError as error:  # such as by a pointer that led behind the end before
             raise CannotEmbedError(f"its Exif block cannot be extended: {error}") from error
-        return changes_between(exif_tags.snapshot(tiff), after)
+        return change, changes_between(exif_tags.snapshot(tiff), after)
 
-    def _iim_diff(self, edits: tuple[Edit, ...]) -> tuple[Change, ...]:
-        old = self.blocks.iim
-        new = parse_iim(apply_edits(old.payload, edits)) if old else None
-        texts = [{"IPTC Keywords": "; ".join(iim.keywords if iim else ())} for iim in (old, new)]
-        return changes_between(*texts)
-
-
-class _TimeDrafter(_PhotoDrafter):
-    """Works out the edits that give a photo's time its offset from UTC, and change nothing else."""
-
-    def __init__(
-        self, container: Container, blocks: Blocks, packet: XmpPacket, time: TimeTags
-    ) -> None:
-        super().__init__(container, blocks, packet, None, None)
-        self.time = time
-
-    def _edit_blocks(
-        self, around: Surroundings, measured: bool
-    ) -> tuple[dict[str, BlockChange], tuple[Change, ...]]:
-        value = Value(ASCII, self.time.offset.encode("ascii") + b"\0")
-        change = self._exif_change({exif_tags.OFFSET: value})
-        self.packet.set_text(xmp_tags.OFFSET, self.time.offset)
-        self.packet.set_text(xmp_tags.OFFSET_EVIDENCE, self.time.evidence)
-        return {"exif": change}, self._exif_diff(change)
+    def _edit_iim(self, add: str) -> _Inner:
+        iim, earlier = self.blocks.iim, self.earlier
+        if iim is None:
+            return _Inner()
+        is_old = earlier is not None and _WROTE_IIM in earlier.wrote and earlier.landmark != add
+        remove = earlier.landmark if earlier is not None and is_old else ""
+        notes: tuple[str, ...] = ()
+        if add and not can_hold(iim, add):
+            notes = ("the IPTC keywords are unchanged: they cannot hold the name",)
+            add = ""
+        edits = edit_keywords(iim, add, remove)
+        new = parse_iim(apply_edits(iim.payload, edits))
+        texts = [{"IPTC Keywords": "; ".join(each.keywords if each else ())} for each in (iim, new)]
+        return _Inner(None, edits, changes_between(*texts), notes)
 
 
 def _wrote_elsewhere(changes: Mapping[Tag, Value | None], iim_edits: tuple[Edit, ...]) -> set[str]:

@@ -8,67 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from geotag.errors import GeotagError, PhotoError
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Photo
 from geotag.sources import open_source
-from geotag.sources.base import Filters, Source
+from geotag.sources.base import Filters
 from geotag.stores import is_remote, scheme_of, store_of
 from geotag.stores.base import ChangedError, Object, StoreError
 from geotag.writing import replace as local
-from geotag.writing.replace import SIZE_LIMIT, CannotWriteError, Original, sha256_of
-
-
-class Files(Protocol):
-    """Files that can be read, replaced and removed; all methods raise CannotWriteError."""
-
-    source: Source
-    is_remote: bool
-
-    def exists(self, path: str) -> bool:
-        """Whether there is anything of that name."""
-        ...
-
-    def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, without those in folders below."""
-        ...
-
-    def photo(self, path: str, sidecars: tuple[str, ...] = ()) -> Photo:
-        """A photo as `source` can open it."""
-        ...
-
-    def read(self, path: str, force: bool = False) -> Original:
-        """A file that is to be replaced; `force` allows links."""
-        ...
-
-    def replace(
-        self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
-    ) -> None:
-        """Put new bytes in its place, or make it, unless anyone changed or made it meanwhile."""
-        ...
-
-    def remove(self, original: Original) -> None:
-        """Remove a file that has not changed since it was read."""
-        ...
-
-    def hash_now(self, path: str) -> str:
-        """The hash of its bytes, empty where there is none. Raises OSError as well when it cannot
-        be told."""
-        ...
+from geotag.writing.replace import CHANGED, SIZE_LIMIT, CannotWriteError, Original, sha256_of
 
 
 class LocalFiles:
-    """Files of this machine."""
+    """Files of this machine; all methods raise CannotWriteError."""
 
     is_remote = False
+    read = staticmethod(local.read_original)
+    replace = staticmethod(local.replace)
+    remove = staticmethod(local.remove)
 
     def __init__(self) -> None:
-        self.source: Source = open_source(os.sep, Filters())
+        self.source = open_source(os.sep, Filters())
 
     def exists(self, path: str) -> bool:
-        """Also broken links exist. Raises CannotWriteError when it cannot be told now."""
+        """Whether there is anything of that name, such as a broken link."""
         try:
             os.lstat(path)
         except OSError as error:
@@ -79,7 +43,7 @@ class LocalFiles:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder."""
+        """The names of the files in a folder, without those in folders below."""
         try:
             with os.scandir(folder) as entries:
                 return [entry.name for entry in entries if not _is_folder(entry)]
@@ -90,22 +54,9 @@ class LocalFiles:
         """A photo as `source` can open it: the path is enough."""
         return Photo(path, 0, "", sidecars)
 
-    def read(self, path: str, force: bool = False) -> Original:
-        """A file that is to be replaced."""
-        return local.read_original(path, force)
-
-    def replace(
-        self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None
-    ) -> None:
-        """Put new bytes in its place by way of a temporary file."""
-        local.replace(original, new, temporary, mtime_ns)
-
-    def remove(self, original: Original) -> None:
-        """Remove a file that has not changed since it was read."""
-        local.remove(original)
-
     def hash_now(self, path: str) -> str:
-        """The hash of its bytes; a folder that is gone tells nothing of its files."""
+        """The hash of its bytes, empty where there is none. Raises OSError as well when it cannot
+        be told: a folder that is gone tells nothing of its files."""
         try:
             return sha256_of(local.read_file(path)[0])
         except FileNotFoundError:
@@ -123,12 +74,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 class ObjectFiles:
-    """Objects of one bucket, written only over the version that was read."""
+    """Objects of one bucket, written only over the version that was read; used as LocalFiles."""
 
     is_remote = True
 
     def __init__(self, root: str) -> None:
-        self.source: Source = open_source(root, Filters())
+        self.source = open_source(root, Filters())
         self.store = store_of(root)
 
     def exists(self, path: str) -> bool:
@@ -185,7 +136,7 @@ class ObjectFiles:
     def remove(self, original: Original) -> None:
         """Remove an object that is still the version that was read."""
         if self.read(original.path).version != original.version:
-            raise CannotWriteError(_CHANGED)
+            raise CannotWriteError(CHANGED)
         with _reasons():
             self.store.delete(original.path)
 
@@ -194,37 +145,34 @@ class ObjectFiles:
         return self.read(path).sha256 if self.exists(path) else ""
 
 
-_CHANGED = "another program changed it meanwhile; run again to write it"
-
-
 @contextmanager
 def _reasons() -> Iterator[None]:
     """Whatever a store cannot do is the photo's reason."""
     try:
         yield
     except ChangedError as error:
-        raise CannotWriteError(_CHANGED) from error
+        raise CannotWriteError(CHANGED) from error
     except StoreError as error:
         raise CannotWriteError(str(error)) from error
+
+
+Files = LocalFiles | ObjectFiles
 
 
 def files_of(path: str) -> Files:
     """The files among which a path or URI lies. Raises PhotoError for a URI that is no store's."""
     if is_remote(path):
-        root = "/".join(path.split("/")[:3])
-        return _object_files(root)
+        return _object_files("/".join(path.split("/")[:3]))
     if scheme_of(path):
         raise CannotWriteError(f"no photos are written at {scheme_of(path)}://")
     return _local_files()
 
 
-@cache
-def _local_files() -> Files:
-    return LocalFiles()
+_local_files = cache(LocalFiles)
 
 
 @cache
-def _object_files(root: str) -> Files:
+def _object_files(root: str) -> ObjectFiles:
     try:
         return ObjectFiles(root)
     except GeotagError as error:

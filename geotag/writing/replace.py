@@ -14,27 +14,25 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from geotag.errors import PhotoError
+from geotag.files.atomic import sync_folder
 
 SIZE_LIMIT = 2**30
 _TEMPORARY = re.compile(r"\.geotag-[0-9a-f]{16}\.tmp")
-_READ_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_CREATE_FLAGS = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+CHANGED = "another program changed it meanwhile; run again to write it"
+_MADE = "another program made it meanwhile; run again"
+
+
+def _flags(*names: str) -> int:
+    """Flags of `os.open`, of which some systems lack some."""
+    return sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "BINARY", *names))
+
+
+_READ_FLAGS = os.O_RDONLY | _flags("NONBLOCK")
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flags()
 
 
 class CannotWriteError(PhotoError):
@@ -143,18 +141,16 @@ def replace(original: Original, new: bytes, temporary: str, mtime_ns: int | None
     """
     with _new_file(temporary, 0o666 if original.status is None else 0o600) as descriptor:
         _fill(descriptor, original, new, mtime_ns)
-        _check_same(temporary, descriptor)
+        if not _is_same(temporary, descriptor):
+            raise CannotWriteError(
+                "another program changed the temporary file; run again to write it"
+            )
         if original.status is None:
             _create(temporary, original.path)
         else:
-            check_unchanged(original)
+            _check_unchanged(original)
             os.replace(temporary, original.path)
-    sync_folder(os.path.dirname(original.path))
-
-
-def _check_same(temporary: str, descriptor: int) -> None:
-    if not _is_same(temporary, descriptor):
-        raise CannotWriteError("another program changed the temporary file; run again to write it")
+    sync_folder(Path(original.path).parent)
 
 
 def _is_same(temporary: str, descriptor: int) -> bool:
@@ -167,22 +163,22 @@ def _is_same(temporary: str, descriptor: int) -> bool:
 
 def remove(original: Original) -> None:
     """Remove a file that has not changed since it was read. Raises CannotWriteError."""
-    check_unchanged(original)
+    _check_unchanged(original)
     try:
         os.unlink(original.path)
     except OSError as error:
         raise CannotWriteError(_because(error)) from error
-    sync_folder(os.path.dirname(original.path))
+    sync_folder(Path(original.path).parent)
 
 
-def check_unchanged(original: Original) -> None:
+def _check_unchanged(original: Original) -> None:
     """Raises CannotWriteError when the file is not the one that was read."""
     try:
         now = os.lstat(original.path)
     except OSError as error:
         raise CannotWriteError(_because(error)) from error
     if original.status is None or _identity(now) != _identity(original.status):
-        raise CannotWriteError("another program changed it meanwhile; run again to write it")
+        raise CannotWriteError(CHANGED)
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -261,23 +257,13 @@ def _create(temporary: str, path: str) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        raise CannotWriteError("another program made it meanwhile; run again") from None
+        raise CannotWriteError(_MADE) from None
     except OSError:  # FAT and some network file systems have no hard links
         if os.path.lexists(path):
-            raise CannotWriteError("another program made it meanwhile; run again") from None
+            raise CannotWriteError(_MADE) from None
         os.replace(temporary, path)
         return
     os.unlink(temporary)
-
-
-def sync_folder(folder: str) -> None:
-    """Bring a change of names to the disk, on file systems that can."""
-    with suppress(OSError):
-        descriptor = os.open(folder or ".", os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 _REASONS = {

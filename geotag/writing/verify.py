@@ -58,7 +58,7 @@ def _require(holds: bool, what: str) -> None:
 
 
 def _check_blocks(before: Blocks, after: Blocks) -> None:
-    earlier = xmp_tags.read_earlier(before.xmp) if before.xmp else None
+    earlier = before.earlier
     own = {earlier.landmark, exif_tags.format_word(earlier.landmark)} if earlier else set()
     if before.tiff is not None:
         _check_tiff(before.tiff, _kept(after.tiff, "the Exif block"), earlier)
