@@ -119,19 +119,21 @@ def _boxes(read: ReadRange, start: int, end: int) -> Iterator[_Box]:
         start += size
 
 
-def _children(body: bytes, start: int, end: int) -> Iterator[_Box]:
-    return _boxes(lambda offset, length: body[offset : offset + length], start, end)
+def _children(body: bytes, start: int) -> Iterator[_Box]:
+    return _boxes(lambda offset, length: body[offset : offset + length], start, len(body))
+
+
+def _payloads(body: bytes, kind: bytes) -> Iterator[bytes]:
+    """What the boxes of a kind hold that are in a metadata box."""
+    return (body[b.start : b.end] for b in _children(body, 4) if b.kind == kind)
 
 
 def _item_kinds(body: bytes) -> dict[int, bytes]:
     """Item id to type, from the item information box; `mime` only when it is XMP."""
     kinds: dict[int, bytes] = {}
-    for box in _children(body, 4, len(body)):
-        if box.kind != b"iinf":
-            continue
-        first = box.start + (6 if body[box.start : box.start + 1] == b"\0" else 8)
-        for entry in _children(body, first, box.end):
-            data = body[entry.start : entry.end]
+    for info in _payloads(body, b"iinf"):
+        for entry in _children(info, 6 if info[:1] == b"\0" else 8):
+            data = info[entry.start : entry.end]
             if entry.kind != b"infe" or len(data) < 12 or data[0] not in (2, 3):
                 continue
             wide = data[0] == 3
@@ -145,13 +147,10 @@ def _item_kinds(body: bytes) -> dict[int, bytes]:
 
 def _item_places(body: bytes) -> dict[int, _Item]:
     """Item id to its place."""
-    for box in _children(body, 4, len(body)):
-        if box.kind == b"iloc":
-            try:
-                return dict(_parse_iloc(body[box.start : box.end]))
-            except (IndexError, struct.error):
-                return {}
-    return {}
+    try:
+        return dict(_parse_iloc(next(_payloads(body, b"iloc"), b"")))
+    except (IndexError, struct.error):
+        return {}
 
 
 def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Item]]:
@@ -217,9 +216,7 @@ class _Items:
 
 def _in_idat(body: bytes) -> ReadRange:
     """Reads of the box that holds items inside of the metadata."""
-    boxes = (b for b in _children(body, 4, len(body)) if b.kind == b"idat")
-    start, end = next(((b.start, b.end) for b in boxes), (0, 0))
-    data = body[start:end]
+    data = next(_payloads(body, b"idat"), b"")
     return lambda offset, length: data[offset : offset + length]
 
 

@@ -14,7 +14,7 @@ from geotag.places.private import WHY
 from geotag.places.sighting import Method
 from geotag.places.standing import METHOD
 from geotag.records import Category, Location, Outcome, Status, TopCategory
-from geotag.writing.tags import LandmarkTags, PlacedTags, Tags
+from geotag.writing.tags import LandmarkTags, PlacedTags, Tags, TimeTags
 
 _TEXT_LIMIT = 200
 _SAME_DEGREES = 1e-6
@@ -36,7 +36,7 @@ class Intent(NamedTuple):
     Tags that are taken out for a reason were not cleared by the user.
     """
 
-    tags: Tags | None = None
+    tags: Tags | TimeTags | None = None
     clear: bool = False
     reason: str = ""
 
@@ -140,7 +140,7 @@ def named_by_user(row: Outcome, landmarks: Landmarks) -> str:
     """The landmark of a row that is taken as the user's word; empty for others."""
     with suppress(IntentError):  # which the write reports
         tags = read_intent(row, landmarks).tags
-        if tags is not None and tags.source == SOURCE_USER:
+        if isinstance(tags, LandmarkTags) and tags.source == SOURCE_USER:
             return tags.name
     return ""
 

@@ -10,8 +10,8 @@ from typing import ClassVar, NamedTuple
 
 from geotag.metadata.blocks import EXIF_PREFIX, XMP_PREFIX
 from geotag.metadata.jpeg import Segment, jpeg_segments
+from geotag.metadata.photoshop import PREFIX as PHOTOSHOP_PREFIX
 from geotag.metadata.tiff import ByteOrder, open_tiff
-from geotag.writing.blocks.iim import PHOTOSHOP_PREFIX
 from geotag.writing.blocks.tiff import MAKER_NOTE, TiffError, parse_tiff
 from geotag.writing.edits import BlockChange, CannotEmbedError, Edit
 

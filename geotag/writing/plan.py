@@ -68,50 +68,52 @@ class Planner:
         self.methods = methods
         self._sidecars = SidecarFinder()
 
-    def plan(self, path: str, tags: Tags | None) -> Plan:
+    def plan(self, path: str, tags: Tags | TimeTags | None) -> Plan:
         """What tags change, or (None) what takes those of an earlier run out.
 
-        A sidecar that an earlier run wrote follows its photo. Raises PhotoError for what cannot
-        or must not be written.
+        A sidecar that an earlier run wrote follows its photo; offsets from UTC go inside of the
+        photo, or not at all. Raises PhotoError for what cannot or must not be written.
         """
         files = files_of(path)
-        found = _position(path, files) if self.position else _NO_POSITION
-        plan = self._plan(path, tags, found.is_there)
-        return plan._replace(notes=plan.notes + found.notes) if tags else plan
+        if isinstance(tags, TimeTags):
+            return self._plan_time(path, files, tags)
+        measured, unclear = _position(path, files) if self.position else (False, "")
+        plan = self._plan(path, files, tags, measured)
+        return plan._replace(notes=(*plan.notes, unclear)) if tags and unclear else plan
 
-    def plan_time(self, path: str, tags: TimeTags) -> Plan:
-        """What gives a photo's time its offset from UTC: inside of the photo, or not at all.
-
-        Raises PhotoError for what cannot or must not be written.
-        """
-        files = files_of(path)
-        kind = CONTAINERS.get(_format(path, files))
-        if kind is None or self.sidecar or files.is_remote:
+    def _plan_time(self, path: str, files: Files, tags: TimeTags) -> Plan:
+        kind = self._kind(path, files)
+        if kind is None:
             return Plan(notes=(NOT_INSIDE,))
         try:
-            return self._planned(files.read(path, self.force), kind, tags, NO_SURROUNDINGS, True)
+            return self._planned(files.read(path, self.force), kind, tags)
         except CannotEmbedError as error:
             raise CannotWriteError(str(error)) from error
 
-    def _plan(self, path: str, tags: Tags | None, measured: bool) -> Plan:
-        files = files_of(path)
-        kind = CONTAINERS.get(_format(path, files))
-        if kind is None or self.sidecar or files.is_remote:
-            return self._in_sidecar(path, tags, measured)
+    def _kind(self, path: str, files: Files) -> type[Container] | None:
+        """How to write into a photo; None for one whose tags go into a sidecar."""
+        with files.source.open(files.photo(path)) as read:
+            found = sniff_format(read(0, 64))
+        if found is None:
+            raise CannotWriteError("not a photo: its first bytes fit no known format")
+        return None if self.sidecar or files.is_remote else CONTAINERS.get(found)
+
+    def _plan(self, path: str, files: Files, tags: Tags | None, measured: bool) -> Plan:
+        kind = self._kind(path, files)
+        if kind is None:
+            return self._in_sidecar(path, files, tags, measured)
         try:
-            original = files.read(path, self.force)
-            inside = self._planned(original, kind, tags, NO_SURROUNDINGS, measured)
+            inside = self._planned(files.read(path, self.force), kind, tags, measured)
         except CannotEmbedError as error:
-            beside = self._in_sidecar(path, tags, measured)
+            beside = self._in_sidecar(path, files, tags, measured)
             note = f"into a sidecar: {error}"
             return beside._replace(notes=(note, *beside.notes)) if tags else beside
-        if inside.why_none or not self._is_tagged_before(path):
+        if inside.why_none or not self._is_tagged_before(path, files):
             return inside
-        beside = self._in_sidecar(path, tags, measured)
+        beside = self._in_sidecar(path, files, tags, measured)
         return Plan(inside.files + beside.files, inside.notes + beside.notes)
 
-    def _in_sidecar(self, path: str, tags: Tags | None, measured: bool) -> Plan:
-        files = files_of(path)
+    def _in_sidecar(self, path: str, files: Files, tags: Tags | None, measured: bool) -> Plan:
         sidecar = self._sidecars.find(path, files)
         if not sidecar.exists and tags is None:
             return Plan()
@@ -128,7 +130,7 @@ class Planner:
         else:
             original = Original(sidecar.path, b"")
         try:
-            return self._planned(original, XmpFile, tags, around, measured)
+            return self._planned(original, XmpFile, tags, measured, around)
         except CannotEmbedError as error:
             raise CannotWriteError(f"its sidecar cannot be edited: {error}") from error
 
@@ -137,8 +139,8 @@ class Planner:
         original: Original,
         kind: type[Container],
         tags: Tags | TimeTags | None,
-        around: Surroundings,
-        measured: bool,
+        measured: bool = True,
+        around: Surroundings = NO_SURROUNDINGS,
     ) -> Plan:
         container = kind.parse(original.data)
         draft = draft_edits(container, tags, around, measured, self.methods)
@@ -148,9 +150,8 @@ class Planner:
         file = FilePlan(original, draft.edits, new, draft.changes, not container.is_photo)
         return Plan((file,), draft.notes)
 
-    def _is_tagged_before(self, photo: str) -> bool:
+    def _is_tagged_before(self, photo: str, files: Files) -> bool:
         """Whether the photo's own sidecar holds tags of geotag's; one that it shares never does."""
-        files = files_of(photo)
         try:
             sidecar = self._sidecars.find(photo, files)
         except SharedSidecarError:
@@ -166,26 +167,9 @@ class Planner:
             return False
 
 
-def _format(path: str, files: Files) -> str:
-    with files.source.open(files.photo(path)) as read:
-        found = sniff_format(read(0, 64))
-    if found is None:
-        raise CannotWriteError("not a photo: its first bytes fit no known format")
-    return found
-
-
-class _Position(NamedTuple):
-    """Whether a photo has a position of its own, clear or not, and notes on what is unclear."""
-
-    is_there: bool
-    notes: tuple[str, ...] = ()
-
-
-_NO_POSITION = _Position(False)
-
-
-def _position(path: str, files: Files) -> _Position:
+def _position(path: str, files: Files) -> tuple[bool, str]:
+    """Whether a photo has a position of its own, clear or not, and what is unclear about it."""
     photo = files.photo(path, sidecars_of(path, files))
     metadata = read_header(files.source, photo).metadata
     unclear = metadata.position_unclear
-    return _Position(metadata.location is not None or bool(unclear), (unclear,) if unclear else ())
+    return metadata.location is not None or bool(unclear), unclear

@@ -21,6 +21,10 @@ PLACES = (
     "photoshop:Country",
     "Iptc4xmpCore:CountryCode",
 )
+# Those of the IPTC's LocationShown and LocationCreated.
+LEVELS = tuple(
+    f"Iptc4xmpExt:{name}" for name in ("City", "ProvinceState", "CountryName", "CountryCode")
+)
 # Letters that no XML holds, and ends of texts and lines, which other fields cannot hold.
 _CONTROLS = re.compile("[\0-\x1f\ud800-\udfff\ufffe\uffff]+")
 
@@ -82,6 +86,12 @@ class LandmarkTags(NamedTuple):
         return _present(landmark.name, landmark.city, landmark.region, landmark.country,
                         landmark.country_code)  # fmt: skip
 
+    def shown(self) -> dict[str, str]:
+        """The fields of LocationShown but for the name."""
+        landmark, subject = self.landmark, self.subject
+        levels = landmark.city, landmark.region, landmark.country, landmark.country_code
+        return location_fields(levels, *(format_coordinates(subject) if subject else ()))
+
     def block(self) -> dict[str, str]:
         """What the block in geotag's namespace says of it."""
         return {
@@ -126,18 +136,15 @@ class PlacedTags(NamedTuple):
 
     def created(self) -> dict[str, str]:
         """The fields of LocationCreated."""
-        return location_created(
-            format_coordinate(self.location.latitude, "NS"),
-            format_coordinate(self.location.longitude, "EW"),
-            self._place(),
-        )
+        return location_fields(self._place().split("|"), *format_coordinates(self.location))
 
     def block(self) -> dict[str, str]:
         """What the block in geotag's namespace says of it."""
+        latitude, longitude = format_coordinates(self.location)
         return {
             "Method": self.method,
-            "Latitude": format_coordinate(self.location.latitude, "NS"),
-            "Longitude": format_coordinate(self.location.longitude, "EW"),
+            "Latitude": latitude,
+            "Longitude": longitude,
             "RadiusMetres": str(self.camera.error),
             "Place": self._place(),
             "Evidence": self.evidence,
@@ -161,16 +168,13 @@ class TimeTags(NamedTuple):
 Tags = LandmarkTags | PlacedTags
 
 
-def location_created(latitude: str, longitude: str, place: str) -> dict[str, str]:
-    """LocationCreated's fields, of the texts that geotag's own block records."""
-    city, region, country = (*place.split("|"), "", "", "")[:3]
-    fields = {
-        "Iptc4xmpExt:City": city,
-        "Iptc4xmpExt:ProvinceState": region,
-        "Iptc4xmpExt:CountryName": country,
-        "exif:GPSLatitude": latitude,
-        "exif:GPSLongitude": longitude,
-    }
+def location_fields(
+    levels: Iterable[str], latitude: str = "", longitude: str = ""
+) -> dict[str, str]:
+    """The fields of a place that are known: its city, region, country and country's code, as far as
+    they are given, and XMP's coordinates."""
+    fields = dict(zip(LEVELS, levels, strict=False))
+    fields |= {"exif:GPSLatitude": latitude, "exif:GPSLongitude": longitude}
     return {name: text for name, text in fields.items() if text}
 
 
@@ -207,6 +211,11 @@ def hierarchy(landmark: Category, separator: str) -> str:
 
 def _present(*texts: str) -> dict[str, str]:
     return {name: text for name, text in zip(PLACES, texts, strict=True) if text}
+
+
+def format_coordinates(place: Location) -> tuple[str, str]:
+    """Latitude and longitude as XMP's GPSCoordinate."""
+    return format_coordinate(place.latitude, "NS"), format_coordinate(place.longitude, "EW")
 
 
 def format_coordinate(degrees: float, hemispheres: str) -> str:

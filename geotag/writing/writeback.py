@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -17,12 +17,11 @@ from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
 from geotag.places.offsets import Offset
 from geotag.places.private import WHY, Zone
-from geotag.records import Category, Outcome, Photo, Status
+from geotag.records import Outcome, Photo, Status
 from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
 from geotag.sources.local import LocalSource
 from geotag.state.catalog import Catalog
-from geotag.state.cleared import ClearedLandmarks
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
 from geotag.writing.edits import format_edits, invert_edits
@@ -32,10 +31,9 @@ from geotag.writing.plan import FilePlan, Plan, Planner
 from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
 from geotag.writing.result import Action, WriteResult
 from geotag.writing.revert import settle
-from geotag.writing.tags import PlacedTags, TimeTags
+from geotag.writing.tags import LandmarkTags, PlacedTags, Tags, TimeTags
 
 _log = logging.getLogger(__name__)
-Follow = Callable[[Photo, Photo], None]
 
 
 class WriteOptions(NamedTuple):
@@ -71,24 +69,17 @@ def new_run_id() -> str:
 
 
 def write_back(
-    rows: Iterable[Outcome],
-    journal: Journal | None,
-    options: WriteOptions,
-    run_id: str,
-    categories: Iterable[Category] | None = None,
-    follow: Follow | None = None,
-    cleared: ClearedLandmarks | None = None,
+    rows: Iterable[Outcome], catalog: Catalog | None, options: WriteOptions, run_id: str
 ) -> Iterator[WriteResult]:
     """Write each row's tag into its photo: one result for each row that `only` admits.
 
-    `follow` is called for each photo that changed, as its source listed it before and lists it now.
-    `cleared` remember the landmarks that the user cleared, and keep those photos clear.
-    The journal may be None in a dry run alone. Raises CatalogError when the journal fails; the
-    photo at hand is then untouched.
+    The catalog keeps the journal and what the user cleared, and follows the photos that changed; it
+    may be None in a dry run alone. Raises CatalogError when the journal fails; the photo at hand is
+    then untouched.
     """
-    if journal is None and not options.dry_run:
+    if catalog is None and not options.dry_run:
         raise CatalogError("nothing is written without a journal")
-    writer = _Writer(journal, options, run_id, categories, follow, cleared)
+    writer = _Writer(catalog, options, run_id)
     for row in rows:
         path = photo_path(row)
         if not is_path(path):
@@ -108,9 +99,8 @@ def write_run(
     journal, run_id = Journal(catalog.connection), new_run_id()
     settle(journal)
     journal.begin(run_id, title)
-    follow, cleared = catalog.follow, catalog.cleared
     try:
-        yield from write_back(rows, journal, options, run_id, follow=follow, cleared=cleared)
+        yield from write_back(rows, catalog, options, run_id)
     finally:
         journal.finish(run_id)
 
@@ -138,41 +128,26 @@ def is_wanted(path: str, globs: tuple[str, ...]) -> bool:
 class _Writer:
     """Writes one row after the other."""
 
-    def __init__(
-        self,
-        journal: Journal | None,
-        options: WriteOptions,
-        run_id: str,
-        categories: Iterable[Category] | None,
-        follow: Follow | None,
-        cleared: ClearedLandmarks | None,
-    ) -> None:
-        self.journal = journal
-        self.cleared = None if options.dry_run else cleared
+    def __init__(self, catalog: Catalog | None, options: WriteOptions, run_id: str) -> None:
+        self.catalog = None if options.dry_run else catalog
         self.options = options
         self.run_id = run_id
-        self.follow = follow
-        self.landmarks = Landmarks(load_categories() if categories is None else categories)
+        self.landmarks = Landmarks(load_categories())
         self.methods = frozenset(options.clear)
         self.planner = Planner(options.position, options.sidecar, options.force, self.methods)
 
     def result(self, row: Outcome, path: str) -> WriteResult:
         """What came of a row."""
         try:
-            if self.options.times:
-                return self._timed(row, path)
-            intent = self._clearing(row) if self.methods else self._wanted(row, path)
-            if intent.tags is None and not intent.clear:
+            intent = self._intent(row, path)
+            tags = intent.tags
+            if tags is None and not intent.clear:
                 return WriteResult(path, Action.LEFT_ALONE, intent.reason)
-            plan = self._edited(lambda: self.planner.plan(path, intent.tags))
-            if not self.options.dry_run and plan.files:
-                self._commit_all(path, plan)
-            if (
-                self.cleared is not None
-                and not self.methods
-                and (intent.clear or isinstance(intent.tags, PlacedTags))
-            ):
-                self.cleared.note_done(path)
+            plan = self._plan(path, tags)
+            if self.catalog is not None:
+                self._commit_all(self.catalog, path, plan)
+                if not self.methods and (intent.clear or isinstance(tags, PlacedTags)):
+                    self.catalog.cleared.note_done(path)
         except PhotoError as error:
             return WriteResult(path, Action.FAILED, str(error))
         except OSError as error:
@@ -181,31 +156,10 @@ class _Writer:
             return WriteResult(path, Action.LEFT_ALONE, intent.reason)
         return _result_of(path, plan)
 
-    def _timed(self, row: Outcome, path: str) -> WriteResult:
-        """The result for a photo whose time is given its offset from UTC."""
-        found = self.options.offsets.get(path, Offset(why_none="not in the catalog"))
-        why_none = WHY if row.status is Status.PRIVATE else found.why_none
-        if why_none:
-            return WriteResult(path, Action.LEFT_ALONE, why_none)
-        shown = datetime.fromtimestamp(found.time, UTC).isoformat()
-        tags = TimeTags(shown, found.text, found.evidence)
-        plan = self._edited(lambda: self.planner.plan_time(path, tags))
-        if not self.options.dry_run and plan.files:
-            self._commit_all(path, plan)
-        return _result_of(path, plan)
-
-    def _clearing(self, row: Outcome) -> Intent:
-        if row.status is Status.UNREADABLE:
-            return Intent(reason="unreadable")
-        return Intent(clear=True, reason=f"without anything by {' or '.join(self.options.clear)}")
-
-    def _wanted(self, row: Outcome, path: str) -> Intent:
-        return self._with_cleared(self._intent(row, path), row, path)
-
-    def _edited(self, plan: Callable[[], Plan]) -> Plan:
+    def _plan(self, path: str, tags: Tags | TimeTags | None) -> Plan:
         """What is to be written; whatever a parser stumbles over is this photo's own error."""
         try:
-            return plan()
+            return self.planner.plan(path, tags)
         except (GeotagError, OSError):
             raise
         except Exception as error:
@@ -214,13 +168,31 @@ class _Writer:
             raise CannotWriteError(reason) from error
 
     def _intent(self, row: Outcome, path: str) -> Intent:
+        if self.options.times:
+            return self._offset(row, path)
+        if not self.methods:
+            return self._with_cleared(self._wanted(row), row, path)
+        if row.status is Status.UNREADABLE:
+            return Intent(reason="unreadable")
+        return Intent(clear=True, reason=f"without anything by {' or '.join(self.options.clear)}")
+
+    def _offset(self, row: Outcome, path: str) -> Intent:
+        """The offset from UTC for a photo's time."""
+        found = self.options.offsets.get(path, Offset(why_none="not in the catalog"))
+        why_none = WHY if row.status is Status.PRIVATE else found.why_none
+        if why_none:
+            return Intent(reason=why_none)
+        shown = datetime.fromtimestamp(found.time, UTC).isoformat()
+        return Intent(TimeTags(shown, found.text, found.evidence))
+
+    def _wanted(self, row: Outcome) -> Intent:
         intent = read_intent(row, self.landmarks)
         tags = intent.tags
-        if tags is None:
-            return intent
         if isinstance(tags, PlacedTags):
             tags = tags._replace(run_id=self.run_id)
             return Intent(tags) if self.options.position else Intent(reason=NOT_ASKED)
+        if not isinstance(tags, LandmarkTags):
+            return intent
         least = self.options.min_confidence
         if tags.confidence is not None and tags.confidence < least:
             return Intent(reason=f"with a confidence below {least:g}")
@@ -236,10 +208,11 @@ class _Writer:
     def _with_cleared(self, intent: Intent, row: Outcome, path: str) -> Intent:
         """Note a landmark that the user cleared or gave, and keep a photo clear that was cleared
         before and got none since."""
-        cleared, tags = self.cleared, intent.tags
+        tags = intent.tags
         # What takes the place of a landmark that was cleared is none itself.
-        if cleared is None or isinstance(tags, PlacedTags):
+        if self.catalog is None or isinstance(tags, PlacedTags | TimeTags):
             return intent
+        cleared = self.catalog.cleared
         if not cleared.is_cleared(path):
             picture = _picture(path) if intent.clear and not intent.reason else None
             if picture is not None:
@@ -254,17 +227,18 @@ class _Writer:
         )
         return Intent(clear=True) if is_due else intent
 
-    def _commit_all(self, path: str, plan: Plan) -> None:
+    def _commit_all(self, catalog: Catalog, path: str, plan: Plan) -> None:
+        if not plan.files:
+            return
         before = _listed(path)
         for file in plan.files:
-            self._commit(file)
+            self._commit(Journal(catalog.connection), file)
         after = _listed(path)
-        if self.follow is not None and before is not None and after is not None:
-            self.follow(before, after)
+        if before is not None and after is not None:
+            catalog.follow(before, after)
 
-    def _commit(self, plan: FilePlan) -> None:
+    def _commit(self, journal: Journal, plan: FilePlan) -> None:
         """Journal, replace, mark: a crash in between is settled when the journal next opens."""
-        assert self.journal is not None
         original = plan.original
         temporary = temporary_beside(original.path)
         write = Write(
@@ -276,15 +250,15 @@ class _Writer:
             format_edits(plan.edits),
             format_edits(invert_edits(original.data, plan.edits)),
         )
-        number = self.journal.prepare(self.run_id, write)
+        number = journal.prepare(self.run_id, write)
         try:
             # Programs that know sidecars look at their time to see that they have changed.
             time_ns = time.time_ns() if plan.is_sidecar else None
             files_of(original.path).replace(original, plan.new, temporary, time_ns)
         except CannotWriteError:
-            self.journal.mark(number, State.ABANDONED)
+            journal.mark(number, State.ABANDONED)
             raise
-        self.journal.mark(number, State.WRITTEN)
+        journal.mark(number, State.WRITTEN)
 
 
 def _result_of(path: str, plan: Plan) -> WriteResult:

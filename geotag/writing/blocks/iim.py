@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from geotag.metadata.photoshop import PREFIX, Resource, resources_in
 from geotag.writing.edits import Edit, apply_edits
 
-PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 KEYWORD_LIMIT = 64
 _IIM, _DIGEST = 0x0404, 0x0425
 _CHARACTER_SET, _KEYWORDS = (1, 90), (2, 25)
@@ -29,16 +29,6 @@ _PLACES = {
 
 class IimError(ValueError):
     """The block is damaged, so that nothing can be added to it safely."""
-
-
-class Resource(NamedTuple):
-    """One Photoshop resource: where its header, data and padding lie in the payload."""
-
-    id: int
-    size_at: int
-    start: int
-    stop: int
-    end: int
 
 
 class DataSet(NamedTuple):
@@ -101,22 +91,15 @@ def parse_iim(payload: bytes) -> Iim | None:
 
 
 def _resources(payload: bytes) -> Iterator[Resource]:
-    at = len(PHOTOSHOP_PREFIX)
-    while at + 12 <= len(payload) and payload[at : at + 4].strip(b"\0"):
-        if payload[at : at + 4] not in (b"8BIM", b"PHUT", b"DCSR", b"AgHg", b"MeSa"):
-            raise IimError("the Photoshop segment is damaged")
-        (number,) = struct.unpack(">H", payload[at + 4 : at + 6])
-        name_size = 1 + payload[at + 6]
-        size_at = at + 6 + name_size + name_size % 2
-        start = size_at + 4
-        if start > len(payload):
+    """The resources of a payload that holds nothing else. Raises IimError."""
+    size, end = len(payload), len(PREFIX)
+    for resource in resources_in(payload):
+        if resource.stop > size:
             raise IimError("the Photoshop segment is cut short")
-        (size,) = struct.unpack(">I", payload[size_at:start])
-        if start + size > len(payload):
-            raise IimError("the Photoshop segment is cut short")
-        end = min(start + size + size % 2, len(payload))
-        yield Resource(number, size_at, start, start + size, end)
-        at = end
+        end = min(resource.end, size)
+        yield resource._replace(end=end)
+    if end + 12 <= size and payload[end : end + 4].strip(b"\0"):
+        raise IimError("the Photoshop segment is damaged")
 
 
 def _datasets(payload: bytes, resource: Resource) -> Iterator[DataSet]:

@@ -11,15 +11,16 @@ from geotag.metadata.positions import checked_location, parse_coordinate
 from geotag.records import Location
 from geotag.writing.blocks.xmp import Struct, XmpPacket
 from geotag.writing.tags import (
+    LEVELS,
     MAP_DATUM,
     PLACES,
     LandmarkTags,
     PlacedTags,
     Surroundings,
     Tags,
-    format_coordinate,
+    format_coordinates,
     hierarchy,
-    location_created,
+    location_fields,
     union,
 )
 
@@ -103,9 +104,10 @@ def read_earlier(packet: XmpPacket) -> EarlierTags | None:
     if landmark or not packet.text("geotag:Latitude"):
         shown = next((s for s in packet.structs(_SHOWN) if _is_named(s, landmark)), {})
         return EarlierTags(landmark, wrote, shown, source)
-    created = location_created(
-        *(packet.text(f"geotag:{name}") for name in ("Latitude", "Longitude", "Place"))
+    latitude, longitude, place = (
+        packet.text(f"geotag:{name}") for name in ("Latitude", "Longitude", "Place")
     )
+    created = location_fields(place.split("|")[:3], latitude, longitude)
     return EarlierTags("", wrote, created, source, packet.text("geotag:Method"))
 
 
@@ -152,9 +154,7 @@ def _is_ours(landmark: str, separator: str | None, text: str) -> bool:
 
 
 def _recorded_places(earlier: EarlierTags) -> dict[str, str]:
-    shown = earlier.shown
-    parts = ("City", "ProvinceState", "CountryName", "CountryCode")
-    texts = (shown.get(f"Iptc4xmpExt:{part}", "") for part in parts)
+    texts = (earlier.shown.get(level, "") for level in LEVELS)
     return dict(zip(PLACES, (earlier.landmark, *texts), strict=True))
 
 
@@ -232,20 +232,8 @@ def _flat(word: str, separator: str) -> str:
 
 
 def _add_shown(packet: XmpPacket, tags: LandmarkTags) -> None:
-    landmark = tags.landmark
-    if any(_is_named(struct, landmark.name) for struct in packet.structs(_SHOWN)):
-        return
-    fields = {
-        "Iptc4xmpExt:City": landmark.city,
-        "Iptc4xmpExt:ProvinceState": landmark.region,
-        "Iptc4xmpExt:CountryName": landmark.country,
-        "Iptc4xmpExt:CountryCode": landmark.country_code,
-    }
-    if tags.located:
-        fields["exif:GPSLatitude"] = format_coordinate(landmark.latitude, "NS")
-        fields["exif:GPSLongitude"] = format_coordinate(landmark.longitude, "EW")
-    present = {name: text for name, text in fields.items() if text}
-    packet.add_struct(_SHOWN, present, {"Iptc4xmpExt:LocationName": landmark.name})
+    if not any(_is_named(struct, tags.name) for struct in packet.structs(_SHOWN)):
+        packet.add_struct(_SHOWN, tags.shown(), {"Iptc4xmpExt:LocationName": tags.name})
 
 
 def _add_places(packet: XmpPacket, tags: Tags, around: Surroundings) -> None:
@@ -264,19 +252,15 @@ def _add_positions(
     packet: XmpPacket, tags: Tags, earlier: EarlierTags | None, measured: bool
 ) -> None:
     if tags.subject is not None and _may_set(packet, _DESTINATION, earlier):
-        _set_all(packet, dict(zip(_DESTINATION, _coordinates(tags.subject), strict=True)))
+        _set_all(packet, dict(zip(_DESTINATION, format_coordinates(tags.subject), strict=True)))
     if tags.camera is None or measured or not _may_set(packet, _POSITION, earlier):
         return
     own = ("2.3.0.0", MAP_DATUM, f"{tags.camera.error}/1", GPS_PROCESSING_METHOD)
-    texts = (*_coordinates(tags.camera.location), *own)
+    texts = (*format_coordinates(tags.camera.location), *own)
     wanted = dict(zip(_POSITION, texts, strict=True))
     if packet.has(_VERSION):
         del wanted[_VERSION]
     _set_all(packet, wanted)
-
-
-def _coordinates(place: Location) -> tuple[str, str]:
-    return format_coordinate(place.latitude, "NS"), format_coordinate(place.longitude, "EW")
 
 
 def may_place(packet: XmpPacket, earlier: EarlierTags | None) -> bool:
