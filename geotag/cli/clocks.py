@@ -8,9 +8,8 @@ import click
 
 from geotag.cli.streams import one_line, tell
 from geotag.errors import UsageError
-from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
-from geotag.state.known_readings import known_readings
+from geotag.state.unopened import known_clock_offsets, known_readings
 
 
 @click.command()

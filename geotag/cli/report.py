@@ -127,8 +127,7 @@ def _surroundings(
 def _clocks(catalog: Path) -> list[str]:
     """What was found of the devices' clocks; nothing where no catalog or extra tells."""
     from geotag.places.library import find_clocks
-    from geotag.state.clock_offsets import known_clock_offsets
-    from geotag.state.known_readings import known_readings
+    from geotag.state.unopened import known_clock_offsets, known_readings
 
     if not catalog.is_file():
         return []

@@ -13,10 +13,9 @@ from geotag.errors import MissingDependencyError, UsageError
 from geotag.files.paths import format_path
 from geotag.records import Outcome, Reading, Status
 from geotag.report.why import Known, explain_row
-from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
-from geotag.state.known_readings import known_readings
 from geotag.state.queries import decided_with
+from geotag.state.unopened import known_clock_offsets, known_readings
 from geotag.tables import read_table, table_format
 
 _MEANT = 5

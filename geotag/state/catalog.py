@@ -9,19 +9,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
 from geotag.records import Failure, FailureKind, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
-from geotag.state.clock_offsets import note_clock_offsets
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
 from geotag.state.listed import ListedPhotos
 from geotag.state.locks import file_lock
 from geotag.state.queries import (
+    CLOCK_OFFSETS,
     COUNT_WAITING,
     FIND_PENDING,
     LISTED,
@@ -99,13 +98,8 @@ class Catalog:
     def __enter__(self) -> Catalog:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._closing.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        self._closing.__exit__(*error)
 
     def noting(self, photos: Iterable[Photo]) -> Iterator[list[Photo]]:
         """Note which photos this run's sources hold; each batch comes back once it is noted."""
@@ -270,8 +264,12 @@ class Catalog:
         self.changed = True
 
     def note_clock_offsets(self, offsets: Mapping[str, float]) -> None:
-        """Remember what the user says of cameras' clocks."""
-        self.changed |= note_clock_offsets(self.connection, offsets)
+        """Remember what the user says of cameras' clocks, in place of what was said before."""
+        with sqlite_errors(), self.connection as connection:
+            if dict(connection.execute(CLOCK_OFFSETS)) != offsets:
+                connection.execute("DELETE FROM clock_offsets")
+                connection.executemany("INSERT INTO clock_offsets VALUES (?, ?)", offsets.items())
+                self.changed = True
 
     def has_other_tables(self, out: str) -> bool:
         """Whether other tables than this one were written from this catalog."""
@@ -329,38 +327,30 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
     by which photos are due again, of the clock unless given. Raises LockedError while another run
     holds it, CatalogError when it cannot be used.
     """
-    with ExitStack() as stack:
-        if place is None:
-            connection = open_database(None)
-            stack.callback(connection.close)
-            return Catalog(connection, now=now).closed_by(stack)
-        check_place(str(place))
-        if is_remote(str(place)):
-            return _open_remote(str(place), stack, now)
-        path = Path(place)
-        if path.exists() and not path.is_file():
-            raise CatalogError(f"{path}: not a file; name another one with --catalog")
-        stack.enter_context(file_lock(path))
-        stack.push(_aside_when_damaged(path))
-        connection = open_database(path)
-        stack.callback(connection.close)
-        return Catalog(connection, now=now).closed_by(stack)
-
-
-def _open_remote(uri: str, stack: ExitStack, now: float | None) -> Catalog:
-    remote = stack.enter_context(remote_catalog(uri))
+    remote: RemoteCatalog | None = None
     catalog: Catalog | None = None
 
     def save_at_the_end() -> None:
-        if catalog is None or catalog.changed or not remote.path.exists():
+        if remote and (catalog is None or catalog.changed or not remote.path.exists()):
             remote.save()
 
-    stack.callback(save_at_the_end)
-    stack.push(_aside_when_damaged(remote.path))
-    connection = open_database(remote.path)
-    stack.callback(connection.close)
-    catalog = Catalog(connection, remote, now)
-    return catalog.closed_by(stack)
+    with ExitStack() as stack:
+        path = None if place is None else Path(place)
+        if path is not None:
+            check_place(str(place))
+            if is_remote(str(place)):
+                remote = stack.enter_context(remote_catalog(str(place)))
+                path = remote.path
+                stack.callback(save_at_the_end)
+            else:
+                if path.exists() and not path.is_file():
+                    raise CatalogError(f"{path}: not a file; name another one with --catalog")
+                stack.enter_context(file_lock(path))
+            stack.push(_aside_when_damaged(path))
+        connection = open_database(path)
+        stack.callback(connection.close)
+        catalog = Catalog(connection, remote, now)
+        return catalog.closed_by(stack)
 
 
 def _aside_when_damaged(path: Path) -> Callable[..., None]:

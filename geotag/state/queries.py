@@ -100,6 +100,7 @@ FROM listed LEFT JOIN photos USING (uri) LEFT JOIN retries USING (uri)
 WHERE why IS NOT NULL GROUP BY why ORDER BY failed DESC, why LIMIT ?
 """
 _GUESSED = "SELECT top, model FROM photos WHERE uri = ? AND top IS NOT NULL"
+CLOCK_OFFSETS = "SELECT camera, seconds FROM clock_offsets ORDER BY camera"
 _DECIDED_WITH = "SELECT DISTINCT model, threshold, out = ? FROM tables"
 # In catalogs of version 2.
 _DECIDED_WITH_2 = "SELECT DISTINCT model, threshold, ? = '' FROM photos WHERE status = 'tagged'"

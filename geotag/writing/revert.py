@@ -14,7 +14,6 @@ from geotag.files.sidecars import is_sidecar
 from geotag.metadata.containers import sniff_format
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import is_remote
-from geotag.writing.blocks.xmp import XmpError, parse_packet
 from geotag.writing.container import CONTAINERS, Container, XmpFile
 from geotag.writing.edits import CannotEmbedError, apply_edits, parse_edits
 from geotag.writing.files import files_of
@@ -26,7 +25,7 @@ from geotag.writing.replace import (
     temporary_beside,
 )
 from geotag.writing.result import Action, WriteResult
-from geotag.writing.sidecar import has_tags
+from geotag.writing.sidecar import has_tags, packet_in
 
 _DAMAGED = "the journal's record of it is damaged"
 
@@ -152,14 +151,6 @@ def _container(path: str, data: bytes) -> Container:
         found = kind.parse(data)
     except CannotEmbedError as error:
         raise CannotWriteError(f"left alone: {error}") from error
-    if not found.is_photo and not (is_sidecar(path) and _is_packet(data)):
+    if not found.is_photo and not (is_sidecar(path) and packet_in(data) is not None):
         raise CannotWriteError(f"{_DAMAGED} (it is neither a photo with tags nor an XMP sidecar)")
     return found
-
-
-def _is_packet(data: bytes) -> bool:
-    try:
-        parse_packet(data)
-    except XmpError:
-        return False
-    return True

@@ -17,13 +17,12 @@ from geotag.places.offsets import Offset
 from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
-from geotag.state.clock_offsets import known_clock_offsets
 from geotag.state.database import SUFFIX
 from geotag.state.decisions import Decision, decisions_in
 from geotag.state.journal import Journal
 from geotag.state.known_catalogs import remember_catalog
-from geotag.state.known_readings import known_readings
 from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
+from geotag.state.unopened import known_clock_offsets, known_readings
 from geotag.tables import read_table
 from geotag.tables.private import without_private
 from geotag.writing.chosen import Chosen

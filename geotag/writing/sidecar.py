@@ -107,7 +107,7 @@ def _is_same(one: str, other: str) -> bool:
 
 def has_tags(data: bytes) -> bool:
     """Whether geotag wrote into a sidecar before."""
-    packet = _packet(data)
+    packet = packet_in(data)
     return packet is not None and xmp_tags.read_earlier(packet) is not None
 
 
@@ -118,7 +118,7 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     Raises PhotoError when they cannot be read now.
     """
     blocks = find_blocks(read)
-    packet = _packet(blocks.xmp)
+    packet = packet_in(blocks.xmp)
     words = plain_keywords(exif_tags.keywords(_tiff(blocks.exif)))
     if packet is None:
         return Surroundings(words)
@@ -129,7 +129,8 @@ def read_surroundings(read: ReadRange) -> Surroundings:
     return Surroundings(tuple(word for word in words if word != own), {} if earlier else places)
 
 
-def _packet(block: bytes | None) -> XmpPacket | None:
+def packet_in(block: bytes | None) -> XmpPacket | None:
+    """The packet of a block or sidecar; None where there is none, or it is damaged."""
     try:
         return parse_packet(block) if block else None
     except XmpError:

@@ -110,7 +110,8 @@ def parse_tiff(block: bytes) -> Tiff:
     after = reader.number(directories["ifd0"].tail)
     if after:
         directories["ifd1"] = _directory(reader, after)
-    _check_pictures(tiff)
+    if any(stop > len(block) for _, stop in _pictures(tiff)):
+        raise TiffError("the thumbnail lies outside the block")
     further = _further(reader, directories["ifd1"]) if after else []
     starts = [*(directory.at for directory in directories.values()), *further]
     if len(set(starts)) != len(starts):
@@ -158,14 +159,6 @@ def _further(reader: TiffReader, directory: Directory) -> list[int]:
     return starts
 
 
-def _check_pictures(tiff: Tiff) -> None:
-    for name, (offsets, sizes) in _PICTURES:
-        starts, lengths = tiff.longs((name, offsets)), tiff.longs((name, sizes))
-        for start, length in zip(starts, lengths, strict=False):
-            if start + length > len(tiff.block):
-                raise TiffError("the thumbnail lies outside the block")
-
-
 def encode_value(order: ByteOrder, kind: int, value: bytes | tuple[tuple[int, int], ...]) -> Value:
     """A value in a block's byte order: bytes as they are, rationals as pairs of numbers."""
     if isinstance(value, bytes):
@@ -191,9 +184,10 @@ class _Appender:
         self.pointers: list[Edit] = []
 
     def edits(self, changes: Mapping[Tag, Value | None]) -> Iterator[Edit]:
-        main = {tag: value for (name, tag), value in changes.items() if name == "ifd0"}
-        gps = {tag: value for (name, tag), value in changes.items() if name == "gps"}
-        inner = {tag: value for (name, tag), value in changes.items() if name == "exif"}
+        main, inner, gps = (
+            {tag: value for (name, tag), value in changes.items() if name == wanted}
+            for wanted in ("ifd0", "exif", "gps")
+        )
         for name, values, pointer in (("gps", gps, GPS_POINTER), ("exif", inner, EXIF_POINTER)):
             at = self._change(name, values) if values else None
             if at is not None:
