@@ -10,7 +10,7 @@ from typing import NamedTuple
 BLOCK_LIMIT = 16 * 2**20
 # Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
 PART_LIMIT = 2**16
-_MOST_BLOCKS = 16
+MOST_BLOCKS = 16  # of a photo, or of a kind in it
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
@@ -51,7 +51,7 @@ def first_blocks(found: Iterable[tuple[str, bytes]]) -> dict[str, tuple[bytes, .
     """Blocks by their kind ("exif", "xmp"), no more of them than are many or large together."""
     kinds: dict[str, list[bytes]] = {"exif": [], "xmp": []}
     total = 0
-    for kind, block in islice(found, _MOST_BLOCKS):
+    for kind, block in islice(found, MOST_BLOCKS):
         total += len(block)
         if total > BLOCK_LIMIT:
             break

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 
 from geotag.errors import PhotoError
-from geotag.metadata.blocks import BLOCK_LIMIT, Blocks, first_blocks, without_prefix
+from geotag.metadata.blocks import BLOCK_LIMIT, MOST_BLOCKS, Blocks, first_blocks, without_prefix
 from geotag.metadata.isobmff import find_in_cr3, find_in_heif
 from geotag.metadata.jpeg import STEP, find_in_jpeg
 from geotag.metadata.photoshop import blocks_in_resources
@@ -26,7 +26,6 @@ _PANASONIC = b"IIU\0"
 # Of a GIF's application extension (XMP specification, part 3, section 1.1.2), and of the bytes that
 # lead a reader from block to block out of the packet.
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
-_BLOCKS = 16  # that are read of a photo
 _WEBP_KINDS = (b"EXIF", b"XMP ")
 _BIG_TIFF = "it is a BigTIFF, which may hold a position that is not read: none is inferred"
 # Where a RAF keeps the offset and length of its JPEG, which holds the metadata.
@@ -150,8 +149,8 @@ def _find_in_gif(header: bytes, read: ReadRange) -> Blocks:
 
 
 def _packets_in_gif(data: bytes) -> Iterator[bytes]:
-    parts = data.split(_GIF_XMP, _BLOCKS + 1)[1:]
-    for part in parts[:_BLOCKS]:
+    parts = data.split(_GIF_XMP, MOST_BLOCKS + 1)[1:]
+    for part in parts[:MOST_BLOCKS]:
         packet, end, _ = part.partition(_GIF_XMP_END)
         yield packet if end else _joined(part)
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geotag.metadata.blocks import BLOCK_LIMIT, TIFF_MAGICS, Blocks, without_prefix
+from geotag.metadata.blocks import BLOCK_LIMIT, MOST_BLOCKS, TIFF_MAGICS, Blocks, without_prefix
 from geotag.metadata.ranges import ReadRange, buffered
 
 _META_LIMIT = 4 * 2**20
@@ -19,7 +19,6 @@ _BOX_COUNT_LIMIT = 4096
 _CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
-_ITEMS = 16  # of a kind, in one photo
 _IN_FILE, _IN_IDAT = 0, 1  # construction methods of items
 _UNREAD = "it has a metadata item that cannot be read, so no position is inferred"
 # Sequences of pictures may tell their position as films do, and Canon's in a box of its own.
@@ -53,7 +52,7 @@ def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
     xmps: list[bytes] = []
     unread = ""
     for box in _boxes(read, 0, _FILE_SIZE_LIMIT):
-        if box.kind == b"uuid" and len(xmps) < _ITEMS and read(box.start, 16) == _XMP:
+        if box.kind == b"uuid" and len(xmps) < MOST_BLOCKS and read(box.start, 16) == _XMP:
             xmps.append(read(box.start + 16, min(box.end - box.start - 16, BLOCK_LIMIT)))
         elif box.kind in _FILM_BOXES and _is_placed_as_films_are(read, box):
             unread = _AS_IN_FILMS
@@ -202,7 +201,7 @@ class _Items:
             place = self._places.get(item, _NOWHERE)
             length = sum(length for _, length in place.extents)
             total += length
-            if number == _ITEMS or total > BLOCK_LIMIT:
+            if number == MOST_BLOCKS or total > BLOCK_LIMIT:
                 self.unread = _UNREAD
                 return
             fetch = _in_idat(self._body) if place.method == _IN_IDAT else self._read

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from geotag.metadata.blocks import (
     BLOCK_LIMIT,
     EXIF_PREFIX,
+    MOST_BLOCKS,
     PART_LIMIT,
     TIFF_MAGICS,
     XMP_PREFIX,
@@ -37,8 +38,8 @@ _UNUSUAL_XMP = re.compile(rb"<\?xpacket|<x:xmpmeta|<rdf:RDF")
 _EXTENDED_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEAD = len(_EXTENDED_PREFIX) + 40  # and its GUID, whole length, and offset
 _LARGEST_GAP = 64
-# Of blocks in one photo, and of one that goes on over several segments: positions come first.
-_BLOCKS, _SPLIT_LIMIT = 16, 2**20
+# Of a block that goes on over several segments: positions come first.
+_SPLIT_LIMIT = 2**20
 
 
 class Segment(NamedTuple):
@@ -139,7 +140,7 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
 def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
     """What a segment holds. A block above 64 KiB goes on in the next segment, behind an
     identifier but without a TIFF header of its own."""
-    if len(exifs) + len(xmps) >= _BLOCKS:
+    if len(exifs) + len(xmps) >= MOST_BLOCKS:
         return
     if payload.startswith(XMP_PREFIX):
         xmps.append(payload[len(XMP_PREFIX) :])
@@ -149,7 +150,7 @@ def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
         elif len(exifs[-1]) < _SPLIT_LIMIT:
             exifs[-1] += payload[6:]
     elif payload.startswith(PHOTOSHOP_PREFIX):
-        for kind, block in islice(blocks_in_resources(payload), _BLOCKS):
+        for kind, block in islice(blocks_in_resources(payload), MOST_BLOCKS):
             (exifs if kind == "exif" else xmps).append(block)
     elif found := _UNUSUAL_EXIF.match(payload):
         exifs.append(payload[found.end() :])

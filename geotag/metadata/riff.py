@@ -9,10 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from geotag.metadata.blocks import PART_LIMIT
 from geotag.metadata.ranges import ReadRange
-
-# Far more chunks than any writer makes.
-_CHUNK_LIMIT = 2**16
 
 
 class Chunk(NamedTuple):
@@ -33,7 +31,7 @@ class Chunk(NamedTuple):
 def riff_chunks(read: ReadRange) -> Iterator[Chunk]:
     """The chunks of a file, as their headers tell; the last ones may be cut short."""
     at = 12
-    for _ in range(_CHUNK_LIMIT):
+    for _ in range(PART_LIMIT):
         head = read(at, 8)
         if len(head) < 8:
             return

@@ -32,6 +32,7 @@ NAMED_BY_USER = "with a landmark that you named"
 HAS_POSITION = "with a position of its own"
 HAS_OFFSET = "with an offset from UTC of its own"
 NO_TIME = "without DateTimeOriginal in its Exif, to which an offset could belong"
+_POSITION = ("exif:GPSLatitude", "exif:GPSLongitude")
 _WROTE_IIM = "IPTC:Keywords"
 _SECONDS = len("2023-06-01T12:00:00")
 _TARGETS_IN_EXTENDED = re.compile(
@@ -135,15 +136,15 @@ def _why_no_offset(tiff: Tiff | None, tags: TimeTags) -> Draft | None:
 
 def _may_place(container: Container, blocks: Blocks) -> bool:
     """Whether the position that stands there, if there is one, is geotag's own."""
-    if not container.is_photo:
-        return blocks.xmp is None or xmp_tags.may_place(blocks.xmp, blocks.earlier)
-    return exif_tags.may_place(blocks.tiff, blocks.earlier) and not _is_measured_in(blocks.xmp)
+    if container.is_photo:
+        may_set = exif_tags.may_change(blocks.tiff, exif_tags.LATITUDE, blocks.earlier)
+        return may_set and not _is_measured_in(blocks.xmp)
+    return blocks.xmp is None or xmp_tags.may_set(blocks.xmp, _POSITION[0], blocks.earlier)
 
 
 def _is_measured_in(packet: XmpPacket | None) -> bool:
     """A position in a photo's packet is never ours: embedded ones stand in the Exif block."""
-    names = ("exif:GPSLatitude", "exif:GPSLongitude")
-    return packet is not None and any(packet.has(name) for name in names)
+    return packet is not None and any(packet.has(name) for name in _POSITION)
 
 
 def _check_packet(packet: XmpPacket, extended: bytes) -> None:

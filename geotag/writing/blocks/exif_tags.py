@@ -170,11 +170,6 @@ def _values(place: Location) -> tuple[Content, ...]:
     )
 
 
-def may_place(tiff: Tiff | None, earlier: EarlierTags | None) -> bool:
-    """Whether the photo's own position may be set."""
-    return _may_set(tiff, _POSITION, earlier)
-
-
 def _may_set(tiff: Tiff | None, position: tuple[Tag, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
     entries = [entry for tag in (position[1], position[3]) if tiff and (entry := tiff.get(tag))]
@@ -194,10 +189,11 @@ def is_blank(tiff: Tiff, tag: Tag) -> bool:
     return not tiff.data(tag).strip(b"\0 :")
 
 
-def may_change(tiff: Tiff, tag: Tag, earlier: EarlierTags | None) -> bool:
-    """Whether a targeted tag that is there may change: as a part of a position that may be set."""
+def may_change(tiff: Tiff | None, tag: Tag, earlier: EarlierTags | None) -> bool:
+    """Whether a targeted tag may change, which is there or not: as a part of a position that may be
+    set."""
     if tag == OFFSET:
-        return is_blank(tiff, OFFSET)
+        return tiff is None or is_blank(tiff, OFFSET)
     if tag in _DESTINATION:
         return _may_set(tiff, _DESTINATION, earlier)
     return tag != VERSION and _may_set(tiff, _POSITION, earlier)

@@ -263,11 +263,6 @@ def _add_positions(
     _set_all(packet, wanted)
 
 
-def may_place(packet: XmpPacket, earlier: EarlierTags | None) -> bool:
-    """Whether the photo's own position may be set, by what the packet says."""
-    return _may_set(packet, _POSITION, earlier)
-
-
 def _may_set(packet: XmpPacket, names: tuple[str, ...], earlier: EarlierTags | None) -> bool:
     """Whether the position there is none, zero, or the one that geotag wrote and nobody moved."""
     if not any(packet.has(name) for name in names[:2]):
@@ -282,7 +277,7 @@ def _may_set(packet: XmpPacket, names: tuple[str, ...], earlier: EarlierTags | N
 
 
 def may_set(packet: XmpPacket, name: str, earlier: EarlierTags | None) -> bool:
-    """Whether a field of a position may change, by what the packet says."""
+    """Whether a field of a position, and so the position, may change by what the packet says."""
     return _may_set(packet, _DESTINATION if name in _DESTINATION else _POSITION, earlier)
 
 
