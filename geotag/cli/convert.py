@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import private_option, quiet_option
+from geotag.cli.options import PLACE, private_option, quiet_option
 from geotag.cli.streams import tell
 from geotag.errors import UsageError
 from geotag.places.private import Zone
@@ -31,10 +31,11 @@ from geotag.tables.private import without_private
 
 
 @click.command()
-@click.argument("table")
+@click.argument("table", type=PLACE)
 @click.option(
     "--out",
     required=True,
+    type=PLACE,
     metavar="FILE",
     help="File to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions alone.",
 )

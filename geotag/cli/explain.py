@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.options import engine_options, model_option, number
+from geotag.cli.options import PLACE, engine_options, model_option, number
 from geotag.cli.streams import complain, one_line
 from geotag.engines.base import EngineOptions
 
@@ -17,7 +17,7 @@ _LEAST_FIT = 0.5
 
 
 @click.command()
-@click.argument("image")
+@click.argument("image", type=PLACE)
 @click.option(
     "--out",
     required=True,

@@ -10,7 +10,7 @@ import click
 
 from geotag.categories import ModelCategories
 from geotag.cli.lines import counted
-from geotag.cli.options import json_option, model_option, quiet_option
+from geotag.cli.options import PLACE, json_option, model_option, quiet_option
 from geotag.cli.progress import with_bar
 from geotag.cli.streams import complain, tell
 from geotag.errors import CheckpointError
@@ -53,7 +53,7 @@ def landmarks() -> None:
 
 @landmarks.command()
 @click.argument("name")
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...")
+@click.argument("photos", nargs=-1, required=True, type=PLACE, metavar="PHOTOS...")
 @_OUT
 @click.option("--latitude", type=float, help="Its position, in decimal degrees, WGS-84.")
 @click.option("--longitude", type=float, help="Its position, in decimal degrees, WGS-84.")

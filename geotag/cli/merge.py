@@ -8,7 +8,7 @@ import click
 
 from geotag.cli.convert import Counts, check_target
 from geotag.cli.lines import counted
-from geotag.cli.options import quiet_option
+from geotag.cli.options import PLACE, quiet_option
 from geotag.cli.streams import tell
 from geotag.tables import STDOUT, check_table, write_table
 from geotag.tables.dataset import member, shares_in
@@ -16,9 +16,10 @@ from geotag.tables.parts import opened_parts
 
 
 @click.command()
-@click.argument("parts", nargs=-1, required=True, metavar="PARTS...")
+@click.argument("parts", nargs=-1, required=True, type=PLACE, metavar="PARTS...")
 @click.option(
     "--out",
+    type=PLACE,
     metavar="TABLE",
     help="Table to write, as by geotag scan; without it the parts are only checked.",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from geotag.engines.base import EngineOptions
 from geotag.errors import UsageError
@@ -23,6 +24,18 @@ SOME_FAILED = 3  # the exit code of a command that finished with photos it could
 
 _ZONES_LIMIT = 1_000_000  # bytes of a file of private zones
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class _Place(click.types.StringParamType):
+    """A file or folder, which a shell completes, or an address elsewhere."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+PLACE = _Place()
 
 
 def bundle(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.options import SOME_FAILED, engine_options, json_option, model_option, number
+from geotag.cli.options import PLACE, SOME_FAILED, engine_options, json_option, model_option, number
 from geotag.cli.streams import complain, one_line
 from geotag.engines.base import EngineOptions
 from geotag.errors import PhotoError
@@ -16,7 +16,7 @@ from geotag.records import TopCategory
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, type=PLACE, metavar="IMAGE...")
 @number(
     "--top-k",
     "-k",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import private_option, quiet_option
+from geotag.cli.options import PLACE, private_option, quiet_option
 from geotag.cli.progress import with_bar
 from geotag.cli.streams import complain, tell
 from geotag.errors import CatalogError, LockedError, MissingDependencyError, UsageError
@@ -29,7 +29,7 @@ _SUFFIXES = (".html", ".htm")
 @click.command()
 @click.argument("table", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--out", required=True, metavar="FILE|FOLDER/",
+    "--out", required=True, type=PLACE, metavar="FILE|FOLDER/",
     help="HTML file to write, or for large libraries a folder, with / at its end.",
 )  # fmt: skip
 @click.option(

@@ -15,6 +15,7 @@ import click
 from geotag.cli.lines import format_forecast, format_scan_summary
 from geotag.cli.logs import FORMATS, start_logging
 from geotag.cli.options import (
+    PLACE,
     SOME_FAILED,
     bundle,
     choice,
@@ -58,17 +59,20 @@ _table_options = bundle(
     click.option(
         "--out",
         required=True,
+        type=PLACE,
         metavar="TABLE",
         help="Table to write: .csv, .jsonl, .parquet or .geojson; FOLDER/ for many Parquet files; "
         ".kml or .gpx for positions alone; - writes CSV to standard output.",
     ),
     click.option(
         "--catalog",
+        type=PLACE,
         metavar="PLACE",
         help="File that remembers what was read, here or in a bucket [default: TABLE.geotag].",
     ),
     click.option(
         "--embeddings",
+        type=PLACE,
         metavar="FILE",
         help="Write the embeddings of classified photos, too: .parquet or .npy.",
     ),
@@ -167,7 +171,9 @@ _reading_options = bundle(
     click.option("--address", help="Ray cluster to use, such as auto [default: start one here]."),
 )
 _report_options = bundle(
-    click.option("--summary", "summary_path", metavar="FILE", help="Write a summary as JSON."),
+    click.option(
+        "--summary", "summary_path", type=PLACE, metavar="FILE", help="Write a summary as JSON."
+    ),
     click.option(
         "--log-format",
         type=click.Choice(FORMATS),
@@ -181,7 +187,7 @@ _report_options = bundle(
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=PLACE, metavar="SOURCE...")
 @_table_options
 @_filter_options
 @_tagging_options

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from geotag.cli.options import PLACE
 from geotag.cli.streams import one_line
 from geotag.errors import MissingDependencyError, UsageError
 from geotag.files.paths import format_path
@@ -22,9 +23,10 @@ _MEANT = 5
 
 
 @click.command()
-@click.argument("photo")
+@click.argument("photo", type=PLACE)
 @click.option(
     "--table",
+    type=PLACE,
     metavar="TABLE",
     help="The table of the scan [default: the only one with a catalog in this folder].",
 )

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from geotag.cli import COMMANDS, cli, main
@@ -137,6 +138,18 @@ def shell_path(tmp_path: Path) -> str:
     script.write_text(f'#!/bin/sh\nPYTHONPATH="{top}" exec "{sys.executable}" -m geotag "$@"\n')
     script.chmod(0o755)
     return f"{script.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "scan", "scan photos --out", "report tags.csv --out", "convert", "merge", "why", "predict",
+        "explain", "landmarks add Hut",
+    ],
+)  # fmt: skip
+def test_a_shell_completes_files_and_folders(words: str) -> None:
+    complete = ShellComplete(cli, {}, "geotag", "_GEOTAG_COMPLETE")
+    assert [item.type for item in complete.get_completions(words.split(), "ph")] == ["file"]
 
 
 @pytest.mark.slow
