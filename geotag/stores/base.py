@@ -26,6 +26,7 @@ READ_TIMEOUT = 30
 CONNECTIONS = 64
 # What comes more slowly than this, after some time for the answer to begin, comes too late: a
 # server that sends a byte now and then would hold up a scan for ever.
+_LONGEST_RETRYING = 90.0  # seconds after which no other attempt begins
 _LEAST_RATE = 16 * 1024  # bytes a second
 # What a network or server that wants a login sends in place of a file.
 PAGES = frozenset(("text/html", "application/xhtml+xml"))
@@ -191,12 +192,15 @@ def asked(loop: Any, request: Callable[[], Awaitable[_Result]]) -> _Result:
 
 
 def retried(request: Callable[[], _Result]) -> _Result:
-    """The result of a request, asked again with growing waits while that can help."""
+    """The result of a request, asked again with growing waits while that can help; not much longer
+    than a slow answer takes."""
+    began = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return request()
         except StoreError as error:
-            if not error.retry or attempt == ATTEMPTS:
+            is_late = time.monotonic() > began + _LONGEST_RETRYING
+            if not error.retry or attempt == ATTEMPTS or is_late:
                 raise
             _log.debug("attempt %d of %d: %s", attempt, ATTEMPTS, error)
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.stores.base import (
     CONNECT_TIMEOUT,
     PAGES,
@@ -26,6 +27,9 @@ from geotag.stores.base import (
 )
 
 _Result = TypeVar("_Result")
+# Of a photo's address; other files may be text.
+_NO_PHOTO = re.compile(r"text/.*|application/(json|problem\+json|xml)")
+_SIZE = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 
 
@@ -33,12 +37,14 @@ class HttpStore:
     """Read only. User names and passwords come from ~/.netrc, never from addresses."""
 
     def __init__(self) -> None:
-        from aiohttp import ClientTimeout
+        from aiohttp import ClientTimeout, InvalidURL, TooManyRedirects
         from fsspec.implementations.http import HTTPFileSystem
 
         self.bytes_fetched = 0
+        self._final = InvalidURL, TooManyRedirects
         timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
         options = {"trust_env": True, "timeout": timeout, "auto_decompress": False}
+        options["headers"] = {"Accept-Encoding": "identity"}
         self._fs = HTTPFileSystem(
             client_kwargs=options, use_listings_cache=False, skip_instance_cache=True
         )
@@ -58,7 +64,8 @@ class HttpStore:
                 if answer.status in (405, 501):
                     return Object(uri, UNKNOWN_SIZE, "")
                 _check(answer)
-                size = int(answer.headers.get("Content-Length", UNKNOWN_SIZE))
+                size = answer.headers.get("Content-Length", "")
+                size = int(size) if _SIZE.fullmatch(size) else UNKNOWN_SIZE
                 return Object(uri, size, _version(answer))
 
         try:
@@ -79,8 +86,7 @@ class HttpStore:
                     raise ChangedError
                 skipped = start if answer.status == 200 else 0
                 _check_range(answer, start)
-                async with asyncio.timeout(seconds_for(skipped + length, READ_TIMEOUT)):
-                    data = await _read(answer.content, skipped + length)
+                data = await _read(answer.content, skipped + length)
                 self.bytes_fetched += len(data)
                 total = _total(answer)
                 expected = length if total is None else max(0, min(length, total - start))
@@ -89,7 +95,7 @@ class HttpStore:
                     raise StoreError("the connection broke off", retry=True)
                 return Part(data, start + len(data) if total is None else total)
 
-        return self._run(fetch)
+        return self._run(fetch, start + length)
 
     def put(self, uri: str, path: Path) -> str:
         """Web servers are read only."""
@@ -103,17 +109,20 @@ class HttpStore:
         """Web servers are read only."""
         raise StoreError("a web server cannot be written to")
 
-    def _run(self, request: Callable[[Any], Awaitable[_Result]]) -> _Result:
+    def _run(self, request: Callable[[Any], Awaitable[_Result]], length: int = 0) -> _Result:
+        """The result of a request that may fetch so many bytes, and is given up in time."""
+
         async def attempt() -> _Result:
             try:
-                return await request(await self._fs.set_session())
+                async with asyncio.timeout(seconds_for(length, READ_TIMEOUT)):
+                    return await request(await self._fs.set_session())
             except StoreError:
                 raise
             except TimeoutError:
                 raise StoreError("the server did not answer in time", retry=True) from None
             except Exception as error:
                 kind = type(error).__name__
-                retry = kind != "InvalidURL"
+                retry = not isinstance(error, self._final)
                 raise StoreError(f"the connection failed ({kind})", retry=retry) from None
 
         return asked(self._fs.loop, attempt)
@@ -129,7 +138,7 @@ async def _read(content: Any, length: int) -> bytes:
 
 def _version(answer: Any) -> str:
     text = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-    return text.replace(" ", "_")
+    return str(text.replace(" ", "_").encode("ascii", "backslashreplace"), "ascii")
 
 
 def _total(answer: Any) -> int | None:
@@ -138,7 +147,7 @@ def _total(answer: Any) -> int | None:
         total = answer.headers.get("Content-Range", "").rpartition("/")[2]
     else:
         total = answer.headers.get("Content-Length", "")
-    return int(total) if total.isdigit() else None
+    return int(total) if _SIZE.fullmatch(total) else None
 
 
 def _check_range(answer: Any, start: int) -> None:
@@ -154,6 +163,12 @@ def _check(answer: Any) -> None:
     if status in (200, 206) and answer.content_type in PAGES:
         raise StoreError("the server sent a web page instead: must somebody log in there?")
     if status in (200, 206):
+        is_photo = extension(answer.url.path) in PHOTO_EXTENSIONS
+        if is_photo and _NO_PHOTO.fullmatch(answer.content_type):
+            raise StoreError(f"the server sent {answer.content_type} instead of a photo")
+        coding = answer.headers.get("Content-Encoding", "identity")
+        if coding != "identity":
+            raise StoreError("the server sent it compressed, which was not asked for")
         return
     if status in (404, 410):
         raise AbsentError

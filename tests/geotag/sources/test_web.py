@@ -15,7 +15,7 @@ import pytest
 from geotag.errors import SourceError
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
-from geotag.records import Status
+from geotag.records import Outcome, Status
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.stores import open_store, store_of
@@ -25,12 +25,17 @@ from tests.conftest import gps_ifd, jpeg_bytes, picture
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files with ranges and Last-Modified, but for what `faults` names."""
+    """Files with ranges and Last-Modified, but for what `faults` and `headers` name."""
 
     faults: dict[str, int] = {}  # noqa: RUF012
+    headers_of: dict[str, dict[str, str]] = {}  # noqa: RUF012
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass
+
+    def send_header(self, keyword: str, value: str) -> None:
+        others = self.headers_of.get(self.path.rpartition("/")[2], {})
+        super().send_header(keyword, others.get(keyword, value))
 
     def send_head(self) -> Any:
         name = self.path.rpartition("/")[2]
@@ -65,6 +70,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, 
     folder.mkdir()
     monkeypatch.setattr("geotag.stores.base.FIRST_WAIT", 0.01)
     monkeypatch.setattr(Handler, "faults", {})
+    monkeypatch.setattr(Handler, "headers_of", {})
     open_store.cache_clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     Thread(target=server.serve_forever, daemon=True).start()
@@ -130,6 +136,56 @@ def test_a_server_that_is_down_for_a_night_costs_nothing_that_is_known(
         assert table.read_bytes() == before
     Handler.faults = {}
     assert rows()[1] == [Status.HAS_GPS, Status.TAGGED]
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"Last-Modified": "\xff\xfe \x80"}, ""),  # no UTF-8
+        ({"Last-Modified": "a" * 7000}, ""),
+        ({"Content-Length": "9" * 30}, "the connection failed"),
+        ({"Content-Length": "1_000"}, "the connection failed"),
+        ({"Content-type": "application/json"}, "sent application/json instead of a photo"),
+        ({"Content-type": "text/plain; charset=utf-8"}, "sent text/plain instead of a photo"),
+    ],
+)
+def test_odd_headers_cost_one_photo_for_a_night(
+    web: tuple[str, Path], tmp_path: Path, model_path: Path, headers: dict[str, str], why: str
+) -> None:
+    address, folder = web
+    for name in ("tower.jpg", "other.jpg"):
+        (folder / name).write_bytes(jpeg_bytes(picture("eiffel_tower")))
+    (folder / "photos.txt").write_text("tower.jpg\nother.jpg\n")
+    table, options = tmp_path / "t.csv", ScanOptions(model=model_path)
+
+    def rows() -> list[Outcome]:
+        scan_library([f"{address}/photos.txt"], str(table), options)
+        return list(read_table(table))
+
+    before = rows()
+    Handler.headers_of = {"tower.jpg": headers}
+    found = rows()
+    assert [row._replace(error="") for row in found] == before
+    assert (why in found[1].error) if why else not found[1].error
+    assert not found[0].error
+
+
+def test_lists_are_asked_for_as_they_are(web: tuple[str, Path]) -> None:
+    address, folder = web
+    (folder / "photos.txt").write_text("a.jpg\n")
+    asked: list[str] = []
+
+    class Asked(Handler):
+        def send_head(self) -> Any:
+            asked.append(self.headers.get("Accept-Encoding", ""))
+            return super().send_head()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Asked, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    store_of(address).get(f"http://127.0.0.1:{server.server_address[1]}/photos.txt", 0, 100)
+    server.shutdown()
+    server.server_close()
+    assert asked == ["identity"]
 
 
 def test_one_photo_by_its_address(web: tuple[str, Path]) -> None:
