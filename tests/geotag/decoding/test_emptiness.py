@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from geotag.decoding.emptiness import BLANK, TEXT, TINY, why_empty
 from geotag.options import ScanOptions
@@ -46,6 +46,13 @@ def _night() -> Image.Image:
     return night.filter(ImageFilter.GaussianBlur(3))
 
 
+def _statue() -> Image.Image:
+    """A small one below a clear sky, at the edge of the picture."""
+    statue = _gradient()
+    ImageDraw.Draw(statue).rectangle((150, 160, 165, 239), "#305030")
+    return statue.filter(ImageFilter.GaussianBlur(1))
+
+
 def _fog() -> Image.Image:
     """A dome that stands out from fog by little."""
     fog = Image.new("RGB", SIZE, (190, 192, 195))
@@ -56,8 +63,44 @@ def _fog() -> Image.Image:
 def _poster() -> Image.Image:
     """A drawing on a plain ground, as maps and logos are."""
     poster = Image.new("RGB", SIZE, "white")
-    ImageDraw.Draw(poster).polygon([(160, 20), (100, 220), (220, 220)], "black")
+    drawn = ImageDraw.Draw(poster)
+    drawn.polygon([(160, 20), (100, 220), (220, 220)], "black")
+    for beam in range(6):
+        drawn.line((130 - 8 * beam, 110 + 20 * beam, 190 + 8 * beam, 110 + 20 * beam), "grey", 4)
+    drawn.line((30, 220, 290, 220), "black", 6)
     return poster
+
+
+def _horizon() -> Image.Image:
+    """Two plain areas."""
+    horizon = Image.new("RGB", SIZE, "#e8a050")
+    ImageDraw.Draw(horizon).rectangle((0, 150, 319, 239), "#203050")
+    return horizon
+
+
+def _shapes() -> Image.Image:
+    """Some plain areas."""
+    shapes = Image.new("RGB", SIZE, "#d0e0f0")
+    ImageDraw.Draw(shapes).ellipse((60, 80, 140, 160), "#702020")
+    ImageDraw.Draw(shapes).rectangle((220, 90, 260, 130), "#e0c040")
+    return shapes
+
+
+def _framed(picture: Image.Image, colour: str = "black") -> Image.Image:
+    """The same in a border."""
+    return ImageOps.expand(picture, 18, colour)
+
+
+def _tilted(picture: Image.Image) -> Image.Image:
+    """The same, turned a little on a ground of another colour."""
+    return picture.rotate(8, expand=True, fillcolor="#406040")
+
+
+def _dated(picture: Image.Image) -> Image.Image:
+    """The same with a date in a corner."""
+    font = ImageFont.load_default(14)
+    ImageDraw.Draw(picture).text((200, 215), "2019-07-14 16:02", "#ffa028", font)
+    return picture
 
 
 EMPTY = [
@@ -65,6 +108,13 @@ EMPTY = [
     (lambda: Image.new("RGB", SIZE, "black"), BLANK),
     (_gradient, BLANK),
     (_noise, BLANK),
+    (lambda: _framed(_gradient()), BLANK),
+    (lambda: _tilted(Image.new("RGB", SIZE, "white")), BLANK),
+    (_horizon, BLANK),
+    (lambda: _framed(_dated(_horizon())), BLANK),
+    (lambda: _tilted(_horizon()), BLANK),
+    (_shapes, BLANK),
+    (lambda: _framed(_shapes()), BLANK),
     (_page, TEXT),
     (lambda: _page("#202020", "#e0e0e0"), TEXT),
 ]
@@ -75,7 +125,9 @@ def test_what_holds_nothing(draw: Callable[[], Image.Image], why: str) -> None:
     assert why_empty(np.array(draw().resize((256, 256), Image.Resampling.BILINEAR))) == why
 
 
-@pytest.mark.parametrize("draw", [_night, _fog, _poster, lambda: picture("taj_mahal", SIZE)])
+@pytest.mark.parametrize(
+    "draw", [_night, _fog, _poster, _statue, lambda: picture("taj_mahal", SIZE)]
+)
 def test_plain_photos_are_kept(draw: Callable[[], Image.Image]) -> None:
     assert not why_empty(np.array(draw().resize((256, 256), Image.Resampling.BILINEAR)), SIZE)
 
