@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotag.decision import probabilities
-from geotag.errors import DataError
 from geotag.model.checkpoint import save_checkpoint
 from geotag.model.spec import ModelSpec, Threshold
 from geotag.recognition.model import Model
@@ -92,9 +91,7 @@ def calibrate(model: Model, dataset: Dataset) -> ModelSpec:
     are no validation photos.
     """
     spec = model.spec
-    if not dataset.of("val"):
-        raise DataError(f"{dataset.root}: no validation photos")
-    scored = score(model, dataset, dataset.of("val"))
+    scored = score(model, dataset, dataset.validation())
     fitted = fit_calibration(scored.logits, label_indices(scored.samples, spec.categories))
     return spec._replace(temperature=fitted.temperature, thresholds=fitted.thresholds)
 
@@ -107,10 +104,7 @@ def label_indices(samples: Sequence[Sample], categories: Sequence[str]) -> NDArr
 
 @click.command("training.calibrate")
 @commands.takes_dataset()
-@click.option(
-    "--model", "path", required=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Model file to calibrate; it is replaced.",
-)  # fmt: skip
+@commands.REPLACED
 def main(path: Path, dataset: Dataset) -> None:
     """Fit temperature and thresholds of a model file anew."""
     model = Model.open(path)

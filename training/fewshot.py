@@ -162,7 +162,7 @@ def main(
     threshold = _threshold(checkpoint.spec)
     tensors, _ = embed_background(checkpoint, reduced, COUNT, seed)
     checkpoint = checkpoint._replace(tensors=tensors)
-    spec, _ = fit_prefilter(checkpoint, reduced, reduced.of("val"))
+    spec, _ = fit_prefilter(checkpoint, reduced)
     checkpoint = checkpoint.with_spec(spec)
     samples = select(dataset, part, ())
     own_or_none = [sample for sample in samples if sample.label in (*labels, "")]

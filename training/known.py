@@ -13,7 +13,6 @@ import click
 import numpy as np
 from PIL import Image
 
-from geotag.errors import DataError
 from geotag.files.atomic import atomic_file
 from geotag.model.known import Known, format_known
 from geotag.model.spec import PRECISION
@@ -51,11 +50,12 @@ def count_known(judged: Judged, threshold: float) -> list[tuple[int, int, int]]:
 
 
 def measure_known(model: Model, dataset: Dataset) -> dict[str, Known]:
-    """How well the model knows each of its landmarks, on the validation photos."""
-    if not dataset.of("val"):
-        raise DataError(f"{dataset.root}: no validation photos")
+    """How well the model knows each of its landmarks, on the validation photos.
+
+    Raises DataError when there are none.
+    """
     spec = model.spec
-    scored = score(model, dataset, dataset.of("val"))
+    scored = score(model, dataset, dataset.validation())
     judged = judge(scored.samples, scored.scores, spec.categories)
     learnt = count_photos(dataset, dataset.of("train"))
     counts = count_known(judged, spec.threshold_for(PRECISION))

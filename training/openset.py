@@ -259,28 +259,25 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
 
 @click.command("training.openset")
 @commands.takes_dataset(seeded=True)
-@click.option(
-    "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Model file; it is replaced.",
-)  # fmt: skip
+@commands.REPLACED
 @click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the photos' embeddings. [default: cache beside the model]",
 )  # fmt: skip
-def main(model: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
+def main(path: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
     """Store what a model remembers of its training photos, and calibrate it anew.
 
     A photo that is like none of its category's counts as background then. Killed, the same command
     goes on with the embeddings that it has.
     """
-    checkpoint = load_checkpoint(model)
+    checkpoint = load_checkpoint(path)
     if checkpoint.spec.own_categories:
-        raise DataError(f"{model}: has landmarks of your own; do this before adding them")
-    found = add_memory(checkpoint, dataset, cache or model.parent / "cache", seed)
-    save_checkpoint(model, found.spec, found.tensors)
+        raise DataError(f"{path}: has landmarks of your own; do this before adding them")
+    found = add_memory(checkpoint, dataset, cache or path.parent / "cache", seed)
+    save_checkpoint(path, found.spec, found.tensors)
     points, (constant, share, weight, _) = (found.memory[n] for n in ("points", "weights"))
     click.echo(
-        f"{model}: remembers {len(points)} photos, {model.stat().st_size / 1e6:.1f} MB; "
+        f"{path}: remembers {len(points)} photos, {path.stat().st_size / 1e6:.1f} MB; "
         f"unknown = {constant:.2f} + {share:.2f} of the best logit {weight:+.2f} a familiarity"
     )
 

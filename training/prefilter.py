@@ -113,13 +113,16 @@ def fit_photo_threshold(scores: Scores, loss: float = LOSS) -> float:
 
 
 def fit_prefilter(
-    checkpoint: Checkpoint, dataset: Dataset, samples: Sequence[Sample], size: int = SIZE
+    checkpoint: Checkpoint, dataset: Dataset, size: int = SIZE
 ) -> tuple[ModelSpec, Scores]:
-    """The spec with a prefilter at `size` pixels, and the scores that it was fitted to."""
+    """The spec with a prefilter at `size` pixels, and the scores that it was fitted to.
+
+    Raises DataError when there are no validation photos.
+    """
     spec = checkpoint.spec
     prefilter = Prefilter(size, (), *_BACKBONES.get(spec.architecture, ("", 0)))
     with_prefilter = checkpoint.with_spec(spec._replace(prefilter=prefilter))
-    scores = score_stages(with_prefilter, dataset, samples)
+    scores = score_stages(with_prefilter, dataset, dataset.validation())
     prefilter = prefilter._replace(
         thresholds=fit_thumbnail_thresholds(scores, spec.thresholds),
         photo_threshold=fit_photo_threshold(scores),
@@ -129,21 +132,15 @@ def fit_prefilter(
 
 @click.command("training.prefilter")
 @commands.takes_dataset()
-@click.option(
-    "--model", required=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Calibrated model file; it is replaced.",
-)  # fmt: skip
+@commands.REPLACED
 @click.option("--size", default=SIZE, show_default=True, help="Pixels of the prefilter's input.")
-def main(model: Path, size: int, dataset: Dataset) -> None:
-    """Fit the thresholds of a model's prefilter anew."""
-    checkpoint = load_checkpoint(model)
+def main(path: Path, size: int, dataset: Dataset) -> None:
+    """Fit the thresholds of a calibrated model's prefilter anew."""
+    checkpoint = load_checkpoint(path)
     if checkpoint.spec.own_categories:
-        raise DataError(f"{model}: has landmarks of your own; fit the prefilter before adding them")
-    samples = dataset.of("val")
-    if not samples:
-        raise DataError(f"{dataset.root}: no validation photos")
-    spec, scores = fit_prefilter(checkpoint, dataset, samples, size)
-    save_checkpoint(model, spec, checkpoint.tensors)
+        raise DataError(f"{path}: has landmarks of your own; fit the prefilter before adding them")
+    spec, scores = fit_prefilter(checkpoint, dataset, size)
+    save_checkpoint(path, spec, checkpoint.tensors)
     assert spec.prefilter is not None
     _report(scores, dict(spec.thresholds), spec.prefilter)
 

@@ -81,10 +81,7 @@ def _store_background(checkpoint: Checkpoint, release: Release) -> Checkpoint:
 
 
 def _fit_prefilter(checkpoint: Checkpoint, release: Release) -> Checkpoint:
-    samples = release.dataset.of("val")
-    return checkpoint.with_spec(
-        fit_prefilter(checkpoint, release.dataset, samples, release.size)[0]
-    )
+    return checkpoint.with_spec(fit_prefilter(checkpoint, release.dataset, release.size)[0])
 
 
 # After training, in this order: the memory calibrates anew, the prefilter needs the calibration.

@@ -52,6 +52,12 @@ class Dataset(NamedTuple):
         """The samples of one split."""
         return tuple(sample for sample in self.samples if sample.split == split)
 
+    def validation(self) -> tuple[Sample, ...]:
+        """The samples by which choices are made. Raises DataError when there are none."""
+        if not (samples := self.of("val")):
+            raise DataError(f"{self.root}: no validation photos")
+        return samples
+
     def file(self, sample: Sample) -> Path:
         """Where a sample's photo lies."""
         return self.root / sample.path

@@ -29,6 +29,9 @@ OUT = click.option("--out", required=True, type=_FOLDER, help="Folder to write t
 MODEL = click.option(
     "--model", type=_FILE, help="Model file (.safetensors) instead of the built-in one."
 )
+REPLACED = click.option(
+    "--model", "path", required=True, type=_FILE, help="Model file; it is replaced."
+)
 EXCLUDE = click.option(
     "--exclude", type=_FILE, help="CSV file of photos to leave out: file, reason."
 )
