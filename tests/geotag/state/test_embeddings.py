@@ -102,7 +102,7 @@ def test_unchanged_photos_keep_theirs(
 ) -> None:
     out = tmp_path / "e.parquet"
     scanned(library, out, recogniser)
-    before, first = out.stat(), embeddings(out)
+    first, before = embeddings(out), out.stat()
     assert scanned(library, out, recogniser).read == 0
     assert out.stat() == before
     write_photo("new.jpg", "taj_mahal", seed=9)
