@@ -23,6 +23,7 @@ _XMP_TAG, _PHOTOSHOP_TAG, _JPEG_TAG = 0x02BC, 0x8649, 0x002E
 _WANTED = frozenset((_XMP_TAG, _PHOTOSHOP_TAG, _JPEG_TAG))
 _RESOURCES_LIMIT = 2**20
 _PANASONIC = b"IIU\0"
+_OLYMPUS = (b"IIRO", b"IIRS", b"MMOR")
 # Of a GIF's application extension (XMP specification, part 3, section 1.1.2), and of the bytes that
 # lead a reader from block to block out of the packet.
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
@@ -46,7 +47,7 @@ def sniff_format(header: bytes) -> str | None:
         return _sniff_isobmff(header)
     if header[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "raw" if header[8:11] == b"CR\x02" else "tiff"
-    if header[:4] in (b"IIRO", b"IIRS", _PANASONIC) or header[:15] == b"FUJIFILMCCD-RAW":
+    if header[:4] in (*_OLYMPUS, _PANASONIC) or header[:15] == b"FUJIFILMCCD-RAW":
         return "raw"
     return None
 

@@ -18,6 +18,7 @@ from geotag.writing.tags import LandmarkTags, PlacedTags, Tags, TimeTags
 
 _TEXT_LIMIT = 200
 _SAME_DEGREES = 1e-6
+_ROUNDED = range(2, 6)  # to so many decimals
 _RADIUS_M = 100.0
 _LONG = 1000
 # The nearest town to a position known less well may be another one.
@@ -310,7 +311,10 @@ def _check_position(latitude: float, longitude: float) -> None:
 
 
 def _is_at(category: Category, latitude: float, longitude: float) -> bool:
-    return (
-        abs(category.latitude - latitude) < _SAME_DEGREES
-        and abs(category.longitude - longitude) < _SAME_DEGREES
-    )
+    return _is_same(category.latitude, latitude) and _is_same(category.longitude, longitude)
+
+
+def _is_same(known: float, given: float) -> bool:
+    """Whether a coordinate is the known one, as it stands or as a spreadsheet rounds it."""
+    rounded = (known, *(round(known, digits) for digits in _ROUNDED))
+    return any(abs(each - given) < _SAME_DEGREES for each in rounded)

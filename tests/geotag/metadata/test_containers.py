@@ -164,6 +164,15 @@ def test_xmp_in_a_tiff_of_each_byte_order(order: bytes) -> None:
     assert blocks_of(data).xmp == XMP
 
 
+@pytest.mark.parametrize("start", [b"IIRO", b"IIRS", b"MMOR"])
+def test_exif_in_raw_photos_of_olympus(start: bytes) -> None:
+    code = "<" if start[:2] == b"II" else ">"
+    entry = struct.pack(f"{code}HHII", 700, 1, len(XMP), 26)
+    found = blocks_of(start + struct.pack(f"{code}IH", 8, 1) + entry + bytes(4) + XMP)
+    assert (found.format, found.xmp) == ("raw", XMP)
+    assert found.exif is not None
+
+
 @pytest.mark.parametrize("data", [b"", b"hello, world", b"\0" * 100, b"PK\3\4", b"%PDF-1.7"])
 def test_what_is_no_photo(data: bytes) -> None:
     assert sniff_format(data) is None

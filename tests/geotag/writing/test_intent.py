@@ -49,6 +49,14 @@ def test_changed_number_alone_is_the_users_word() -> None:
     assert tags[:2] == (RIO, "user")  # type: ignore[index]
 
 
+@pytest.mark.parametrize("digits", [2, 3, 4, 5])
+def test_a_position_that_a_spreadsheet_rounded_is_not_the_users_word(digits: int) -> None:
+    latitude, longitude = SCANNED.latitude, SCANNED.longitude
+    assert latitude is not None and longitude is not None
+    rounded = SCANNED._replace(latitude=round(latitude, digits), longitude=round(longitude, digits))
+    assert tags_of(rounded) == tags_of(SCANNED)
+
+
 def test_moved_position_is_taken_with_the_known_name() -> None:
     tags = tags_of(SCANNED._replace(latitude=48.9, longitude=2.3))
     landmark = tags[0]  # type: ignore[index]
