@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +33,7 @@ _CHECK_SECONDS = 5.0
 _PAUSE_SECONDS = 2.0
 # How long nothing at all may work: a cluster that grows may have to start a machine first.
 _PATIENCE_SECONDS = 900.0
+_CONNECT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -347,8 +350,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
     if not joined:
         with _kept_signals():
             try:
+                _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise EngineError(
                     f"no Ray cluster at {address or 'this machine'} ({type(error).__name__}); "
                     "start one with `ray start --head`"
@@ -358,6 +362,13 @@ def _cluster(address: str | None) -> Iterator[Any]:
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raises OSError and ValueError where nothing answers: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 @contextmanager

@@ -49,6 +49,20 @@ def library(tmp_path: Path, write_photo: WritePhoto) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "127.0.0.1:port"])
+def test_a_cluster_that_is_not_there_is_told_at_once(
+    library: Path, tmp_path: Path, model_path: Path, address: str
+) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:  # and nothing answers there
+        taken.bind(("127.0.0.1", 0))
+        address = address.format(taken.getsockname()[1])
+        options = ScanOptions(model=model_path, runner="ray", address=address)
+        with pytest.raises(GeotagError, match=f"no Ray cluster at {address}"):
+            scan_library([str(library)], str(tmp_path / "t.csv"), options)
+
+
 MEMORY = 80 * 2**20
 
 
