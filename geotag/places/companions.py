@@ -14,14 +14,13 @@ _SHARE, _FEW = 0.95, 8
 
 
 def together(fixes: Mapping[str, Fixes]) -> list[tuple[str, ...]]:
-    """Groups of devices that are at the same place whenever both tell one.
+    """Groups of devices that are at the same place whenever both tell one, in their order.
 
     A group is one person, or people who are never apart. Two devices that were never seen at the
     same time are not known to be together, and stay apart.
     """
-    devices = sorted(fixes)
     groups: list[list[str]] = []
-    for device in devices:
+    for device in fixes:
         for group in groups:
             if all(_is_together(fixes[device], fixes[other]) for other in group):
                 group.append(device)

@@ -83,7 +83,10 @@ def _excluded(evidence: Sighting) -> Reason:
 def _groups(
     found: Mapping[str, Device], segments: Iterable[Segment], zone_offset: ZoneOffset
 ) -> list[Group]:
-    """Who is with whom, by the positions of devices whose clocks are known, and by tracks."""
+    """Who is with whom, by the positions of devices whose clocks are known, and by tracks.
+
+    Tracks come last: which devices are together, and so what clocks showed, hangs on none.
+    """
     sources: dict[str, Fixes] = {}
     for device in found.values():
         rows = device.located[np.isfinite(device.ahead[device.located])]

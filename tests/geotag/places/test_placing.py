@@ -123,6 +123,22 @@ def test_a_track_places_to_the_metre_and_not_across_its_breaks() -> None:
     assert found["d.jpg"] is Reason.NO_NEIGHBOUR
 
 
+def test_a_track_changes_neither_who_is_together_nor_a_clock() -> None:
+    """It was recorded while one of two phones that are carried together took no photos."""
+    beside = [
+        phone(f"{device}{t}.jpg", t + after, PARIS, device)
+        for device, after in (("Apple", 0.0), ("xiaomi", 30.0))
+        for t in range(0, 9000, 900)
+    ]
+    later = [phone(f"later{t}.jpg", DAY + t, PARIS, "Apple") for t in range(0, 9000, 900)]
+    times = np.arange(DAY, DAY + 9000, 10.0)
+    way = Segment("walk.gpx", times, np.full(900, PARIS.latitude), np.full(900, PARIS.longitude))
+    library = [*beside, *later, Sighting("c.jpg", "camera", Kind.CAMERA, HOUR + 450)]
+    found, without = place_photos(library, utc_everywhere, (way,)), place(*library)
+    assert found.clocks == without.clocks
+    assert found.companions["xiaomi"] == without.companions["xiaomi"] == ("Apple", "xiaomi")
+
+
 def test_a_track_alone_is_in_the_local_time_of_its_places() -> None:
     """Nothing tells what the camera's clock shows: likely the local time, there an hour ahead."""
     times = np.arange(0.0, 8 * HOUR, 60.0)
