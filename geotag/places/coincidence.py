@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geotag.places.sphere import Floats
 
@@ -24,6 +25,9 @@ FINE = np.arange(-round(_FINE / FINE_STEP), round(_FINE / FINE_STEP) + 1) * FINE
 # By day people go out so many times more often than from one to six in the night.
 _NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 5.0
 _DAY = 86400.0
+# The companion's photos are looked for so far beyond a grid; so many cells of grids at a time.
+_MARGIN, _BLOCK = 3600.0, 2**15
+Rows = NDArray[np.int64]
 
 
 class Habit(NamedTuple):
@@ -61,22 +65,72 @@ def evidence(events: Floats, company: Company) -> Floats:
 
 def gains(utc: Floats, company: Company, habit: Habit) -> Floats:
     """How much each photo of a known time (sorted UTC) speaks for the company, in nats."""
-    parts = np.split(utc, np.flatnonzero(np.diff(utc) > 2 * _AROUND) + 1)
-    return np.concatenate([_gains(part, company, habit) for part in parts])
-
-
-def _gains(utc: Floats, company: Company, habit: Habit) -> Floats:
-    grid = np.arange(utc[0] - _AROUND, utc[-1] + _AROUND + STEP, STEP)
-    taken = _around(grid, company)
-    if not len(taken):
-        return np.zeros(len(utc))
-    rows = np.round((utc - grid[0]) / STEP).astype(np.int64)
-    visits, moments = _visits(grid, thinned(taken, _THIN))[rows], _moments(grid, taken)[rows]
-    turn = np.floor((utc - utc[0]) / _THIN).astype(np.int64)
-    alone = 1 / np.bincount(turn)[turn]  # photos of one visit are one witness
+    first = np.flatnonzero(np.diff(utc, prepend=-np.inf) > 2 * _AROUND)
+    part = np.repeat(np.arange(len(first)), np.diff(first, append=len(utc)))
+    starts = utc[first] - _AROUND
+    row = np.round((utc - starts[part]) / STEP).astype(np.int64)
+    half = round(_AROUND / STEP)
+    spans = utc[np.append(first[1:], len(utc)) - 1] - utc[first] + 2 * _AROUND
+    lengths = np.ceil(spans / STEP).astype(np.int64) + 1
+    visits = np.ones(len(utc))
+    for some in _blocks(lengths):
+        own = np.isin(part, some)
+        near = _near_visits(_to_visits(starts[some], lengths[some], company))
+        at, column = np.searchsorted(some, part[own]), row[own]
+        sums = np.cumsum(np.pad(near, ((0, 0), (1, 0))), axis=1)
+        background = (sums[at, column + half + 1] - sums[at, column - half]) / (2 * half + 1)
+        visits[own] = _ratio(near[at, column], background, 1e-3)
+    half = round(_VICINITY / STEP)
+    cells = starts[part][:, None] + (row[:, None] + np.arange(-half, half + 1)) * STEP
+    near = np.exp(-nearest(cells, company.taken)[0] / STEP)
+    moments = _ratio(near[:, half], near.mean(axis=1), 1e-2)
+    turn = np.floor((utc - utc[first][part]) / _THIN)
+    visit = np.cumsum(_begins(part, turn)) - 1
+    alone = 1 / np.bincount(visit)[visit]  # photos of one visit are one witness
     result: Floats = alone * _VISITS_COUNT * np.log(1 - habit.visits + habit.visits * visits)
     result += _MOMENTS_COUNT * np.log(1 - habit.moments + habit.moments * moments)
     return result
+
+
+def _blocks(lengths: Rows) -> Iterator[Rows]:
+    """The numbers of grids of about one length, so few at a time that memory stays flat."""
+    order = np.argsort(lengths, kind="stable")
+    while len(order):
+        count = max(1, _BLOCK // int(lengths[order[-1]]))
+        yield np.sort(order[-count:])
+        order = order[:-count]
+
+
+def _begins(part: Rows, turn: Floats) -> NDArray[np.bool_]:
+    """Where another part, or another turn of one, begins."""
+    return (np.diff(part, prepend=-1) != 0) | (np.diff(turn, prepend=-1) != 0)
+
+
+def _to_visits(starts: Floats, lengths: Rows, company: Company) -> Floats:
+    """How far the companion's nearest visit is from each cell of the grids that begin at the
+    starts; infinite where there is none."""
+    ends = starts + (lengths - 1) * STEP
+    low, high = np.searchsorted(company.taken, (starts - _MARGIN, ends + _MARGIN))
+    counts = high - low
+    owner = np.repeat(np.arange(len(starts)), counts)
+    taken = company.taken[np.arange(len(owner)) + (low - np.cumsum(counts) + counts)[owner]]
+    kept = _begins(owner, np.floor((taken - company.taken[low[owner]]) / _THIN))
+    return _distances(starts, int(lengths.max()), taken[kept], owner[kept])
+
+
+def _distances(starts: Floats, length: int, times: Floats, owner: Rows) -> Floats:
+    """How far the nearest of a grid's times is from each of its cells: a row for each grid, whose
+    number is the times' owner."""
+    later = np.clip(np.floor((times - starts[owner]) / STEP).astype(np.int64) + 1, 0, length)
+    before = np.full((len(starts), length + 1), -np.inf)
+    after = np.full_like(before, np.inf)
+    np.maximum.at(before, (owner, later), times)
+    np.minimum.at(after, (owner, later), times)
+    before = np.maximum.accumulate(before, axis=1)[:, :-1]
+    after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, -2::-1]
+    grid = starts[:, None] + np.arange(length) * STEP
+    nearer: Floats = np.minimum(grid - before, after - grid)
+    return nearer
 
 
 def by_day(events: Floats, company: Company) -> Floats:
@@ -93,7 +147,7 @@ def by_day(events: Floats, company: Company) -> Floats:
 
 
 def _around(grid: Floats, company: Company) -> Floats:
-    low, high = np.searchsorted(company.taken, (grid[0] - 3600, grid[-1] + 3600))
+    low, high = np.searchsorted(company.taken, (grid[0] - _MARGIN, grid[-1] + _MARGIN))
     return company.taken[low:high]
 
 
@@ -127,22 +181,37 @@ def thinned(times: Floats, seconds: float) -> Floats:
 def _visits(grid: Floats, reference: Floats) -> Floats:
     """How many more photos a camera takes at each time of the grid than in its vicinity, if it is
     with the companion."""
-    distance = nearest(grid, reference)[0]
-    near = 0.5 * np.exp(-distance / _NEAR) + 0.5 * np.exp(-distance / (4 * _NEAR))
+    near = _near_visits(_to_one(grid, reference))
     return _against_vicinity(near, round(_AROUND / STEP), 1e-3)
+
+
+def _near_visits(distance: Floats) -> Floats:
+    wide = np.exp(distance / (-4 * _NEAR))
+    narrow = np.square(np.square(wide))
+    result: Floats = 0.5 * (narrow + wide)
+    return result
 
 
 def _moments(grid: Floats, reference: Floats) -> Floats:
     """The same, if it takes photos of the same moments."""
-    near = np.exp(-nearest(grid, reference)[0] / STEP)
+    near = np.exp(-_to_one(grid, reference) / STEP)
     return _against_vicinity(near, round(_VICINITY / STEP), 1e-2)
 
 
+def _to_one(grid: Floats, reference: Floats) -> Floats:
+    return _distances(grid[:1], len(grid), reference, np.zeros(len(reference), np.int64))[0]
+
+
 def _against_vicinity(near: Floats, half: int, least: float) -> Floats:
+    """The ratio to the mean of so many cells on both sides; 1 where there are fewer."""
     sums = np.concatenate(([0.0], np.cumsum(near)))
-    rows = np.arange(len(near))
-    low, high = np.maximum(rows - half, 0), np.minimum(rows + half + 1, len(near))
-    background = (sums[high] - sums[low]) / (high - low)
+    background = (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
+    ratio = np.ones(len(near))
+    ratio[half:-half] = _ratio(near[half:-half], background, least)
+    return ratio
+
+
+def _ratio(near: Floats, background: Floats, least: float) -> Floats:
     return np.where(background > least, near / np.maximum(background, 0.02), 1.0)
 
 
@@ -183,5 +252,5 @@ def moments_evidence(utc: Floats, company: Company) -> Floats:
 def _portions(times: Floats) -> Iterator[Floats]:
     """So many at a time that memory stays flat; evenly fewer where there are very many."""
     times = times[:: len(times) // 4000 + 1]
-    for start in range(0, len(times), 256):
-        yield times[start : start + 256]
+    for start in range(0, len(times), 32):
+        yield times[start : start + 32]

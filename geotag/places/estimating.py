@@ -60,7 +60,7 @@ class Estimate(NamedTuple):
 
 
 def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group: Group) -> Times:
-    """UTC of readings of a clock beside a group.
+    """UTC of sorted readings of a clock beside a group.
 
     `ahead` is what the device itself tells of each photo, NaN where it does not. A piece may tell
     several offsets that are likely. Where none covers a photo, the clock is taken to show the
@@ -69,16 +69,20 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     """
     local, home = _local_offsets(clock, group)
     uncertainty = np.where(np.isfinite(ahead), 2.0, np.inf)
-    offset, likely = ahead, list[Floats]()
+    offset = ahead.copy()
+    most = max((len(piece.likely) - 1 for piece in pieces if piece.likely), default=0)
+    likely = np.full((most, len(clock)), np.nan)
     for piece in pieces:
-        rows = (clock >= piece.start) & (clock <= piece.end)
+        start, end = np.searchsorted(clock, piece.start), np.searchsorted(clock, piece.end, "right")
+        rows = slice(int(start), int(end))
         if piece.likely:
-            offset = np.where(rows, piece.likely[0], offset)
-            likely += [np.where(rows, clock - other, np.nan) for other in piece.likely[1:]]
+            offset[rows] = piece.likely[0]
+            for row, other in enumerate(piece.likely[1:]):
+                likely[row, rows] = clock[rows] - other
         elif piece.offset is not None and piece.source in _FOUND:
-            given = local + piece.offset if piece.source is ClockSource.GIVEN else piece.offset
-            offset = np.where(rows, given, offset)
-            uncertainty = np.where(rows, piece.uncertainty, uncertainty)
+            is_given = piece.source is ClockSource.GIVEN
+            offset[rows] = piece.offset + (local[rows] if is_given else 0.0)
+            uncertainty[rows] = piece.uncertainty
     utc = clock - np.where(np.isfinite(offset), offset, local)
     guessed = ~np.isfinite(offset)
     others = list[Floats]()
@@ -89,20 +93,7 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
         if not any(piece.source is ClockSource.ZONE for piece in pieces):
             others.append(np.where(guessed, clock - home, np.nan))
             others += [np.where(guessed, utc + off * 60.0, np.nan) for off in _MINUTES_OFF]
-    return Times(utc, uncertainty, (*_packed(likely), *others))
-
-
-def _packed(columns: Sequence[Floats]) -> list[Floats]:
-    """As few columns as hold the values (NaN is none)."""
-    packed: list[Floats] = []
-    for column in columns:
-        for at, other in enumerate(packed):
-            if not (np.isfinite(other) & np.isfinite(column)).any():
-                packed[at] = np.where(np.isfinite(column), column, other)
-                break
-        else:
-            packed.append(column)
-    return packed
+    return Times(utc, uncertainty, (*likely, *others))
 
 
 def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:

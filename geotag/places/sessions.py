@@ -74,7 +74,8 @@ def sessions_of(clock: Floats) -> Iterator[Floats]:
 
 def _bounded(log: Floats) -> Floats:
     """A session may have seen anything: photos of two zones, a visit alone."""
-    result: Floats = np.logaddexp(log, log.max(axis=1, keepdims=True) - _MOST)
+    top = log.max(axis=1, keepdims=True)
+    result: Floats = top + np.log(np.exp(log - top) + np.exp(-_MOST))
     return result
 
 
