@@ -21,8 +21,8 @@ from geotag.places.coincidence import (
     Company,
     evidence,
     moments_evidence,
-    nearest,
     thinned,
+    to_nearest,
 )
 from geotag.places.minutes import LEAST_UNCERTAINTY, Exact, is_by_quarters, pools, refined
 from geotag.places.sessions import (
@@ -148,8 +148,8 @@ def _beside_changes(found: _Readings, company: Company) -> Floats:
     for before, after in pairwise(runs):
         for rows, others in ((before[::-1], after), (after, before)):
             own, other = (found.offsets[sure[each[0]]] for each in (rows, others))
-            near = nearest(found.clock[rows] - own, company.taken)[0] <= _NEAR
-            far = nearest(found.clock[rows] - other, company.taken)[0] > _PAIRED
+            near = to_nearest(found.clock[rows] - own, company.taken) <= _NEAR
+            far = to_nearest(found.clock[rows] - other, company.taken) > _PAIRED
             told = np.flatnonzero(near & far)[_TOLD - 1 :][:1]
             doubts[rows[: told[0] if len(told) else len(rows)]] = other
     return doubts
@@ -178,7 +178,7 @@ def _exact(
 def _beside(readings: Floats, offset: float, company: Company) -> tuple[int, int]:
     """How many photos were taken beside the companion's, and on how many visits."""
     events = thinned(readings, LEAST_UNCERTAINTY)
-    paired = events[nearest(events - offset, company.taken)[0] <= _PAIRED]
+    paired = events[to_nearest(events - offset, company.taken) <= _PAIRED]
     return len(paired), int(np.sum(np.diff(paired) > _VISIT)) + 1 if len(paired) else 0
 
 

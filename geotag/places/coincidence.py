@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.places.sphere import Floats
+from geotag.places.sphere import Floats, Rows, nearest
 
 # Offsets up to 27 hours ahead or behind: a zone, and beside it twelve hours, DST, minutes.
 RANGE, STEP = 27 * 3600.0, 60.0
@@ -27,7 +27,6 @@ _NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 5.0
 _DAY = 86400.0
 # The companion's photos are looked for so far beyond a grid; so many cells of grids at a time.
 _MARGIN, _BLOCK = 3600.0, 2**15
-Rows = NDArray[np.int64]
 
 
 class Habit(NamedTuple):
@@ -82,7 +81,7 @@ def gains(utc: Floats, company: Company, habit: Habit) -> Floats:
         visits[own] = _ratio(near[at, column], background, 1e-3)
     half = round(_VICINITY / STEP)
     cells = starts[part][:, None] + (row[:, None] + np.arange(-half, half + 1)) * STEP
-    near = np.exp(-nearest(cells, company.taken)[0] / STEP)
+    near = np.exp(-to_nearest(cells, company.taken) / STEP)
     moments = _ratio(near[:, half], near.mean(axis=1), 1e-2)
     turn = np.floor((utc - utc[first][part]) / _THIN)
     visit = np.cumsum(_begins(part, turn)) - 1
@@ -103,7 +102,8 @@ def _blocks(lengths: Rows) -> Iterator[Rows]:
 
 def _begins(part: Rows, turn: Floats) -> NDArray[np.bool_]:
     """Where another part, or another turn of one, begins."""
-    return (np.diff(part, prepend=-1) != 0) | (np.diff(turn, prepend=-1) != 0)
+    begins: NDArray[np.bool_] = (np.diff(part, prepend=-1) != 0) | (np.diff(turn, prepend=-1) != 0)
+    return begins
 
 
 def _to_visits(starts: Floats, lengths: Rows, company: Company) -> Floats:
@@ -199,7 +199,8 @@ def _moments(grid: Floats, reference: Floats) -> Floats:
 
 
 def _to_one(grid: Floats, reference: Floats) -> Floats:
-    return _distances(grid[:1], len(grid), reference, np.zeros(len(reference), np.int64))[0]
+    distance: Floats = _distances(grid[:1], len(grid), reference, np.zeros_like(reference, int))[0]
+    return distance
 
 
 def _against_vicinity(near: Floats, half: int, least: float) -> Floats:
@@ -215,13 +216,10 @@ def _ratio(near: Floats, background: Floats, least: float) -> Floats:
     return np.where(background > least, near / np.maximum(background, 0.02), 1.0)
 
 
-def nearest(times: Floats, reference: Floats) -> tuple[Floats, Floats]:
-    """How far the nearest of sorted times is from each, and by how much each is later than it."""
-    after = np.clip(np.searchsorted(reference, times), 0, len(reference) - 1)
-    before = np.maximum(after - 1, 0)
-    ahead, behind = times - reference[after], times - reference[before]
-    later = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
-    return np.abs(later), later
+def to_nearest(times: Floats, reference: Floats) -> Floats:
+    """How far the nearest of sorted times is from each."""
+    distance: Floats = np.abs(times - reference[nearest(times, reference)])
+    return distance
 
 
 def moments_evidence(utc: Floats, company: Company) -> Floats:
@@ -233,7 +231,7 @@ def moments_evidence(utc: Floats, company: Company) -> Floats:
     wide = np.arange(-len(FINE) // 2 - half + 1, len(FINE) // 2 + half + 1) * FINE_STEP
     parts = np.zeros((len(_CLOSE), len(_COMMON), len(FINE)))
     for some in _portions(utc):
-        distance = nearest((some[:, None] - wide).ravel(), reference)[0].reshape(len(some), -1)
+        distance = to_nearest(some[:, None] - wide, reference)
         for row, close in enumerate(_CLOSE):
             near = np.exp(-distance / close)
             sums = np.cumsum(np.pad(near, ((0, 0), (1, 0))), axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from geotag.places.neighbours import Fixes
-from geotag.places.sphere import Floats, metres
+from geotag.places.sphere import Floats, metres, nearest
 
 _MEET_S, _NEAR_M = 900.0, 1000.0
 _SHARE, _FEW = 0.95, 8
@@ -41,9 +41,6 @@ def _is_together(one: Fixes, other: Fixes) -> bool:
 
 def _distances(one: Fixes, other: Fixes) -> Floats:
     """How far each fix of one is from the other's nearest in time, where that is near enough."""
-    after = np.clip(np.searchsorted(other.times, one.times), 0, len(other.times) - 1)
-    before = np.maximum(after - 1, 0)
-    earlier = np.abs(one.times - other.times[before]) < np.abs(other.times[after] - one.times)
-    nearest = np.where(earlier, before, after)
-    met = np.abs(one.times - other.times[nearest]) <= _MEET_S
-    return metres(one.points[met], other.points[nearest[met]])
+    rows = nearest(one.times, other.times)
+    met = np.abs(one.times - other.times[rows]) <= _MEET_S
+    return metres(one.points[met], other.points[rows[met]])

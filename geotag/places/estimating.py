@@ -12,14 +12,13 @@ from geotag.places.coincidence import Company
 from geotag.places.devices import offsets_around
 from geotag.places.neighbours import Fixes, Interpolated, interpolate
 from geotag.places.sighting import ClockPiece, ClockSource, Method, Neighbour
-from geotag.places.sphere import Floats, Vectors, metres
+from geotag.places.sphere import Floats, Rows, Vectors, metres, nearest
 from geotag.places.tracks import Lane, follow
 
 # A clock that nothing confirmed: off by minutes, or an hour and minutes.
 _UNSURE_S, _MINUTES_OFF = 300.0, (-65, -30, -15, 15, 30, 65)
 _SLACK_M = 500.0
 _FOUND = (ClockSource.GIVEN, ClockSource.COMPANY)
-Rows = NDArray[np.int64]
 
 
 class Group(NamedTuple):
@@ -104,11 +103,8 @@ def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
     local = group.zones.taken + group.zones.ahead
     order = np.argsort(local, kind="stable")
     readings, ahead = local[order], group.zones.ahead[order]
-    after = np.clip(np.searchsorted(readings, clock), 0, len(readings) - 1)
-    before = np.maximum(after - 1, 0)
-    earlier = np.abs(clock - readings[before]) <= np.abs(readings[after] - clock)
     values, counts = np.unique(group.zones.ahead, return_counts=True)
-    return ahead[np.where(earlier, before, after)], float(values[np.argmax(counts)])
+    return ahead[nearest(clock, readings)], float(values[np.argmax(counts)])
 
 
 class Estimates(NamedTuple):

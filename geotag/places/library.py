@@ -10,7 +10,7 @@ from geotag.places.copies import find_copies, picture_of
 from geotag.places.languages import country_names
 from geotag.places.names import Gazetteer
 from geotag.places.offsets import Offset, find_offsets
-from geotag.places.placing import Settings, place_photos
+from geotag.places.placing import place_photos
 from geotag.places.readings import sighting_of
 from geotag.places.sighting import Placement, Places, Reason, Sighting
 from geotag.places.telling import clock_lines, tell_clock
@@ -46,7 +46,7 @@ def find_placements(
     for camera in clock_offsets or {}:
         if not any(_is_of(device, camera) for device in devices):
             raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
-    places = place_photos(sightings, zone, segments, _settings(devices, clock_offsets or {}))
+    places = place_photos(sightings, zone, segments, _by_device(devices, clock_offsets or {}))
     for line in clock_lines(places):
         _log.info("%s", line)
     return {**places.placements, **find_copies(pictures)}
@@ -84,9 +84,9 @@ def _is_of(device: str, camera: str) -> bool:
     return camera in (device, device.rpartition(" (")[0])
 
 
-def _settings(devices: Iterable[str], clock_offsets: Mapping[str, float]) -> Settings:
+def _by_device(devices: Iterable[str], clock_offsets: Mapping[str, float]) -> dict[str, float]:
     said = clock_offsets.items()
-    return Settings({d: seconds for camera, seconds in said for d in devices if _is_of(d, camera)})
+    return {d: seconds for camera, seconds in said for d in devices if _is_of(d, camera)}
 
 
 def find_clock_of(
@@ -117,5 +117,5 @@ def find_clocks(readings: Iterable[Reading], clock_offsets: Mapping[str, float])
 
 def _placed(sightings: Sequence[Sighting], clock_offsets: Mapping[str, float]) -> Places:
     """The photos of a library that was scanned with these offsets; a camera may be gone since."""
-    settings = _settings({each.device for each in sightings}, clock_offsets)
-    return place_photos(sightings, local_zone(), settings=settings)
+    given = _by_device({each.device for each in sightings}, clock_offsets)
+    return place_photos(sightings, local_zone(), (), given)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
@@ -24,12 +22,12 @@ from geotag.places.sighting import (
     Reason,
     Sighting,
 )
-from geotag.places.sphere import Floats, metres, to_degrees
+from geotag.places.sphere import Floats, Rows, metres, to_degrees
 from geotag.places.tracks import Lane, Segment, lanes
 from geotag.records import Location
 
 # A position known less well than this is none.
-RADIUS_LIMIT_M = 25_000.0
+_RADIUS_LIMIT_M = 25_000.0
 _GIVEN_S = 30.0
 # By how much (in nats) more must speak for one person's company than for another's; and how much
 # for any, the more the more scenes there are.
@@ -38,24 +36,20 @@ _MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.08, 600.0
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
 _HOUR_S = 3600.0
-Rows = NDArray[np.int64]
-
-
-class Settings(NamedTuple):
-    """What the user says: how far devices' clocks are ahead of local time, in seconds."""
-
-    clock_offsets: Mapping[str, float] = {}
-    radius_limit_m: float = RADIUS_LIMIT_M
+Given = Mapping[str, float]
 
 
 def place_photos(
     library: Iterable[Sighting],
     zone_offset: ZoneOffset,
     segments: Iterable[Segment] = (),
-    settings: Settings | None = None,
+    given: Given | None = None,
 ) -> Places:
-    """A position with its radius, or the reason for none, for each photo without a position."""
-    settings = settings or Settings()
+    """A position with its radius, or the reason for none, for each photo without a position.
+
+    `given` is how far the user says that devices' clocks were ahead of local time, in seconds.
+    """
+    given = given or {}
     evidence = list(library)
     found = devices(evidence, zone_offset)
     groups = _groups(found, segments, zone_offset)
@@ -64,10 +58,10 @@ def place_photos(
     companions: dict[str, tuple[str, ...]] = {}
     for device in found.values():
         own = [group for group in groups if device.name in group.members]
-        pieces, with_whom = (device.pieces, own) if own else _company(device, groups, settings)
+        pieces, with_whom = (device.pieces, own) if own else _company(device, groups, given)
         clocks[device.name] = pieces
         companions[device.name] = tuple(sorted({m for g in with_whom for m in g.members}))
-        placements.update(_place_device(device, pieces, with_whom, settings))
+        placements.update(_place_device(device, pieces, with_whom))
     for each in evidence:
         if each.position is None and each.photo not in placements:
             placements[each.photo] = _excluded(each)
@@ -152,7 +146,7 @@ def _photos_of(phones: Sequence[Device]) -> Company:
 
 
 def _company(
-    device: Device, groups: Sequence[Group], settings: Settings
+    device: Device, groups: Sequence[Group], given: Given
 ) -> tuple[tuple[ClockPiece, ...], list[Group]]:
     """The clock of a device without positions of known time, and the people it may be with.
 
@@ -165,7 +159,7 @@ def _company(
     if not people:
         return device.pieces, logged
     people = sorted(people, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
-    tried = [(*_clock(device, group, settings), group) for group in people]
+    tried = [(*_clock(device, group, given), group) for group in people]
     tried.sort(key=lambda each: -each[1])
     pieces, strongest, _ = tried[0]
     with_whom = [
@@ -173,7 +167,7 @@ def _company(
         for _, strength, group in tried
         if strength >= max(min(strongest - _MORE, 0.3 * strongest), _least(device, group))
     ]
-    if len(with_whom) > 1 and not _is_told(device, settings):
+    if len(with_whom) > 1 and not _is_told(device, given):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
     return pieces, with_whom + logged if with_whom else []
@@ -189,9 +183,9 @@ def _least(device: Device, group: Group) -> float:
     return min(high, low + _BY_SCENE * scenes)
 
 
-def _is_told(device: Device, settings: Settings) -> bool:
+def _is_told(device: Device, given: Given) -> bool:
     """Whether the user or the device itself tells what its clock was."""
-    return device.name in settings.clock_offsets or bool(np.isfinite(device.ahead).any())
+    return device.name in given or bool(np.isfinite(device.ahead).any())
 
 
 def _merged(companies: Sequence[Company]) -> Company:
@@ -201,23 +195,21 @@ def _merged(companies: Sequence[Company]) -> Company:
     return Company(taken[order], ahead[order])
 
 
-def _clock(
-    device: Device, group: Group, settings: Settings
-) -> tuple[tuple[ClockPiece, ...], float]:
+def _clock(device: Device, group: Group, given: Given) -> tuple[tuple[ClockPiece, ...], float]:
     """What a device's clock was, beside the photos of a group, and how much speaks for these."""
     pieces = device.pieces
-    if device.name in settings.clock_offsets:
-        ahead = settings.clock_offsets[device.name]
+    if device.name in given:
+        ahead = given[device.name]
         start, end = float(device.clock[0]), float(device.clock[-1])
         pieces = (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
-    elif not _is_told(device, settings):
+    elif not _is_told(device, given):
         return find_clock(device.clock, group.company)
     utc = read_clock(device.clock, device.ahead, pieces, group).utc
     return pieces, strength_of(np.sort(utc), group.company)
 
 
 def _place_device(
-    device: Device, pieces: Sequence[ClockPiece], groups: Sequence[Group], settings: Settings
+    device: Device, pieces: Sequence[ClockPiece], groups: Sequence[Group]
 ) -> dict[str, Placement | Reason]:
     """All photos of a device that have no position.
 
@@ -227,15 +219,14 @@ def _place_device(
     clock, ahead = device.clock[rows], device.ahead[rows]
     found = [estimate(group, read_clock(clock, ahead, pieces, group)) for group in groups]
     result: dict[str, Placement | Reason] = {
-        device.photos[row]: _decide([each.one(at) for each in found], settings)
-        for at, row in enumerate(rows)
+        device.photos[row]: _decide([each.one(at) for each in found]) for at, row in enumerate(rows)
     }
     if len(device.located) and not any(device.name in group.members for group in groups):
         alone = estimate(_alone(device), Times(clock, np.full(len(rows), 2.0), ()))
         for at, row in enumerate(rows):
             own = alone.one(at)
             if own.nearby:
-                result[device.photos[row]] = _decide([own._replace(utc=None)], settings)
+                result[device.photos[row]] = _decide([own._replace(utc=None)])
     return result
 
 
@@ -248,7 +239,7 @@ def _alone(device: Device) -> Group:
     return Group((device.name,), fixes, company, company, device.photos, calibrate(fixes), ())
 
 
-def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason:
+def _decide(found: Sequence[Estimate]) -> Placement | Reason:
     """One position from those of all people whom a device may have been with: they must agree.
 
     Where nothing tells where the likeliest of them was, only a track tells of the others.
@@ -263,7 +254,7 @@ def _decide(found: Sequence[Estimate], settings: Settings) -> Placement | Reason
     for each in near:
         if each is not best:
             radius = max(radius, each.radius + float(metres(best.point, each.point)))
-    if not radius <= settings.radius_limit_m:
+    if not radius <= _RADIUS_LIMIT_M:
         return Reason.WIDE
     latitude, longitude = to_degrees(best.point)
     location = Location(round(float(latitude), 6), round(float(longitude), 6))

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geotag.places.coincidence import HABITS, OFFSETS, STEP, Company, Habit, by_day, evidence
-from geotag.places.sphere import Floats
+from geotag.places.sphere import Floats, Rows, nearest
 
 _SESSION, _BREAK, _SESSIONS = 3 * 3600.0, 3600.0, 600
 # What a change of the clock costs, in nats: to the local time, to another zone or DST, to anything;
@@ -30,7 +29,6 @@ _HOURS = -(-len(OFFSETS) // _PER_HOUR)
 _MOST_HOURS = 12
 # Offsets are told from each other where they are so far apart; less likely ones are left out.
 _APART, _POSSIBLE, _CANDIDATES = 480.0, 0.03, 10
-Rows = NDArray[np.int64]
 
 
 class Session(NamedTuple):
@@ -87,10 +85,7 @@ def _apart(reading: float, company: Company) -> Rows:
 
 def local_at(utc: Floats, company: Company) -> Floats:
     """How far local clocks were ahead of UTC, by the companion's photo nearest in time."""
-    after = np.clip(np.searchsorted(company.taken, utc), 0, len(company.taken) - 1)
-    before = np.maximum(after - 1, 0)
-    earlier = np.abs(utc - company.taken[before]) <= np.abs(company.taken[after] - utc)
-    return company.ahead[np.where(earlier, before, after)]
+    return company.ahead[nearest(utc, company.taken)]
 
 
 def course_of(sessions: Sequence[Session], company: Company) -> Course:

@@ -7,7 +7,16 @@ from numpy.typing import ArrayLike, NDArray
 
 Vectors = NDArray[np.float64]
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 EARTH_M = 6_371_008.8
+
+
+def nearest(times: Floats, reference: Floats) -> Rows:
+    """The row of the nearest of sorted times, for each; the earlier one of two that are as near."""
+    after = np.clip(np.searchsorted(reference, times), 0, len(reference) - 1)
+    before = np.maximum(after - 1, 0)
+    earlier = np.abs(times - reference[before]) <= np.abs(reference[after] - times)
+    return np.where(earlier, before, after)
 
 
 def to_vectors(latitude: ArrayLike, longitude: ArrayLike) -> Vectors:

@@ -11,7 +11,7 @@ from benchmarks.photographers import make_library
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotag.places.placing import Settings, place_photos
+from geotag.places.placing import place_photos
 from geotag.places.sighting import ClockSource, Kind, Method, Placement, Places, Reason, Sighting
 from geotag.places.tracks import Segment
 from geotag.records import Location
@@ -103,7 +103,7 @@ def test_a_given_clock_offset_is_ahead_of_local_time() -> None:
     """The camera shows an hour and two minutes less than the clocks around it."""
     late = Sighting("c.jpg", "camera", Kind.CAMERA, 300 + HOUR - 3720)
     library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 600, PARIS), late]
-    told = place_photos(library, utc_everywhere, (), Settings({"camera": -3720.0}))
+    told = place_photos(library, utc_everywhere, (), {"camera": -3720.0})
     found = told.placements["c.jpg"]
     assert isinstance(found, Placement) and found.utc == 300
     assert told.clocks["camera"][0].source is ClockSource.GIVEN
