@@ -17,13 +17,13 @@ _PARAMETER = re.compile(r"([?&;#])([^=&;#]*)=([^&;#]*)")
 # Tencent's signatures, OAuth, web frameworks' sessions.
 _SECRET_PARTS = re.compile(
     "token|secret|passw|passphrase|pwd|credential|signature|apikey|accesskey|accessid|privatekey|"
-    "keypairid|(?:user|app|client|account|shared|storage|master|license)key|auth(?!or)|authoriz|sess(?:ion|id)|bearer|jwt|saml|assertion|hmac|hdnea|hdnts|rlkey|"
+    "keypairid|(?:user|app|client|account|shared|storage|master|license|resource)key|auth(?!or)|authoriz|sess(?:ion|id)|bearer|jwt|saml|assertion|hmac|hdnea|hdnts|rlkey|"
     "^x(?:amz|goog|oss|cos)|^qsign|^qak$"
 )
-_SECRET_WORDS = frozenset("key keys sig sign auth pass sas sid otp pin ticket ak sk".split())
+_SECRET_WORDS = frozenset("key keys sig sign auth pass pw sas sid otp pin ticket ak sk".split())
 _BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])")
 # Values that tell by themselves: a JSON web token, a key id of AWS.
-_SECRET_VALUES = re.compile(r"eyJ[\w-]{8,}\.[\w-]+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+_SECRET_VALUES = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]+)+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 
 
 def redacted(text: str) -> str:
@@ -56,4 +56,4 @@ def _is_secret(name: str) -> bool:
 def _hides_address(value: str) -> bool:
     """Whether a value is an address, or what was one, with credentials of its own."""
     inner = unquote(value)
-    return inner != value and redacted(inner) != inner
+    return redacted(inner) != inner

@@ -104,9 +104,18 @@ def test_any_text_is_taken(text: str) -> None:
         ("https://user:p#w@example.org/a.jpg", True),
         ("https://example.org/a.jpg?X-Amz-Signature=1", True),
         ("https://example.org/a.jpg?sig=1&se=2", True),
+        ("https://example.org/a.jpg?resourcekey=0-1", True),
+        ("https://example.org/a.jpg?pw=1", True),
+        ("https://example.org/a.jpg?from=http://example.com/b.jpg?token=1", True),
+        ("https://example.org/a.jpg?from=http://example.com/b.jpg", False),
         ("https://example.org/a.jpg#access_token=1", True),
         ("https://example.org/a.jpg?eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", True),
     ],
 )
 def test_which_addresses_hold_credentials(uri: str, secret: bool) -> None:
     assert has_credentials(uri) is secret
+
+
+def test_a_web_token_is_redacted_to_its_end() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+    assert redacted(f"http://example.org/{token}?a=1") == "http://example.org/***?a=1"
