@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from geotag.sources.bucket import BucketSource
 from geotag.sources.listing import File, with_sidecars
 from geotag.sources.manifests import InventoryFile, Manifest, parse_manifest, plain_name
 from geotag.stores import is_remote, store_of
-from geotag.stores.base import Object, StoreError, download, seconds_of
+from geotag.stores.base import Object, StoreError, download, md5_of, seconds_of
 
 PREFIX = "inventory:"
 _MANIFEST_LIMIT = 64 * 2**20
@@ -116,11 +115,7 @@ class InventorySource(BucketSource):
 def _check_whole(path: Path, file: InventoryFile) -> None:
     if file.size not in (None, path.stat().st_size):
         raise SourceError(f"{file.address}: not the file that the manifest means (by its size)")
-    if not file.md5:
-        return
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != file.md5:
+    if file.md5 and md5_of(path) != file.md5:
         raise SourceError(f"{file.address}: not the file that the manifest means (by its MD5)")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import random
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,6 +32,7 @@ _LONGEST_RETRYING = 90.0  # seconds after which no other attempt begins
 _LEAST_RATE = 16 * 1024  # bytes a second
 # What a network or server that wants a login sends in place of a file.
 PAGES = frozenset(("text/html", "application/xhtml+xml"))
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", re.ASCII)
 _DOWNLOAD = 2**24
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
@@ -159,6 +162,36 @@ def download(store: Store, uri: str, path: Path) -> str | None:
             file.write(part.data)
             at += len(part.data)
     return present.version
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, by which providers tell contents: 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def check_range(content_range: str, start: int) -> int | None:
+    """The size of the whole object, where an answer's Content-Range tells it. Raises StoreError
+    for bytes that begin elsewhere than those that were asked for."""
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    if found is None or int(found[1]) != start:
+        raise StoreError("other bytes came than those that were asked for", retry=True)
+    return int(found[2]) if found[2] != "*" else None
+
+
+def check_order(last: str, keys: Iterable[str]) -> str:
+    """The last of a listing's keys, the next ones of which follow `last`. Raises StoreError rather
+    than list a part, or without end."""
+    for key in keys:
+        if key <= last:
+            raise StoreError("the bucket does not list its objects in order")
+        last = key
+    return last
+
+
+def broken_off() -> StoreError:
+    """A page of a listing that is not the last, and after which none follows."""
+    return StoreError("the bucket's listing broke off: it does not tell how it goes on")
 
 
 def seconds_for(length: int, timeout: float) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from geotag.stores.base import Enters, Object, StoreError, always
+from geotag.stores.base import Enters, Object, StoreError, always, broken_off, check_order
 from geotag.stores.generic import GenericStore
 from geotag.stores.stretches import Found, Page, Stretch, declined, listed_behind
 
@@ -50,10 +50,9 @@ class GcsStore(GenericStore):
             objects = objects[1:]
         is_last = "nextPageToken" not in found and len(objects) <= size
         objects = objects[:size]
-        _check_order(stretch.after, [self._key(each) for each in objects])
-        last = self._key(objects[-1]) if objects else stretch.after
+        last = check_order(stretch.after, map(self._key, objects))
         if not objects and not is_last:
-            raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+            raise broken_off()
 
         def is_entered(folder: str) -> bool:
             return enters(f"{self.protocol}://{bucket}/{folder}")
@@ -66,15 +65,13 @@ class GcsStore(GenericStore):
             start = {"pageToken": token} if token else {}
             found = self._listed(bucket, prefix=prefix, maxResults=PAGE, **start)
             objects = self._objects(bucket, found)
-            keys = [self._key(each) for each in objects]
-            _check_order(last, keys)
+            last = check_order(last, map(self._key, objects))
             yield from objects
-            last = keys[-1] if keys else last
             token = str(found.get("nextPageToken", ""))
             if not token:
                 return
             if token in tokens:
-                raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+                raise broken_off()
             tokens.add(token)
 
     def _listed(self, bucket: str, **query: Any) -> Mapping[str, Any]:
@@ -105,11 +102,3 @@ class GcsStore(GenericStore):
 
 def _key_of(path: str) -> str:
     return path.partition("/")[2]
-
-
-def _check_order(last: str, keys: Iterable[str]) -> None:
-    """Raise StoreError rather than list a part, or without end."""
-    for key in keys:
-        if key <= last:
-            raise StoreError("the bucket does not list its objects in order")
-        last = key

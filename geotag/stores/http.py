@@ -23,6 +23,7 @@ from geotag.stores.base import (
     StoreError,
     always,
     asked,
+    check_range,
     seconds_for,
 )
 
@@ -30,7 +31,6 @@ _Result = TypeVar("_Result")
 # Of a photo's address; other files may be text.
 _NO_PHOTO = re.compile(r"text/.*|application/(json|problem\+json|xml)")
 _SIZE = re.compile(r"\d{1,18}", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 
 
 class HttpStore:
@@ -85,10 +85,9 @@ class HttpStore:
                 if version and _version(answer) != version:
                     raise ChangedError
                 skipped = start if answer.status == 200 else 0
-                _check_range(answer, start)
+                total = _total(answer, start)
                 data = await _read(answer.content, skipped + length)
                 self.bytes_fetched += len(data)
-                total = _total(answer)
                 expected = length if total is None else max(0, min(length, total - start))
                 data = data[skipped:]
                 if total is not None and len(data) != expected:
@@ -141,20 +140,13 @@ def _version(answer: Any) -> str:
     return str(text.replace(" ", "_").encode("ascii", "backslashreplace"), "ascii")
 
 
-def _total(answer: Any) -> int | None:
-    """The size of the whole object, if the server says."""
+def _total(answer: Any, start: int) -> int | None:
+    """The size of the whole object, if the server says. Raises StoreError for a part of the object
+    that was not asked for."""
     if answer.status == 206:
-        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    else:
-        total = answer.headers.get("Content-Length", "")
+        return check_range(answer.headers.get("Content-Range", ""), start)
+    total = answer.headers.get("Content-Length", "")
     return int(total) if _SIZE.fullmatch(total) else None
-
-
-def _check_range(answer: Any, start: int) -> None:
-    """Raise StoreError for a part of the object that was not asked for."""
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if answer.status == 206 and (found is None or int(found[1]) != start):
-        raise StoreError("other bytes came than those that were asked for", retry=True)
 
 
 def _check(answer: Any) -> None:

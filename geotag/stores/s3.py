@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +21,10 @@ from geotag.stores.base import (
     StoreError,
     always,
     asked,
+    broken_off,
+    check_order,
+    check_range,
+    md5_of,
     seconds_for,
 )
 from geotag.stores.stretches import Found, Page, Stretch, declined, listed_behind
@@ -35,7 +37,6 @@ _ABSENT_CODES = frozenset(("NoSuchKey", "NotFound", "404"))
 _CHANGED_CODES = frozenset(("PreconditionFailed", "ConditionalRequestConflict"))
 # What a listing says of itself, also of an empty bucket.
 _OF_LISTINGS = frozenset(("IsTruncated", "KeyCount", "Name", "Contents"))
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 _PAGE = "the answer is not that of a bucket: must somebody log in to the network?"
 _CLOCK = "this machine's clock is wrong by more than the bucket allows: set it"
 _REGION = "the bucket is in another region: set AWS_REGION, or for a store of your own its endpoint"
@@ -139,14 +140,11 @@ class S3Store:
     def _page(self, bucket: str, stretch: Stretch, size: int, enters: Enters) -> Page:
         start = {"StartAfter": stretch.after} if stretch.after else {}
         found = self._list_page(Bucket=bucket, Prefix=stretch.prefix, MaxKeys=size, **start)
-        objects, last = [], stretch.after
-        for entry in found.get("Contents", ()):
-            if entry["Key"] <= last:
-                raise StoreError("the bucket does not list its objects in order")
-            last = entry["Key"]
-            objects.append(_object(f"s3://{bucket}/{last}", entry["Size"], entry))
+        entries = found.get("Contents", ())
+        last = check_order(stretch.after, (entry["Key"] for entry in entries))
+        objects = [_object_in(bucket, entry) for entry in entries]
         if found.get("IsTruncated") and not objects:
-            raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+            raise broken_off()
         behind = declined(last, len(stretch.prefix), _entered(bucket, enters))
         return Page(objects, behind or last, not found.get("IsTruncated"))
 
@@ -163,16 +161,13 @@ class S3Store:
                 # The server does not know StartAfter: nothing is left out.
                 start, enters = {"ContinuationToken": token}, always
                 continue
-            for entry in entries:
-                if entry["Key"] <= last:
-                    raise StoreError("the bucket does not list its objects in order")
-                last = entry["Key"]
-                yield _object(f"s3://{bucket}/{last}", entry["Size"], entry)
+            last = check_order(last, (entry["Key"] for entry in entries))
+            yield from (_object_in(bucket, entry) for entry in entries)
             token = page.get("NextContinuationToken", "")
             if not token and not page.get("IsTruncated"):
                 return
             if not token or token in tokens:
-                raise StoreError("the bucket's listing broke off: it does not tell how it goes on")
+                raise broken_off()
             tokens.add(token)
             start = {"ContinuationToken": token}
             if behind := declined(last, len(prefix), _entered(bucket, enters)):
@@ -249,7 +244,7 @@ class S3Store:
         except ChangedError:
             # Our own write may have succeeded while its answer was lost.
             present = self.stat(uri)
-            if present is not None and present.version == _md5(path):
+            if present is not None and present.version == md5_of(path):
                 return present.version
             raise
 
@@ -298,6 +293,11 @@ def _split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def _object_in(bucket: str, entry: Mapping[str, Any]) -> Object:
+    """An object as a listing tells it."""
+    return _object(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry)
+
+
 def _object(uri: str, size: int, entry: Mapping[str, Any]) -> Object:
     modified = entry.get("LastModified")
     seconds = modified.timestamp() if modified is not None else 0.0
@@ -319,16 +319,10 @@ def _part(data: bytes, start: int, length: int, content_range: str | None) -> Pa
     """The bytes that were asked for. Raises StoreError where these are others, or too few."""
     if content_range is None:  # the server knows no ranges: these are all bytes
         return Part(data[start : start + length], len(data))
-    found = _CONTENT_RANGE.fullmatch(content_range)
-    first, total = (int(found[1]), int(found[2])) if found else (-1, 0)
-    if first != start or len(data) != min(length, total - start):
+    total = check_range(content_range, start)
+    if total is None or len(data) != min(length, total - start):
         raise StoreError("other bytes came than those that were asked for", retry=True)
     return Part(data, total)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _store_error(error: Exception) -> StoreError:
