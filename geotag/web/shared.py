@@ -15,7 +15,7 @@ _FILES = {
     "world.json": ("geotag.report", "application/json"),
     "page.css": ("geotag.report", "text/css"),
     "explanation.js": ("geotag.web", "text/javascript"),
-    "explanation.css": ("geotag.web", "text/css"),
+    "served.css": ("geotag.web", "text/css"),
     "icon.svg": ("geotag.web", "image/svg+xml"),
 }
 

@@ -117,7 +117,7 @@ function showTimeline(filters) {
   const perDay = tally(rows.map(row => row.day && passes(row, filters, false) && row.day)), days = [...perDay.keys()].sort();
   const isShort = days.length && dayNumber(days.at(-1)) - dayNumber(days[0]) < MOST_DAYS;
   let length = isShort ? 10 : 7, counts = perPeriod(perDay, length);
-  if (counts.size > MOST_BARS && !filters.from) {
+  if (monthsBetween(days) > MOST_BARS && !filters.from) {
     length = 4;
     counts = perPeriod(perDay, length);
   }
@@ -131,7 +131,7 @@ function showTimeline(filters) {
     button.title = `${period}: ${photos(count)}`;
     button.setAttribute("aria-label", button.title);
     button.setAttribute("aria-pressed", filters.from === first && filters.to === last);
-    button.append(bar, made("span", barLabel(period, at, bars.length)));
+    button.append(bar, made("span", barLabel(period, bars.at(at - 1), at, bars.length)));
     button.addEventListener("click", () => choosePeriod(period, first, last));
     return button;
   }));
@@ -141,6 +141,11 @@ function showTimeline(filters) {
   element("undated").textContent = undated ? `${photos(undated)} without a date` : "";
 }
 
+function monthsBetween(days) {
+  const month = day => 12 * day.slice(0, 4) + Number(day.slice(5, 7));
+  return days.length ? month(days.at(-1)) - month(days[0]) : 0;
+}
+
 function perPeriod(perDay, length) {
   const counts = new Map();
   for (const [day, count] of perDay) counts.set(day.slice(0, length), (counts.get(day.slice(0, length)) ?? 0) + count);
@@ -148,9 +153,9 @@ function perPeriod(perDay, length) {
 }
 
 // The first bar tells its whole period, and those after it leave it the room.
-function barLabel(period, at, count) {
+function barLabel(period, before, at, count) {
   if (!at || period.length === 4) return period;
-  if (period.length === 7 && period.endsWith("-01")) return period.slice(0, 4);
+  if (period.length === 7 && period.slice(0, 4) !== before.slice(0, 4)) return period.slice(0, 4);
   if (at === 1 || (count > 12 && at < 6)) return "";
   return period.length === 10 ? period.slice(8) : count > 30 ? "" : period.slice(5);
 }

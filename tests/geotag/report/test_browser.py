@@ -187,6 +187,21 @@ def test_the_timeline_is_one_stop_of_the_keyboard(shown: Shown) -> None:
     assert page.evaluate("document.activeElement.title") == chosen
 
 
+def test_the_timeline_of_many_years_tells_each(browser: Any, tmp_path: Path) -> None:
+    days = ("2005-08-13", "2008-03-01", "2019-05-02", "2026-11-24")
+    rows = [Outcome(f"/{day}.jpg", Status.HAS_GPS, 1.0, 2.0, taken_at=day) for day in days]
+    out = tmp_path / "report.html"
+    out.write_text(build_page("tags.csv", rows, []))
+    page = browser.new_page()
+    page.goto(out.as_uri())
+    bars = page.locator("#timeline button")
+    assert bars.all_text_contents() == [str(year) for year in range(2005, 2027)]
+    bars.nth(3).click()
+    labels = ["2005-08", "2008", "2019", "2026"]
+    playwright.expect(bars).to_have_text(labels)
+    page.close()
+
+
 def test_keys_beside_the_bars_of_the_timeline_do_nothing(shown: Shown) -> None:
     # Firefox gives the focus to what scrolls, too.
     shown.page.locator("#timeline").dispatch_event("keydown", {"key": "Home"})

@@ -306,6 +306,21 @@ def test_what_it_knows_is_searched(page: Any) -> None:
     playwright.expect(page.locator("#know")).to_be_focused()
 
 
+def test_a_phone_is_not_asked_to_drop_and_sees_more_than_one_photo(
+    browser: Any, site: Site, write_photo: WritePhoto
+) -> None:
+    phone = {"width": 390, "height": 844}
+    context = browser.new_context(viewport=phone, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(site.address)
+    page.wait_for_selector("body.ready")
+    playwright.expect(page.locator("#invitation")).to_be_hidden()
+    page.set_input_files("#files", [write_photo(f"{at}.jpg", seed=at) for at in range(3)])
+    _counted(page, "3 photos")
+    assert page.locator(".photo").first.bounding_box()["height"] < 200
+    context.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_any_state(
