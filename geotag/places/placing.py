@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from geotag.places.apart import told_apart
 from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
 from geotag.places.companions import together
@@ -32,6 +33,9 @@ _GIVEN_S = 30.0
 # By how much (in nats) more must speak for one person's company than for another's; and how much
 # for any, the more the more scenes there are.
 _MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.08, 600.0
+# Whose company less speaks for is not left out by that alone, where photos taken while people were
+# apart do not speak for one of them by so much.
+_AS_LIKELY = 2.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
@@ -162,15 +166,38 @@ def _company(
     tried = [(*_clock(device, group, given), group) for group in people]
     tried.sort(key=lambda each: -each[1])
     pieces, strongest, _ = tried[0]
-    with_whom = [
-        group
-        for _, strength, group in tried
-        if strength >= max(min(strongest - _MORE, 0.3 * strongest), _least(device, group))
-    ]
+    with_whom = _with_whom(device, pieces, tried)
     if len(with_whom) > 1 and not _is_told(device, given):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
     return pieces, with_whom + logged if with_whom else []
+
+
+def _with_whom(
+    device: Device,
+    pieces: Sequence[ClockPiece],
+    tried: Sequence[tuple[Sequence[ClockPiece], float, Group]],
+) -> list[Group]:
+    """The people whom a device may have been with, the likeliest first.
+
+    While two are together whoever takes more photos seems likelier; what is taken while they are
+    apart tells whose it is.
+    """
+    strongest = tried[0][1]
+    enough = min(strongest - _MORE, 0.3 * strongest)
+    beside = [g for _, strength, g in tried if strength >= max(enough, _least(device, g))]
+    if not beside:
+        return []
+    utc = np.sort(read_clock(device.clock, device.ahead, pieces, beside[0]).utc)
+    found = beside[:1]
+    for group in (group for _, _, group in tried if group is not beside[0]):
+        less = told_apart(utc, beside[0], group)
+        if group in beside:
+            is_likely = less < _MORE
+        else:
+            is_likely = less < _AS_LIKELY and strength_of(utc, group.company) >= _LEAST[1]
+        found += [group] if is_likely else []
+    return found
 
 
 def _least(device: Device, group: Group) -> float:

@@ -87,6 +87,25 @@ def test_two_people_apart_leave_a_camera_without_a_position() -> None:
     assert isinstance(found, Reason)
 
 
+def test_who_takes_more_photos_is_not_taken_for_the_photographer() -> None:
+    """By day a partner with many photos is beside the camera, in the evening 60 km away."""
+    library = []
+    for day in range(8):
+        morning, evening = day * DAY + 9 * HOUR, day * DAY + 19 * HOUR
+        for n in range(20):
+            t = morning + 700 * n
+            library += [camera(f"{day} {n}", t), phone(f"{day} t{n}", t + 9, PARIS, "their phone")]
+        for hours in (-1, 1):
+            elsewhere, t = near(PARIS, 60_000), evening + hours * HOUR
+            library += [phone(f"{day} away {hours}", t, elsewhere, "their phone")]
+        library += [camera(f"{day} evening", evening), phone(f"{day} home", evening + 60, PARIS)]
+    library += [phone(f"{day} morning", day * DAY + 9.5 * HOUR, PARIS) for day in range(2)]
+    found = place(*library)
+    assert found.companions["camera"] == ("phone", "their phone")
+    evenings = [found.placements[f"{day} evening"] for day in range(8)]
+    assert not any(isinstance(answer, Placement) for answer in evenings)
+
+
 def test_somebody_elses_phone_is_not_placed_by_mine() -> None:
     mine = [phone(f"m{n}.jpg", 300 * n, PARIS) for n in range(5)]
     found = place(*mine, phone("t.jpg", 450, None, "their phone")).placements["t.jpg"]
