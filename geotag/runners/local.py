@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Photos that are decoded ahead of the network: what keeps all workers busy while it is loaded.
 _WINDOW = 64
+# What it may take to fit a network to the processor, while photos are decoded beside.
+_LOADING_BYTES = 400 * 2**20
 
 
 class LocalRunner:
@@ -176,10 +178,12 @@ class Classifier:
 
 def load_batcher(checkpoint: Checkpoint, job: Job, pool: Executor) -> Batcher:
     """Begin to load a network into its engine."""
+    from geotag.decoding.memory import PICTURES
     from geotag.recognition.model import Model
 
     def load() -> Model:
-        model = Model(checkpoint, job.engine_options, job.workers)
+        with PICTURES.hold(_LOADING_BYTES):
+            model = Model(checkpoint, job.engine_options, job.workers)
         _log.info("engine: %s, %d pixels", model.engine.description, model.spec.input_size)
         return model
 
