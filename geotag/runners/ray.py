@@ -312,6 +312,8 @@ def _await_plan(ray: Any, device: str, must_stop: MustStop) -> Plan | None:
     while not must_stop():
         plan = plan_for(ray.nodes(), gpus)
         if plan is not None and (plan.classifiers or not wants_gpu):
+            if probe is not None:  # its room is for the actors, which else would ask for more
+                ray.cancel(probe)
             return plan
         if probe is None:
             kind = "GPU" if wants_gpu else "processor"

@@ -299,4 +299,4 @@ def test_a_cluster_without_gpus_starts_one_where_cuda_is_asked_for(
     cuda = options.engine_options._replace(device="cuda", engine="pytorch")
     with pytest.raises(GeotagError, match="cuda"):
         scan_library([str(library)], str(tmp_path / "t.csv"), options._replace(engine_options=cuda))
-    assert resources(quiet)["GPU"] == 1
+    assert resources(quiet)["GPU"] >= 1
