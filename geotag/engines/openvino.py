@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 # Eight photos fit a core's own cache with their activations; more of them are no faster.
 _BATCH_SIZE = 8
+_LOCK = threading.Lock()
 
 
 class OpenVINOEngine:
@@ -34,7 +36,8 @@ class OpenVINOEngine:
                 f"--engine openvino runs on the CPU, not on {options.device}: take --engine pytorch"
             )
         openvino = _import_openvino()
-        core = openvino.Core()
+        with _LOCK:
+            core = _core()
         dtype = _choose_dtype(options.dtype, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         self.batch_size = options.batch_size or _BATCH_SIZE
         self.streams = streams
@@ -75,6 +78,13 @@ def _import_openvino() -> Any:
     except ImportError:
         raise MissingDependencyError("the OpenVINO engine", "openvino") from None
     return openvino
+
+
+@cache
+def _core() -> Any:
+    """The one core of this process, which stays: it gives the thread that makes it a stack for
+    signals, and if another thread ended it, the first would have none when a signal comes."""
+    return _import_openvino().Core()
 
 
 def _choose_dtype(name: str, capabilities: list[str]) -> str:
