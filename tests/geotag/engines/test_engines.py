@@ -326,3 +326,24 @@ def test_converting_a_model_tells_nobody(model_path: Path, tmp_path: Path) -> No
     assert (tmp_path / "cache").exists()
     # Where OpenVINO's telemetry keeps who one is before it reports.
     assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_after_an_engine_ended_in_another_thread_ends_no_process(model_path: Path) -> None:
+    pytest.importorskip("openvino")
+    script = (
+        "import pathlib, signal, sys, threading\n"
+        "from geotag.engines import build_engine\n"
+        "from geotag.engines.base import EngineOptions\n"
+        "from geotag.model.checkpoint import load_checkpoint\n"
+        "checkpoint = load_checkpoint(pathlib.Path(sys.argv[1]))\n"
+        "engines = [build_engine(checkpoint, EngineOptions('openvino', 'cpu'))]\n"
+        "ending = threading.Thread(target=engines.clear)\n"
+        "ending.start(); ending.join()\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: print('heeded'))\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(model_path)], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, "heeded\n"), done.stderr
