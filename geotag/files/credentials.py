@@ -21,6 +21,9 @@ _SECRET_PARTS = re.compile(
     "^x(?:amz|goog|oss|cos)|^qsign|^qak$"
 )
 _SECRET_WORDS = frozenset("key keys sig sign auth pass pw sas sid otp pin ticket ak sk".split())
+# Names that mean something else as often (?code=FR): secret with a value that nobody would guess.
+_SECRET_IF_LONG = frozenset("code md5 sha1 sha256 hash digest st oh share invite nonce".split())
+_LONG = 16
 _BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])")
 # Values that tell by themselves: a JSON web token, a key id of AWS.
 _SECRET_VALUES = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]+)+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
@@ -44,13 +47,14 @@ def _without(address: str) -> str:
 
 def _parameter(found: re.Match[str]) -> str:
     before, name, value = found.groups()
-    hidden = value and (_is_secret(unquote(name)) or _hides_address(value))
+    hidden = value and (_is_secret(unquote(name), len(value)) or _hides_address(value))
     return f"{before}{name}={_HIDDEN if hidden else value}"
 
 
-def _is_secret(name: str) -> bool:
+def _is_secret(name: str, length: int) -> bool:
     words = _BETWEEN_WORDS.sub(" ", name).lower().split()
-    return bool(_SECRET_PARTS.search("".join(words))) or not _SECRET_WORDS.isdisjoint(words)
+    telling = _SECRET_WORDS if length < _LONG else _SECRET_WORDS | _SECRET_IF_LONG
+    return bool(_SECRET_PARTS.search("".join(words))) or not telling.isdisjoint(words)
 
 
 def _hides_address(value: str) -> bool:

@@ -119,3 +119,11 @@ def test_which_addresses_hold_credentials(uri: str, secret: bool) -> None:
 def test_a_web_token_is_redacted_to_its_end() -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
     assert redacted(f"http://example.org/{token}?a=1") == "http://example.org/***?a=1"
+
+
+@pytest.mark.parametrize("name", ["code", "md5", "hash", "st", "oh", "share", "share_code"])
+def test_a_name_that_may_be_innocent_is_secret_with_a_long_value(name: str) -> None:
+    secret = "0Aq9Zt3kL7_xW2-b8"
+    assert has_credentials(f"https://example.org/a.jpg?{name}={secret}")
+    assert secret not in redacted(f"no answer from https://example.org/a.jpg?w=100&{name}={secret}")
+    assert not has_credentials(f"https://example.org/a.jpg?{name}=FR-75")
