@@ -157,7 +157,8 @@ def _is_number(value: object) -> bool:
 
 def _parse_number(name: str, value: Any) -> float | int:
     try:
-        number = float(value) if isinstance(value, str) or _is_number(value) else math.nan
+        is_text = isinstance(value, str) and "_" not in value  # Python's 1_000 is a slip of the pen
+        number = float(value) if is_text or _is_number(value) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):

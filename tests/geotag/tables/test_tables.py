@@ -195,6 +195,7 @@ def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
         ({"status": "tagged"}, "no path"),
         ({"path": "/a", "status": "sure"}, '"sure" is not a status'),
         ({"path": "/a", "latitude": "north"}, "latitude is not a number"),
+        ({"path": "/a", "latitude": "4_8.8"}, "latitude is not a number"),
         ({"path": "/a", "latitude": "nan"}, "not a number"),
         ({"path": "/a", "category_id": "1.5"}, "whole"),
         ({"path": "/a", "confidence": "95"}, "between 0 and 1"),
