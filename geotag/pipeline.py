@@ -290,7 +290,8 @@ class Scan:
         made_by = {"model": self.header.sha256, "prefilter": self.job.prefilter}
         made_by |= rules_of(self.options, self.decider)
         sources = sorted(self.library.listed)
-        return format_part(Part(self.options.shard, made_by, sources, self._remaining))
+        rows = self.catalog.count_rows()
+        return format_part(Part(self.options.shard, made_by, sources, self._remaining, rows))
 
     def _listing(self) -> Iterator[Photo]:
         """A library that is listed in part only would lose the rest of its rows: all or none."""

@@ -31,13 +31,15 @@ class Part(NamedTuple):
     """What the table of a shard says of itself.
 
     `made_by` is what all parts of one table have in common, by name; `sources` says how many photos
-    each source had, `remaining` how many of the shard's were not read.
+    each source had, `remaining` how many of the shard's were not read, `rows` how many rows the
+    table has.
     """
 
     shard: Shard
     made_by: Mapping[str, Any]
     sources: Sequence[str]
     remaining: int = 0
+    rows: int | None = None  # None in parts of earlier versions
 
 
 def check_part(path: str) -> None:
@@ -78,6 +80,7 @@ def parse_part(note: str, path: str) -> Part:
         part = Part(parse_shard(fields.pop("shard")), **fields)
         _check(isinstance(part.made_by, dict) and isinstance(part.sources, list))
         _check(isinstance(part.remaining, int) and part.remaining >= 0)
+        _check(part.rows is None or (isinstance(part.rows, int) and part.rows >= 0))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError, UsageError):
         raise TableError(
             f"{path}: its note of which shard it is cannot be read; scan that shard again"
@@ -126,7 +129,7 @@ def _waiting(group: Iterable[Iterator[Outcome]], file: Path) -> Iterator[Outcome
 
 def _rows(file: Path, path: str, part: Part) -> Iterator[Outcome]:
     """The rows of a shard's table, of its own photos alone and in order."""
-    last = b""
+    last, count = b"", 0
     for row in rows_of(file):
         name = row_order(row)
         if name <= last or not part.shard.holds(os.fsdecode(name)):
@@ -134,8 +137,13 @@ def _rows(file: Path, path: str, part: Part) -> Iterator[Outcome]:
                 f"{path}: its rows are not those of shard {part.shard} alone, each once and in "
                 "order: was it edited? Scan that shard again"
             )
-        last = name
+        last, count = name, count + 1
         yield row
+    if part.rows not in (None, count):
+        raise TableError(
+            f"{path}: it has {count:,} rows and was written with {part.rows:,}: was it edited? "
+            "Scan that shard again"
+        )
 
 
 def check_together(parts: Sequence[tuple[str, Part]]) -> None:

@@ -244,7 +244,7 @@ def test_a_part_that_was_edited_is_refused(
     other, note = parts[1 - parts.index(part)], read_note(part)
     rows = list(read_table(part))
     both = sorted([*read_table(other), *rows], key=row_order)
-    for edited in (both, [*rows, rows[-1]], rows[::-1]):
+    for edited in (both, [*rows, rows[-1]], rows[::-1], rows[:-1], rows[1:], []):
         write_table(str(part), edited, note)
         assert run("merge", *parts, "--out", tmp_path / "t.csv") == 1
         assert "was it edited" in capsys.readouterr().err
