@@ -1,6 +1,6 @@
 """Measures how fast geotag is beside its peers and the limits of the machine.
 
-python scripts/benchmark.py scan|metadata|engine|decode|cascade|... [options]
+python scripts/benchmark.py scan|metadata|engine|decode|... [options]
 
 Each benchmark makes its own photos, runs what it compares in turn, repeated and paired, and
 prints medians with ratios; figures of one machine are no figures of another, ratios nearly are.
@@ -13,7 +13,6 @@ import importlib
 import click
 
 NAMES = (
-    "cascade",
     "catalog",
     "decode",
     "engine",
