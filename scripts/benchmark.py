@@ -32,11 +32,9 @@ class Benchmarks(click.Group):
     """One module a benchmark, imported when it is run."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All of them, by name."""
         return list(NAMES)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of that name."""
         if name not in NAMES:
             return None
         command: click.Command = importlib.import_module(f"benchmarks.{name}").command

@@ -51,7 +51,6 @@ PACKAGES = (
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file."""
     return sha256(path.read_bytes()).hexdigest()
 
 

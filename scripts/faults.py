@@ -193,7 +193,6 @@ class Trial:
                 path.with_suffix(".xmp").write_text(_SIDECAR)
 
     def scan(self, fault: Fault = FAULTS[0]) -> Night:
-        """One night."""
         away, missing = self.base / "away", self.photos / fault.unmounted
         if fault.unmounted:
             missing.rename(away)

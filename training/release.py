@@ -60,7 +60,6 @@ class Release(NamedTuple):
 
     @property
     def dataset(self) -> Dataset:
-        """The photos."""
         return self.job.dataset
 
     def file(self, group: str, name: str) -> Path:

@@ -230,7 +230,6 @@ def join_parts(network: Recogniser, parts: list[Checkpoint], job: Job) -> None:
 
 
 def _fit_classifier(job: Job, network: nn.Module, cache: PixelCache, split: Split) -> None:
-    """Train the classifier alone, on stored features."""
     views = _features(job, network, cache)
     head = classifier(network)
     start = {name: value.clone() for name, value in head.state_dict().items()}

@@ -48,7 +48,6 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are needed."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """The commands, in the order of their table."""
         return list(COMMANDS)
 
     def resolve_command(
@@ -65,7 +64,6 @@ class LazyGroup(click.Group):
             raise click.UsageError(meant, error.ctx) from None
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Import one command."""
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")

@@ -18,7 +18,6 @@ class JsonFormatter(logging.Formatter):
     """time (UTC), level, logger, message; summary of a run, error for a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

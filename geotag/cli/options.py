@@ -152,8 +152,6 @@ writing_options = bundle(
 
 
 def engine_options(command: Command) -> Command:
-    """--engine, --device, --dtype and --batch-size, as one EngineOptions."""
-
     @bundle(
         choice(
             "--engine",

@@ -28,19 +28,16 @@ class Bar(Progress):
             self.bar.close()
 
     def started(self, pending: int) -> None:
-        """Show the bar."""
         if self.visible:
             from tqdm import tqdm
 
             self.bar = tqdm(total=pending, unit="photo", dynamic_ncols=True, smoothing=0.1)
 
     def advanced(self, readings: int) -> None:
-        """Move the bar on."""
         if self.bar is not None:
             self.bar.update(readings)
 
     def stop_requested(self) -> bool:
-        """Whether a signal came."""
         return self.stop.signal is not None
 
 

@@ -81,7 +81,6 @@ class IsolatedDecoder:
             return process.upright_size(data, header, fit)
 
     def close(self) -> None:
-        """End the processes."""
         with suppress(Empty):
             while True:
                 self._idle.get_nowait().end()
@@ -130,7 +129,6 @@ class _Process:
             raise OSError(f"it ended with {self.end()}")
 
     def is_running(self) -> bool:
-        """Whether it is still there."""
         return self._child.poll() is None
 
     def decode(self, data: bytes, header: Header, input_size: int, fit: Fit) -> NDArray[np.uint8]:

@@ -21,7 +21,6 @@ def format_path(path: str) -> str:
 
 
 def parse_path(text: str) -> str:
-    """The reverse of `format_path`."""
     if text.startswith(_URI):
         return os.fsdecode(unquote_to_bytes(text[len(_URI) :]))
     try:

@@ -32,7 +32,6 @@ class TemporaryFolder(tempfile.TemporaryDirectory[str]):
             lock(self._descriptor)
 
     def cleanup(self) -> None:
-        """Remove it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

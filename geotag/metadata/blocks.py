@@ -38,12 +38,10 @@ class Blocks(NamedTuple):
 
     @property
     def exif(self) -> bytes | None:
-        """The first Exif block."""
         return self.exifs[0] if self.exifs else None
 
     @property
     def xmp(self) -> bytes | None:
-        """The first XMP packet."""
         return self.xmps[0] if self.xmps else None
 
 

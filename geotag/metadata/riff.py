@@ -24,7 +24,6 @@ class Chunk(NamedTuple):
 
     @property
     def data_at(self) -> int:
-        """The offset of its data."""
         return self.start + 8
 
 

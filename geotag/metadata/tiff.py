@@ -36,7 +36,6 @@ class TiffReader:
 
     @property
     def first(self) -> int:
-        """The offset of the first directory."""
         return int.from_bytes(self.data[4:8], self.order)
 
     def bytes_at(self, offset: int, length: int) -> bytes:
@@ -53,7 +52,6 @@ class TiffReader:
         return count, table[: len(table) - len(table) % 12]
 
     def entries(self, table: bytes) -> Iterator[Entry]:
-        """The entries of a table."""
         return _ENTRIES[self.order].iter_unpack(table)
 
     def directory(self, offset: int, wanted: frozenset[int]) -> dict[int, Entry]:

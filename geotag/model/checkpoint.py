@@ -57,7 +57,6 @@ class Checkpoint(NamedTuple):
 
     @property
     def spec(self) -> ModelSpec:
-        """All of the model but its weights."""
         return self.header.spec
 
     def with_spec(self, spec: ModelSpec) -> Checkpoint:

@@ -112,11 +112,9 @@ class Remembering(nn.Module):
         self.memory = memory
 
     def embed(self, x: Tensor) -> Tensor:
-        """As the recogniser does."""
         return self.recogniser.embed(x)
 
     def classify(self, embeddings: Tensor) -> Tensor:
-        """Embeddings to logits (N, num_classes)."""
         logits: Tensor = self.memory(embeddings, self.recogniser.classify(embeddings))
         return logits
 

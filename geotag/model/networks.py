@@ -223,7 +223,6 @@ class Recogniser(nn.Module):
         return torch.cat(parts, 1)
 
     def classify(self, embeddings: Tensor) -> Tensor:
-        """Embeddings to logits (N, num_classes)."""
         logits: Tensor = self.classifier(embeddings)
         return logits
 

@@ -107,7 +107,6 @@ class ModelSpec(NamedTuple):
 
 
 def format_spec(spec: ModelSpec) -> str:
-    """The spec as canonical JSON."""
     fields = spec._asdict()
     fields["format"] = FORMAT
     fields["thresholds"] = [[t.precision, t.confidence] for t in spec.thresholds]

@@ -52,12 +52,10 @@ class Model:
 
     @property
     def header(self) -> ModelHeader:
-        """The spec and the SHA-256."""
         return self.checkpoint.header
 
     @property
     def spec(self) -> ModelSpec:
-        """All of the model but its weights."""
         return self.checkpoint.spec
 
     @property

@@ -41,7 +41,6 @@ class LocalRunner:
         self._classifier: Classifier | None = None
 
     def close(self) -> None:
-        """Stop the workers; what was not taken is dropped."""
         if self._classifier is not None:
             self._classifier.close()
             self._classifier = None
@@ -114,7 +113,6 @@ class Classifier:
             )
 
     def close(self) -> None:
-        """Stop the workers; what was not taken is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._decoder.close()
 

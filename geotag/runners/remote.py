@@ -88,7 +88,6 @@ class Classifier(_Worker):
         self._batcher = load_batcher(load_checkpoint(self.job.model), self.job, pool)
 
     def classify(self, pictures: list[Decoded]) -> list[Reading]:
-        """One reading for each picture."""
         done = [c for picture in pictures for c in self._batcher.submit(picture)]
         done += self._batcher.drain()
         return list(map(reading_of, done))

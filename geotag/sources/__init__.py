@@ -122,7 +122,6 @@ class Library:
 
     @property
     def requests(self) -> int:
-        """How many requests for bytes were made here."""
         return sum(source.requests for source in self._by_scheme.values())
 
     def ahead(self, photos: Iterable[Photo]) -> Iterator[Photo]:
@@ -131,7 +130,6 @@ class Library:
             yield from source.ahead(group)
 
     def expect(self, photo: Photo) -> None:
-        """Hear that this photo will be read whole, soon."""
         self._source_of(photo.uri).expect(photo)
 
     def read_photo(self, photo: Photo) -> bytes:
@@ -145,7 +143,6 @@ class Library:
         return photos if shard is None else (p for p in photos if shard.holds(p.uri))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
-        """Open a photo for ranged reads."""
         return self._source_of(photo.uri).open(photo)
 
     def content_key(self, photo: Photo, data: bytes | None = None) -> str:
@@ -153,7 +150,6 @@ class Library:
         return self._source_of(photo.uri).content_key(photo, data)
 
     def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
-        """All bytes of a sidecar, up to a limit."""
         return self._source_of(uri).read(uri, limit)
 
     def _source_of(self, uri: str) -> SingleSource:

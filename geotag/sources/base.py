@@ -59,9 +59,7 @@ class Lister(Protocol):
 
     listing: Listing
 
-    def photos(self) -> Iterator[Photo]:
-        """As a source does."""
-        ...
+    def photos(self) -> Iterator[Photo]: ...
 
     def is_gone(self, uri: str) -> bool:
         """Whether a photo that the listing covers and does not hold is no longer there, rather than

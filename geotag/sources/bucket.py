@@ -233,7 +233,6 @@ class BucketSource:
                 self._body_bytes -= max(photo.size, 0)
 
     def read(self, uri: str, limit: int = READ_LIMIT) -> bytes:
-        """All bytes of a sidecar, up to a limit."""
         data = self._beside.pop(uri, None)
         if data is None:
             data = self._get(uri, 0, limit + 1, "")

@@ -213,7 +213,6 @@ class LocalSource:
         self.listing.miss(kind, path, _because(error))
 
     def open(self, photo: Photo) -> AbstractContextManager[ReadRange]:
-        """Open a photo for ranged reads."""
         return _OpenFile(photo.uri)
 
     def content_key(self, photo: Photo, data: bytes | None = None) -> str:

@@ -234,7 +234,6 @@ class Catalog:
         return self._count(query, range_below(os.fsencode(root)))
 
     def listed(self) -> Iterator[Photo]:
-        """The listed photos in byte order."""
         with sqlite_errors():
             query = "SELECT uri, size, version FROM listed ORDER BY uri"
             for uri, size, version in self.connection.execute(query):
@@ -259,7 +258,6 @@ class Catalog:
         return read_export(self.connection, out)
 
     def note_exported(self, out: str, export: Export) -> None:
-        """Remember how a table was written."""
         write_export(self.connection, out, export)
         self.changed = True
 

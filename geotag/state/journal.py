@@ -82,7 +82,6 @@ class Journal:
         )
 
     def finish(self, run_id: str) -> None:
-        """Note the end of a run."""
         self._execute("UPDATE write_runs SET finished_at = ? WHERE id = ?", (_now(), run_id))
 
     def prepare(self, run_id: str, write: Write) -> int:

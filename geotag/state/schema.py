@@ -157,7 +157,6 @@ READING_COLUMNS = (
 
 
 def checksum(cells: tuple[Any, ...]) -> int:
-    """The checksum of a row's other cells."""
     return zlib.crc32(repr(cells).encode("utf-8", "backslashreplace"))
 
 
@@ -201,7 +200,6 @@ def _from_2(connection: sqlite3.Connection) -> None:
 
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether a database has a table of this name."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     return connection.execute(query, (name,)).fetchone() is not None
 

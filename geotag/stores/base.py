@@ -111,7 +111,6 @@ Enters = Callable[[str], bool]
 
 
 def always(folder: str) -> bool:
-    """Enter any folder."""
     return True
 
 

@@ -70,7 +70,6 @@ class GenericStore:
             pool.shutdown(cancel_futures=True)
 
     def stat(self, uri: str) -> Object | None:
-        """One object; None when there is none."""
         try:
             return self._object(self._try(lambda: self._fs.info(self._path(uri))))
         except AbsentError:
@@ -92,20 +91,17 @@ class GenericStore:
         return Part(data, present.size)
 
     def put(self, uri: str, path: Path) -> str:
-        """Write an object from a file; returns its version."""
         self._try(lambda: self._fs.put_file(str(path), self._path(uri)))
         written = self.stat(uri)
         return written.version if written is not None else ""
 
     def put_if(self, uri: str, path: Path, version: str | None) -> str:
-        """Write it if this version is still there."""
         present = self.stat(uri)
         if (present.version if present is not None else None) != version:
             raise ChangedError
         return self.put(uri, path)
 
     def delete(self, uri: str) -> None:
-        """Remove an object, if there is one."""
         try:
             self._try(lambda: self._fs.rm_file(self._path(uri)))
         except AbsentError:

@@ -57,8 +57,6 @@ class HttpStore:
         yield found
 
     def stat(self, uri: str) -> Object | None:
-        """One object; None when there is none."""
-
         async def head(session: Any) -> Object:
             async with session.head(uri, allow_redirects=True) as answer:
                 if answer.status in (405, 501):

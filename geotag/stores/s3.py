@@ -181,7 +181,6 @@ class S3Store:
         return page
 
     def stat(self, uri: str) -> Object | None:
-        """One object; None when there is none."""
         bucket, key = _split(uri)
         try:
             head = self._call("head_object", Bucket=bucket, Key=key)
@@ -249,7 +248,6 @@ class S3Store:
             raise
 
     def delete(self, uri: str) -> None:
-        """Remove an object, if there is one."""
         bucket, key = _split(uri)
         self._call("delete_object", Bucket=bucket, Key=key)
 

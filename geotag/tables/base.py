@@ -80,7 +80,6 @@ def guard_cell(text: str) -> str:
 
 
 def unguard_cell(text: str) -> str:
-    """The reverse of `guard_cell`."""
     if _GUARD not in text:
         return text
     if text[0] == _GUARD and text[1:2] in ("\t", "\r", "\n"):

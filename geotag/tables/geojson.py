@@ -24,7 +24,6 @@ class GeojsonFormat:
     """
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
-        """Write one Feature for each row."""
         file.write(_HEAD)
         separator = b"\n"
         for row in rows:

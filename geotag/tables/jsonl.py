@@ -16,7 +16,6 @@ class JsonlFormat:
     """UTF-8; empty cells are null, top_k is a list."""
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
-        """Write one line for each row."""
         for row in rows:
             file.write(json.dumps(json_cells(row), ensure_ascii=False).encode() + b"\n")
 

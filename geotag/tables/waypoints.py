@@ -48,7 +48,6 @@ class GpxFormat:
     """One waypoint a position; its `src` says whether it was measured or inferred."""
 
     def write(self, file: BinaryIO, rows: Iterable[Outcome]) -> None:
-        """Write one waypoint for each row with a position."""
         xml = _Writer(file)
         with xml.document("gpx", {"version": "1.1", "creator": "geotag", "xmlns": _GPX}):
             for row in rows:

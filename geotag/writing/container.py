@@ -23,20 +23,16 @@ class XmpFile:
 
     @classmethod
     def parse(cls, data: bytes) -> XmpFile:
-        """Any bytes."""
         return cls(data)
 
     def block(self, name: str) -> bytes | None:
-        """The packet."""
         return self.data if name == "xmp" and self.data else None
 
     def edits(self, changes: Mapping[str, BlockChange]) -> tuple[Edit, ...]:
-        """Those of the packet."""
         change = changes["xmp"]
         return (Edit(0, 0, change),) if isinstance(change, bytes) else change
 
     def other_parts(self) -> tuple[bytes, ...]:
-        """Nothing."""
         return ()
 
 

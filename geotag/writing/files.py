@@ -83,12 +83,10 @@ class ObjectFiles:
         self.store = store_of(root)
 
     def exists(self, path: str) -> bool:
-        """Whether there is such an object."""
         with _reasons():
             return self.store.stat(path) is not None
 
     def names(self, folder: str) -> list[str]:
-        """The names of the objects directly below a prefix."""
         with _reasons():
             below = self.store.list(folder, lambda inner: False)
             found = (each.uri.removeprefix(f"{folder}/") for each in below)
@@ -141,7 +139,6 @@ class ObjectFiles:
             self.store.delete(original.path)
 
     def hash_now(self, path: str) -> str:
-        """The hash of its bytes."""
         return self.read(path).sha256 if self.exists(path) else ""
 
 

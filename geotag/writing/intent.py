@@ -50,11 +50,9 @@ class Landmarks:
         self._by_name = {_fold(c.name): c for c in reversed(self._by_id.values())}
 
     def by_id(self, number: int | None) -> Category | None:
-        """The category of a number, or None."""
         return self._by_id.get(number) if number is not None else None
 
     def by_name(self, name: str) -> Category | None:
-        """The category of a name, or None."""
         return self._by_name.get(_fold(name))
 
 

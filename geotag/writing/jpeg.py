@@ -74,7 +74,6 @@ class Jpeg:
         return cls(data, segments, blocks, _end_of_image(data, segments[-1].end))
 
     def block(self, name: str) -> bytes | None:
-        """The bare contents of a block."""
         if name == "extended xmp":
             parts = (s.payload for s in self.segments if s.marker == _APP1)
             return b"".join(part for part in parts if part.startswith(_EXTENDED_SIGNATURE))

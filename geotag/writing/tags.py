@@ -81,19 +81,16 @@ class LandmarkTags(NamedTuple):
         return self.source != SOURCE_INFERRED
 
     def place_fields(self) -> dict[str, str]:
-        """The legacy IPTC place fields by their XMP names."""
         landmark = self.landmark
         return _present(landmark.name, landmark.city, landmark.region, landmark.country,
                         landmark.country_code)  # fmt: skip
 
     def shown(self) -> dict[str, str]:
-        """The fields of LocationShown but for the name."""
         landmark, subject = self.landmark, self.subject
         levels = landmark.city, landmark.region, landmark.country, landmark.country_code
         return location_fields(levels, *(format_coordinates(subject) if subject else ()))
 
     def block(self) -> dict[str, str]:
-        """What the block in geotag's namespace says of it."""
         return {
             "Method": METHOD_USER if self.source == SOURCE_USER else METHOD,
             "Landmark": self.landmark.name,
@@ -131,15 +128,12 @@ class PlacedTags(NamedTuple):
         return Camera(self.location, self.radius_m)
 
     def place_fields(self) -> dict[str, str]:
-        """The legacy IPTC place fields by their XMP names."""
         return _present("", self.city, self.region, self.country, "")
 
     def created(self) -> dict[str, str]:
-        """The fields of LocationCreated."""
         return location_fields(self._place().split("|"), *format_coordinates(self.location))
 
     def block(self) -> dict[str, str]:
-        """What the block in geotag's namespace says of it."""
         latitude, longitude = format_coordinates(self.location)
         return {
             "Method": self.method,

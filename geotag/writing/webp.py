@@ -46,7 +46,6 @@ class WebP:
         return cls(data, chunks, blocks, EXIF_PREFIX if prefixed else b"")
 
     def block(self, name: str) -> bytes | None:
-        """The bare contents of "exif" or "xmp"."""
         chunk = self.blocks.get(name)
         if chunk is None:
             return None

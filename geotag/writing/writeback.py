@@ -137,7 +137,6 @@ class _Writer:
         self.planner = Planner(options.position, options.sidecar, options.force, self.methods)
 
     def result(self, row: Outcome, path: str) -> WriteResult:
-        """What came of a row."""
         try:
             intent = self._intent(row, path)
             tags = intent.tags

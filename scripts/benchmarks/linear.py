@@ -62,7 +62,6 @@ def scan(folder: Path, model: Path | None, scratch: Path) -> Cost:
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The median of each figure."""
     return Cost(*(statistics.median(figures) for figures in zip(*costs, strict=True)))
 
 

@@ -49,7 +49,6 @@ class Habits(NamedTuple):
 
 
 def draw_habits(rng: np.random.Generator) -> Habits:
-    """Somebody's habits."""
     return Habits(
         phone_rate=float(np.exp(rng.uniform(np.log(0.5), np.log(6)))),
         camera_rate=float(np.exp(rng.uniform(np.log(1.5), np.log(12)))),
@@ -181,7 +180,6 @@ def moved(at: tuple[float, float], metres: float, bearing: float) -> tuple[float
 
 
 def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle metres."""
     phi, psi = math.radians(a[0]), math.radians(b[0])
     lam = math.radians(b[1] - a[1])
     chord = math.sin((psi - phi) / 2) ** 2 + math.cos(phi) * math.cos(psi) * math.sin(lam / 2) ** 2
@@ -189,7 +187,6 @@ def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def part(a: tuple[float, float], b: tuple[float, float], fraction: float) -> tuple[float, float]:
-    """Between two points, the short way around."""
     east = (b[1] - a[1] + 180) % 360 - 180
     longitude = (a[1] + fraction * east + 180) % 360 - 180
     return a[0] + fraction * (b[0] - a[0]), longitude
@@ -214,7 +211,6 @@ def _zone(latitude: float, longitude: float) -> ZoneInfo:
 
 
 def position(walker: Walker, t: float) -> tuple[float, float]:
-    """Where somebody is at a moment."""
     after = bisect.bisect_left(walker.times, t)
     after = min(max(after, 1), len(walker.times) - 1)
     start, end = walker.times[after - 1], walker.times[after]

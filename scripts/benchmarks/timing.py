@@ -42,7 +42,6 @@ def paired(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 
 def timed(run: Callable[[], object]) -> Taken:
-    """Time one run."""
     gc.collect()
     clock, processor = time.perf_counter(), _processor_seconds()
     run()

@@ -49,7 +49,6 @@ class Dataset(NamedTuple):
     fingerprint: str
 
     def of(self, split: str) -> tuple[Sample, ...]:
-        """The samples of one split."""
         return tuple(sample for sample in self.samples if sample.split == split)
 
     def validation(self) -> tuple[Sample, ...]:
@@ -59,7 +58,6 @@ class Dataset(NamedTuple):
         return samples
 
     def file(self, sample: Sample) -> Path:
-        """Where a sample's photo lies."""
         return self.root / sample.path
 
 
@@ -218,7 +216,6 @@ class _Inside:
         self._parents: dict[str, str] = {}
 
     def check(self, relative: str) -> None:
-        """Raises ValueError."""
         path = self.folder / relative
         parent = str(path.parent)
         if parent not in self._parents:

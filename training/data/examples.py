@@ -62,7 +62,6 @@ class Split(NamedTuple):
         return Batch(inputs, torch.from_numpy(self.targets[rows]), rivals)
 
     def hard(self, rows: Rows) -> Tensor:
-        """One-hot targets of some rows."""
         classes = self.targets.shape[1]
         labels = torch.from_numpy(self.labels[rows])
         return torch.nn.functional.one_hot(labels, classes).float()
@@ -105,7 +104,6 @@ class Pictures:
         self.order = _Order(recipe, world, split.train)
 
     def steps(self) -> int:
-        """Batches in an epoch."""
         return self.order.steps()
 
     def train(self, epoch: int) -> Iterator[Batch]:
@@ -159,7 +157,6 @@ class Features:
         self.order = _Order(recipe, world, split.train)
 
     def steps(self) -> int:
-        """Batches in an epoch."""
         return self.order.steps()
 
     def train(self, epoch: int) -> Iterator[Batch]:

@@ -31,7 +31,6 @@ class PixelCache(NamedTuple):
     failed: dict[str, str]
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """The rows of one split."""
         return np.flatnonzero([sample.split == split for sample in self.samples])
 
 

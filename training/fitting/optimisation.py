@@ -77,7 +77,6 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take in the module's weights after a step."""
         self.step += 1
         decay = min(self.decay, self.step / (self.step + 10))
         for name, value in module.state_dict().items():

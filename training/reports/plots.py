@@ -62,7 +62,6 @@ def plot_curves(
 
 
 def plot_bars(values: Mapping[str, float], title: str, unit: str, path: Path) -> None:
-    """One horizontal bar a name."""
     with drawn(path, max(2.5, 0.15 * len(values) + 1)) as figure:
         axes = figure.subplots()
         axes.barh(list(values), list(values.values()))

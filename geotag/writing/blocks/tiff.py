@@ -40,7 +40,6 @@ class Value(NamedTuple):
 
     @property
     def length(self) -> int:
-        """The number of components."""
         return len(self.data) // SIZES[self.type]
 
 
@@ -70,7 +69,6 @@ class Tiff(NamedTuple):
     directories: Mapping[str, Directory]
 
     def get(self, tag: Tag) -> Entry | None:
-        """The entry of a tag, or None."""
         directory = self.directories.get(tag[0])
         return directory.entries.get(tag[1]) if directory else None
 

@@ -144,7 +144,6 @@ class XmpPacket:
         self._remove_values(name, lambda value: is_unwanted(_struct_of(value)))
 
     def remove(self, name: str) -> None:
-        """Remove a property in all its forms."""
         for form in list(self._forms(name)):
             _detach(form)
         self._drop_empty_descriptions()
