@@ -18,6 +18,8 @@ _FOLDERS = {
     "zsh": ("ZDOTDIR", "", ".zfunc/_geotag"),
     "fish": ("XDG_CONFIG_HOME", ".config", "fish/completions/geotag.fish"),
 }
+# click splits each answer of geotag at all commas, and help and file names hold some.
+_FISH_SPLIT = 'string split "," ', 'string split --max 1 "," '
 _ZSH = "add this to ~/.zshrc, above compinit: fpath+=({folder})"
 
 
@@ -30,7 +32,7 @@ def completion(context: click.Context, shell: str, install: bool) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(context.find_root().command, {}, "geotag", _VARIABLE)
-    text = script.source_template % script.source_vars()
+    text = (script.source_template % script.source_vars()).replace(*_FISH_SPLIT)
     if not install:
         click.echo(text)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -114,10 +115,13 @@ class Predictor:
         return Explained(name, float(1 - whole[-1]), view, explanation)
 
     def _column(self, landmark: str) -> int:
+        names = [self.categories.by_slug(slug).name for slug in self.spec.categories]
         for at, slug in enumerate(self.spec.categories):
-            if landmark.casefold() in (slug, self.categories.by_slug(slug).name.casefold()):
+            if landmark.casefold() in (slug, names[at].casefold()):
                 return at
-        raise UsageError(f"this model knows no landmark “{landmark}”; see `geotag categories`")
+        close = get_close_matches(landmark, names, 1)
+        meant = f"did you mean “{close[0]}”?" if close else "see `geotag categories`"
+        raise UsageError(f"this model knows no landmark “{landmark}”; {meant}")
 
     def view(self, picture: Picture) -> Image.Image:
         """What the network sees of a path or Pillow image: upright, in its own proportions."""

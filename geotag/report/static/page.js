@@ -2,15 +2,15 @@ const element = id => document.getElementById(id);
 const parsed = id => JSON.parse(element(id).textContent);
 const number = value => value.toLocaleString("en");
 const photos = count => count === 1 ? "1 photo" : `${number(count)} photos`;
-const percent = share => `${(100 * share).toFixed(1)}%`;
 
 const STATUSES = {
-  has_gps: "position from the camera", tagged: "tagged with a landmark", placed: "placed by time",
+  has_gps: "position from the camera", tagged: "tagged with a landmark", placed: "placed by other evidence",
   uncertain: "uncertain", no_landmark: "no landmark", conflict: "conflict", unreadable: "could not be read",
   private: "in a private zone",
 };
 const METHODS = {
   landmark: "landmark seen in the photo", neighbour: "photos near in time", track: "recorded track", copy: "copy of a photo with a position",
+  sidecar: "sidecar",
   match: "photos of the same scene", vicinity: "landmarks of one place", position: "position of the photo",
 };
 const SHOWN_FROM = 0.01; // a lower confidence means nothing
@@ -97,6 +97,8 @@ function readFilters() {
 
 function update() {
   const filters = readFilters();
+  const count = [...SELECTS, "from", "to", "confidence"].filter(name => filters[name]).length;
+  element("fold").textContent = count ? `Filters (${count})` : "Filters";
   element("least").value = filters.confidence ? `${Math.round(100 * filters.confidence)}%` : "any";
   found = rows.filter(row => passes(row, filters));
   const here = chosen;
@@ -111,6 +113,7 @@ function update() {
   shown = 0;
   element("gallery").replaceChildren();
   showMore();
+  fitLabels();
 }
 
 function showTimeline(filters) {
@@ -131,7 +134,7 @@ function showTimeline(filters) {
     button.title = `${period}: ${photos(count)}`;
     button.setAttribute("aria-label", button.title);
     button.setAttribute("aria-pressed", filters.from === first && filters.to === last);
-    button.append(bar, made("span", barLabel(period, bars.at(at - 1), at, bars.length)));
+    button.append(bar, made("span", at ? barLabel(period, bars[at - 1], bars.length) : period));
     button.addEventListener("click", () => choosePeriod(period, first, last));
     return button;
   }));
@@ -152,12 +155,24 @@ function perPeriod(perDay, length) {
   return counts;
 }
 
-// The first bar tells its whole period, and those after it leave it the room.
-function barLabel(period, before, at, count) {
-  if (!at || period.length === 4) return period;
+// Of the first bar the whole period is told, of those after it what is new.
+function barLabel(period, before, count) {
+  if (period.length === 4) return period;
   if (period.length === 7 && period.slice(0, 4) !== before.slice(0, 4)) return period.slice(0, 4);
-  if (at === 1 || (count > 12 && at < 6)) return "";
   return period.length === 10 ? period.slice(8) : count > 30 ? "" : period.slice(5);
+}
+
+// Shows the labels that there is room for, years before months and days.
+function fitLabels() {
+  const timeline = element("timeline"), labels = [...timeline.querySelectorAll("span")], taken = [];
+  for (const label of labels) label.classList.remove("fits");
+  const most = timeline.offsetLeft + timeline.scrollWidth;
+  const boxes = labels.map(label => ({ label, start: label.offsetLeft, end: label.offsetLeft + label.scrollWidth, length: label.textContent.length }));
+  for (const box of boxes.sort((one, other) => other.length - one.length)) {
+    if (box.end > most || taken.some(other => box.start < other.end + 4 && other.start < box.end + 4)) continue;
+    box.label.classList.add("fits");
+    taken.push(box);
+  }
 }
 
 function dayNumber(day) {
@@ -331,8 +346,10 @@ showList("conflicts", "Photos whose landmark and place conflict", "conflict", "e
 element("filters").addEventListener("input", update);
 element("filters").addEventListener("submit", event => event.preventDefault());
 element("filters").addEventListener("reset", () => { chosen = null; setTimeout(update); });
+element("fold").addEventListener("click", () => element("fold").setAttribute("aria-expanded", element("filters").classList.toggle("open")));
 element("unchoose").addEventListener("click", () => { chosen = null; update(); element("map").focus(); });
 element("timeline").addEventListener("keydown", walkTimeline);
+new ResizeObserver(fitLabels).observe(element("timeline"));
 element("more").addEventListener("click", showMore);
 // Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
 const scrolled = new IntersectionObserver(changes => {

@@ -1,10 +1,9 @@
 const element = id => document.getElementById(id);
 const number = value => value.toLocaleString("en");
-const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${(value / 1000).toFixed(1)} km`;
 const DOUBTS = {
   conflict: "The picture and the time contradict each other", uncertain: "Uncertain: which one is it, if any?",
-  wide: "Placed by photos or tracks near in time", own: "One of your own landmarks, learned from a few photos",
+  wide: "Placed, but roughly: is this the place?", own: "One of your own landmarks, learned from a few photos",
   tagged: "Tagged with a landmark",
 };
 const SHOWN_FROM = 0.01; // a lower confidence means nothing

@@ -4,7 +4,6 @@ const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const template = document.getElementById("card");
 const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
-export const percent = shareOf;
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${Number((value / 1000).toFixed(1))} km`;
 const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 

@@ -1,11 +1,9 @@
 "use strict";
 
 // What of a photo speaks for a landmark, in words and two pictures, for all served pages.
-// What is not certain is never told as 100 %.
-const shareOf = share => `${(100 * (share < 1 ? Math.min(share, 0.999) : share)).toFixed(1)}\u00a0%`;
 
 function tellExplanation({ landmark, marked, parts, alone, without }) {
-  return `The picture was looked at with different parts hidden. With ${marked} of its ${parts} parts alone the network is ${shareOf(alone)} sure of ${landmark}; with all the others, ${shareOf(without)}.`;
+  return `The picture was looked at with different parts hidden. With ${marked} of its ${parts} parts alone the network is ${percent(alone)} sure of ${landmark}; with all the others, ${percent(without)}.`;
 }
 
 // `keep` gives the address of a blob.

@@ -313,6 +313,9 @@ def test_explain(write_photo: WritePhoto, model_path: Path, tmp_path: Path) -> N
     assert result.stdout.splitlines() == [f"{grey}: Taj Mahal, 0.0%", str(out)]
     assert "no landmark at all" in result.stderr
 
+    result = run("explain", grey, "--out", out, "--landmark", "Tai Mahal", "--model", model_path)
+    assert "no landmark “Tai Mahal”; did you mean “Taj Mahal”?" in result.stderr
+
 
 def test_serve(model_path: Path) -> None:
     pytest.importorskip("waitress")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -171,3 +172,22 @@ def test_bash_completes_commands_and_options(
         )
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.split() == [expected], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_with_the_whole_help_and_the_whole_name(
+    tmp_path: Path, shell_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", shell_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Nile, 2025").mkdir()
+    subprocess.run(["geotag", "completion", "fish", "--install"], check=True)
+
+    def completed(words: str) -> str:
+        command = ["fish", "-c", f"complete -C '{words}'"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert ".parquet or .geojson; FOLDER/" in completed("geotag scan --out")
+    assert "Nile, 2025/" in completed("geotag scan Ni")

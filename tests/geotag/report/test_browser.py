@@ -76,6 +76,12 @@ def shown(
     context.close()
 
 
+def _unfold(page: Any) -> None:
+    """Opens the filters, which a phone shows on demand."""
+    if page.locator("#fold").is_visible():
+        page.click("#fold")
+
+
 def _count(page: Any) -> str:
     text: str = page.locator("#count").text_content()
     return text.split(" of ")[0]
@@ -131,7 +137,8 @@ def test_details_of_a_photo(shown: Shown) -> None:
     page.keyboard.press("Enter")
     details = page.locator("#details")
     playwright.expect(details).to_be_visible()
-    for text in (HOSTILE, "Eiffel Tower", "98.8%", "within 500 m", "</script><b>"):
+    share = "98.8\N{NO-BREAK SPACE}%"
+    for text in (HOSTILE, "Eiffel Tower", share, "within 500 m", "</script><b>"):
         playwright.expect(details).to_contain_text(text)
     page.keyboard.press("Escape")
     playwright.expect(details).to_be_hidden()
@@ -140,6 +147,7 @@ def test_details_of_a_photo(shown: Shown) -> None:
 def test_filters(shown: Shown) -> None:
     page = shown.page
     assert _count(page) == "304"
+    _unfold(page)
     page.select_option("#status", "tagged")
     assert _count(page) == "1"
     page.click("#clear")
@@ -158,6 +166,24 @@ def test_filters(shown: Shown) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     assert _count(page) == "1"
+
+
+def test_a_phone_folds_the_filters_and_counts_those_that_are_set(shown: Shown) -> None:
+    page, fold = shown.page, shown.page.locator("#fold")
+    is_phone = page.viewport_size["width"] == 390
+    playwright.expect(page.locator("#status")).to_be_visible(visible=not is_phone)
+    playwright.expect(fold).to_be_visible(visible=is_phone)
+    page.locator("#timeline button[title^='2021-03']").click()
+    playwright.expect(fold).to_have_text("Filters (2)")
+    if not is_phone:
+        return
+    fold.focus()
+    page.keyboard.press("Enter")
+    playwright.expect(fold).to_have_attribute("aria-expanded", "true")
+    page.click("#clear")
+    playwright.expect(fold).to_have_text("Filters")
+    fold.click()
+    playwright.expect(page.locator("#clear")).to_be_hidden()
 
 
 def test_the_timeline_chooses_a_month(shown: Shown) -> None:
@@ -202,6 +228,36 @@ def test_the_timeline_of_many_years_tells_each(browser: Any, tmp_path: Path) -> 
     page.close()
 
 
+@pytest.mark.parametrize(
+    "days",
+    [
+        [f"{year}-03-01" for year in range(1995, 2027)],
+        [f"{2022 + at // 12}-{at % 12 + 1:02}-01" for at in range(30)],
+        [f"2025-03-{day:02}" for day in range(1, 32)],
+    ],
+    ids=["years", "months", "days"],
+)
+def test_labels_of_the_timeline_do_not_overlap(
+    browser: Any, tmp_path: Path, days: list[str]
+) -> None:
+    rows = [Outcome(f"/{day}.jpg", Status.HAS_GPS, 1.0, 2.0, taken_at=day) for day in days]
+    out = tmp_path / "report.html"
+    out.write_text(build_page("tags.csv", rows, []))
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page = context.new_page()
+    page.goto(out.as_uri())
+    free = """() => {
+      const shown = [...document.querySelectorAll("#timeline span")].filter(label =>
+        label.textContent && getComputedStyle(label).overflow === "visible");
+      const at = shown.map(label => [label.offsetLeft, label.offsetLeft + label.scrollWidth]);
+      return shown.length > 4 && at.every(([start], one) => !one || start >= at[one - 1][1]);
+    }"""
+    assert page.evaluate(free)
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_until(page, free)
+    context.close()
+
+
 def test_keys_beside_the_bars_of_the_timeline_do_nothing(shown: Shown) -> None:
     # Firefox gives the focus to what scrolls, too.
     shown.page.locator("#timeline").dispatch_event("keydown", {"key": "Home"})
@@ -221,6 +277,7 @@ def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
 
 def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     page = shown.page
+    _unfold(page)
     page.select_option("#status", "tagged")
     page.focus("#map")
     page.keyboard.press("0")
@@ -246,6 +303,7 @@ def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
 
 def test_keys_in_quick_succession_choose_what_the_map_comes_to(shown: Shown) -> None:
     page = shown.page
+    _unfold(page)
     page.select_option("#status", "tagged")
     page.focus("#map")
     page.keyboard.press("0")
@@ -358,6 +416,8 @@ def test_axe_finds_nothing_in_any_state(shown: Shown, scheme: str) -> None:
     page.locator("#timeline button[title^='2021-03']").click()
     assert serious_faults(page) == []
     page.fill("#search", "no such photo")
+    assert serious_faults(page) == []
+    _unfold(page)
     assert serious_faults(page) == []
     page.click("#clear")
     page.focus("#map")
