@@ -15,7 +15,7 @@ import numpy as np
 from geotag.engines.embedding import Embedder
 from geotag.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geotag.recognition.landmarks import with_background
-from training.data.dataset import Dataset, Sample, load_dataset
+from training.data.dataset import Dataset, Sample, draw, load_dataset
 from training.reports import commands
 from training.reports.inference import read_good
 
@@ -38,15 +38,11 @@ def choose(dataset: Dataset, categories: Sequence[str], count: int, seed: int) -
             continue
         by_label.setdefault(sample.label, []).append(sample)
     negatives = by_label.pop("", [])
-    chosen = _some(negatives, round(count * NEGATIVES), rng)
+    chosen = draw(negatives, round(count * NEGATIVES), rng)
     each = max(1, (count - len(chosen)) // max(1, len(by_label)))
     for label in sorted(by_label):
-        chosen += _some(by_label[label], each, rng)
+        chosen += draw(by_label[label], each, rng)
     return sorted(chosen)
-
-
-def _some(samples: Sequence[Sample], count: int, rng: np.random.Generator) -> list[Sample]:
-    return [samples[at] for at in rng.permutation(len(samples))[:count]]
 
 
 def embed_background(

@@ -6,6 +6,7 @@ python -m training.calibrate --model model.safetensors --data DIR
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +53,9 @@ def fit_calibration(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Ca
         (precision, metrics.threshold_for_precision(confidence, correct, precision, margin=MARGIN))
         for precision in PRECISIONS
     )
-    thresholds = tuple(Threshold(p, point.confidence) for p, point in found if point is not None)
-    return Calibration(temperature, _rising(thresholds))
+    points = {p: point.confidence for p, point in found if point is not None}
+    rising = accumulate(points.values(), max)  # a higher precision never asks for less confidence
+    return Calibration(temperature, tuple(map(Threshold, points, rising)))
 
 
 def _as_in_a_library(labels: NDArray[np.intp], background: int) -> NDArray[np.intp]:
@@ -63,15 +65,6 @@ def _as_in_a_library(labels: NDArray[np.intp], background: int) -> NDArray[np.in
     wanted = landmarks * (1 / LANDMARK_SHARE - 1)
     times = max(1, round(wanted / len(others))) if len(others) else 1
     return np.concatenate([np.arange(len(labels)), np.repeat(others, times - 1)])
-
-
-def _rising(thresholds: Sequence[Threshold]) -> tuple[Threshold, ...]:
-    """A higher precision never asks for less confidence."""
-    floor, rising = 0.0, []
-    for precision, confidence in thresholds:
-        floor = max(floor, confidence)
-        rising.append(Threshold(precision, floor))
-    return tuple(rising)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> float:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from geotag.engines.embedding import Embedder
 from geotag.errors import DataError, MissingDependencyError
 from geotag.model.checkpoint import Checkpoint, load_checkpoint
-from training.data.dataset import SPLITS, Dataset, Sample
+from training.data.dataset import SPLITS, Dataset, Sample, draw
 from training.reports import commands, plots
 from training.reports.inference import Photos, Pixels
 
@@ -237,14 +237,6 @@ def _cell(features: Features, at: int, text: str) -> tuple[Pixels, str]:
     return features.small[at], f"{sample.label or _NO_LANDMARK}\n{text}\n{Path(sample.path).name}"
 
 
-def _select(dataset: Dataset, limit: int | None, seed: int) -> list[Sample]:
-    samples = list(dataset.samples)
-    if limit is not None and limit < len(samples):
-        order = np.random.default_rng(seed).permutation(len(samples))[:limit]
-        samples = [samples[at] for at in sorted(order)]
-    return samples
-
-
 @click.command("training.clean")
 @commands.takes_dataset(seeded=True)
 @commands.MODEL
@@ -270,7 +262,9 @@ def main(
     allowed = {sample.path for sample in dataset.samples if sample.split in parts}
     if not allowed:
         raise DataError(f"{dataset.root}: no photos in split {' or '.join(parts)}")
-    features = extract(dataset, _select(dataset, limit, seed), load_checkpoint(model))
+    most = len(dataset.samples) if limit is None else limit
+    checked = draw(dataset.samples, most, np.random.default_rng(seed))
+    features = extract(dataset, checked, load_checkpoint(model))
     samples, small, failed = features.samples, features.small, features.failed
     errors = reconstruction_errors(small, epochs, seed) if epochs else np.zeros(len(small))
     found = {

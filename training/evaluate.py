@@ -6,10 +6,9 @@ python -m training.evaluate --data DIR --split test --out report
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -28,8 +27,7 @@ PRECISIONS = (0.95, 0.99)
 CALIBRATION_BINS = 15
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """Photos and the model's predictions: `scores` (N, K + 1), and of its best category the index
     `predicted`, `confidence` and whether it is right. `labels` are indices; K is no landmark,
     K + 1 a landmark that the model does not know."""
@@ -52,13 +50,7 @@ class Judged:
 
     def take(self, chosen: NDArray[np.bool_]) -> Judged:
         """The photos of a mask."""
-        return Judged(
-            self.labels[chosen],
-            self.scores[chosen],
-            self.predicted[chosen],
-            self.confidence[chosen],
-            self.correct[chosen],
-        )
+        return Judged._make(column[chosen] for column in self)
 
 
 def judge(

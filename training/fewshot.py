@@ -14,12 +14,12 @@ import click
 import numpy as np
 
 from geotag.errors import CheckpointError, DataError
-from geotag.model.checkpoint import Checkpoint, ModelHeader, fingerprint, load_checkpoint
-from geotag.model.spec import PRECISION, ModelSpec, format_spec
+from geotag.model.checkpoint import Checkpoint, load_checkpoint
+from geotag.model.spec import PRECISION, ModelSpec
 from geotag.recognition.landmarks import LEAST_PHOTOS, MOST_PHOTOS, add_landmark
 from geotag.recognition.model import Model
 from training.background import COUNT, embed_background
-from training.data.dataset import Dataset, Sample, build_dataset
+from training.data.dataset import Dataset, Sample, build_dataset, draw
 from training.data.examples import World
 from training.evaluate import Judged, judge, select
 from training.fitting.recipes import find_recipe
@@ -37,8 +37,7 @@ def choose_labels(dataset: Dataset, count: int, least: int, seed: int) -> list[s
     fitting = [c for c in dataset.classes if train_labels.count(c) >= least and c in judged]
     if len(fitting) < count:
         raise DataError(f"{dataset.root}: {len(fitting)} classes have {least} train photos")
-    order = np.random.default_rng(seed).permutation(len(fitting))[:count]
-    return sorted(fitting[at] for at in order)
+    return draw(fitting, count, np.random.default_rng(seed))
 
 
 def without(dataset: Dataset, labels: Sequence[str]) -> Dataset:
@@ -57,12 +56,10 @@ def teach(
     estimated = []
     for label in labels:
         samples = [sample for sample in dataset.of("train") if sample.label == label]
-        chosen = [samples[at] for at in sorted(rng.permutation(len(samples))[:shots])]
         spec = checkpoint.spec
-        _, pixels, _ = read_good(dataset, chosen, spec.input_size, spec.fit)
+        _, pixels, _ = read_good(dataset, draw(samples, shots, rng), spec.input_size, spec.fit)
         added = add_landmark(checkpoint, label, pixels)
-        sha256 = fingerprint(format_spec(added.spec), added.tensors)
-        checkpoint = Checkpoint(ModelHeader(added.spec, sha256), added.tensors)
+        checkpoint = checkpoint.with_spec(added.spec).with_tensors(added.tensors)
         estimated.append(math.nan if added.recall is None else added.recall)
     return checkpoint, float(np.mean(estimated))
 

@@ -28,14 +28,12 @@ from geotag.errors import CheckpointError, DataError
 from geotag.model.checkpoint import (
     MEMORY,
     Checkpoint,
-    ModelHeader,
-    fingerprint,
     load_checkpoint,
     save_checkpoint,
 )
 from geotag.model.memory import Memory, Recollection
 from geotag.model.networks import Recogniser
-from geotag.model.spec import ModelSpec, Threshold, format_spec
+from geotag.model.spec import ModelSpec, Threshold
 from geotag.recognition.model import Model
 from training.calibrate import calibrate, fit_temperature
 from training.data.dataset import Dataset
@@ -44,7 +42,7 @@ from training.reports import commands
 from training.reports.embeddings import Embedded, Embeddings, Floats
 
 if TYPE_CHECKING:
-    from geotag.model.checkpoint import Tensors
+    pass
 
 WIDTH = 256  # numbers of a remembered photo
 SMALL = 64  # pixels of the degraded view
@@ -241,7 +239,7 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
         )
     if checkpoint.memory:
         kept = {n: t for n, t in checkpoint.tensors.items() if not n.startswith(MEMORY)}
-        bare = with_tensors(checkpoint, kept)
+        bare = checkpoint.with_tensors(kept)
         checkpoint = bare.with_spec(calibrate(Model(bare), dataset))
     spec = checkpoint.spec
     embeddings = Embeddings(checkpoint, dataset, cache)
@@ -249,7 +247,7 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
     found = fit_memory(embeddings.of("train"), views, len(spec.categories), spec.temperature, seed)
     plain = classify(checkpoint, views[0])
     found = fit_shift(found, views[0], plain, spec.temperature)
-    remembering = with_tensors(checkpoint, {**checkpoint.tensors, **as_tensors(found)})
+    remembering = checkpoint.with_tensors({**checkpoint.tensors, **as_tensors(found)})
     with torch.inference_mode():
         raised = Memory(found)(torch.from_numpy(views[0].embeddings), torch.from_numpy(plain))
     calibrated = calibrate(Model(remembering), dataset)
@@ -280,12 +278,6 @@ def main(path: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
         f"{path}: remembers {len(points)} photos, {path.stat().st_size / 1e6:.1f} MB; "
         f"unknown = {constant:.2f} + {share:.2f} of the best logit {weight:+.2f} a familiarity"
     )
-
-
-def with_tensors(checkpoint: Checkpoint, tensors: Tensors) -> Checkpoint:
-    """A checkpoint of these tensors, under their own hash: engines keep what they made of one."""
-    sha256 = fingerprint(format_spec(checkpoint.spec), tensors)
-    return checkpoint._replace(header=ModelHeader(checkpoint.spec, sha256), tensors=tensors)
 
 
 def as_tensors(found: Recollection) -> dict[str, NDArray[np.generic]]:

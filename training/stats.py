@@ -6,7 +6,7 @@ python -m training.stats --data DIR --out report
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import SPLITS, Dataset, Sample
+from training.data.dataset import SPLITS, Dataset, draw
 from training.evaluate import select
 from training.reports import commands, plots
 from training.reports.inference import Pixels, read_good
@@ -55,12 +55,6 @@ def measure_set(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
-    """At most `count` samples at random, in their order."""
-    order = np.random.default_rng(seed).permutation(len(samples))[:count]
-    return [samples[at] for at in sorted(order)]
-
-
 def _draw_histogram(channels: Mapping[str, NDArray[np.intp]], path: Path) -> None:
     """Each channel in its own colour."""
     with plots.drawn(path) as figure:
@@ -90,15 +84,17 @@ def main(dataset: Dataset, seed: int, part: str, size: int, limit: int, out: Pat
     classes.png and samples.png.
     """
     samples = select(dataset, part, ())
-    read, pixels, failed = read_good(dataset, choose(samples, limit, seed), size)
+    read, pixels, failed = read_good(
+        dataset, draw(samples, limit, np.random.default_rng(seed)), size
+    )
     report = {**measure_set(dataset), "split": part, "read": len(read), "unreadable": failed}
     report |= measure_pixels(pixels)
     commands.write_json(out / "stats.json", report)
     _draw_histogram(report["histogram"], out / "histogram.png")
     totals = {label: float(sum(counts.values())) for label, counts in report["labels"].items()}
     plots.plot_bars(totals, "Photos of each class", "photos", out / "classes.png")
-    shown = np.random.default_rng(seed).permutation(len(read))[:48]
-    sheet = [(pixels[at], read[at].label or "(no landmark)") for at in sorted(shown)]
+    shown = draw(range(len(read)), 48, np.random.default_rng(seed))
+    sheet = [(pixels[at], read[at].label or "(no landmark)") for at in shown]
     plots.contact_sheet(sheet, out / "samples.png")
     click.echo(
         f"{report['photos']} photos of {report['classes']} classes: "

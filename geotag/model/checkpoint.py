@@ -63,6 +63,11 @@ class Checkpoint(NamedTuple):
         """The same weights under another spec; the hash stays that of the file."""
         return self._replace(header=self.header._replace(spec=spec))
 
+    def with_tensors(self, tensors: Tensors) -> Checkpoint:
+        """Other weights under their own hash: engines keep what they made of one."""
+        header = ModelHeader(self.spec, fingerprint(format_spec(self.spec), tensors))
+        return self._replace(header=header, tensors=tensors)
+
     def prefilter(self) -> Checkpoint:
         """The small network of the cascade's first stage, as a checkpoint of its own.
 

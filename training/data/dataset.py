@@ -7,9 +7,11 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from geotag.categories import CategoryTable, load_categories, slugify
 from geotag.errors import DataError
@@ -19,6 +21,7 @@ SCHEMES: dict[str, tuple[int, int, int]] = {"60/20/20": (60, 20, 20), "80/20": (
 MANIFEST = "manifest.csv"
 CELL_LENGTH = 100_000
 MANIFEST_BYTES = 256 * 2**20
+_Item = TypeVar("_Item")
 _COLUMNS = ("file", "label", "split")
 _EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
 _NUMBERED = re.compile(r"(?:(\d{1,6})[.\- _]+)?(.+)")
@@ -59,6 +62,11 @@ class Dataset(NamedTuple):
 
     def file(self, sample: Sample) -> Path:
         return self.root / sample.path
+
+
+def draw(items: Sequence[_Item], count: int, rng: np.random.Generator) -> list[_Item]:
+    """At most `count` of them at random, in their order."""
+    return [items[at] for at in sorted(rng.permutation(len(items))[:count])]
 
 
 def load_dataset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from geotag.errors import DataError
@@ -72,10 +72,6 @@ class Recipe:
     initialisation: Literal["default", "normal"] = "default"
     augmentation: Augmentation | None = None
     seed: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """All settings as plain values, for the record of a run."""
-        return asdict(self)
 
 
 # Labels that do not hold up on val: climbers' photos of fourteen Himalayan summits, which often

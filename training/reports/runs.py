@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from geotag.files.atomic import atomic_file
 from training.data.dataset import Dataset
 from training.fitting.recipes import Recipe
 from training.reports import plots
+from training.reports.commands import write_csv
 
 
 class Epoch(NamedTuple):
@@ -77,12 +77,8 @@ class Run:
 
     def write_log(self, epochs: list[Epoch]) -> None:
         """log.csv and the learning curves, anew from all epochs."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Epoch._fields)
-        writer.writerows([e.epoch, *(f"{value:.6g}" for value in e[1:])] for e in epochs)
-        with atomic_file(self.folder / "log.csv") as file:
-            file.write(text.getvalue().encode())
+        rows = ((e.epoch, *(f"{value:.6g}" for value in e[1:])) for e in epochs)
+        write_csv(self.folder / "log.csv", Epoch._fields, rows)
         numbers = [e.epoch for e in epochs]
         losses = {
             "training": (numbers, [e.train_loss for e in epochs]),
@@ -99,7 +95,7 @@ class Run:
 def describe(recipe: Recipe, dataset: Dataset, classes: tuple[str, ...]) -> dict[str, Any]:
     """All that decides a run's outcome."""
     return {
-        "recipe": recipe.document(),
+        "recipe": asdict(recipe),
         "data": {"fingerprint": dataset.fingerprint, "photos": len(dataset.samples)},
         "classes": list(classes),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
