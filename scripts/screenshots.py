@@ -39,7 +39,7 @@ def main(table: Path, out: Path, axe: Path | None) -> None:
     report = out / "report.html"
     _run("report", table, "--out", report)
     checks = axe.read_text("utf-8") if axe else ""
-    with sync_playwright() as running, _serve() as site:
+    with sync_playwright() as running, _running("serve", "--port", _free_port()) as site:
         arguments = ["--no-sandbox", "--disable-gpu"]
         chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = running.chromium.launch(executable_path=chromium, args=arguments)
@@ -51,7 +51,8 @@ def main(table: Path, out: Path, axe: Path | None) -> None:
                     _look(page, out / f"report-{name}.png", checks, whole=True)
                     page.locator(".card").first.click()
                     _look(page, out / f"report-details-{name}.png", checks)
-                with _page(browser, size, scheme) as page, _review(table) as address:
+                review = _running("review", table, "--port", 0, "--all")
+                with _page(browser, size, scheme) as page, review as address:
                     page.goto(address)
                     page.locator("#picture").wait_for(state="visible", timeout=60_000)
                     _look(page, out / f"review-{name}.png", checks, whole=True)
@@ -96,14 +97,18 @@ def _draw_serve(page: Any, out: Path, name: str, checks: str) -> None:
 
 
 @contextmanager
-def _serve() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "geotag", "serve", "--port", str(port)]
+def _running(*arguments: object) -> Iterator[str]:
+    """A server's address: the first word that it prints."""
+    command = [sys.executable, "-m", "geotag", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().partition(" ")[0].strip()
+        yield process.stdout.readline().split()[0]
         process.terminate()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -119,15 +124,6 @@ def _page(browser: Any, size: tuple[int, int], scheme: str) -> Iterator[Any]:
     page.on("console", lambda message: click.echo(f"console: {message.text}"))
     yield page
     context.close()
-
-
-@contextmanager
-def _review(table: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "geotag", "review", str(table), "--port", "0"]
-    with subprocess.Popen([*command, "--all"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
 
 
 def _look(page: Any, path: Path, checks: str, whole: bool = False) -> None:

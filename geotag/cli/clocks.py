@@ -6,25 +6,21 @@ from pathlib import Path
 
 import click
 
+from geotag.cli.options import catalog_of, catalog_option
 from geotag.cli.streams import one_line, tell
 from geotag.errors import UsageError
-from geotag.state.database import SUFFIX
 from geotag.state.unopened import known_clock_offsets, known_readings
 
 
 @click.command()
 @click.argument("table", type=click.Path())
-@click.option(
-    "--catalog",
-    type=click.Path(dir_okay=False),
-    help="The catalog of the scan [default: TABLE.geotag].",
-)
-def clocks(table: str, catalog: str | None) -> None:
+@catalog_option("The catalog of the scan")
+def clocks(table: str, catalog: Path | None) -> None:
     """List how far the clocks of the cameras of a scanned library were from UTC, and how that is
     known. No photo is read, and nothing is changed."""
     from geotag.places.library import find_clocks  # only now: numpy is heavy
 
-    place = Path(catalog if catalog is not None else table.rstrip("/") + SUFFIX)
+    place = catalog_of(table, catalog)
     if not place.is_file():
         raise UsageError(f"{place}: no such catalog; scan the library first, or name its --catalog")
     lines = find_clocks(known_readings(place), known_clock_offsets(place))

@@ -17,6 +17,7 @@ from geotag.errors import UsageError
 from geotag.model.spec import PRECISION
 from geotag.options import CHOICES, LIMITS, check
 from geotag.places.private import Zone, parse_zone, parse_zones
+from geotag.state.database import SUFFIX
 
 Command = Callable[..., Any]
 
@@ -128,6 +129,19 @@ json_option = click.option(
 quiet_option = click.option(
     "--quiet", "-q", is_flag=True, help="Print errors only: no progress, no summary."
 )
+
+
+def catalog_option(what: str) -> Callable[[Command], Command]:
+    """--catalog, of a table whose catalog is not beside it."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--catalog", type=kind, help=f"{what} [default: TABLE{SUFFIX}].")
+
+
+def catalog_of(table: Path | str, catalog: Path | None) -> Path:
+    """The catalog that was named, or the one beside a table."""
+    return catalog or Path(str(table).rstrip("/") + SUFFIX)
+
+
 journal_option = click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

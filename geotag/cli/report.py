@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import PLACE, private_option, quiet_option
+from geotag.cli.options import PLACE, catalog_of, catalog_option, private_option, quiet_option
 from geotag.cli.progress import with_bar
 from geotag.cli.streams import complain, tell
 from geotag.errors import CatalogError, LockedError, MissingDependencyError, UsageError
 from geotag.places.private import Zone
 from geotag.records import Outcome, Status
-from geotag.state.database import SUFFIX
 from geotag.tables import check_writable, read_table, write_text
 from geotag.tables.private import without_private
 
@@ -39,11 +38,7 @@ _SUFFIXES = (".html", ".htm")
     "--track", "tracks", multiple=True, type=click.Path(exists=True), metavar="FILE|FOLDER",
     help="Draw a recorded track (GPX, KML, TCX, FIT, NMEA, Google's JSON) on the map; repeatable.",
 )  # fmt: skip
-@click.option(
-    "--catalog",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The catalog of the scan, for the devices' clocks [default: TABLE.geotag].",
-)
+@catalog_option("The catalog of the scan, for the devices' clocks")
 @private_option
 @quiet_option
 def report(
@@ -59,7 +54,7 @@ def report(
     from geotag.report.folder import is_folder
 
     rows = list(without_private(partial(read_table, table), private))
-    catalog = catalog or table.with_name(table.name + SUFFIX)
+    catalog = catalog_of(table, catalog)
     around = partial(_surroundings, rows, tracks, catalog, private)
     content = _Content(table.name, rows, around, not no_thumbnails, quiet)
     shown, size = content.to_folder(out) if is_folder(out) else content.to_file(out)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from geotag.cli.lines import counted
-from geotag.cli.options import model_option
+from geotag.cli.options import catalog_of, catalog_option, model_option
 from geotag.cli.streams import complain, tell
 from geotag.errors import MissingDependencyError, UsageError
-from geotag.state.database import SUFFIX
 
 if TYPE_CHECKING:
     from geotag.recognition.predictor import Predictor
@@ -38,11 +37,7 @@ _HOST = "127.0.0.1"
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what was decided as labels for training into this CSV file, and serve no page.",
 )
-@click.option(
-    "--catalog",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The catalog that keeps the decisions [default: TABLE.geotag].",
-)
+@catalog_option("The catalog that keeps the decisions")
 @model_option
 def review(
     table: Path, port: int, with_tagged: bool, labels: Path | None, catalog: Path | None,
@@ -54,7 +49,7 @@ def review(
     landmarks of your own. A decision is kept in the catalog at once, and is your word for
     `geotag write`. Only this machine reaches the page, at the address that is printed.
     """
-    catalog = catalog or table.with_name(table.name + SUFFIX)
+    catalog = catalog_of(table, catalog)
     if labels is not None:
         _write_labels(catalog, labels)
     else:

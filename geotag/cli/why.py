@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from geotag.cli.options import PLACE
+from geotag.cli.options import PLACE, catalog_of, catalog_option
 from geotag.cli.streams import one_line
 from geotag.errors import MissingDependencyError, UsageError
 from geotag.files.paths import format_path
@@ -30,12 +30,8 @@ _MEANT = 5
     metavar="TABLE",
     help="The table of the scan [default: the only one with a catalog in this folder].",
 )
-@click.option(
-    "--catalog",
-    type=click.Path(dir_okay=False),
-    help="The catalog of the scan [default: TABLE.geotag].",
-)
-def why(photo: str, table: str | None, catalog: str | None) -> None:
+@catalog_option("The catalog of the scan")
+def why(photo: str, table: str | None, catalog: Path | None) -> None:
     """Explain the row of PHOTO: what its metadata say, what its time tells, and what the network
     saw; why it has no position or tag; and what would help.
 
@@ -44,7 +40,7 @@ def why(photo: str, table: str | None, catalog: str | None) -> None:
     """
     table = table or _only_table()
     row = _row_of(photo, table)
-    place = Path(catalog if catalog is not None else table.rstrip("/") + SUFFIX)
+    place = catalog_of(table, catalog)
     if catalog is not None and not place.is_file():
         raise UsageError(f"{place}: no such catalog")
     is_told = row.status is not Status.PRIVATE and place.is_file()

@@ -15,6 +15,7 @@ from geotag.cli.lines import counted
 from geotag.cli.logs import start_logging
 from geotag.cli.options import (
     SOME_FAILED,
+    catalog_option,
     choice,
     number,
     private_option,
@@ -52,11 +53,7 @@ from geotag.writing.writeback import WriteOptions
     multiple=True,
     help="Write nothing; take out of all photos what this method inferred. Repeatable.",
 )
-@click.option(
-    "--catalog",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The catalog that keeps the journal [default: TABLE.geotag].",
-)
+@catalog_option("The catalog that keeps the journal")
 @quiet_option
 def write(table: Path, catalog: Path | None, quiet: bool, gps: bool, **settings: Any) -> int:
     """Write the tags of TABLE into the photos' own metadata.

@@ -83,13 +83,10 @@ def choose_engine(options: EngineOptions) -> str:
     on_processor = options.device == "cpu" or (options.device == "auto" and not has_gpu())
     if on_processor:
         for name, module in _FOR_PROCESSORS.items():
-            if find_spec(module) is not None and _offers(name, options.dtype):
+            is_offered = name == "openvino" or options.dtype in ("auto", "float32")
+            if is_offered and find_spec(module) is not None:
                 return name
     return "pytorch"
-
-
-def _offers(engine: str, dtype: str) -> bool:
-    return engine == "openvino" or dtype in ("auto", "float32")
 
 
 def has_gpu() -> bool:

@@ -29,7 +29,7 @@ from geotag.model.checkpoint import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".safetensors"
@@ -141,16 +141,12 @@ def _save(path: Path, key: str, converted: Converted) -> None:
 
     path.parent.mkdir(0o700, parents=True, exist_ok=True)
     _check_owner(path.parent)
-    tensors = {name: _bytes_array(data) for name, data in converted._asdict().items()}
+    tensors = {name: np.frombuffer(data, np.uint8) for name, data in converted._asdict().items()}
     data = save(tensors, {"sha256": fingerprint(key, tensors)})
     with atomic_file(path) as file:
         file.write(data)
     os.chmod(path, 0o600)
     _prune(path.parent)
-
-
-def _bytes_array(data: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(data, np.uint8)
 
 
 def _prune(folder: Path) -> None:

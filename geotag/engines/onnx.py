@@ -40,11 +40,8 @@ class OnnxEngine:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = max(1, (os.cpu_count() or 1) // self.streams)
         settings.log_severity_level = 3
-        converted = (
-            cached_conversion(checkpoint, "onnx 1 with embeddings", partial(convert, embeds=True))
-            if options.embeds
-            else cached_conversion(checkpoint, "onnx 1", convert)
-        )
+        name = f"onnx 1{' with embeddings' * options.embeds}"
+        converted = cached_conversion(checkpoint, name, partial(convert, embeds=options.embeds))
         self._session = onnxruntime.InferenceSession(
             converted.graph, settings, providers=["CPUExecutionProvider"]
         )

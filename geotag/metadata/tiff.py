@@ -21,7 +21,7 @@ SIZES = {
 PREFIXES: dict[ByteOrder, str] = {"little": "<", "big": ">"}
 ENTRY_LIMIT = 1000
 _ENTRIES = {"little": struct.Struct("<HHI4s"), "big": struct.Struct(">HHI4s")}
-_ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
+ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
 _VALUE_LIMIT = 65536
 _LATER_LIMIT = 32  # directories: pages of a scan, or pictures of a raw file
 
@@ -92,5 +92,5 @@ class TiffReader:
 
 def open_tiff(data: bytes, read: ReadRange | None = None) -> TiffReader | None:
     """A reader of a structure (or its beginning, with `read`); None when the bytes are none."""
-    order = _ORDERS.get(data[:2])
+    order = ORDERS.get(data[:2])
     return TiffReader(data, order, read) if order is not None and len(data) >= 8 else None

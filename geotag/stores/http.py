@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from geotag.files.extensions import PHOTO_EXTENSIONS, extension
 from geotag.stores.base import (
@@ -94,17 +93,10 @@ class HttpStore:
 
         return self._run(fetch, start + length)
 
-    def put(self, uri: str, path: Path) -> str:
-        """Web servers are read only."""
+    def put(self, *_: Any, **__: Any) -> NoReturn:
         raise StoreError("a web server cannot be written to")
 
-    def put_if(self, uri: str, path: Path, version: str | None) -> str:
-        """Web servers are read only."""
-        raise StoreError("a web server cannot be written to")
-
-    def delete(self, uri: str) -> None:
-        """Web servers are read only."""
-        raise StoreError("a web server cannot be written to")
+    put_if = delete = put
 
     def _run(self, request: Callable[[Any], Awaitable[_Result]], length: int = 0) -> _Result:
         """The result of a request that may fetch so many bytes, and is given up in time."""

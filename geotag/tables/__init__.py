@@ -18,13 +18,14 @@ from geotag.files.atomic import atomic_file
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Outcome
 from geotag.stores import check_place, is_remote, store_of
-from geotag.stores.base import StoreError, download, temporary_room
+from geotag.stores.base import StoreError, temporary_room
 from geotag.tables.base import MapFormat, TableFormat, parse_row
 from geotag.tables.csv import CsvFormat
 from geotag.tables.dataset import (
     NAMES,
     NOTES,
     check_dataset,
+    copied,
     fetched,
     is_dataset,
     member,
@@ -246,18 +247,9 @@ def read_table(path: str | Path) -> Iterator[Outcome]:
             yield from merged(fetched(str(path), Path(folder)))
         return
     if is_remote(str(path)):
-        yield from _read_remote(str(path))
+        with TemporaryFolder() as folder:
+            yield from read_table(copied(str(path), Path(folder) / str(path).rpartition("/")[2]))
         return
     path = Path(path)
     for number, cells in enumerate(table_format(str(path)).read(path), 1):
         yield parse_row(cells, f"{path}, row {number}")
-
-
-def _read_remote(uri: str) -> Iterator[Outcome]:
-    with TemporaryFolder() as folder:
-        local = Path(folder) / uri.rpartition("/")[2]
-        try:
-            download(store_of(uri), uri, local)
-        except StoreError as error:
-            raise TableError(f"{uri}: cannot be read ({error})") from error
-        yield from read_table(local)

@@ -123,6 +123,18 @@ def row_order(row: Outcome) -> bytes:
     return os.fsencode(parse_path(row.path))
 
 
+def copied(path: str, local: Path) -> Path:
+    """The file itself or, of an object, a copy. Raises TableError."""
+    if not is_remote(path):
+        return Path(path)
+    try:
+        if download(store_of(path), path, local) is None:
+            raise TableError(f"{path}: there is no such object")
+    except StoreError as error:
+        raise TableError(f"{path}: cannot be read ({error})") from error
+    return local
+
+
 def fetched(path: str, folder: Path) -> list[Path]:
     """The files of all partitions, those of a bucket as copies in a folder. Raises TableError for
     one that is missing."""

@@ -14,10 +14,9 @@ from geotag.errors import TableError, UsageError
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Outcome
 from geotag.sources.shards import Shard, parse_shard
-from geotag.stores import check_place, is_remote, store_of
-from geotag.stores.base import StoreError, download
+from geotag.stores import check_place
 from geotag.tables.base import parse_row
-from geotag.tables.dataset import member, row_order, rows_of, share_name
+from geotag.tables.dataset import copied, member, row_order, rows_of, share_name
 from geotag.tables.jsonl import JsonlFormat
 from geotag.tables.parquet import read_note
 
@@ -105,7 +104,7 @@ def opened_parts(paths: Sequence[str]) -> Iterator[Iterator[Outcome]]:
         check_part(path)
     with TemporaryFolder() as name:
         folder = Path(name)
-        local = [_fetched(path, folder / f"{n}{SUFFIX}") for n, path in enumerate(paths)]
+        local = [copied(path, folder / f"{n}{SUFFIX}") for n, path in enumerate(paths)]
         parts = [
             (path, parse_part(read_note(file), path))
             for path, file in zip(paths, local, strict=True)
@@ -184,15 +183,3 @@ def _check_same(path: str, part: Part, other_path: str, other: Part) -> None:
                 f"{path} was made with another {name} ({str(one)[:80]}) than {other_path} "
                 f"({str(two)[:80]}): scan it again as the others"
             )
-
-
-def _fetched(path: str, local: Path) -> Path:
-    """The file itself or, of an object, a copy. Raises TableError."""
-    if not is_remote(path):
-        return Path(path)
-    try:
-        if download(store_of(path), path, local) is None:
-            raise TableError(f"{path}: there is no such object")
-    except StoreError as error:
-        raise TableError(f"{path}: cannot be read ({error})") from error
-    return local

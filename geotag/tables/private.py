@@ -31,17 +31,14 @@ def without_private(
     names = {
         _last_word(row.path)
         for row in read()
-        if _is_hidden(row, zones, table) and row.status is not Status.PRIVATE
+        if row.status is not Status.PRIVATE
+        and _screened(row, zones, table).status is Status.PRIVATE
     }
     for row in read():
         if names and row.evidence and names & _words(row.evidence):
             yield blanked(row)
         else:
             yield _screened(row, zones, table)
-
-
-def _is_hidden(row: Outcome, zones: Sequence[Zone], table: CategoryTable) -> bool:
-    return _screened(row, zones, table).status is Status.PRIVATE
 
 
 def _screened(row: Outcome, zones: Sequence[Zone], table: CategoryTable) -> Outcome:

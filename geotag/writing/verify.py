@@ -15,7 +15,7 @@ from geotag.decoding.loader import open_image
 from geotag.decoding.memory import PICTURES, decoding_bytes
 from geotag.metadata.containers import sniff_format
 from geotag.writing.blocks import exif_tags, xmp_tags
-from geotag.writing.blocks.iim import DataSet, Iim
+from geotag.writing.blocks.iim import Iim
 from geotag.writing.blocks.tiff import EXIF_POINTER, GPS_POINTER, MAKER_NOTE, Tiff
 from geotag.writing.blocks.xmp import Struct, XmpPacket, expand, new_packet
 from geotag.writing.blocks.xmp_tags import EarlierTags
@@ -148,10 +148,8 @@ def _check_iim(before: Iim, after: Iim) -> None:
 
 
 def _other_datasets(iim: Iim) -> list[tuple[tuple[int, int], bytes]]:
-    def is_targeted(dataset: DataSet) -> bool:
-        return dataset.key in ((1, 90), (2, 25))
-
-    return [(d.key, d.data) for d in iim.datasets if not is_targeted(d)]
+    """All but those that geotag edits: the coded character set, and the keywords."""
+    return [(d.key, d.data) for d in iim.datasets if d.key not in ((1, 90), (2, 25))]
 
 
 def _check_piexif(before: bytes | None, after: bytes | None) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import click
 
 from benchmarks.options import JSON
+from benchmarks.timing import peak
 from geotag.metadata.header import READER_VERSION
 from geotag.records import Location, Metadata, Photo, Prediction, Reading, Score
 from geotag.state.catalog import Catalog, Criteria, open_catalog
@@ -86,14 +87,8 @@ def _measured(count: int, files: int, folder: str) -> dict[str, Any]:
         "recorded a second": count / (most + last), "the last tenth": count / 10 / last,
         "by the clock": count / filled, "bytes a photo": size / count,
         "night, us a photo": night / count * 1e6, "night, s by the clock": time.monotonic() - clock,
-        "peak MB": _peak(),
+        "peak MB": peak(),
     }  # fmt: skip
-
-
-def _peak() -> float:
-    """The peak of this process alone: what started it does not count."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @click.command(help=__doc__)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import options
+from benchmarks.movement import moved
 from geotag.categories import CategoryTable, load_categories
 from geotag.decoding.transforms import preprocess
 from geotag.errors import CategoryTableError
@@ -25,7 +26,6 @@ from geotag.places.prior import probability
 from geotag.places.sighting import Method, Placement
 from geotag.records import Category, Location, Prediction, Score
 
-_METRES_A_DEGREE = 111_195.0
 _RADIUS_M, _RADII_M = 250.0, (50.0, 5000.0)
 # Of the positions: so many lie outside of their radius, and so many of all are far off.
 _OUTSIDE, _FAR = 0.014, 0.006
@@ -82,11 +82,7 @@ class World:
     def off(self, place: Location, metres: float) -> Location:
         """A position so far away, in any direction."""
         way = self.random.uniform(0, 2 * math.pi)
-        north = metres * math.cos(way) / _METRES_A_DEGREE
-        narrow = max(0.05, math.cos(math.radians(place.latitude)))
-        east = metres * math.sin(way) / _METRES_A_DEGREE / narrow
-        latitude = max(-89.9, min(89.9, place.latitude + north))
-        return Location(latitude, (place.longitude + east + 180) % 360 - 180)
+        return Location(*moved((place.latitude, place.longitude), metres, way))
 
 
 def _of(landmark: Category) -> Location:

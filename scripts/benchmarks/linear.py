@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
 from benchmarks import options
 from benchmarks.library import LOCATED, Kind, link_library
 from benchmarks.scan import command_line
+from benchmarks.timing import Cost, cost_of
 
 POSITIONS, LANDMARKS = "with positions", "to recognise"
 _KINDS = {
@@ -29,36 +27,11 @@ _KINDS = {
 }
 
 
-class Cost(NamedTuple):
-    """What a scan took: seconds by the clock and of all processors, MiB at its peak."""
-
-    clock: float
-    processor: float
-    peak: float
-
-
-# Run by a Python of its own, which is small: a process that is started counts the memory of the one
-# that starts it as its own peak.
-_MEASURE = """
-import json, os, sys, time
-began = time.perf_counter()
-quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-_, status, usage = os.wait4(child, 0)
-clock = time.perf_counter() - began
-print(json.dumps([clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
 def scan(folder: Path, model: Path | None, scratch: Path) -> Cost:
     """Scan a folder into a table and catalog that are thrown away. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         command = command_line(model, folder, Path(place, "tags.csv"))
-        measure = [sys.executable, "-I", "-S", "-c", _MEASURE, *command]
-        found = subprocess.run(measure, stdout=subprocess.PIPE, check=True)
-    clock, processor, peak = json.loads(found.stdout)
-    return Cost(clock, processor, peak / (2**20 if sys.platform == "darwin" else 1024))
+        return cost_of(command)
 
 
 def median(costs: Sequence[Cost]) -> Cost:

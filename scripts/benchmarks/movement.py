@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import tzfpy
 
+from geotag.places.distance import distance_m
 from geotag.records import Location
 
 _METRES = 111_195.0  # of a degree of latitude
@@ -180,10 +181,7 @@ def moved(at: tuple[float, float], metres: float, bearing: float) -> tuple[float
 
 
 def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
-    phi, psi = math.radians(a[0]), math.radians(b[0])
-    lam = math.radians(b[1] - a[1])
-    chord = math.sin((psi - phi) / 2) ** 2 + math.cos(phi) * math.cos(psi) * math.sin(lam / 2) ** 2
-    return 2 * 6_371_008.8 * math.asin(min(1.0, math.sqrt(chord)))
+    return distance_m(Location(*a), Location(*b))
 
 
 def part(a: tuple[float, float], b: tuple[float, float], fraction: float) -> tuple[float, float]:

@@ -10,13 +10,15 @@ import bisect
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import click
 import numpy as np
 
-from benchmarks.movement import distance, zone_at
-from benchmarks.photographers import Library, Truth, libraries
+from benchmarks.movement import zone_at
+from benchmarks.photographers import Library, libraries
+from geotag.places.distance import distance_m
 from geotag.places.placing import place_photos
 from geotag.places.sighting import TAKEN_HERE, ClockPiece, Kind, Placement, Places, Sighting
 from geotag.places.tracks import Segment
@@ -175,7 +177,7 @@ def score(library: Library, answers: Mapping[str, Answer], tallies: dict[str, Ta
         answer = answers.get(evidence.photo)
         error = None
         if answer is not None:
-            error = _metres(answer.location, truth.location)
+            error = distance_m(answer.location, truth.location)
         radius = answer.radius_m if answer is not None else None
         names = [truth.situation, "all to place" if truth.placeable else "all not to place"]
         if truth.placeable and evidence.device in library.regimes:
@@ -229,29 +231,18 @@ def _photos_of(library: Library, device: str) -> list[Sighting]:
 
 def _visits_beside_phones(library: Library, device: str) -> int:
     """How often somebody with a phone photographed within half an hour and a kilometre."""
-    phones = [
-        library.truth[e.photo]
-        for e in library.captures
-        if e.kind is Kind.PHONE and e.position is not None
-    ]
-    phones.sort(key=lambda truth: truth.utc)
+    by_time, truth_of = attrgetter("utc"), library.truth
+    fixes = (e for e in library.captures if e.kind is Kind.PHONE and e.position is not None)
+    phones = sorted((truth_of[e.photo] for e in fixes), key=by_time)
     times = [truth.utc for truth in phones]
     visits, last = 0, -np.inf
-    for truth in sorted((library.truth[e.photo] for e in _photos_of(library, device)), key=_utc):
+    for truth in sorted((truth_of[e.photo] for e in _photos_of(library, device)), key=by_time):
         low = bisect.bisect_left(times, truth.utc - _BESIDE_S)
         high = bisect.bisect_right(times, truth.utc + _BESIDE_S)
-        if any(_metres(truth.location, other.location) < _RIGHT_M for other in phones[low:high]):
+        if any(distance_m(truth.location, p.location) < _RIGHT_M for p in phones[low:high]):
             visits += truth.utc - last > _VISIT_S
             last = truth.utc
     return visits
-
-
-def _utc(truth: Truth) -> float:
-    return truth.utc
-
-
-def _metres(a: Location, b: Location) -> float:
-    return distance((a.latitude, a.longitude), (b.latitude, b.longitude))
 
 
 def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:

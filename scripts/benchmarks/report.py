@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +21,7 @@ import numpy as np
 from example_library import draw_scene
 
 from benchmarks import options
+from benchmarks.timing import cost_of
 from geotag.records import Outcome, Status
 from geotag.tables import write_table
 
@@ -141,14 +139,10 @@ def _varied(row: Outcome, number: int) -> Outcome:
 def make(table: Path, out: Path, is_folder: bool) -> Made:
     """Run `geotag report`."""
     name = f"{out}{'/' if is_folder else ''}"
-    before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "geotag", "report", str(table), "--out", name, "--quiet"]
-    subprocess.run(command, check=True)
-    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - clock
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cost = cost_of([sys.executable, "-m", "geotag", "report", str(table), "--out", name, "--quiet"])
     files = [file for file in out.rglob("*") if file.is_file()] if is_folder else [out]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
-    return Made(clock, processor, after.ru_maxrss / 1024, megabytes, len(files))
+    return Made(*cost, megabytes, len(files))
 
 
 def show(browser: Any, address: str) -> Shown:

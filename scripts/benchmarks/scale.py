@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 import click
 
 from benchmarks.options import JSON
+from benchmarks.timing import peak
 from geotag.metadata.header import READER_VERSION
 from geotag.records import Location, Metadata, Reading
 from geotag.sources import Library
@@ -86,7 +86,10 @@ def _listing(case: Case) -> dict[str, Any]:
                 if time.monotonic() - began > case.seconds:
                     break
     seconds = time.monotonic() - began
-    return {"keys": case.keys, "listed": count, "listed a second": count / seconds} | _memory()
+    return {
+        "keys": case.keys, "listed": count, "listed a second": count / seconds,
+        "peak MB": peak(),
+    }  # fmt: skip
 
 
 def _night(case: Case) -> dict[str, Any]:
@@ -107,13 +110,8 @@ def _night(case: Case) -> dict[str, Any]:
     assert (summary["read"], summary["exported"]) == (0, False)
     return {
         "keys": case.keys, "unchanged night s": seconds, "a second": case.keys / seconds,
-        "catalog bytes a photo": size / case.keys,
-    } | _memory()  # fmt: skip
-
-
-def _memory() -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak MB": peak / 1024}
+        "catalog bytes a photo": size / case.keys, "peak MB": peak(),
+    }  # fmt: skip
 
 
 @contextmanager

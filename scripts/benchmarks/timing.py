@@ -14,6 +14,7 @@ import platform
 import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -110,3 +111,39 @@ def report(
 def run_quietly(command: list[str]) -> None:
     """Run a command to its end; its output is dropped. Raises CalledProcessError."""
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+class Cost(NamedTuple):
+    """What a command took: seconds by the clock and of all processors, MiB at its peak."""
+
+    clock: float
+    processor: float
+    peak: float
+
+
+# Run by a Python of its own, which is small: a process that is started counts the memory of the one
+# that starts it as its own peak.
+_MEASURE = """
+import json, os, sys, time
+began = time.perf_counter()
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+clock = time.perf_counter() - began
+print(json.dumps([clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def cost_of(command: list[str]) -> Cost:
+    """Run a command to its end; its output is dropped. Raises CalledProcessError."""
+    measure = [sys.executable, "-I", "-S", "-c", _MEASURE, *command]
+    found = subprocess.run(measure, stdout=subprocess.PIPE, check=True)
+    clock, processor, peak = json.loads(found.stdout)
+    return Cost(clock, processor, peak / (2**20 if sys.platform == "darwin" else 1024))
+
+
+def peak() -> float:
+    """The peak of this process alone, in MiB: what started it does not count."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

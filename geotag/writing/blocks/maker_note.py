@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from geotag.metadata.tiff import PREFIXES, SIZES, ByteOrder, TiffReader
+from geotag.metadata.tiff import ORDERS, PREFIXES, SIZES, ByteOrder, TiffReader
 from geotag.writing.blocks.tiff import LONG, MAKER_NOTE, SMALLEST_DIRECTORY, Tiff
-
-_OWN_ORDERS: dict[bytes, ByteOrder] = {b"II": "little", b"MM": "big"}
 
 
 class _Layout(NamedTuple):
@@ -74,7 +72,7 @@ def points_outside(tiff: Tiff, growth: int) -> bool:
 
 
 def _layout(note: bytes, order: ByteOrder) -> _Layout:
-    own = _OWN_ORDERS
+    own = ORDERS
     if note.startswith(b"Nikon\0\2") and note[10:12] in own:
         order = own[note[10:12]]
         return _Layout(10 + _number(note, 14, order), order, 10)
