@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import numpy as np
 import piexif
@@ -15,11 +18,16 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from geotag.decoding.isolated import SECONDS, IsolatedDecoder
 from geotag.metadata.positions import degrees_to_rationals
 
 # Each worker has a processor to itself: threads of their own would wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Workers, and the processes that tests start by the hundred, find geotag compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is no failure.
 settings.register_profile("geotag", deadline=None)
@@ -53,6 +61,27 @@ def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in names:
             patch.setenv(name, str(tmp_path_factory.mktemp("user")))
         patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        yield
+
+
+class KeptDecoder(IsolatedDecoder):
+    """Leaves its processes to the next one: their start is most of what a small scan takes."""
+
+    kept: ClassVar[defaultdict[tuple[str, ...], SimpleQueue[Any]]] = defaultdict(SimpleQueue)
+
+    def __init__(self, seconds: int = SECONDS) -> None:
+        super().__init__(seconds)
+        self._idle = self.kept[tuple(sys.path)]  # which tells what they import
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def decoders() -> Iterator[None]:
+    """Scans in this process share decoding processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("geotag.decoding.isolated.IsolatedDecoder", KeptDecoder)
         yield
 
 

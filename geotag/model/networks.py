@@ -199,7 +199,8 @@ class Renormalised(nn.Module):
     def __init__(self, backbone: EfficientNetLite | PPLCNetV2) -> None:
         super().__init__()
         self.backbone = backbone
-        mean, std = torch.tensor(backbone.mean), torch.tensor(backbone.std)
+        # Never on the "meta" device, whose arithmetic loads torch._dynamo: seconds.
+        mean, std = (torch.tensor(of, device="cpu") for of in (backbone.mean, backbone.std))
         self.register_buffer("scale", (0.5 / std).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from geotag.errors import MissingDependencyError
 from geotag.places.sphere import metres, to_vectors
 from geotag.records import Location
 
+_Loaded = TypeVar("_Loaded")
 # Positions this near to each other (in degrees) are named once.
 _DIGITS = 3
 # The index has cells of half a degree: so many rows and columns of them.
@@ -54,8 +55,8 @@ class Gazetteer:
             import tzfpy
         except ImportError:
             raise MissingDependencyError("naming places", "places") from None
-        self._countries, self._zones = countrycheck.CountryCheck(), tzfpy
-        self._towns = _load_towns()
+        self._countries, self._zones = _loaded(countrycheck.CountryCheck), tzfpy
+        self._towns = _loaded(_load_towns)
         self._name = functools.lru_cache(maxsize=1 << 16)(self._of_point)
 
     def name(self, place: Location) -> PlaceName:
@@ -192,6 +193,12 @@ def _stored_towns() -> Iterator[Any]:
 
 def _lines(stored: NDArray[np.uint8]) -> list[str]:
     return stored.tobytes().decode().split("\n")
+
+
+@functools.cache
+def _loaded(load: Callable[[], _Loaded]) -> _Loaded:
+    """What takes long to load and never changes: once for all scans of a process."""
+    return load()
 
 
 def _load_towns() -> _Towns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import shutil
 import socket
@@ -68,7 +69,16 @@ def lead_to(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("geotag.stores.base.FIRST_WAIT", 0.01)
     monkeypatch.setattr("geotag.stores.base.LONGEST_WAIT", 0.05)
+    # botocore's descriptions of S3 are read once, and not by each test's client.
+    monkeypatch.setattr("botocore.session.create_loader", _loader)
     open_store.cache_clear()
+
+
+@functools.cache
+def _loader(search_path: str | None = None) -> object:
+    from botocore.loaders import create_loader
+
+    return create_loader(search_path)
 
 
 def environment(port: int) -> dict[str, str]:
