@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import piexif
@@ -18,20 +17,20 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from geotag.decoding.isolated import SECONDS, IsolatedDecoder
+from geotag.decoding.isolated import IsolatedDecoder
 from geotag.metadata.positions import degrees_to_rationals
 
 # Each worker has a processor to itself: threads of their own would wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Workers, and the processes that tests start by the hundred, find geotag compiled.
+# Workers and the processes that tests start, by the hundred, are not to compile geotag each time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # A busy machine is no failure.
-settings.register_profile("geotag", deadline=None)
-settings.load_profile("geotag")
+settings.register_profile("few", deadline=None, max_examples=20)
+settings.register_profile("many", deadline=None, max_examples=100)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -41,6 +40,11 @@ COLOURS = {
     "stonehenge": (30, 30, 200),
     "": (128, 128, 128),
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests try many examples where slow tests are run too."""
+    settings.load_profile("few" if config.option.markexpr == "not slow" else "many")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -65,23 +69,25 @@ def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 class KeptDecoder(IsolatedDecoder):
-    """Leaves its processes to the next one: their start is most of what a small scan takes."""
-
-    kept: ClassVar[defaultdict[tuple[str, ...], SimpleQueue[Any]]] = defaultdict(SimpleQueue)
-
-    def __init__(self, seconds: int = SECONDS) -> None:
-        super().__init__(seconds)
-        self._idle = self.kept[tuple(sys.path)]  # which tells what they import
+    """Leaves its processes to the next scan: their start is most of what a small one takes."""
 
     def close(self) -> None:
         pass
+
+
+@functools.cache
+def _kept_decoder(path: tuple[str, ...]) -> KeptDecoder:
+    """One for each sys.path: that tells what the processes import."""
+    return KeptDecoder()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def decoders() -> Iterator[None]:
     """Scans in this process share decoding processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("geotag.decoding.isolated.IsolatedDecoder", KeptDecoder)
+        patch.setattr(
+            "geotag.decoding.isolated.IsolatedDecoder", lambda: _kept_decoder(tuple(sys.path))
+        )
         yield
 
 

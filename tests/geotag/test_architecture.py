@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def _is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
+def _name(function: ast.expr) -> str:
+    """The last part of the name by which something is called."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
 def _imports(code: str) -> set[str]:
     """The modules that code imports, anywhere in it, except for types alone."""
     found: set[str] = set()
@@ -77,9 +85,7 @@ def _imports(code: str) -> set[str]:
             # The version is a constant of the package itself, there before all else.
             if node.module != "geotag" or names != {"__version__"}:
                 found.update(_module(f"{node.module}.{name}") for name in names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
-            ("import_module", "__import__")
-        ):
+        elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
             found.update(
                 _module(word.value)
                 for word in node.args
@@ -104,8 +110,14 @@ def _room(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-IMPORTS = {name: _imports(path.read_text("utf-8")) for name, path in MODULES.items()}
-ROOTS = {name: {module.split(".")[0] for module in found} for name, found in IMPORTS.items()}
+@functools.cache
+def _imported() -> dict[str, set[str]]:
+    """What each module imports."""
+    return {name: _imports(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+def _roots(name: str) -> set[str]:
+    return {module.split(".")[0] for module in _imported()[name]}
 
 
 @pytest.mark.parametrize(
@@ -130,34 +142,34 @@ def test_the_top_of_geotag_is_taken_in_at_a_glance() -> None:
 
 
 def test_no_cycles() -> None:
-    graph = {name: found & set(MODULES) - {name} for name, found in IMPORTS.items()}
+    graph = {name: found & set(MODULES) - {name} for name, found in _imported().items()}
     list(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize("name", PACKAGES["geotag"])
-def test_a_module_of_geotag_imports_from_below(name: str) -> None:
-    room = _room(name)
-    assert room in HEIGHTS, f"say in LAYERS what {room} may import"
-    others = {_room(m) for m in IMPORTS[name] if m in PACKAGES["geotag"]} - {room}
-    assert not {other for other in others if HEIGHTS[other] >= HEIGHTS[room]}
-    assert not ROOTS[name] & {"training", "scripts", *PACKAGES["scripts"]}
-    assert name.startswith(TORCH_MODULES) or not ROOTS[name] & TORCH
-    assert room == "cli" or not ROOTS[name] & CLI_PACKAGES
+def test_a_module_of_geotag_imports_from_below() -> None:
+    for name in PACKAGES["geotag"]:
+        room, roots = _room(name), _roots(name)
+        assert room in HEIGHTS, f"say in LAYERS what {room} may import"
+        others = {_room(m) for m in _imported()[name] if m in PACKAGES["geotag"]} - {room}
+        assert not {other for other in others if HEIGHTS[other] >= HEIGHTS[room]}, name
+        assert not roots & {"training", "scripts", *PACKAGES["scripts"]}, name
+        assert name.startswith(TORCH_MODULES) or not roots & TORCH, name
+        assert room == "cli" or not roots & CLI_PACKAGES, name
 
 
 @pytest.mark.parametrize("name", LEAVES)
 def test_records_and_errors_stand_alone(name: str) -> None:
-    assert ROOTS[name] - {"geotag"} <= set(sys.stdlib_module_names)
-    assert IMPORTS[name] & set(MODULES) <= {"geotag.files.credentials"}
+    assert _roots(name) - {"geotag"} <= set(sys.stdlib_module_names)
+    assert _imported()[name] & set(MODULES) <= {"geotag.files.credentials"}
 
 
-@pytest.mark.parametrize("name", [*PACKAGES["training"], *PACKAGES["scripts"]])
-def test_training_and_scripts_stand_on_geotag_but_not_on_its_cli_or_pipeline(name: str) -> None:
-    rooms = {_room(module) for module in IMPORTS[name] if module in PACKAGES["geotag"]}
-    documented = {"cli"} if name == "make_man" else set()  # man pages are of the command line
-    assert not rooms & {"cli", "pipeline", "api"} - documented
-    if name in PACKAGES["training"]:
-        assert not ROOTS[name] & {"scripts", *PACKAGES["scripts"]}
+def test_training_and_scripts_stand_on_geotag_but_not_on_its_cli_or_pipeline() -> None:
+    for name in (*PACKAGES["training"], *PACKAGES["scripts"]):
+        rooms = {_room(module) for module in _imported()[name] if module in PACKAGES["geotag"]}
+        documented = {"cli"} if name == "make_man" else set()  # man pages are of the command line
+        assert not rooms & {"cli", "pipeline", "api"} - documented, name
+        if name in PACKAGES["training"]:
+            assert not _roots(name) & {"scripts", *PACKAGES["scripts"]}, name
 
 
 def test_tests_reach_through_public_doors() -> None:
@@ -180,6 +192,16 @@ def test_help_imports_nothing_heavy() -> None:
     code = "from geotag.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     heavy = {"torch", "numpy", "pandas", "PIL", "pyarrow", "tqdm"}
     assert not _modules_after(code) & heavy
+
+
+@pytest.mark.slow
+def test_a_network_is_checked_without_torch_s_compiler() -> None:
+    """Its import takes longer than all else that a scan by PyTorch does first."""
+    code = (
+        "import torch\nfrom geotag.model.architectures import build_model\n"
+        "with torch.device('meta'): build_model('lite1_pplcnetv2', 3)"
+    )
+    assert "torch._dynamo" not in _modules_after(code)
 
 
 def test_importing_geotag_imports_nothing_heavy() -> None:

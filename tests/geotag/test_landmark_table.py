@@ -191,6 +191,7 @@ def is_near_the_stated_city(category: Category, towns: Towns) -> bool:
     return any(plain(name) == plain(category.city) for name in names)
 
 
+@pytest.mark.slow
 def test_positions_lie_in_the_stated_countries_and_near_the_stated_cities(towns: Towns) -> None:
     assert [c.slug for c in TABLE if not is_in_the_stated_country(c, towns)] == []
     assert [c.slug for c in TABLE if not is_near_the_stated_city(c, towns)] == []

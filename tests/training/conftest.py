@@ -44,9 +44,10 @@ def write_set(
 
 @pytest.fixture(scope="module", autouse=True)
 def by_pytorch() -> Iterator[None]:
-    """As where OpenVINO is not installed: to convert each network that is trained takes seconds."""
+    """As on a GPU: to convert each network that is trained, for another engine, takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "openvino", None)
+        patch.setattr("geotag.engines.choose_engine", lambda options: "pytorch")
         yield
 
 

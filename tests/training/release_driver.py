@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from geotag import engines
 from geotag.model import networks
 from geotag.model.architectures import ARCHITECTURES
 from training import release
@@ -40,9 +41,10 @@ class Colours(nn.Module):
 def prepare() -> None:
     """The recipe `tiny` made tinier: a classifier on the embeddings of an untrained network.
 
-    By PyTorch, for OpenVINO's conversions take longer than all else.
+    By PyTorch, for to convert it takes longer than all else.
     """
     sys.modules["openvino"] = None  # type: ignore[assignment]
+    engines.choose_engine = lambda options: "pytorch"
     networks.EMBEDDING = WIDTH
     ARCHITECTURES["small"] = lambda n: networks.Recogniser([Colours()], n)  # type: ignore[list-item]
     settings = {"frozen": True, "epochs": 6, "learning_rate": 0.1, "batch_size": 64}

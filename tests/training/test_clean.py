@@ -17,6 +17,7 @@ from training import clean
 from training.data.dataset import Sample, load_dataset
 
 
+@pytest.mark.slow
 def test_planted_faults_end_on_the_list(model_path: Path, tmp_path: Path, invoke: Invoke) -> None:
     pytest.importorskip("cleanlab")
     root = write_set(tmp_path / "set", {"train": 14, "val": 4}, mislabelled=2)
@@ -43,6 +44,7 @@ def test_planted_faults_end_on_the_list(model_path: Path, tmp_path: Path, invoke
         Image.open(out / f"{name}.png").verify()
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_a_copy_beside_what_it_is_a_copy_of(
     model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_sheet_shows_a_copy_beside_what_it_is_a_copy_of(
     assert copy.std() > 0 and (nothing == 255).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [["train"], ["train", "val"]])
 def test_only_the_named_splits_lose_photos(
     parts: list[str], model_path: Path, tmp_path: Path, invoke: Invoke
@@ -74,6 +77,7 @@ def test_only_the_named_splits_lose_photos(
     assert set(json.loads((out / "clean.json").read_text())["unreadable"]) == set(broken)
 
 
+@pytest.mark.slow
 def test_a_class_that_cannot_be_held_out_is_not_judged() -> None:
     pytest.importorskip("cleanlab")
     rng = np.random.default_rng(0)
@@ -88,6 +92,7 @@ def test_a_class_that_cannot_be_held_out_is_not_judged() -> None:
     assert [(s.at, s.reason) for s in found] == [(3, "mislabelled: rather a")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [(1, 1), (2, 1), (2, 2), (1, 1, 1, 1, 1, 1)])
 def test_a_handful_of_photos_has_nothing_to_tell(counts: tuple[int, ...]) -> None:
     pytest.importorskip("cleanlab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.training.conftest import PHOTOS, Invoke
 from training import compare
 from training.data.dataset import load_dataset
 
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(not find_spec("matplotlib"), reason="matplotlib is not installed")
 
 
 @pytest.mark.slow

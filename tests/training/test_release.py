@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from training import release
 from training.reports import card
 
 ROOT = Path(__file__).resolve().parents[2]
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(not find_spec("matplotlib"), reason="matplotlib is not installed")
 
 
 @pytest.fixture(scope="module")

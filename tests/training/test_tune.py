@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from training import tune
 from training.fitting.recipes import find_recipe
 
 optuna = pytest.importorskip("optuna")
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(not find_spec("matplotlib"), reason="matplotlib is not installed")
 
 
 def arguments(colour_set: Path, out: Path, trials: int) -> list[object]:

@@ -30,6 +30,7 @@ def test_kernels_and_maps_are_drawn(
             assert np.asarray(image).std() > 0
 
 
+@pytest.mark.slow
 def test_a_pooled_picture_is_drawn_only_when_asked_for(
     colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -362,6 +362,7 @@ def test_model_info(model_path: Path) -> None:
     assert fields["provenance"] == {"made by": "tests"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done(
     tmp_path: Path, write_photo: WritePhoto, model_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -23,7 +23,6 @@ def halves(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     width=st.integers(1, 300), height=st.integers(1, 300), fit=st.sampled_from(["squash", "crop"])
 )

@@ -108,7 +108,8 @@ def test_a_file_that_is_cut_anywhere_is_one_line(saved: Path) -> None:
 
 @given(at=st.integers(0, 1000), value=st.integers(0, 255))
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3 * settings.default.max_examples,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_other_byte_is_noticed(saved: Path, at: int, value: int) -> None:
     data = bytearray(saved.read_bytes())

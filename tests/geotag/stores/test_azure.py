@@ -6,17 +6,17 @@ import base64
 from bisect import bisect_left
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from itertools import islice
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from geotag.stores.azure import AzureStore
 from geotag.stores.base import AbsentError
 
-pytest.importorskip("adlfs", reason="adlfs is not installed")
-from geotag.stores.azure import AzureStore
-
+pytestmark = pytest.mark.skipif(not find_spec("adlfs"), reason="adlfs is not installed")
 PAGE = 1000
 KEYS = sorted(
     [f"2026/{n % 7:02d}/IMG_{n:05d}.jpg" for n in range(700)]

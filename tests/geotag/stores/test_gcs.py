@@ -6,6 +6,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from itertools import islice
 from threading import Thread
 from typing import Any
@@ -14,10 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from geotag.stores.base import StoreError
-
-pytest.importorskip("gcsfs", reason="gcsfs is not installed")
 from geotag.stores.gcs import GcsStore
 
+pytestmark = pytest.mark.skipif(not find_spec("gcsfs"), reason="gcsfs is not installed")
 KEYS = sorted(
     [f"2026/{n % 7:02d}/IMG_{n:05d}.jpg" for n in range(9000)]
     + [f"flat-{n}.jpg" for n in range(3000)]

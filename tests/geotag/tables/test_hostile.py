@@ -99,7 +99,7 @@ def test_any_value_in_any_field_of_csv(
     _is_read_or_refused(path)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(COLUMNS), value=VALUES | st.binary() | st.datetimes() | st.decimals())
 def test_any_value_in_any_field_of_parquet(tmp_path: Path, name: str, value: Any) -> None:
     path = tmp_path / "tags.parquet"

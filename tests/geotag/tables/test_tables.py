@@ -235,7 +235,7 @@ def test_guarding_a_long_text_is_reversible(text: str) -> None:
     assert unguard_cell(guard_cell(text * 10**5)) == text * 10**5
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(text=NASTY, delimiter=st.sampled_from([";", "\t", ";\t"]))
 def test_no_cell_is_a_formula_wherever_a_spreadsheet_splits(text: str, delimiter: str) -> None:
     """Excel splits at its country's list separator, whatever the file was written with."""

@@ -340,7 +340,7 @@ def test_eiffel_is_where_it_stands() -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     st.sampled_from(NAMES),
     st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=6), st.integers(0, 6)), max_size=6),

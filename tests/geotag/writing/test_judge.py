@@ -129,7 +129,9 @@ def check_revert(journal: Journal, folder: Path, old: Snapshot) -> None:
 
 
 @needs_exiftool
-@pytest.mark.parametrize("kind", ["tags", pytest.param("gps", marks=pytest.mark.slow), "placed"])
+@pytest.mark.parametrize(
+    "kind", ["tags", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("gps", "placed"))]
+)
 def test_generated_files(tmp_path: Path, kind: str, record_property: object) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geotag.metadata.xmp import PACKET_LIMIT
@@ -105,7 +105,6 @@ def written(packet: bytes, tags: LandmarkTags | None = TAGS) -> bytes:
     return verified(container, edits) if edits else packet
 
 
-@settings(max_examples=60, deadline=None)
 @given(packets(), st.booleans())
 def test_no_value_is_lost_whatever_the_form(packet: bytes, position: bool) -> None:
     once = written(packet, TAGS._replace(position=position))

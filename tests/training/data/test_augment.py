@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.augment import Augmentation, augment
@@ -21,7 +21,6 @@ def noise(size: int = 64, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), side=st.integers(24, 96), size=st.integers(16, 96))
 def test_any_picture_at_any_size(seed: int, side: int, size: int) -> None:
     before = noise(side, seed)

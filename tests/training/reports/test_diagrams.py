@@ -15,13 +15,13 @@ from training.reports.diagrams import NO_LANDMARK, Mistake, Tags
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-matplotlib = pytest.importorskip("matplotlib.figure")
 PNG = Path("unwritten/diagram.png")
 TAGS = Tags(np.array([0.9, 0.8, 0.4, 0.2]), np.array([True, True, False, True]), 5)
 
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Figure]:
+    matplotlib = pytest.importorskip("matplotlib.figure")
     drawn: list[Figure] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(matplotlib.Figure, "savefig", lambda self, *a, **k: drawn.append(self))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from geotag.recognition.drawing import WIDTH
 from training.reports import plots
 
-pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(not find_spec("matplotlib"), reason="matplotlib is not installed")
 BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
 
 

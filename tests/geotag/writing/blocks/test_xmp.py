@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -58,7 +58,6 @@ def tagged(data: bytes, tags: LandmarkTags = TAGS, positions: bool = True) -> Xm
     return parse_packet(packet.serialize(len(data)))
 
 
-@settings(max_examples=60, deadline=None)
 @given(foreign_properties())
 def test_merge_keeps_foreign_properties(properties: str) -> None:
     data = xmp_packet(properties)
@@ -69,7 +68,6 @@ def test_merge_keeps_foreign_properties(properties: str) -> None:
         assert before.properties()[tag] == after.properties()[tag]
 
 
-@settings(max_examples=60, deadline=None)
 @given(foreign_properties())
 def test_tags_and_their_removal_leave_what_was_there(properties: str) -> None:
     data = xmp_packet(properties + SUBJECTS)
