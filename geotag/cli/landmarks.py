@@ -12,7 +12,7 @@ from geotag.categories import ModelCategories
 from geotag.cli.lines import counted
 from geotag.cli.options import PLACE, json_option, model_option, quiet_option
 from geotag.cli.progress import with_bar
-from geotag.cli.streams import complain, tell
+from geotag.cli.streams import complain, complaints, tell
 from geotag.errors import CheckpointError
 from geotag.model.checkpoint import load_checkpoint, read_header, save_checkpoint
 from geotag.tables import check_writable
@@ -88,8 +88,9 @@ def add(
     pixels, left_out = read_examples(
         photos, spec.input_size, spec.fit, lambda found: with_bar(found, len(found), quiet)
     )
-    for path, reason in left_out.items():
-        complain(f"{path}: not used as an example: {reason}")
+    with complaints() as add_complaint:
+        for path, reason in left_out.items():
+            add_complaint(path, f"not used as an example: {reason}")
     added = add_landmark(checkpoint, name, pixels, Place(**place), force)
     save_checkpoint(out, added.spec, added.tensors)
     known = ModelCategories(added.spec.own_categories)

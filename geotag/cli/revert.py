@@ -10,7 +10,7 @@ import click
 from geotag.cli.lines import counted
 from geotag.cli.options import SOME_FAILED, journal_option
 from geotag.cli.signals import Stop, stop_on_signals
-from geotag.cli.streams import complain, is_terminal, one_line, tell
+from geotag.cli.streams import complaints, is_terminal, one_line, tell
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
 from geotag.writing.chosen import Chosen, choose_run, choose_surely
@@ -55,11 +55,12 @@ def _is_meant(chosen: Chosen) -> bool:
 
 def _report(results: Iterable[WriteResult]) -> int:
     reverted = failed = 0
-    for result in results:
-        reverted += result.action is Action.REVERTED
-        if result.action is Action.FAILED:
-            failed += 1
-            complain(f"{format_path(result.path)}: {result.reason}")
+    with complaints() as add:
+        for result in results:
+            reverted += result.action is Action.REVERTED
+            if result.action is Action.FAILED:
+                failed += 1
+                add(format_path(result.path), result.reason)
     left = f", {failed} left alone (see above)" if failed else ""
     were = "it was" if reverted == 1 else "they were"
     tell(f"{counted(reverted, 'file')} as {were}{left}")

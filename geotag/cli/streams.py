@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import click
+
+_NAMED = 3
 
 
 def open_streams() -> None:
@@ -68,3 +71,29 @@ def one_line(text: str) -> str:
 def complain(message: str) -> None:
     """Print on standard error, on one line, what is wrong."""
     tell(f"{click.style('geotag:', fg='red', bold=True)} {one_line(message)}")
+
+
+@contextmanager
+def complaints() -> Iterator[Callable[[str, str], None]]:
+    """Complains of files, by path and reason.
+
+    The first one of a reason is told at once, the others of the same reason in one line at the end.
+    """
+    others: dict[str, list[str]] = {}
+
+    def add(path: str, reason: str) -> None:
+        if reason in others:
+            others[reason].append(path)
+        else:
+            others[reason] = []
+            complain(f"{path}: {reason}")
+
+    try:
+        yield add
+    finally:
+        for reason, paths in others.items():
+            if len(paths) > 1:
+                named = ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
+                complain(f"{len(paths):,} other files: {reason}: {named}")
+            elif paths:
+                complain(f"{paths[0]}: {reason}")

@@ -24,7 +24,7 @@ from geotag.cli.options import (
 )
 from geotag.cli.progress import with_bar
 from geotag.cli.signals import Stop, stop_on_signals
-from geotag.cli.streams import complain, one_line, tell
+from geotag.cli.streams import complaints, one_line, tell
 from geotag.files.paths import format_path
 from geotag.records import Outcome
 from geotag.tables.csv import unmangled
@@ -131,19 +131,20 @@ def _report(results: Iterable[WriteResult], quiet: bool, dry_run: bool) -> int:
     counts: Counter[Action] = Counter()
     reasons: Counter[str] = Counter()
     sidecars = 0
-    for result in results:
-        counts[result.action] += 1
-        sidecars += result.into_sidecar and result.action is Action.WRITTEN
-        match result.action:
-            case Action.LEFT_ALONE:
-                reasons[result.reason] += 1
-            case Action.FAILED:
-                complain(f"{format_path(result.path)}: {result.reason}{_hint(result.path)}")
-            case Action.WRITTEN | Action.UNCHANGED | Action.REVERTED:
-                if result.reason and not quiet:
-                    complain(f"{format_path(result.path)}: {result.reason}")
-            case _:
-                assert_never(result.action)
+    with complaints() as add:
+        for result in results:
+            counts[result.action] += 1
+            sidecars += result.into_sidecar and result.action is Action.WRITTEN
+            match result.action:
+                case Action.LEFT_ALONE:
+                    reasons[result.reason] += 1
+                case Action.FAILED:
+                    add(format_path(result.path), result.reason + _hint(result.path))
+                case Action.WRITTEN | Action.UNCHANGED | Action.REVERTED:
+                    if result.reason and not quiet:
+                        add(format_path(result.path), result.reason)
+                case _:
+                    assert_never(result.action)
     if not quiet:
         tell(format_write_summary(counts, reasons, sidecars, dry_run))
     return SOME_FAILED if counts[Action.FAILED] else 0

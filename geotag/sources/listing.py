@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 MISSED = "unreadable"
 # Its rows are kept, for it may be a drive that is not mounted.
 EMPTIED = "emptied folder"
+# So many of each kind that could not be looked into are named.
+_WARNED = 10
 # Files that wait for their sidecars; beyond, these are asked for one by one.
 _WINDOW = 4096
 # Of network storage, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets and the like.
@@ -51,9 +53,12 @@ class Listing:
 
     def miss(self, kind: str, path: bytes, reason: str) -> None:
         """Note what may hold photos and could not be looked into."""
-        self.skipped[f"{MISSED} {kind}"] += 1
+        missed = f"{MISSED} {kind}"
+        self.skipped[missed] += 1
         self.incomplete.append(path)
-        _log.warning("%s: %s", format_path(os.fsdecode(path)), reason)
+        if self.skipped[missed] <= _WARNED:
+            more = "; others are counted in the summary" * (self.skipped[missed] == _WARNED)
+            _log.warning("%s: %s%s", format_path(os.fsdecode(path)), reason, more)
 
     def miss_emptied(self, folder: bytes, had: int) -> None:
         """Note that a folder is empty, and had photos."""

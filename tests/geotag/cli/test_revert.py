@@ -41,6 +41,22 @@ def test_revert_names_the_run_its_time_and_its_folder(table: Path, photos: Path)
     assert told[1] == "2 files as they were"
 
 
+def test_files_that_fail_alike_share_a_line(tmp_path: Path, photos: Path) -> None:
+    copies = [photos / f"copy{number}.jpg" for number in range(6)]
+    for copy in copies:
+        copy.write_bytes(made("plain.jpg"))
+    rows = [Outcome(str(copy), Status.TAGGED, landmark="Eiffel Tower") for copy in copies]
+    write_table(str(tmp_path / "tags.csv"), rows)
+    assert "6 photos written" in run("write", tmp_path / "tags.csv").stderr
+    for copy in copies:
+        copy.write_bytes(b"edited")
+    _, first, others, last = run("revert", "--last").stderr.splitlines()
+    path, reason = first.removeprefix("geotag: ").split(": ", 1)
+    rest = [str(copy) for copy in reversed(copies) if str(copy) != path]
+    assert others == f"geotag: 5 other files: {reason}: {', '.join(rest[:3])}, ..."
+    assert last == "0 files as they were, 6 left alone (see above)"
+
+
 @pytest.fixture(params=["of another folder", "before a write that changed nothing"])
 def doubtful(
     request: pytest.FixtureRequest, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -83,6 +83,21 @@ def test_failed_photo_is_named_and_sets_the_exit_code(table: Path, photos: Path)
     assert "1 photo written (1 into sidecars), 1 failed (see above)" in result.stderr
 
 
+def test_photos_that_fail_alike_share_a_line(tmp_path: Path) -> None:
+    paths = [f"/gone/{number}.jpg" for number in range(13)]
+    rows = [Outcome(path, Status.TAGGED, landmark="Eiffel Tower", top_k=TOP) for path in paths]
+    write_table(str(tmp_path / "tags.csv"), rows)
+    reason = "no such file or folder (moved or deleted?)"
+    told = run("write", tmp_path / "tags.csv").stderr
+    assert [line for line in told.splitlines() if reason in line] == [
+        f"geotag: /gone/0.jpg: {reason}",
+        f"geotag: 12 other files: {reason}: /gone/1.jpg, /gone/2.jpg, /gone/3.jpg, ...",
+    ]
+    write_table(str(tmp_path / "tags.csv"), rows[:2])
+    told = run("write", tmp_path / "tags.csv").stderr
+    assert f"/gone/0.jpg: {reason}\ngeotag: /gone/1.jpg: {reason}\n" in told
+
+
 def test_a_name_can_forge_no_line_and_no_terminal_code(tmp_path: Path) -> None:
     rows = [
         Outcome("/gone\ngeotag: \x1b[2J.jpg", Status.TAGGED, landmark="Eiffel Tower", top_k=TOP)

@@ -243,6 +243,24 @@ def test_a_folder_that_cannot_be_listed_is_counted_and_the_rest_goes_on(
     assert library.is_gone(str(photos / "b.jpg"))
     assert not library.is_gone(str(photos / "a" / "gone.jpg"))
     assert not library.is_gone(str(photos / "a.jpg"))
+
+
+def test_of_many_folders_that_cannot_be_listed_the_first_are_named(
+    photos: Path, broken: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        (photos / f"folder{number}").mkdir()
+        broken[f"folder{number}"] = errno.EACCES
+    library = Library([str(photos)], Filters())
+    assert len(list(library.photos())) == 5
+    (listing,) = library.listings
+    assert (
+        listing.skipped
+        == {"unreadable folder": len(listing.incomplete)}
+        == {"unreadable folder": 30}
+    )
+    assert len(caplog.messages) == 10
+    assert caplog.messages[-1].endswith("; others are counted in the summary")
     assert not library.is_gone("/elsewhere/b.jpg")
 
 
