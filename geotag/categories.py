@@ -71,9 +71,9 @@ class CategoryTable:
 class ModelCategories:
     """The landmarks of one model: the table's, and those that its user added."""
 
-    def __init__(self, own: Iterable[OwnCategory] = (), table: CategoryTable | None = None) -> None:
+    def __init__(self, own: Iterable[OwnCategory] = ()) -> None:
         self._own = {category.slug: category for category in own}
-        self._table = table or load_categories()
+        self._table = load_categories()
 
     def by_slug(self, slug: str) -> Landmark:
         """The landmark with this slug; raises CategoryTableError when there is none."""

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 import numpy as np
-from PIL import Image
 
 from geotag.files.atomic import atomic_file
 from geotag.model.known import Known, format_known
 from geotag.model.spec import PRECISION
 from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
+from training.data.pixels import short_side
 from training.evaluate import Judged, judge
 from training.fitting.recipes import DETAIL
 from training.reports import commands
@@ -29,8 +29,7 @@ def count_photos(dataset: Dataset, samples: Iterable[Sample]) -> dict[str, tuple
     photos, small = Counter[str](), Counter[str]()
     for sample in samples:
         try:
-            with Image.open(dataset.file(sample)) as image:
-                side = min(image.size)
+            side = short_side(dataset.file(sample))
         except OSError:
             continue  # training went without it
         photos[sample.label] += 1

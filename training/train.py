@@ -21,14 +21,13 @@ from geotag.model.architectures import GREY, Normalised, build_model
 from geotag.model.checkpoint import (
     Checkpoint,
     ModelHeader,
-    fingerprint,
     load_checkpoint,
     round_weights,
     save_checkpoint,
 )
 from geotag.model.networks import EMBEDDING, Recogniser
 from geotag.model.networks_study import initialise_normal
-from geotag.model.spec import ModelSpec, format_spec
+from geotag.model.spec import ModelSpec
 from geotag.recognition.model import Model
 from training.calibrate import calibrate, label_indices
 from training.data.dataset import Dataset
@@ -301,8 +300,8 @@ def _save(job: Job, network: nn.Module) -> None:
         job.classes, 1.0, (), provenance,
     )  # fmt: skip
     tensors = {k: _stored(v) for k, v in network.state_dict().items()}
-    header = ModelHeader(spec, fingerprint(format_spec(spec), tensors))
-    spec = calibrate(Model(Checkpoint(header, tensors)), job.dataset)
+    bare = Checkpoint(ModelHeader(spec, ""), {}).with_tensors(tensors)
+    spec = calibrate(Model(bare), job.dataset)
     save_checkpoint(job.run.model, spec, tensors)
 
 

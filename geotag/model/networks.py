@@ -69,35 +69,34 @@ class _Stage(NamedTuple):
     channels: int
 
 
-# Tan and Le, "EfficientNet" (2019), table 1, less squeeze-and-excitation.
+# Tan and Le, "EfficientNet" (2019), table 1, less squeeze-and-excitation; 1.1 times as deep but for
+# the first and the last stage.
 _LITE_STAGES = (
     _Stage(1, 3, 1, 1, 16),
-    _Stage(2, 3, 2, 6, 24),
-    _Stage(2, 5, 2, 6, 40),
-    _Stage(3, 3, 2, 6, 80),
-    _Stage(3, 5, 1, 6, 112),
-    _Stage(4, 5, 2, 6, 192),
+    _Stage(3, 3, 2, 6, 24),
+    _Stage(3, 5, 2, 6, 40),
+    _Stage(4, 3, 2, 6, 80),
+    _Stage(4, 5, 1, 6, 112),
+    _Stage(5, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite (TensorFlow, 2020): ReLU6, no squeeze-and-excitation, stem unscaled."""
+    """EfficientNet-Lite1 (TensorFlow, 2020): ReLU6, no squeeze-and-excitation, stem unscaled."""
 
     mean = (127 / 255,) * 3
     std = (128 / 255,) * 3
 
-    def __init__(self, width: float = 1.0, depth: float = 1.1) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(SameConv2d(3, 32, 3, 2), nn.ReLU6())
         blocks: list[nn.Module] = []
         inputs = 32
-        for number, stage in enumerate(_LITE_STAGES):
-            fixed = number in (0, len(_LITE_STAGES) - 1)
-            outputs = _scaled_channels(stage.channels, width)
-            for repeat in range(stage.repeats if fixed else math.ceil(stage.repeats * depth)):
-                stride = stage.stride if repeat == 0 else 1
-                blocks.append(InvertedResidual(inputs, outputs, stage.kernel, stride, stage.ratio))
+        for repeats, kernel, first_stride, ratio, outputs in _LITE_STAGES:
+            for repeat in range(repeats):
+                stride = first_stride if repeat == 0 else 1
+                blocks.append(InvertedResidual(inputs, outputs, kernel, stride, ratio))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.last = nn.Sequential(SameConv2d(inputs, EMBEDDING, 1), nn.ReLU6())
@@ -106,13 +105,6 @@ class EfficientNetLite(nn.Module):
         """Normalised (N, 3, S, S) to (N, EMBEDDING)."""
         features: Tensor = self.last(self.blocks(self.stem(x)))
         return features.mean((2, 3))
-
-
-def _scaled_channels(channels: int, width: float) -> int:
-    """Channels times width, to the nearest multiple of 8 that loses less than a tenth."""
-    scaled = channels * width
-    rounded = max(8, int(scaled + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 class SqueezeExcitation(nn.Module):

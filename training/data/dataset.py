@@ -69,17 +69,15 @@ def draw(items: Sequence[_Item], count: int, rng: np.random.Generator) -> list[_
     return [items[at] for at in sorted(rng.permutation(len(items))[:count])]
 
 
-def load_dataset(
-    folder: Path, exclusions: Path | None = None, categories: CategoryTable | None = None
-) -> Dataset:
+def load_dataset(folder: Path, exclusions: Path | None = None) -> Dataset:
     """Read a training set in either layout: manifest.csv, or train/NN.Name/*.jpg and test/….
 
-    Labels and folder names become slugs of the landmark table (the package's own unless
-    `categories` is another) where the name or the number matches, and slugs of their own where
-    not. `exclusions` is a CSV file as `load_exclusions` reads. Raises DataError, naming file and
-    row, for what is missing, malformed or outside the folder.
+    Labels and folder names become slugs of the landmark table where the name or the number
+    matches, and slugs of their own where not. `exclusions` is a CSV file as `load_exclusions`
+    reads. Raises DataError, naming file and row, for what is missing, malformed or outside the
+    folder.
     """
-    namer = _Namer(categories or load_categories())
+    namer = _Namer(load_categories())
     if (folder / MANIFEST).is_file():
         samples = _read_manifest(folder, namer)
     elif (folder / "train").is_dir():

