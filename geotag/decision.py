@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Number = TypeVar("Number", float, NDArray[np.float64])
-
+DECISION_VERSION = 2  # another one makes other rows of the same readings
 TOP_K_LIMIT = 10
 _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
@@ -37,13 +37,6 @@ _LANDMARK = "landmark"
 # Before what a tag rests on beside the picture, where that alone would be too unsure.
 _SUPPORTED = "supported by where it was taken:"
 _PLACEABLE = (Status.UNCERTAIN, Status.NO_LANDMARK)
-# The share of photos with a known landmark that the thresholds are for, and that of the photos to
-# which the probabilities are calibrated.
-USUAL_SHARE, CALIBRATED_SHARE = 0.5, 0.78
-LEAST_PHOTOS = 200  # from which a share is estimated
-_PRIOR_PHOTOS = 20
-_MOST_ROUNDS = 1000
-_NOT_ZERO = 1e-300
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
@@ -84,37 +77,20 @@ def parse_scores(
     ]
 
 
-def estimate_prevalence(
-    landmark_probabilities: Sequence[float] | NDArray[np.float64],
-    calibrated: float = CALIBRATED_SHARE,
-) -> float:
-    """The share of photos that show a known landmark, from the probabilities that each does.
+class Thresholds(NamedTuple):
+    """The confidence from which a landmark is tagged in one library: that of each of which the
+    library tells something, and that of all others; infinite where none is enough.
 
-    These hold where a share `calibrated` of the photos do; the share that makes them likeliest is
-    found by expectation and maximisation (Saerens, Latinne and Decaestecker, "Adjusting the outputs
-    of a classifier to new a priori probabilities", 2002), the usual share weighing as much as a few
-    more photos. USUAL_SHARE where there are too few photos to tell. Two digits of it: more would
-    change from night to night.
+    `share` is that of the photos that show any landmark, as far as it was estimated.
     """
-    if len(landmark_probabilities) < LEAST_PHOTOS:
-        return USUAL_SHARE
-    import numpy as np
 
-    shown = np.asarray(landmark_probabilities, np.float64)
-    count, found = len(shown) + _PRIOR_PHOTOS, USUAL_SHARE
-    for _ in range(_MOST_ROUNDS):
-        before, expected = found, float(adjust(shown, shown, found, calibrated).sum())
-        found = (expected + _PRIOR_PHOTOS * USUAL_SHARE) / count
-        if abs(found - before) < 1e-7:
-            break
-    return float(f"{found:.2g}")
+    others: float
+    landmarks: Mapping[str, float] = MappingProxyType({})
+    share: float | None = None
 
-
-def adjust(confidence: Number, shown: Number, prevalence: float, before: float) -> Number:
-    """A confidence, of a photo that shows any landmark with the probability `shown`, where the
-    share of landmarks is `prevalence` and not `before`; numbers, or arrays of the same shape."""
-    gain, loss = prevalence / before, (1 - prevalence) / (1 - before)
-    return confidence * gain / (shown * gain + (1 - shown) * loss + _NOT_ZERO)
+    def of(self, slug: str) -> float:
+        """That of a landmark."""
+        return self.landmarks.get(slug, self.others)
 
 
 class Evidence(NamedTuple):
@@ -135,15 +111,14 @@ _NO_EVIDENCE = Evidence()
 class Decider(NamedTuple):
     """Turns readings into the table's rows: one model, one threshold, one landmark table.
 
-    The threshold holds where `prevalence`, the share of photos with a known landmark, is
-    USUAL_SHARE or more; where it is less, a tag takes a higher confidence.
+    `here` are the thresholds of the library, where they are higher.
     """
 
     threshold: float
     top_k: int
     model: str
     category_of: Callable[[str], Landmark]
-    prevalence: float = USUAL_SHARE
+    here: Thresholds = Thresholds(0.0)
 
     def outcome(self, reading: Reading, evidence: Evidence = _NO_EVIDENCE) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
@@ -173,7 +148,7 @@ class Decider(NamedTuple):
             model=self.model if prediction is not None else "",
             error=failure.reason if failure else metadata.position_unclear,
             method=_LANDMARK if inferred and inferred.latitude is not None else "",
-            evidence=_why_unclassified(status, prediction),
+            evidence=_why_unclassified(status, prediction) or self._why_unsure(status, prediction),
         )
         if status is Status.UNCERTAIN and can_infer and not reading.prefilter and prediction:
             outcome = self._with_vicinity(outcome, prediction)
@@ -181,8 +156,7 @@ class Decider(NamedTuple):
 
     def _with_vicinity(self, outcome: Outcome, prediction: Prediction) -> Outcome:
         """A row with the place, where that is sure and which of its landmarks it shows is not."""
-        share = self._in_this_library(prediction) / prediction.top[0].confidence
-        found = find_vicinity(prediction, self.category_of, self.threshold / max(share, 1e-9))
+        found = find_vicinity(prediction, self.category_of, self._least(prediction))
         if found is None:
             return outcome
         return outcome._replace(
@@ -220,8 +194,9 @@ class Decider(NamedTuple):
             seen = self.category_of(reading.prediction.top[0].slug)
             said = f"seems to show {seen.name}, but was taken near {here}: {tell(placement)}"
             return outcome._replace(evidence=said)
-        best = reading.prediction.top[0].confidence if reading.prediction is not None else 1.0
-        if outcome.status is Status.TAGGED and best < self.threshold:
+        prediction = reading.prediction
+        is_sure = prediction is None or self._is_sure(prediction)
+        if outcome.status is Status.TAGGED and not is_sure:
             return outcome._replace(evidence=f"{_SUPPORTED} {tell(placement)}")
         if outcome.status is Status.TAGGED and placement.method is Method.SIDECAR:
             return outcome._replace(evidence=f"taken near {here}: {tell(placement)}")
@@ -247,7 +222,7 @@ class Decider(NamedTuple):
         if prediction.unclassified:
             return Status.NO_LANDMARK, None
         best = prediction.top[0]
-        if self._in_this_library(prediction) >= self.threshold:
+        if self._is_sure(prediction):
             return Status.TAGGED, self.category_of(best.slug)
         if prediction.landmark_probability < _NO_LANDMARK_BELOW:
             return Status.NO_LANDMARK, None
@@ -272,13 +247,23 @@ class Decider(NamedTuple):
             return prediction.top[0].confidence
         return round(probability(prediction, placement, self.category_of), _DIGITS)
 
-    def _in_this_library(self, prediction: Prediction) -> float:
-        """The confidence of the best category where landmarks are as rare as here."""
-        prevalence = min(self.prevalence, USUAL_SHARE)
-        confidence, shown = prediction.top[0].confidence, prediction.landmark_probability
-        if prevalence == USUAL_SHARE:
-            return confidence
-        return adjust(confidence, shown, prevalence, USUAL_SHARE)
+    def _least(self, prediction: Prediction) -> float:
+        """The confidence that a tag of the likeliest landmark takes."""
+        return max(self.threshold, self.here.of(prediction.top[0].slug))
+
+    def _why_unsure(self, status: Status, prediction: Prediction | None) -> str:
+        """Empty unless it would be a tag in another library."""
+        if status is not Status.UNCERTAIN or prediction is None:
+            return ""
+        name, least = self.category_of(prediction.top[0].slug).name, self._least(prediction)
+        if prediction.top[0].confidence < self.threshold:
+            return ""
+        if least > 1:
+            return f"too many photos here look like {name} and are not sure: no tag of it is"
+        return f"too many photos here look like {name} and are not sure: a tag takes {least:.5g}"
+
+    def _is_sure(self, prediction: Prediction) -> bool:
+        return prediction.top[0].confidence >= self._least(prediction)
 
     def _top_k(self, prediction: Prediction | None) -> tuple[TopCategory, ...]:
         if prediction is None:

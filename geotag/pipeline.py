@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, suppress
 from itertools import chain, count, islice, takewhile
 
 from geotag.categories import format_categories, load_categories
-from geotag.decision import estimate_prevalence
+from geotag.decision import DECISION_VERSION, Thresholds
 from geotag.engines import check_installed
 from geotag.errors import DamagedCatalogError, PhotoError, StoppedError, UsageError
 from geotag.evidence import LibraryEvidence, build_decider, rules_of
@@ -21,6 +21,7 @@ from geotag.metadata.header import READER_VERSION
 from geotag.metadata.header import read_header as read_photo_header
 from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions, check_options
+from geotag.recognition.thresholds import estimate_thresholds, threshold_at
 from geotag.records import Failure, FailureKind, Outcome, Photo, Reading
 from geotag.runners import RUNNERS, check_runner
 from geotag.runners.base import Job, MustStop, Runner, available_cores, grouped
@@ -136,6 +137,11 @@ class Scan:
         check_installed(options.engine_options)
         self.library = Library(sources, options.filters, options.shard)
         self.header = read_header(options.model)
+        if options.prevalence is not None and self.header.spec.shares is None:
+            raise UsageError(
+                f"--prevalence: {self.header.name} does not say how sure it is of landmarks which "
+                "it does not know: run python -m training.calibrate on it, or set a --threshold"
+            )
         self.decider = build_decider(self.header, options)
         self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())
@@ -227,19 +233,26 @@ class Scan:
         """
         self.counts = Counts(Counter(), Counter())
         is_cleared = self.catalog.cleared.is_cleared
-        decider = self.decider._replace(prevalence=self._prevalence())
+        decider = self.decider._replace(here=self._thresholds())
         for reading, outcome in self.evidence.decided(decider, self._readings, is_cleared):
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
             yield outcome
 
-    def _prevalence(self) -> float:
-        """The share of photos with a known landmark, of which a shard does not see enough."""
-        if self.options.prevalence is not None:
-            return self.options.prevalence
-        sha256, is_part = self.header.sha256, self.options.shard is not None
-        return estimate_prevalence([] if is_part else self.catalog.landmark_probabilities(sha256))
+    def _thresholds(self) -> Thresholds:
+        """What a tag takes in this library, of which a shard does not see enough to tell."""
+        options, shares, least = self.options, self.header.spec.shares, self.decider.threshold
+        if shares is None or options.threshold is not None:
+            return Thresholds(least)
+        if options.prevalence is not None:
+            at = threshold_at(options.prevalence, shares, least, options.min_precision)
+            return Thresholds(at)
+        if options.shard is not None:
+            return Thresholds(least)
+        sha256, first = self.header.sha256, shares.confidences[0]
+        photos, best = self.catalog.count_classified(sha256), self.catalog.best(sha256, first)
+        return estimate_thresholds(best, photos, shares, least, options.min_precision)
 
     def _readings(self) -> Iterator[Reading]:
         """What is known of the photos, less the predictions of landmarks that this model lacks:
@@ -274,9 +287,11 @@ class Scan:
         parts = [self.catalog.fingerprint, self.catalog.revision, decider.threshold, decider.top_k]
         parts += [
             self.options.prevalence,
+            self.options.threshold is None and self.options.min_precision,
             decider.model,
             format_categories(load_categories()),
             TABLE_VERSION,
+            DECISION_VERSION,
         ]
         parts += self.evidence.signature
         parts += map(os.fsdecode, self.library.unseen)

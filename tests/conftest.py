@@ -185,7 +185,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from geotag.decoding.transforms import preprocess
     from geotag.model.architectures import build_model
     from geotag.model.checkpoint import save_checkpoint
-    from geotag.model.spec import ModelSpec, Threshold
+    from geotag.model.spec import ModelSpec, ScoreShares, Threshold
 
     slugs = tuple(slug for slug in COLOURS if slug)
     size, mean, std = 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -209,6 +209,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = ModelSpec(
         "lenet", size, "squash", mean, std, slugs, 1.0,
         (Threshold(0.95, 0.6), Threshold(0.99, 0.9)), {"made by": "tests"},
+        shares=ScoreShares((0.35, 0.9, 0.999), (0.95, 0.8, 0.4), (0.3, 0.02, 0.0002), 0.06),
     )  # fmt: skip
     save_checkpoint(path, spec, {n: t.numpy() for n, t in network.state_dict().items()})
     return path

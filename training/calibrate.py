@@ -21,6 +21,7 @@ from geotag.recognition.model import Model
 from training.data.dataset import Dataset, Sample
 from training.reports import commands, metrics
 from training.reports.inference import score
+from training.reports.shares import shares_of, without_own
 
 PRECISIONS = (0.9, 0.95, 0.98, 0.99, 0.995)
 MARGIN = 1.0  # standard errors that a threshold must hold by
@@ -80,13 +81,20 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> fl
 def calibrate(model: Model, dataset: Dataset) -> ModelSpec:
     """The model's spec, calibrated on the validation photos as its engine scores them.
 
-    Photos of landmarks that the model does not know count as none. Raises DataError when there
-    are no validation photos.
+    Photos of landmarks that the model does not know count as none. How sure it is of those is
+    measured by leaving out each photo's own; with a memory, training.openset does that. Raises
+    DataError when there are no validation photos.
     """
     spec = model.spec
     scored = score(model, dataset, dataset.validation())
-    fitted = fit_calibration(scored.logits, label_indices(scored.samples, spec.categories))
-    return spec._replace(temperature=fitted.temperature, thresholds=fitted.thresholds)
+    labels = label_indices(scored.samples, spec.categories)
+    fitted = fit_calibration(scored.logits, labels)
+    spec = spec._replace(temperature=fitted.temperature, thresholds=fitted.thresholds)
+    if model.checkpoint.memory:  # which would have to be left out of too
+        return spec
+    is_known = labels < len(spec.categories)
+    left_out = without_own(scored.logits[is_known], labels[is_known])
+    return spec._replace(shares=shares_of(scored.logits, left_out, labels, spec))
 
 
 def label_indices(samples: Sequence[Sample], categories: Sequence[str]) -> NDArray[np.intp]:

@@ -81,7 +81,8 @@ def evaluate(
     report["by_source"] = measure_sources(judged, scored.samples, threshold or 1.0)
     report["classes"] = measure_classes(judged, spec)
     report["mistakes"] = [mistake._asdict() for mistake in count_mistakes(judged, spec)]
-    report["libraries"] = measure_libraries(judged, threshold or 1.0)
+    rule = mixtures.Rule(spec, threshold or 1.0, PRECISIONS[-1])
+    report["libraries"] = measure_libraries(judged, rule)
     return judged, report
 
 
@@ -191,13 +192,13 @@ def measure_sources(
     return report
 
 
-def measure_libraries(judged: Judged, threshold: float) -> list[dict[str, Any]]:
+def measure_libraries(judged: Judged, rule: mixtures.Rule) -> list[dict[str, Any]]:
     """Precision and recall in libraries of few landmarks; none without photos of both kinds."""
     known = judged.labels < judged.categories
     if known.all() or not known.any():
         return []
-    photos = mixtures.Tagged(judged.confidence, 1 - judged.scores[:, -1], judged.correct, known)
-    return [mixtures.mix(photos, threshold, share)._asdict() for share in mixtures.SHARES]
+    photos = mixtures.Tagged(judged.predicted, judged.confidence, judged.correct, known)
+    return [mixtures.mix(photos, rule, share)._asdict() for share in mixtures.SHARES]
 
 
 def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample, ...]:

@@ -31,7 +31,7 @@ from geotag.model.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from geotag.model.memory import Memory, Recollection
+from geotag.model.memory import Memory, Recollection, parse_recollection
 from geotag.model.networks import Recogniser
 from geotag.model.spec import ModelSpec, Threshold
 from geotag.recognition.model import Model
@@ -40,6 +40,7 @@ from training.data.dataset import Dataset
 from training.fitting.teacher import fit_linear
 from training.reports import commands
 from training.reports.embeddings import Embedded, Embeddings, Floats
+from training.reports.shares import shares_of, without_own
 
 if TYPE_CHECKING:
     pass
@@ -252,7 +253,38 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
         raised = Memory(found)(torch.from_numpy(views[0].embeddings), torch.from_numpy(plain))
     calibrated = calibrate(Model(remembering), dataset)
     spec = tighten(spec, calibrated, (plain, raised.numpy()), views[0].labels)
-    return remembering.with_spec(spec)
+    return with_shares(remembering.with_spec(spec), views[0])
+
+
+def with_shares(checkpoint: Checkpoint, view: Embedded) -> Checkpoint:
+    """The model with how sure it is of landmarks that it does not know: of each photo of one that
+    it does, the landmark and its photos in the memory are taken away."""
+    found = parse_recollection(
+        {name: torch.from_numpy(tensor) for name, tensor in checkpoint.memory.items()},
+        len(checkpoint.spec.categories),
+    )
+    plain = classify(checkpoint, view)
+    with torch.inference_mode():
+        logits = Memory(found)(torch.from_numpy(view.embeddings), torch.from_numpy(plain)).numpy()
+    left_out = [
+        _without(found, category, view.embeddings[rows], plain[rows])
+        for category in range(len(checkpoint.spec.categories))
+        if len(rows := np.flatnonzero(view.labels == category))
+    ]
+    spec = checkpoint.spec
+    shares = shares_of(logits, np.concatenate(left_out), view.labels, spec)
+    return checkpoint.with_spec(spec._replace(shares=shares))
+
+
+def _without(found: Recollection, category: int, embeddings: Floats, plain: Floats) -> Floats:
+    """The logits of photos of a category by a model that lacks it."""
+    kept = found.categories != category
+    rest = found._replace(points=found.points[kept], categories=found.categories[kept])
+    bare = without_own(plain, np.full(len(plain), category))
+    with torch.inference_mode():
+        raised = Memory(rest)(torch.from_numpy(embeddings), torch.from_numpy(bare))
+    logits: Floats = raised.numpy()
+    return logits
 
 
 @click.command("training.openset")
@@ -262,7 +294,11 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
     "--cache", type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the photos' embeddings. [default: cache beside the model]",
 )  # fmt: skip
-def main(path: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
+@click.option(
+    "--shares-only", is_flag=True,
+    help="Keep memory and thresholds; measure only how sure the model is of what it does not know.",
+)  # fmt: skip
+def main(path: Path, dataset: Dataset, seed: int, cache: Path | None, shares_only: bool) -> None:
     """Store what a model remembers of its training photos, and calibrate it anew.
 
     A photo that is like none of its category's counts as background then. Killed, the same command
@@ -271,7 +307,14 @@ def main(path: Path, dataset: Dataset, seed: int, cache: Path | None) -> None:
     checkpoint = load_checkpoint(path)
     if checkpoint.spec.own_categories:
         raise DataError(f"{path}: has landmarks of your own; do this before adding them")
-    found = add_memory(checkpoint, dataset, cache or path.parent / "cache", seed)
+    cache = cache or path.parent / "cache"
+    if shares_only:
+        if not checkpoint.memory:
+            raise DataError(f"{path}: has no memory; training.calibrate measures this for it")
+        found = with_shares(checkpoint, Embeddings(checkpoint, dataset, cache).of("val"))
+        save_checkpoint(path, found.spec, found.tensors)
+        return
+    found = add_memory(checkpoint, dataset, cache, seed)
     save_checkpoint(path, found.spec, found.tensors)
     points, (constant, share, weight, _) = (found.memory[n] for n in ("points", "weights"))
     click.echo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from reprlib import repr as brief
 from typing import Any, NamedTuple, cast, get_args
 
@@ -16,6 +17,7 @@ INPUT_SIZE_LIMIT = 1024
 _BACKBONE_LIMIT = 15
 _SCALE_LIMIT = 1e6
 _LONGEST = 200
+_MOST_SHARES, _LEAST_SHARE = 100, 1e-9
 CATEGORY_LIMIT = 100_000
 # What a tag is promised to be right at, unless asked otherwise.
 PRECISION = 0.99
@@ -28,6 +30,20 @@ class Threshold(NamedTuple):
 
     precision: float
     confidence: float
+
+
+class ScoreShares(NamedTuple):
+    """How sure the model is, of photos that it should know and of those that it cannot.
+
+    Of photos of its landmarks the shares `known`, and of photos of landmarks that were taken from
+    it `unknown`, are at least as sure of one as each of `confidences`, in rising order; of the
+    validation photos of no landmark that it knows, `background` are as sure as the first.
+    """
+
+    confidences: tuple[float, ...]
+    known: tuple[float, ...]
+    unknown: tuple[float, ...]
+    background: float
 
 
 class Prefilter(NamedTuple):
@@ -59,7 +75,8 @@ class ModelSpec(NamedTuple):
     `mean` and `std` are of RGB in 0 to 1. The network's logits are one for each of `categories`
     (slugs), then one for the background: no landmark. `temperature` divides the logits before
     the softmax (Guo et al., "On Calibration of Modern Neural Networks", 2017). `own_categories`
-    describes those of the categories that a user added and no landmark table has.
+    describes those of the categories that a user added and no landmark table has. Without `shares`
+    nothing can be told of a library by its scores.
     """
 
     architecture: str
@@ -73,6 +90,7 @@ class ModelSpec(NamedTuple):
     provenance: Mapping[str, Any]
     own_categories: tuple[OwnCategory, ...] = ()
     prefilter: Prefilter | None = None
+    shares: ScoreShares | None = None
 
     def prefilter_for(self, threshold: float) -> float:
         """The probability of a landmark below which the prefilter rules out a tag at `threshold`.
@@ -115,6 +133,8 @@ def format_spec(spec: ModelSpec) -> str:
         del fields["own_categories"]
     if (prefilter := fields.pop("prefilter")) is not None:
         fields[_PREFILTER] = _format_prefilter(prefilter)
+    if (shares := fields.pop("shares")) is not None:
+        fields["shares"] = shares._asdict()
     return canonical(fields)
 
 
@@ -157,6 +177,7 @@ def parse_spec(text: str) -> ModelSpec:
         provenance=fields["provenance"],
         own_categories=tuple(map(parse_own_category, _list(fields.get("own_categories", [])))),
         prefilter=_prefilter(fields[_PREFILTER]) if _PREFILTER in fields else None,
+        shares=_shares(fields["shares"]) if "shares" in fields else None,
     )
     _check_categories(spec)
     return spec
@@ -184,6 +205,22 @@ def _prefilter(fields: object) -> Prefilter:
         _number(fields.get(_PHOTO_KEY, _PHOTO_THRESHOLD), 0, 1),
         _integer(fields.get("own", 0), 0, CATEGORY_LIMIT),
     )
+
+
+def _shares(fields: object) -> ScoreShares:
+    if not isinstance(fields, dict) or fields.keys() != set(ScoreShares._fields):
+        raise ValueError(f"{brief(fields)} are no shares of scores")
+    confidences, known, unknown = (
+        tuple(_number(value, _LEAST_SHARE, 1) for value in _list(fields[name]))
+        for name in ("confidences", "known", "unknown")
+    )
+    falls = all(a > b for curve in (known, unknown) for a, b in pairwise(curve))
+    rises = all(a < b for a, b in pairwise(confidences)) and confidences[-1:] < (1.0,)
+    if not (2 <= len(confidences) == len(known) == len(unknown) <= _MOST_SHARES):
+        raise ValueError("shares of scores are of different or too many confidences")
+    if not (falls and rises):
+        raise ValueError("shares of scores do not fall as confidences rise")
+    return ScoreShares(confidences, known, unknown, _number(fields["background"], 0, 1))
 
 
 def _thresholds(pairs: object) -> tuple[Threshold, ...]:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from geotag.state.exports import Export, read_export, write_export
 from geotag.state.listed import ListedPhotos
 from geotag.state.locks import file_lock
 from geotag.state.queries import (
+    BEST,
+    CLASSIFIED,
     CLOCK_OFFSETS,
     COUNT_WAITING,
     FIND_PENDING,
@@ -28,7 +30,6 @@ from geotag.state.queries import (
     PENDING,
     PENDING_PAGE,
     READINGS,
-    SHOWN,
 )
 from geotag.state.remote import RemoteCatalog, remote_catalog
 from geotag.state.retries import LONGEST_WAIT, MOST_ATTEMPTS, back_off
@@ -167,10 +168,19 @@ class Catalog:
             ).fetchone()
         return parse_row(row) if row is not None else None
 
-    def landmark_probabilities(self, model: str) -> list[float]:
-        """That each photo shows a landmark, as this model read it, in byte order."""
+    def count_classified(self, model: str) -> int:
+        """How many photos this model classified, or its prefilter did."""
+        return self._count(CLASSIFIED, (model,))
+
+    def best(self, model: str, least: float) -> Iterator[tuple[str, float]]:
+        """The likeliest landmark of each photo, by its slug, as this model read it, in byte order;
+        at least of those that are so sure of it. What is damaged is left out."""
         with sqlite_errors():
-            return [shown for (shown,) in self.connection.execute(SHOWN, (model,))]
+            for (top,) in self.connection.execute(BEST, (model, least)):
+                with suppress(ValueError, TypeError, LookupError, RecursionError):
+                    slug, confidence = json.loads(top)[0]
+                    if least <= confidence <= 1:
+                        yield str(slug), float(confidence)
 
     def record(self, readings: Iterable[Reading], model: str | None) -> None:
         """Keep what was read, durably, in one transaction; `model` made the predictions."""

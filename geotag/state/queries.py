@@ -33,9 +33,10 @@ _IS_DUE = """
     retries.retry_at <= :now OR retries.retry_at > :now + :longest_wait
     OR retries.size != listed.size OR retries.version != listed.version
 """
-SHOWN = """
-SELECT landmark_probability FROM photos
-WHERE model = ? AND landmark_probability BETWEEN 0 AND 1 ORDER BY uri
+CLASSIFIED = "SELECT count(*) FROM photos WHERE model = ? AND landmark_probability IS NOT NULL"
+BEST = """
+SELECT top FROM photos
+WHERE model = ? AND prefilter IS NULL AND landmark_probability >= ? ORDER BY uri
 """
 # Those that no run has tried yet come first, then those whose last try is the longest ago.
 FIND_PENDING = f"""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from geotag.categories import load_categories
 from geotag.decision import (
-    CALIBRATED_SHARE,
-    LEAST_PHOTOS,
-    USUAL_SHARE,
     Decider,
     Evidence,
-    adjust,
-    estimate_prevalence,
+    Thresholds,
     parse_scores,
 )
 from geotag.errors import EngineError
@@ -244,82 +240,30 @@ def test_a_measured_or_unclear_position_is_never_replaced_by_a_placement(decider
     assert (row.status, row.latitude, row.evidence) == (Status.NO_LANDMARK, None, "")
 
 
-def _calibrated(share: float, count: int) -> list[float]:
-    """The probabilities that an honest classifier gives photos of which `share` show a landmark."""
-    rng = np.random.default_rng(0)
-    is_landmark = rng.random(count) < share
-    evidence = rng.normal(np.where(is_landmark, 3.0, -3.0), np.sqrt(6.0))  # log-likelihood ratios
-    odds = np.exp(evidence) * CALIBRATED_SHARE / (1 - CALIBRATED_SHARE)
-    return list(odds / (1 + odds))
-
-
-@given(st.lists(st.floats(0, 1), max_size=2 * LEAST_PHOTOS))
-def test_any_library_has_a_share_by_which_no_tag_takes_less(shown: list[float]) -> None:
-    share = estimate_prevalence(shown)
-    assert 0 < share < 1
-    assert estimate_prevalence(shown[::-1]) == share
-    if len(shown) < LEAST_PHOTOS:
-        assert share == USUAL_SHARE
-    for probability in shown[:20]:
-        prediction = Prediction((Score("eiffel_tower", probability),), probability)
-        rows = [
-            Decider(0.9, 1, "model-1", TABLE.by_slug, prevalence).outcome(
-                Reading(Photo("/p.jpg", 1, "1"), Metadata(), prediction)
-            )
-            for prevalence in (USUAL_SHARE, share)
-        ]
-        usual, here = (row.status is Status.TAGGED for row in rows)
-        assert usual == (probability >= 0.9) and here <= usual
-
-
-@given(st.integers(LEAST_PHOTOS, 600), st.floats(0.95, 1))
-def test_a_library_of_one_landmark_alone_is_tagged_as_usual(count: int, shown: float) -> None:
-    assert estimate_prevalence([shown] * count) > USUAL_SHARE
-
-
-@given(st.integers(LEAST_PHOTOS, 600), st.floats(0, 0.05), st.integers(0, 2))
-def test_in_a_library_without_landmarks_a_lone_score_takes_more(
-    count: int, shown: float, sure: int
-) -> None:
-    share = estimate_prevalence([shown] * count + [0.97] * sure)
-    assert share < 0.1
-    assert adjust(0.96, 0.97, share, USUAL_SHARE) < 0.9
-
-
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.3, 0.9])
-def test_the_share_is_found(share: float) -> None:
-    found = estimate_prevalence(_calibrated(share, 20_000))
-    assert found == pytest.approx(share, rel=0.25)
-    assert float(f"{found:.2g}") == found
-
-
-@pytest.mark.parametrize("shown", [[], [0.0] * 199, [1.0] * 50])
-def test_too_few_photos_tell_nothing(shown: list[float]) -> None:
-    assert estimate_prevalence(shown) == USUAL_SHARE
-
-
-def test_extremes_are_numbers() -> None:
-    assert 0 < estimate_prevalence([0.0] * 500) < 0.05
-    assert 0.9 < estimate_prevalence([1.0] * 500) < 1
-    assert adjust(1.0, 1.0, 0.0, 0.5) == pytest.approx(0, abs=1e-9)
-    assert adjust(0.8, 0.9, 0.5, 0.5) == pytest.approx(0.8)
-
-
 @pytest.mark.parametrize(
-    ("prevalence", "status"),
-    [(0.5, Status.TAGGED), (1.0, Status.TAGGED), (0.2, Status.UNCERTAIN), (0, Status.UNCERTAIN)],
+    ("here", "status", "why"),
+    [
+        (Thresholds(0.0), Status.TAGGED, ""),
+        (Thresholds(0.93), Status.TAGGED, ""),
+        (Thresholds(0.99, {"eiffel_tower": 0.91}), Status.TAGGED, ""),
+        (Thresholds(0.0, {"eiffel_tower": 0.99}), Status.UNCERTAIN, "a tag takes 0.99"),
+        (Thresholds(0.98), Status.UNCERTAIN, "a tag takes 0.98"),
+        (Thresholds(math.inf), Status.UNCERTAIN, "no tag of it is"),
+    ],
 )
-def test_where_landmarks_are_rare_a_tag_takes_more(prevalence: float, status: Status) -> None:
+def test_a_library_may_take_more_for_a_tag(here: Thresholds, status: Status, why: str) -> None:
     prediction = Prediction((Score("eiffel_tower", 0.95),), 0.97)
-    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, prevalence)
-    assert decider.outcome(Reading(PHOTO, Metadata(), prediction)).status is status
-
-
-def test_a_higher_share_never_takes_less_than_the_threshold() -> None:
-    prediction = Prediction((Score("eiffel_tower", 0.85),), 0.9)
-    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, 0.99)
+    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, here)
     row = decider.outcome(Reading(PHOTO, Metadata(), prediction))
-    assert row.status is Status.UNCERTAIN
+    assert row.status is status and why in row.evidence
+    assert bool(row.evidence) == bool(why)
+
+
+def test_a_library_never_takes_less_than_the_threshold() -> None:
+    prediction = Prediction((Score("eiffel_tower", 0.85),), 0.9)
+    decider = Decider(0.9, 1, "model-1", TABLE.by_slug, Thresholds(0.5))
+    row = decider.outcome(Reading(PHOTO, Metadata(), prediction))
+    assert (row.status, row.evidence) == (Status.UNCERTAIN, "")
 
 
 NEAR = Prediction((Score("blue_mosque_istanbul", 0.6), Score("hagia_sophia", 0.36)), 0.97)
@@ -337,5 +281,5 @@ def test_a_place_is_given_where_its_landmarks_are_unsure() -> None:
     assert decider.outcome(Reading(photo, measured, NEAR)).status is Status.HAS_GPS
     cleared = decider.outcome(Reading(photo, Metadata(), NEAR), Evidence(is_cleared=True))
     assert (cleared.status, cleared.latitude) == (Status.NO_LANDMARK, None)
-    rare = decider._replace(prevalence=0.01).outcome(Reading(photo, Metadata(), NEAR))
+    rare = decider._replace(here=Thresholds(0.99)).outcome(Reading(photo, Metadata(), NEAR))
     assert rare.status is Status.UNCERTAIN

@@ -76,5 +76,6 @@ def test_the_command_changes_the_calibration_alone(
     before, after = load_checkpoint(model_path), load_checkpoint(copy)
     assert f"temperature {after.spec.temperature:.3f}" in output
     assert after.spec.categories == before.spec.categories
+    assert after.spec.shares != before.spec.shares
     for name, tensor in before.tensors.items():
         assert np.array_equal(tensor, after.tensors[name])

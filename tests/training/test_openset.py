@@ -9,6 +9,7 @@ import torch
 from geotag.model.memory import Memory, Recollection, parse_recollection
 from training.calibrate import fit_temperature
 from training.openset import Embedded, fit_memory, remember
+from training.reports.shares import best_confidences, measure_shares, without_own
 
 SIDE, CATEGORIES = 24, 8
 
@@ -86,3 +87,20 @@ def test_a_hostile_memory_is_refused(name: str, tensor: torch.Tensor) -> None:
         parse_recollection({**sound, name: tensor}, CATEGORIES)
     with pytest.raises(ValueError, match="missing"):
         parse_recollection({}, CATEGORIES)
+
+
+def test_how_sure_it_is_of_what_was_taken_from_it_is_measured() -> None:
+    rng = np.random.default_rng(0)
+    surest = 1 - 0.9 * rng.random(4000) ** 1.5
+    known = 1 - 0.6 * rng.random(500) ** 4
+    shares = measure_shares(known, surest, np.array([0.1, 0.4]))
+    assert shares is not None and shares.background == 0.5 and shares.known[0] == 1
+    for confidence, share in zip(shares.confidences, shares.unknown, strict=True):
+        assert share == pytest.approx((surest >= confidence).mean(), rel=0.3, abs=0.002)
+    assert measure_shares(known, np.full(50, 0.2), np.array([])) is None
+
+
+def test_a_photo_without_its_own_landmark_is_judged_by_the_rest() -> None:
+    logits = np.array([[5.0, 1.0, 0.0], [0.0, 4.0, 2.0]], np.float32)
+    left = best_confidences(without_own(logits, np.array([0, 1])), 1.0)
+    assert left == pytest.approx([np.e / (np.e + 1), 1 / (1 + np.e**2)])

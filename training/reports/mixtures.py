@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag.decision import USUAL_SHARE, adjust, estimate_prevalence
+from geotag.decision import Thresholds
+from geotag.model.spec import ModelSpec
+from geotag.recognition.thresholds import USUAL_SHARE, estimate_thresholds
 
 SHARES = (0.5, 0.05, 0.01)
 _LIBRARIES = 200
@@ -16,11 +18,11 @@ _INTERVAL = (2.5, 50, 97.5)  # percentiles
 
 
 class Tagged(NamedTuple):
-    """What a scan would make of photos, each (N,): the best confidence, the probability of any
-    landmark, whether the best category is right, and which photos show a known landmark."""
+    """What a scan would make of photos, each (N,): the best category, its confidence, whether it
+    is right, and which photos show a known landmark."""
 
+    category: NDArray[np.intp]
     confidence: NDArray[np.float64]
-    shown: NDArray[np.float64]
     correct: NDArray[np.bool_]
     is_known: NDArray[np.bool_]
 
@@ -38,14 +40,29 @@ class Mixture(NamedTuple):
     tags: float
 
 
-def mix(photos: Tagged, threshold: float, share: float, seed: int = 0) -> Mixture:
-    """Libraries of photos drawn with replacement, tagged by `threshold` for the share that is
-    estimated from each; `plain_precision` is that of the threshold as it stands."""
+class Rule(NamedTuple):
+    """When a model's guess is a tag: at a threshold, which is for a precision, or more."""
+
+    spec: ModelSpec
+    threshold: float
+    precision: float
+
+    def here(self, category: NDArray[np.intp], confidence: NDArray[np.float64]) -> Thresholds:
+        """What a tag takes in a library of these photos, as in a scan."""
+        shares = self.spec.shares
+        if shares is None:
+            return Thresholds(self.threshold, share=USUAL_SHARE)
+        slugs = self.spec.categories
+        best = ((slugs[at], sure) for at, sure in zip(category, confidence.tolist(), strict=True))
+        return estimate_thresholds(best, len(category), shares, self.threshold, self.precision)
+
+
+def mix(photos: Tagged, rule: Rule, share: float, seed: int = 0) -> Mixture:
+    """Libraries of photos drawn with replacement, tagged as a scan of each would; `plain_precision`
+    is that of the threshold as it stands."""
     rng = np.random.default_rng(seed)
     known, others = np.flatnonzero(photos.is_known), np.flatnonzero(~photos.is_known)
-    figures = [
-        _of_one(photos, threshold, _draw(rng, known, others, share)) for _ in range(_LIBRARIES)
-    ]
+    figures = [_of_one(photos, rule, _draw(rng, known, others, share)) for _ in range(_LIBRARIES)]
     estimated, precision, recall, plain, tags = (
         np.array(column, np.float64) for column in zip(*figures, strict=True)
     )
@@ -72,15 +89,15 @@ def _draw(
 
 
 def _of_one(
-    photos: Tagged, threshold: float, rows: NDArray[np.intp]
+    photos: Tagged, rule: Rule, rows: NDArray[np.intp]
 ) -> tuple[float, float, float, float, int]:
-    confidence, shown = photos.confidence[rows], photos.shown[rows]
+    category, confidence = photos.category[rows], photos.confidence[rows]
     correct, is_known = photos.correct[rows], photos.is_known[rows]
-    found = estimate_prevalence(shown)
-    here = min(found, USUAL_SHARE)
-    tagged = adjust(confidence, shown, here, USUAL_SHARE) >= threshold
-    plain = confidence >= threshold
+    here = rule.here(category, confidence)
+    least = np.array([here.of(slug) for slug in rule.spec.categories])
+    tagged, plain = confidence >= least[category], confidence >= rule.threshold
     recall = float((tagged & correct).sum() / max(1, is_known.sum()))
+    found = here.share if here.share is not None else float("nan")
     return found, _share(correct, tagged), recall, _share(correct, plain), int(tagged.sum())
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotag.errors import CheckpointError
-from geotag.model.spec import ModelSpec, Prefilter, Threshold, format_spec, parse_spec
+from geotag.model.spec import ModelSpec, Prefilter, ScoreShares, Threshold, format_spec, parse_spec
+from geotag.recognition.thresholds import threshold_at
 from geotag.records import OwnCategory
 
 SPEC = ModelSpec(
@@ -106,7 +107,10 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=6,
 )
-FULL = OWN_SPEC._replace(prefilter=Prefilter(48, (Threshold(0.99, 0.2),), "lenet", 1, 0.01, 1))
+FULL = OWN_SPEC._replace(
+    prefilter=Prefilter(48, (Threshold(0.99, 0.2),), "lenet", 1, 0.01, 1),
+    shares=ScoreShares((0.4, 0.9), (0.9, 0.7), (0.3, 0.01), 0.1),
+)
 
 
 def _places(document: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -138,6 +142,8 @@ def test_any_value_in_any_field_is_read_or_refused(path: tuple[str | int, ...], 
         return
     assert 1 <= spec.input_size <= 1024 and all(0 < s < float("inf") for s in spec.std)
     assert 0 <= spec.prefilter_for(0.9) <= 1
+    if spec.shares is not None:
+        assert threshold_at(0.1, spec.shares, 0.9, 0.99) >= 0.9
     if "provenance" not in path:  # which is the trainer's, kept as it is and shown nowhere
         assert parse_spec(format_spec(spec)) == spec
 
