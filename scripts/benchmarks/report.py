@@ -1,14 +1,15 @@
 """The report of large libraries: its size, the time to make it, and how it does in a browser.
 
-The photos are links to a few drawn pictures, and the table gives each another time and place. A
-page counts as interactive once its map is drawn and the first thumbnail is shown; from then on it
-answers. Needs Playwright and Chromium.
+The photos are links to a few pictures, drawn or of a folder, and the table gives each another time
+and place. A page counts as interactive once its map is drawn and the first thumbnail is shown; from
+then on it answers. Needs Playwright and Chromium.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import numpy as np
 from example_library import draw_scene
 
 from benchmarks import options
+from benchmarks.library import pictures_in
 from benchmarks.timing import cost_of
 from geotag.records import Outcome, Status
 from geotag.tables import write_table
@@ -62,6 +64,7 @@ _SCROLL = """() => new Promise(done => {
   const frames = [];
   let last = performance.now();
   document.documentElement.style.scrollBehavior = "auto";
+  scrollTo(0, document.body.scrollHeight / 2);
   const step = now => {
     frames.push(now - last);
     last = now;
@@ -96,20 +99,28 @@ class Shown(NamedTuple):
     complaints: list[str]
 
 
-def rows_of(library: Path, count: int, distinct: int) -> Iterator[Outcome]:
-    """Rows of links to drawn pictures, each with a time and most with a place of its own."""
-    pictures = [library / f"scene-{number}.jpg" for number in range(distinct)]
+def lay_pictures(library: Path, distinct: int, given: Path | None) -> list[Path]:
+    """That many pictures: drawn, or evenly chosen ones of a folder and those below it."""
     library.mkdir(parents=True, exist_ok=True)
+    pictures = [library / f"scene-{number}.jpg" for number in range(distinct)]
+    found = pictures_in(given, distinct)
     for number, picture in enumerate(pictures):
-        if not picture.exists():
+        if found:
+            shutil.copyfile(found[number * len(found) // distinct], picture)
+        elif not picture.exists():
             draw_scene(7 + number % 12, number).save(picture, quality=86)
+    return pictures
+
+
+def rows_of(library: Path, count: int, pictures: list[Path]) -> Iterator[Outcome]:
+    """Rows of links to pictures, each with a time and most with a place of its own."""
     random = np.random.default_rng(1)
     taken = datetime(2004, 5, 1, 9)
     for number in range(count):
         path = library / f"{number // _IN_A_FOLDER:04}" / f"IMG_{number:06}.jpg"
         path.parent.mkdir(exist_ok=True)
         if not path.exists():
-            os.link(pictures[number % distinct], path)
+            os.link(pictures[number % len(pictures)], path)
         taken += timedelta(minutes=float(random.exponential(100_000_000 / count / 9)))
         city, country, north, east = _CITIES[number * len(_CITIES) // count]
         up, right = random.normal(0, 0.3, 2)
@@ -185,19 +196,23 @@ def _resident(process: int) -> float:
 
 @click.command("report")
 @click.option("--photos", default=(10_000, 100_000), multiple=True, show_default=True)
-@click.option("--distinct", default=200, show_default=True, help="How many pictures are drawn.")
+@click.option("--distinct", default=200, show_default=True, help="How many pictures differ.")
+@options.PICTURES
 @options.LIBRARY
 @options.JSON
-def command(photos: tuple[int, ...], distinct: int, library: Path, out: Path | None) -> None:
+def command(
+    photos: tuple[int, ...], distinct: int, pictures: Path | None, library: Path, out: Path | None
+) -> None:
     """Up to 10,000 photos as one file, more as a folder."""
     from playwright.sync_api import sync_playwright
 
     figures = {}
-    place = library / "report"
+    place = library / ("report" if pictures is None else "report-of-pictures")
+    used = lay_pictures(place, distinct, pictures)
     for count in photos:
         with tempfile.TemporaryDirectory(prefix="geotag-benchmark-") as scratch:
             table = Path(scratch, "tags.csv")
-            write_table(str(table), rows_of(place, count, distinct))
+            write_table(str(table), rows_of(place, count, used))
             is_folder = count > MOST_IN_A_FILE
             report = Path(scratch, "report" if is_folder else "report.html")
             made = make(table, report, is_folder)

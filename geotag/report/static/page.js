@@ -15,7 +15,8 @@ const METHODS = {
 };
 const SHOWN_FROM = 0.01; // a lower confidence means nothing
 const SELECTS = ["status", "method", "landmark", "country", "camera"];
-const PAGE = 120, MOST_CHUNKS = 150, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
+const AROUND = 800, ROWS = 4; // pixels above and below the window in which there are cards, too; rows that come at a time
+const MOST_CHUNKS = 150, MOST_LISTED = 1000, MOST_BARS = 120, MOST_DAYS = 45;
 
 function readRows() {
   const { count, repeated, words, columns } = parsed("rows");
@@ -39,7 +40,7 @@ function readRows() {
 const rows = readRows();
 let thumbnails; // all of them, or where to load them from; parsed when the first one is shown
 const chunks = new Map(), loading = new Map(); // promises of files of thumbnails, the last used last; what ends them
-let found = rows, chosen = null, shown = 0;
+let found = rows, chosen = null, drawn = { start: 0, end: 0 }, isPrinting = false;
 
 function pair(list, term, value) {
   const group = list.id === "figures" ? list.appendChild(made("div")) : list;
@@ -110,9 +111,8 @@ function update() {
   element("chosen").hidden = !chosen;
   element("chosen-text").textContent = chosen ? `${photos(chosen.size)} at the chosen place.` : "";
   showTimeline(filters);
-  shown = 0;
-  element("gallery").replaceChildren();
-  showMore();
+  drawCards(0, 0);
+  showCards();
   fitLabels();
 }
 
@@ -251,7 +251,7 @@ function describe(row) {
   return row.landmark || row.place || row.city || row.country || STATUSES[row.status] || row.status;
 }
 
-function card(row) {
+function card(row, at) {
   const item = made("li"), button = made("button", "", "card"), none = made("span", "", "none");
   button.type = "button";
   if (row.point) button.classList.add(row.point.inferred ? "inferred" : "measured");
@@ -265,15 +265,44 @@ function card(row) {
   });
   button.append(none, made("span", row.name, "name"), made("span", describe(row), "what"));
   button.addEventListener("click", () => showDetails(row));
+  item.setAttribute("aria-posinset", at + 1);
+  item.setAttribute("aria-setsize", found.length);
   item.append(button);
   return item;
 }
 
-function showMore() {
-  const next = found.slice(shown, shown + PAGE);
-  element("gallery").append(...next.map(card));
-  shown += next.length;
-  element("more").hidden = shown >= found.length;
+// Shows these of the found photos; the cards of those that were shown before stay.
+function drawCards(start, end) {
+  const gallery = element("gallery"), cards = (from, to) => found.slice(from, to).map((row, at) => card(row, from + at));
+  if (start >= drawn.end || end <= drawn.start) {
+    gallery.replaceChildren();
+    drawn = { start, end: start };
+  }
+  for (; drawn.start < start; drawn.start++) gallery.firstElementChild.remove();
+  for (; drawn.end > end; drawn.end--) gallery.lastElementChild.remove();
+  gallery.prepend(...cards(start, drawn.start));
+  gallery.append(...cards(drawn.end, end));
+  drawn = { start, end };
+}
+
+// Only the cards around what is in sight are in the page: its scrolling is as smooth with many photos as with few.
+function showCards() {
+  if (isPrinting) return;
+  const gallery = element("gallery"), style = getComputedStyle(gallery);
+  if (drawn.start === drawn.end) drawCards(0, Math.min(1, found.length)); // to see how high it is
+  const columns = style.gridTemplateColumns.split(" ").length, top = gallery.getBoundingClientRect().top;
+  const height = (gallery.firstElementChild?.offsetHeight ?? 0) + parseFloat(style.rowGap), all = Math.ceil(found.length / columns);
+  const line = pixels => Math.max(0, Math.min(all, ROWS * Math.round((pixels - top) / height / ROWS)));
+  const first = Math.min(line(-AROUND), Math.max(0, all - ROWS)), last = Math.max(line(innerHeight + AROUND), Math.min(all, first + ROWS));
+  drawCards(first * columns, Math.min(found.length, last * columns));
+  gallery.style.paddingTop = `${first * height}px`;
+  gallery.style.paddingBottom = `${(all - last) * height}px`;
+}
+
+function showForPrint() {
+  isPrinting = true;
+  drawCards(0, Math.min(found.length, MOST_LISTED));
+  element("gallery").style.padding = 0;
 }
 
 function showDetails(row) {
@@ -350,13 +379,8 @@ element("fold").addEventListener("click", () => element("fold").setAttribute("ar
 element("unchoose").addEventListener("click", () => { chosen = null; update(); element("map").focus(); });
 element("timeline").addEventListener("keydown", walkTimeline);
 new ResizeObserver(fitLabels).observe(element("timeline"));
-element("more").addEventListener("click", showMore);
-// Begun anew after each page: an observer tells of changes alone, and the button may still be in sight.
-const scrolled = new IntersectionObserver(changes => {
-  if (!changes.at(-1).isIntersecting) return;
-  showMore();
-  scrolled.unobserve(element("more"));
-  scrolled.observe(element("more"));
-}, { rootMargin: "600px" });
-scrolled.observe(element("more"));
+addEventListener("scroll", () => requestAnimationFrame(showCards), { passive: true });
+addEventListener("beforeprint", showForPrint);
+addEventListener("afterprint", () => { isPrinting = false; showCards(); });
+new ResizeObserver(showCards).observe(element("gallery"));
 update();
