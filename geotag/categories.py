@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import unicodedata
@@ -85,7 +86,15 @@ def load_categories(path: Path | None = None) -> CategoryTable:
 
     Raises CategoryTableError, with the file's name, when it cannot be read or is malformed.
     """
-    path = path or _PACKAGED
+    return _packaged() if path is None else _load(path)
+
+
+@functools.cache
+def _packaged() -> CategoryTable:
+    return _load(_PACKAGED)
+
+
+def _load(path: Path) -> CategoryTable:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

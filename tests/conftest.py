@@ -68,6 +68,14 @@ def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """What is on the disk when the power fails is the crash tests' matter; waiting takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 class KeptDecoder(IsolatedDecoder):
     """Leaves its processes to the next scan: their start is most of what a small one takes."""
 

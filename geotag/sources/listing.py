@@ -57,7 +57,7 @@ class Listing:
         self.skipped[missed] += 1
         self.incomplete.append(path)
         if self.skipped[missed] <= _WARNED:
-            more = "; others are counted in the summary" * (self.skipped[missed] == _WARNED)
+            more = "; any others are only counted" * (self.skipped[missed] == _WARNED)
             _log.warning("%s: %s%s", format_path(os.fsdecode(path)), reason, more)
 
     def miss_emptied(self, folder: bytes, had: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import picture, save
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
-
-
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

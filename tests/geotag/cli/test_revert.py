@@ -17,7 +17,7 @@ from geotag.tables import write_table
 from tests.geotag.cli.test_write import run
 from tests.geotag.writing.kinds import made
 
-pytestmark = pytest.mark.usefixtures("unsynced", "own_state")
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 def test_last_reverts_the_newest_run_with_something_left(table: Path, photos: Path) -> None:

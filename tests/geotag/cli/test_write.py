@@ -28,7 +28,7 @@ from tests.conftest import WritePhoto
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import container_of
 
-pytestmark = pytest.mark.usefixtures("unsynced", "own_state")
+pytestmark = pytest.mark.usefixtures("own_state")
 
 TOP = (TopCategory(3, "x", "Eiffel Tower", 0.93),)
 

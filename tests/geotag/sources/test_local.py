@@ -260,7 +260,7 @@ def test_of_many_folders_that_cannot_be_listed_the_first_are_named(
         == {"unreadable folder": 30}
     )
     assert len(caplog.messages) == 10
-    assert caplog.messages[-1].endswith("; others are counted in the summary")
+    assert caplog.messages[-1].endswith("; any others are only counted")
     assert not library.is_gone("/elsewhere/b.jpg")
 
 

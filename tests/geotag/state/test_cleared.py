@@ -45,9 +45,7 @@ print(steps.taken)
 
 
 @pytest.fixture(autouse=True)
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting for the disk, and a state folder of its own."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 

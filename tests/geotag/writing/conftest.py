@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +11,6 @@ from geotag.state.catalog import Catalog, open_catalog
 from geotag.writing.result import WriteResult
 from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.writing.rows import tagged
-
-
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

@@ -20,8 +20,6 @@ from tests.geotag.writing.samples import (
     xmp_packet,
 )
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @pytest.fixture
 def bucket() -> Iterator[Callable[[str, bytes], str]]:

@@ -25,12 +25,6 @@ _COMPLAINT = re.compile(r"ExifTool:.*(Warning|Error)")
 Snapshot = dict[str, tuple[bytes, int]]
 
 
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk when the power fails is the crash test's matter; waiting takes long."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def rows_for(folder: Path) -> list[Outcome]:
     """A row for each photo, with the landmarks of the table in turn."""
     categories = list(load_categories())

@@ -3,7 +3,6 @@ taken back."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,8 @@ MARK = b"ASCII\0\0\0geotag inferred"
 
 
 @pytest.fixture(autouse=True)
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture

@@ -23,8 +23,6 @@ from tests.geotag.writing.samples import (
     xmp_segment,
 )
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 EXIF = "xmlns:exif='http://ns.adobe.com/exif/1.0/'"
 
 

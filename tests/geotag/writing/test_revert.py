@@ -23,8 +23,6 @@ from geotag.writing.writeback import WriteOptions, write_run
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import EIFFEL, picture, save, xmp_packet
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 TOP = (TopCategory(EIFFEL.id, EIFFEL.slug, EIFFEL.name, 0.93),)
 
 

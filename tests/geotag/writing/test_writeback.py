@@ -34,8 +34,6 @@ from tests.geotag.writing.samples import (
     save,
 )
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 def test_what_a_parser_stumbles_over_is_that_photos_row(
     folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
