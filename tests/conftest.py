@@ -130,12 +130,19 @@ def patches_of(
     colour: tuple[int, int, int], size: tuple[int, int] = (120, 90), seed: int = 0
 ) -> Image.Image:
     """A noisy picture in patches around a colour: one without any has nothing to classify."""
+    return (_cached if size == (120, 90) else _drawn)(colour, size, seed).copy()
+
+
+def _drawn(colour: tuple[int, int, int], size: tuple[int, int], seed: int) -> Image.Image:
     generator = np.random.default_rng(seed)
     noise = generator.normal(0, 20, (size[1], size[0], 3))
     coarse = Image.fromarray(generator.normal(0, 16, (6, 8)).astype(np.float32))
     patches = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))[..., None]
     pixels = np.clip(np.array(colour) + noise + patches, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
+
+
+_cached = functools.lru_cache(1024)(_drawn)
 
 
 def gps_ifd(latitude: float, longitude: float) -> dict[int, object]:
