@@ -19,5 +19,5 @@ def told_apart(utc: Floats, one: Group, other: Group) -> float:
         return 0.0
     here, there = (interpolate(group.fixes, utc, group.scales) for group in (one, other))
     apart = metres(here.points, there.points) > here.radius + there.radius
-    more = gains(utc, one.company, _HABIT) - gains(utc, other.company, _HABIT)
-    return float(more[apart].sum())
+    here_told, there_told = (gains(utc, each.company, (_HABIT,))[0] for each in (one, other))
+    return float((here_told - there_told)[apart].sum())

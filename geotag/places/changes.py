@@ -52,9 +52,9 @@ def offset_shares(
     company, habit = with_whom
     events = thinned(readings, STEP)
     events = events[:: len(events) // _EVENTS + 1]
-    told = [np.clip(gains(events - offset, company, habit), _LEAST, _MOST) for offset in offsets]
+    told = [gains(events - offset, company, (habit,))[0] for offset in offsets]
     cells = _cells(events, offsets, company)
-    photos = _Photos(events, np.array(told))
+    photos = _Photos(events, np.clip(told, _LEAST, _MOST))
     likely = _states(
         _emissions(photos, offsets, cells), _changes(photos, offsets, cells, company), start
     )

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from geotag.places.changes import gone_along, offset_shares, stays
 from geotag.places.coincidence import (
     FINE,
-    OFFSETS,
     RANGE,
+    STEP,
     Company,
-    evidence,
+    gains,
     moments_evidence,
     thinned,
     to_nearest,
@@ -35,7 +35,7 @@ from geotag.places.sessions import (
     start_of,
 )
 from geotag.places.sighting import ClockPiece, ClockSource
-from geotag.places.sphere import Floats
+from geotag.places.sphere import Floats, Singles
 
 # A clock is known by photos within half an hour of the companion's: so many, on so many visits.
 _PAIRED, _PAIRS, _VISIT, _VISITS = 1800.0, 6, 2700.0, 3
@@ -85,6 +85,8 @@ def find_clock(clock: Floats, company: Company) -> Clock:
     if min(len(thinned(times, LEAST_UNCERTAINTY)) for times in (clock, company.taken)) < _PAIRS:
         return Clock((unknown,), 0.0)
     sessions = observed(clock, company)
+    if not sessions:
+        return Clock((unknown,), 0.0)
     course = course_of(sessions, company)
     offsets = _with_others(candidates(course.posterior), company)
     if not offsets:
@@ -94,7 +96,7 @@ def find_clock(clock: Floats, company: Company) -> Clock:
     found = _Readings(clock, offsets, _joined(shares, offsets), np.full(len(clock), np.nan))
     found = found._replace(doubts=_doubts(found, company))
     found = found._replace(doubts=_beside_changes(found, company))
-    told = [(session, session.evidence[course.habit]) for session in sessions]
+    told = [(each, np.log(each.likely[course.habit])) for each in sessions]
     exact, moments = _exact(found, told, company)
     strength = course.strength + moments
     if strength < _LIKELY:
@@ -156,7 +158,7 @@ def _beside_changes(found: _Readings, company: Company) -> Floats:
 
 
 def _exact(
-    found: _Readings, sessions: Sequence[tuple[Session, Floats]], company: Company
+    found: _Readings, sessions: Sequence[tuple[Session, Singles]], company: Company
 ) -> tuple[dict[int, Exact], float]:
     """The offsets to seconds, by their number, where enough photos tell them."""
     sure = found.sure()
@@ -215,8 +217,11 @@ def strength_of(utc: Floats, company: Company) -> float:
     """
     if min(len(company.taken), len(utc)) < _FEW:
         return 0.0
-    middle, fine = len(OFFSETS) // 2, len(FINE) // 2
-    rows = sum(evidence(events, company)[:, middle] for events in sessions_of(utc))
+    sessions = sessions_of(utc, company)
+    if not sessions:
+        return 0.0
+    rows = gains(thinned(np.concatenate(sessions), STEP), company).sum(axis=1)
+    fine = len(FINE) // 2
     moments = moments_evidence(utc, company)[fine - 6 : fine + 7]
     together = float(np.logaddexp.reduce(moments)) - float(np.log(len(moments)))
     return float(np.max(rows)) + max(0.0, together)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geotag.places.coincidence import Company
 from geotag.places.devices import offsets_around
 from geotag.places.neighbours import Fixes, Interpolated, interpolate
-from geotag.places.sighting import ClockPiece, ClockSource, Method, Neighbour
+from geotag.places.sighting import ClockPiece, ClockSource, Neighbour
 from geotag.places.sphere import Floats, Rows, Vectors, metres, nearest
 from geotag.places.tracks import Lane, follow
 
@@ -44,18 +44,6 @@ class Times(NamedTuple):
     utc: Floats
     uncertainty: Floats
     others: tuple[Floats, ...]
-
-
-class Estimate(NamedTuple):
-    """Where one photo was taken; the radius is infinite where nothing tells."""
-
-    point: Vectors
-    radius: float
-    contradicted: bool
-    nearby: bool
-    utc: float | None
-    method: Method
-    neighbours: tuple[Neighbour, ...]
 
 
 def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group: Group) -> Times:
@@ -108,9 +96,11 @@ def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
 
 
 class Estimates(NamedTuple):
-    """The estimates of one group for photos of certain times, at the columns of the photos.
+    """Where one group was when photos were taken, at the columns of the photos. The radius is
+    infinite where nothing tells.
 
-    `away` is how far they are from the fixes before and after (2, N)."""
+    `away` is how far they are from the fixes before and after (2, N), `lane` the track that tells
+    it (-1: photos do)."""
 
     group: Group
     times: Times
@@ -121,27 +111,32 @@ class Estimates(NamedTuple):
     away: Floats
     lane: Rows
 
-    def one(self, at: int) -> Estimate:
-        """The estimate for one photo."""
-        tracked = self.lane[at] >= 0
-        return Estimate(
-            self.points[at],
-            float(self.radius[at]),
-            bool(self.contradicted[at]),
-            bool(tracked or max(self.photos.before[at], self.photos.after[at]) >= 0),
-            float(self.times.utc[at]) if np.isfinite(self.times.uncertainty[at]) else None,
-            Method.TRACK if tracked else Method.NEIGHBOUR,
-            (self._on_track(at),) if tracked else tuple(self._beside(at)),
-        )
+    @property
+    def nearby(self) -> NDArray[np.bool_]:
+        """Whether a photo or track is near enough to tell anything."""
+        near: NDArray[np.bool_] = np.maximum(self.photos.before, self.photos.after) >= 0
+        return near | (self.lane >= 0)
 
-    def _beside(self, at: int) -> Iterator[Neighbour]:
-        fixes = self.group.fixes
-        for row, away in zip(
-            (self.photos.before[at], self.photos.after[at]), self.away, strict=True
-        ):
-            if row >= 0:
-                seconds = float(fixes.times[row] - self.times.utc[at])
-                yield Neighbour(self.group.names[fixes.rows[row]], seconds, float(away[at]))
+    def neighbours(self, rows: Rows) -> Iterator[tuple[Neighbour, ...]]:
+        """What the estimates rest on for some photos."""
+        sides = list(zip(*(self._beside(rows, side) for side in (0, 1)), strict=True))
+        for at, row in enumerate(rows):
+            if self.lane[row] >= 0:
+                yield (self._on_track(int(row)),)
+            else:
+                yield tuple(each for each in sides[at] if each is not None)
+
+    def _beside(self, rows: Rows, side: int) -> Iterator[Neighbour | None]:
+        """The fixes before (0) or after (1) them."""
+        fixes, names = self.group.fixes, self.group.names
+        if not len(fixes.times):
+            yield from [None] * len(rows)
+            return
+        found = (self.photos.before, self.photos.after)[side][rows]
+        seconds = fixes.times[found] - self.times.utc[rows]
+        columns = found, fixes.rows[found], seconds, self.away[side, rows]
+        for fix, name, after, away in zip(*(each.tolist() for each in columns), strict=True):
+            yield Neighbour(names[name], after, away) if fix >= 0 else None
 
     def _on_track(self, at: int) -> Neighbour:
         lane, utc = self.group.lanes[self.lane[at]], self.times.utc[at]

@@ -9,7 +9,7 @@ import numpy as np
 
 from geotag.places.coincidence import FINE, FINE_STEP, OFFSETS, Company, moments_evidence
 from geotag.places.sessions import Session
-from geotag.places.sphere import Floats
+from geotag.places.sphere import Floats, Singles
 
 QUARTER, SAME_MINUTES = 900.0, 150.0
 # A clock is likelier set just right (in nats, within so many seconds) than minutes off.
@@ -45,7 +45,7 @@ def is_by_quarters(apart: float) -> bool:
 
 
 def refined(
-    photos: Mapping[float, Floats], sessions: Sequence[tuple[Session, Floats]], company: Company
+    photos: Mapping[float, Floats], sessions: Sequence[tuple[Session, Singles]], company: Company
 ) -> tuple[dict[float, Exact], float]:
     """Rough offsets with the minutes in common as exactly as their photos (sorted readings) tell,
     and how much moments in common speak for the company, in nats.
@@ -66,7 +66,7 @@ def refined(
     return found, max(0.0, strength)
 
 
-def _rough(readings: Floats, offset: float, sessions: Sequence[tuple[Session, Floats]]) -> Floats:
+def _rough(readings: Floats, offset: float, sessions: Sequence[tuple[Session, Singles]]) -> Floats:
     """What visits tell of each of FINE, by the sessions that the photos are of."""
     log = np.zeros(len(FINE))
     for session, told in sessions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
 from geotag.places.companions import together
 from geotag.places.devices import Device, ZoneOffset, devices
-from geotag.places.estimating import Estimate, Group, Times, estimate, read_clock
+from geotag.places.estimating import Estimates, Group, Times, estimate, read_clock
 from geotag.places.neighbours import Fixes, calibrate, sorted_fixes
 from geotag.places.sighting import (
     TAKEN_HERE,
@@ -23,7 +23,7 @@ from geotag.places.sighting import (
     Reason,
     Sighting,
 )
-from geotag.places.sphere import Floats, Rows, metres, to_degrees
+from geotag.places.sphere import Floats, Rows, Vectors, metres, to_degrees
 from geotag.places.tracks import Lane, Segment, lanes
 from geotag.records import Location
 
@@ -243,17 +243,18 @@ def _place_device(
     Positions of the device's own photos go first: it was where it was, whatever its clock shows.
     """
     rows = np.setdiff1d(np.arange(len(device.photos)), device.located)
+    photos = [device.photos[row] for row in rows]
     clock, ahead = device.clock[rows], device.ahead[rows]
     found = [estimate(group, read_clock(clock, ahead, pieces, group)) for group in groups]
-    result: dict[str, Placement | Reason] = {
-        device.photos[row]: _decide([each.one(at) for each in found]) for at, row in enumerate(rows)
-    }
+    result = _decided(photos, found)
     if len(device.located) and not any(device.name in group.members for group in groups):
         alone = estimate(_alone(device), Times(clock, np.full(len(rows), 2.0), ()))
-        for at, row in enumerate(rows):
-            own = alone.one(at)
-            if own.nearby:
-                result[device.photos[row]] = _decide([own._replace(utc=None)])
+        own = _decided(photos, [alone])
+        for at in np.flatnonzero(alone.nearby):
+            answer = own[photos[at]]
+            if isinstance(answer, Placement):
+                answer = answer._replace(utc=None)
+            result[photos[at]] = answer
     return result
 
 
@@ -266,23 +267,48 @@ def _alone(device: Device) -> Group:
     return Group((device.name,), fixes, company, company, device.photos, calibrate(fixes), ())
 
 
-def _decide(found: Sequence[Estimate]) -> Placement | Reason:
-    """One position from those of all people whom a device may have been with: they must agree.
+def _decided(photos: Sequence[str], found: Sequence[Estimates]) -> dict[str, Placement | Reason]:
+    """One position for each photo from those of all people whom its device may have been with:
+    they must agree.
 
     Where nothing tells where the likeliest of them was, only a track tells of the others.
     """
-    near = [each for each in found if each.nearby]
-    if not near or not (found[0].nearby or any(each.method is Method.TRACK for each in near)):
-        return Reason.NO_NEIGHBOUR
-    if any(each.contradicted for each in near):
-        return Reason.CONTRADICTION
-    best = min(near, key=lambda each: (each.radius, each.neighbours))
-    radius = best.radius
-    for each in near:
-        if each is not best:
-            radius = max(radius, each.radius + float(metres(best.point, each.point)))
-    if not radius <= _RADIUS_LIMIT_M:
-        return Reason.WIDE
-    latitude, longitude = to_degrees(best.point)
-    location = Location(round(float(latitude), 6), round(float(longitude), 6))
-    return Placement(location, round(radius, 1), best.method, best.utc, best.neighbours)
+    if not found or not photos:
+        return dict.fromkeys(photos, Reason.NO_NEIGHBOUR)
+    nearby = np.array([each.nearby for each in found])
+    is_told = nearby[0] | (nearby & [each.lane >= 0 for each in found]).any(axis=0)
+    contradicted = (nearby & [each.contradicted for each in found]).any(axis=0)
+    radii = np.where(nearby, [each.radius for each in found], np.inf)
+    points = np.array([each.points for each in found])
+    best = radii.argmin(axis=0)
+    middle = points[best, np.arange(len(photos))]
+    radius = np.where(nearby, radii + metres(middle, points), 0.0).max(axis=0)
+    is_wide = ~(radius <= _RADIUS_LIMIT_M)
+    order = (Reason.NO_NEIGHBOUR, ~is_told), (Reason.CONTRADICTION, contradicted)
+    result: dict[str, Placement | Reason] = {}
+    open_ones = np.ones(len(photos), np.bool_)
+    for reason, holds in (*order, (Reason.WIDE, is_wide)):
+        result.update((photos[int(at)], reason) for at in np.flatnonzero(open_ones & holds))
+        open_ones &= ~holds
+    for number, each in enumerate(found):
+        rows = np.flatnonzero(open_ones & (best == number))
+        result.update(_placements(photos, rows, each, (middle[rows], radius[rows])))
+    return result
+
+
+def _placements(
+    photos: Sequence[str], rows: Rows, found: Estimates, circles: tuple[Vectors, Floats]
+) -> Iterator[tuple[str, Placement]]:
+    """The photos at some rows, placed in circles by what tells of one group."""
+    points, radii = circles
+    columns = *to_degrees(points), radii, found.times.utc[rows]
+    known, tracked = np.isfinite(found.times.uncertainty[rows]), found.lane[rows] >= 0
+    told = zip(
+        rows.tolist(), *(each.tolist() for each in columns), known.tolist(), tracked.tolist(),
+        found.neighbours(rows), strict=True,
+    )  # fmt: skip
+    for row, latitude, longitude, radius, utc, is_known, is_tracked, neighbours in told:
+        location = Location(round(latitude, 6), round(longitude, 6))
+        method = Method.TRACK if is_tracked else Method.NEIGHBOUR
+        when = utc if is_known else None
+        yield photos[row], Placement(location, round(radius, 1), method, when, neighbours)

@@ -12,8 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geotag.places.coincidence import HABITS, OFFSETS, STEP, Company, Habit, by_day, evidence
-from geotag.places.sphere import Floats, Rows, nearest
+from geotag.places.coincidence import (
+    HABITS,
+    OFFSETS,
+    RANGE,
+    STEP,
+    Company,
+    Habit,
+    evidence,
+    visits_of,
+)
+from geotag.places.sphere import Floats, Rows, Singles, nearest
 
 _SESSION, _BREAK, _SESSIONS = 3 * 3600.0, 3600.0, 600
 # What a change of the clock costs, in nats: to the local time, to another zone or DST, to anything;
@@ -26,18 +35,29 @@ _MINUTES_OFF, _EXACT = 900.0, 60.0
 _MOST = 9.0  # what one session can speak against an offset, in nats
 _PER_HOUR = round(3600 / STEP)
 _HOURS = -(-len(OFFSETS) // _PER_HOUR)
-_MOST_HOURS = 12
+# Which whole hours are one to twelve hours from which.
+_WHOLE_HOURS = np.abs(np.subtract.outer(np.arange(_HOURS), np.arange(_HOURS)))
+_WHOLE_HOURS = ((_WHOLE_HOURS > 0) & (_WHOLE_HOURS <= 12)).astype(np.float32)
+# By day people go out so many times more often than from one to six in the night.
+_NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 5.0
+_DAY = 86400.0
 # Offsets are told from each other where they are so far apart; less likely ones are left out.
 _APART, _POSSIBLE, _CANDIDATES = 480.0, 0.03, 10
 
 
 class Session(NamedTuple):
-    """Photos of a camera without a long break, the evidence by them for each of OFFSETS (a row for
-    each of HABITS), and by how many rows each is ahead of the local clocks around."""
+    """Photos of a camera without a long break.
+
+    `likely` is how likely they are with each of OFFSETS (a row for each of HABITS), `top` the
+    logarithm of what that is to be multiplied by; `apart` tells by how many rows each offset is
+    ahead of the local clocks around, and `is_local` which are just these.
+    """
 
     events: Floats
-    evidence: Floats
+    likely: Singles
+    top: Singles
     apart: Rows
+    is_local: Singles
 
 
 class Course(NamedTuple):
@@ -46,41 +66,66 @@ class Course(NamedTuple):
 
     habit: int
     strength: float
-    posterior: Floats
+    posterior: Singles
+
+
+class _Local(NamedTuple):
+    """How far local clocks are ahead of UTC: `values`, each up to one of the times."""
+
+    times: Floats
+    values: Floats
+
+    def at(self, utc: Floats) -> Floats:
+        """At times in order, upwards or downwards."""
+        low, high = np.searchsorted(self.times, np.sort(utc[[0, -1]]))
+        if low == high:
+            return np.full(len(utc), self.values[low])
+        return self.values[np.searchsorted(self.times, utc)]
 
 
 def observed(clock: Floats, company: Company) -> list[Session]:
-    """The sessions of sorted readings of a clock."""
-    return [
-        Session(
-            events,
-            _bounded(evidence(events, company) + by_day(events, company)),
-            _apart(events[0], company),
-        )
-        for events in sessions_of(clock)
-    ]
+    """The sessions of sorted readings of a clock that may have been beside the companion's."""
+    visits, local = visits_of(company), _local_of(company)
+    found = list[Session]()
+    for events in sessions_of(clock, company):
+        told = evidence(events, company, visits)
+        told += _by_day(events[len(events) // 2], local)
+        top = told.max(axis=1)
+        # It may have seen anything: photos of two zones, a visit alone.
+        likely = np.exp(told - top[:, None]) + np.float32(np.exp(-_MOST))
+        apart = np.round((OFFSETS - local.at(events[0] - OFFSETS)) / STEP).astype(np.int64)
+        is_local = (np.abs(apart) * STEP <= _EXACT).astype(np.float32)
+        found.append(Session(events, likely, top, apart, is_local))
+    return found
 
 
-def sessions_of(clock: Floats) -> Iterator[Floats]:
-    """Photos split at breaks and every few hours; evenly fewer where there are very many."""
+def sessions_of(clock: Floats, company: Company) -> list[Floats]:
+    """Photos split at breaks and every few hours, where a clock of any offset may have shown
+    readings beside the companion's photos; evenly fewer where there are very many."""
     short: list[Floats] = []
     for part in np.split(clock, np.flatnonzero(np.diff(clock) > _BREAK) + 1):
         turns = np.floor((part - part[0]) / _SESSION)
         short += np.split(part, np.flatnonzero(np.diff(turns)) + 1)
-    yield from short[:: len(short) // _SESSIONS + 1]
+    ends = np.array([(events[0] - RANGE, events[-1] + RANGE) for events in short])
+    low, high = np.searchsorted(company.taken, ends).T
+    near = [short[at] for at in np.flatnonzero(high > low)]
+    return near[:: len(near) // _SESSIONS + 1]
 
 
-def _bounded(log: Floats) -> Floats:
-    """A session may have seen anything: photos of two zones, a visit alone."""
-    top = log.max(axis=1, keepdims=True)
-    result: Floats = top + np.log(np.exp(log - top) + np.exp(-_MOST))
-    return result
+def _local_of(company: Company) -> _Local:
+    """By the companion's photo nearest in time."""
+    turns = np.flatnonzero(np.diff(company.ahead))
+    times = (company.taken[turns] + company.taken[turns + 1]) / 2
+    return _Local(times, company.ahead[np.append(turns, len(company.ahead) - 1)])
 
 
-def _apart(reading: float, company: Company) -> Rows:
-    local = local_at(np.asarray(reading - OFFSETS, dtype=float), company)
-    result: Rows = np.round((OFFSETS - local) / STEP).astype(np.int64)
-    return result
+def _by_day(reading: float, local: _Local) -> Singles:
+    """The log likelihood ratio of each of OFFSETS for one photo, as by day more are taken than in
+    the night, by the companion's local time."""
+    utc = np.asarray(reading - OFFSETS, dtype=float)
+    hour = (utc + local.at(utc)) % _DAY
+    is_night = (hour > _NIGHT) & (hour < _MORNING)
+    return np.where(is_night, np.float32(-np.log(_BY_DAY)), np.float32(0))
 
 
 def local_at(utc: Floats, company: Company) -> Floats:
@@ -90,25 +135,22 @@ def local_at(utc: Floats, company: Company) -> Floats:
 
 def course_of(sessions: Sequence[Session], company: Company) -> Course:
     """What the clock was over all sessions."""
-    weight = np.tile(np.exp(_prior(sessions[0], company)), (len(HABITS), 1))
-    strengths, forward = np.zeros(len(HABITS)), list[Floats]()
+    weight = np.tile(np.exp(_prior(sessions[0], company)), (len(HABITS), 1)).astype(np.float32)
+    strengths, forward = np.zeros(len(HABITS)), list[Singles]()
     for at, session in enumerate(sessions):
-        top = session.evidence.max(axis=1, keepdims=True)
         if at:
-            weight = _later(weight, sessions[at - 1].apart, session.apart)
-        weight = weight * np.exp(session.evidence - top)
-        total = weight.sum(axis=1, keepdims=True)
-        strengths += (top + np.log(total))[:, 0]
-        weight = weight / total
+            weight = _later(weight, sessions[at - 1], session)
+        weight = weight * session.likely
+        total = weight.sum(axis=1)
+        strengths += session.top + np.log(total)
+        weight /= total[:, None]
         forward.append(weight)
     habit = int(np.argmax(strengths))
     posterior = np.array([each[habit] for each in forward])
-    weight = np.ones((1, len(OFFSETS)))
+    weight = np.ones((1, len(OFFSETS)), np.float32)
     for at in range(len(sessions) - 1, 0, -1):
-        told = sessions[at].evidence[habit]
-        weight = weight * np.exp(told - told.max())
-        weight = _earlier(weight, sessions[at - 1].apart, sessions[at].apart)
-        weight = weight / weight.sum()
+        weight = _earlier(weight * sessions[at].likely[habit], sessions[at - 1], sessions[at])
+        weight /= weight.sum()
         posterior[at - 1] *= weight[0]
     posterior /= posterior.sum(axis=1, keepdims=True)
     return Course(habit, float(strengths[habit]), posterior)
@@ -145,78 +187,89 @@ def start_of(offsets: Sequence[float], first: Session, company: Company) -> Floa
     return result
 
 
-def _later(weight: Floats, before: Rows, after: Rows) -> Floats:
-    """The likelihoods after a session boundary. `before` and `after` are how far ahead of local
-    clocks each offset was: a clock may go along with these."""
-    stays, goes = _staying(before, after)
-    local = np.abs(after) * STEP <= _EXACT
+def _later(weight: Singles, before: Session, after: Session) -> Singles:
+    """The likelihoods after a session boundary. A clock may be set to the local time, or go along
+    with local clocks where these change."""
     total = weight.sum(axis=1, keepdims=True)
-    moved = _changed(weight) + np.exp(-_SET_LOCAL) * local * total / max(1, local.sum())
-    result: Floats = moved + stays * weight
-    return result + _along(goes * weight, before, after) if goes.any() else result
+    moved: Singles = _changed(weight, total) + total * (_to_local(after) * after.is_local)
+    if np.array_equal(before.apart, after.apart):
+        moved += weight
+        return moved
+    stays, goes = _staying(before.apart, after.apart)
+    result: Singles = moved + stays * weight + _along(goes * weight, before.apart, after.apart)
+    return result
 
 
-def _earlier(weight: Floats, before: Rows, after: Rows) -> Floats:
+def _earlier(weight: Singles, before: Session, after: Session) -> Singles:
     """The same backwards in time."""
-    stays, goes = _staying(before, after)
-    local = np.abs(after) * STEP <= _EXACT
-    total = (weight * local).sum(axis=1, keepdims=True)
-    moved = _changed(weight) + np.exp(-_SET_LOCAL) * total / max(1, local.sum())
-    result: Floats = moved + stays * weight
-    return result + goes * _along(weight, after, before) if goes.any() else result
+    to_local = (weight * after.is_local).sum(axis=1, keepdims=True) * _to_local(after)
+    moved: Singles = _changed(weight, weight.sum(axis=1, keepdims=True)) + to_local
+    if np.array_equal(before.apart, after.apart):
+        moved += weight
+        return moved
+    stays, goes = _staying(before.apart, after.apart)
+    result: Singles = moved + stays * weight + goes * _along(weight, after.apart, before.apart)
+    return result
 
 
-def _staying(before: Rows, after: Rows) -> tuple[Floats, Floats]:
+def _to_local(session: Session) -> np.float32:
+    """How likely a clock is set to each of the local offsets."""
+    return np.float32(np.exp(-_SET_LOCAL) / max(1.0, float(session.is_local.sum())))
+
+
+def _staying(before: Rows, after: Rows) -> tuple[Singles, Singles]:
     """How likely a clock is to keep each offset, and to go along with local clocks instead."""
-    half = np.exp(-_EITHER)
-    return np.where(before == after, 1.0, half), np.where(before == after, 0.0, half)
+    half, one, none = (np.float32(value) for value in (np.exp(-_EITHER), 1, 0))
+    return np.where(before == after, one, half), np.where(before == after, none, half)
 
 
-def _along(weight: Floats, before: Rows, after: Rows) -> Floats:
+def _along(weight: Singles, before: Rows, after: Rows) -> Singles:
     """Each weight moved to the offset that is as far ahead of local clocks as its own was."""
     low = int(min(before.min(), after.min()))
     size = int(max(before.max(), after.max())) - low + 1
     sums = np.array([np.bincount(before - low, row, size) for row in weight])
-    result: Floats = sums[:, after - low]
+    result: Singles = sums[:, after - low].astype(np.float32)
     return result
 
 
-def _changed(weight: Floats) -> Floats:
+def _changed(weight: Singles, total: Singles) -> Singles:
     """What comes from a change to another zone, or to anything."""
-    total = weight.sum(axis=1, keepdims=True)
-    result: Floats = np.exp(-_ANY_CHANGE) * total + np.exp(-_ZONE_CHANGE) * _by_hours(weight)
+    result: Singles = _by_hours(weight) * np.float32(np.exp(-_ZONE_CHANGE))
+    result += total * np.float32(np.exp(-_ANY_CHANGE))
     return result
 
 
-def _by_hours(weight: Floats) -> Floats:
+def _by_hours(weight: Singles) -> Singles:
     """The sum of what is half an hour and one to twelve whole hours away."""
-    grid = np.zeros((len(weight), _HOURS + 2 * _MOST_HOURS + 1, _PER_HOUR))
-    inner = grid[:, _MOST_HOURS + 1 : -_MOST_HOURS].reshape(len(weight), -1)
-    inner[:, : weight.shape[1]] = weight
-    grid[:, _MOST_HOURS + 1 : -_MOST_HOURS] = inner.reshape(len(weight), _HOURS, _PER_HOUR)
-    sums = np.cumsum(grid, axis=1)
-    away = sums[:, 2 * _MOST_HOURS + 1 :] - sums[:, :_HOURS]
-    away = away.reshape(len(weight), -1)[:, : weight.shape[1]] - weight
+    count = weight.shape[1]
+    grid = np.zeros((len(weight), _HOURS * _PER_HOUR), np.float32)
+    grid[:, :count] = weight
+    sums = _WHOLE_HOURS @ grid.reshape(len(weight), _HOURS, _PER_HOUR)
+    away: Singles = sums.reshape(len(weight), -1)[:, :count]
     half = _PER_HOUR // 2
     away[:, half:] += weight[:, :-half]
     away[:, :-half] += weight[:, half:]
     return away
 
 
-def candidates(posterior: Floats) -> list[float]:
+def candidates(posterior: Singles) -> list[float]:
     """The offsets that are likely at any session, the likeliest first."""
-    half = round(_APART / STEP)
+    half, count = round(_APART / STEP), posterior.shape[1]
     left, found = posterior.copy(), list[float]()
+    mass = np.zeros_like(left)
+    changed = range(count)
     while len(found) < _CANDIDATES:
-        sums = np.cumsum(np.pad(left, ((0, 0), (half + 1, half))), axis=1)
-        mass = sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]
-        session, row = np.unravel_index(int(np.argmax(mass)), mass.shape)
+        for middle in changed:
+            near = left[:, max(0, middle - half) : middle + half + 1]
+            mass[:, middle] = near.sum(axis=1)
+        session, row = divmod(int(np.argmax(mass)), count)
         if mass[session, row] < _POSSIBLE:
             break
-        low = max(0, int(row) - half)
-        top = low + int(np.argmax(left[:, low : int(row) + half + 1].sum(axis=0)))
+        low = max(0, row - half)
+        top = low + int(np.argmax(left[:, low : row + half + 1].sum(axis=0)))
         found.append(float(OFFSETS[top]))
         left[:, max(0, top - half) : top + half + 1] = 0.0
+        changed = range(max(0, top - 2 * half), min(count, top + 2 * half + 1))
     return found
 
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Vectors = NDArray[np.float64]
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Rows = NDArray[np.int64]
 EARTH_M = 6_371_008.8
 
