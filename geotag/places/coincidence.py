@@ -144,10 +144,11 @@ def _distances(grid: tuple[float, int], step: float, reference: Floats) -> Singl
     low, high = np.searchsorted(reference, (start - _FAR, start + length * step + _FAR))
     times = reference[low:high] - start
     middles = (times[:-1] + times[1:]) / 2
-    turns = np.clip(np.floor(middles / step).astype(np.int64) + 1, 0, length)
-    counts = np.diff(turns, prepend=0, append=length)
-    found: Singles = np.abs(np.repeat(times, counts) - np.arange(length) * step).astype(np.float32)
-    return found
+    turns = np.minimum(np.maximum(np.ceil(middles / step), 0), length).astype(np.int64)
+    turns = np.concatenate(([0], turns, [length]))
+    found = np.repeat(times, turns[1:] - turns[:-1])
+    found -= np.arange(length) * step
+    return np.abs(found).astype(np.float32)
 
 
 def _against_vicinity(near: Singles, half: int, kernel: _Kernel) -> Singles:

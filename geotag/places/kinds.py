@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import datetime
 
-from geotag.places.sighting import Kind
+from geotag.places.sighting import TAKEN_HERE, Kind
 from geotag.records import Capture
 
 _SCREENSHOT = re.compile(
@@ -34,18 +35,26 @@ _OLDEST_YEAR = 1990
 
 def kind_of(capture: Capture, name: str, time: datetime | None) -> Kind:
     """The kind of a picture; where nothing tells that a camera took it, it is a download."""
-    make, model = capture.make.lower(), capture.model.lower()
-    software, name = capture.software.lower(), name.lower()
-    if _SCREENSHOT.search(name) or _SCREENSHOT.search(software):
+    name = name.lower()
+    kind = _made_by(capture.make.lower(), capture.model.lower(), capture.software.lower())
+    if kind is Kind.SCREENSHOT or _SCREENSHOT.search(name):
         return Kind.SCREENSHOT
     if _RECEIVED.search(name):
         return Kind.RECEIVED
+    if kind in TAKEN_HERE and time is not None and _is_default(time):
+        return Kind.DEFAULT_DATE
+    return kind
+
+
+@functools.lru_cache(maxsize=1024)
+def _made_by(make: str, model: str, software: str) -> Kind:
+    """The kind by the device and the program alone."""
+    if _SCREENSHOT.search(software):
+        return Kind.SCREENSHOT
     if any(_SCANNER.search(text) for text in (make, model, software)):
         return Kind.SCAN
     if not make and not model:
         return Kind.DOWNLOAD
-    if time is not None and _is_default(time):
-        return Kind.DEFAULT_DATE
     if _is_phone(make, model):
         return Kind.PHONE
     return Kind.EDITED if _EDITOR.search(software) else Kind.CAMERA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -35,9 +36,12 @@ def sighting_of(reading: Reading) -> Sighting:
 
 def device_of(capture: Capture) -> str:
     """The device by make, model and serial number, in words; empty where none is told."""
-    make, model = capture.make.strip(), capture.model.strip()
+    return _name(capture.make.strip(), capture.model.strip(), capture.serial_number.strip())
+
+
+@functools.lru_cache(maxsize=1024)
+def _name(make: str, model: str, serial: str) -> str:
     name = model if model.lower().startswith(make.split(" ")[0].lower()) else f"{make} {model}"
-    serial = capture.serial_number.strip()
     return f"{name.strip()} ({serial})" if serial and name.strip() else name.strip()
 
 

@@ -39,8 +39,7 @@ _HOURS = -(-len(OFFSETS) // _PER_HOUR)
 _WHOLE_HOURS = np.abs(np.subtract.outer(np.arange(_HOURS), np.arange(_HOURS)))
 _WHOLE_HOURS = ((_WHOLE_HOURS > 0) & (_WHOLE_HOURS <= 12)).astype(np.float32)
 # By day people go out so many times more often than from one to six in the night.
-_NIGHT, _MORNING, _BY_DAY = 3600.0, 6 * 3600.0, 5.0
-_DAY = 86400.0
+_NIGHT, _MORNING, _DAY, _BY_DAY = 60, 6 * 60, 24 * 60, 5.0  # minutes
 # Offsets are told from each other where they are so far apart; less likely ones are left out.
 _APART, _POSSIBLE, _CANDIDATES = 480.0, 0.03, 10
 
@@ -123,8 +122,8 @@ def _by_day(reading: float, local: _Local) -> Singles:
     """The log likelihood ratio of each of OFFSETS for one photo, as by day more are taken than in
     the night, by the companion's local time."""
     utc = np.asarray(reading - OFFSETS, dtype=float)
-    hour = (utc + local.at(utc)) % _DAY
-    is_night = (hour > _NIGHT) & (hour < _MORNING)
+    minute = ((utc + local.at(utc)) / 60).astype(np.int64) % _DAY
+    is_night = (minute >= _NIGHT) & (minute < _MORNING)
     return np.where(is_night, np.float32(-np.log(_BY_DAY)), np.float32(0))
 
 
@@ -256,12 +255,9 @@ def candidates(posterior: Singles) -> list[float]:
     """The offsets that are likely at any session, the likeliest first."""
     half, count = round(_APART / STEP), posterior.shape[1]
     left, found = posterior.copy(), list[float]()
-    mass = np.zeros_like(left)
-    changed = range(count)
+    sums = np.cumsum(np.pad(left, ((0, 0), (half + 1, half))), axis=1, dtype=np.float64)
+    mass = sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]
     while len(found) < _CANDIDATES:
-        for middle in changed:
-            near = left[:, max(0, middle - half) : middle + half + 1]
-            mass[:, middle] = near.sum(axis=1)
         session, row = divmod(int(np.argmax(mass)), count)
         if mass[session, row] < _POSSIBLE:
             break
@@ -269,7 +265,8 @@ def candidates(posterior: Singles) -> list[float]:
         top = low + int(np.argmax(left[:, low : row + half + 1].sum(axis=0)))
         found.append(float(OFFSETS[top]))
         left[:, max(0, top - half) : top + half + 1] = 0.0
-        changed = range(max(0, top - 2 * half), min(count, top + 2 * half + 1))
+        for middle in range(max(0, top - 2 * half), min(count, top + 2 * half + 1)):
+            mass[:, middle] = left[:, max(0, middle - half) : middle + half + 1].sum(axis=1)
     return found
 
 

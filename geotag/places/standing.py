@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from math import floor
 
 from geotag.places.distance import distance_m
 from geotag.records import Category, Location, Outcome, Status
@@ -19,12 +21,15 @@ def landmark_finder(
 
     Where several do, it is the one that is nearest by its own radius.
     """
-    table = [(each, each.latitude, each.radius_m / _METRES_A_DEGREE) for each in landmarks]
+    table = defaultdict[int, list[Category]](list)
+    for each in landmarks:
+        reach = each.radius_m / _METRES_A_DEGREE
+        for degree in range(floor(each.latitude - reach), floor(each.latitude + reach) + 1):
+            table[degree].append(each)
 
     def find(place: Location) -> Category | None:
         best, least = None, 1.0
-        north = place.latitude
-        for each in [each for each, latitude, reach in table if abs(latitude - north) <= reach]:
+        for each in table.get(floor(place.latitude), ()):
             away = distance_m(place, Location(each.latitude, each.longitude))
             if away <= least * each.radius_m:
                 best, least = each, away / each.radius_m
