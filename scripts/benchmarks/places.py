@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.movement import zone_at
 from benchmarks.photographers import Library, libraries
+from benchmarks.recorded import PHONE_MINUTES, recorded_library
 from geotag.categories import ModelCategories, load_categories
 from geotag.decision import Decider
 from geotag.evidence import LibraryEvidence
@@ -31,6 +32,7 @@ from geotag.options import ScanOptions
 from geotag.places.distance import distance_m
 from geotag.places.placing import place_photos
 from geotag.places.sighting import TAKEN_HERE, ClockPiece, Kind, Placement, Places, Sighting
+from geotag.places.trackfiles import read_tracks
 from geotag.places.tracks import Segment
 from geotag.records import (
     Capture,
@@ -285,6 +287,26 @@ def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:
     print("\n" + clocks.line())
 
 
+def on_tracks(places: Sequence[str], seeds: range) -> None:
+    """Place a camera's photos on recorded tracks by a phone's, for several rates of the latter."""
+    segments = read_tracks(places)
+    hours = sum(segment.times[-1] - segment.times[0] for segment in segments) / 3600
+    print(f"{len(segments)} segments of tracks, {hours:.1f} h")
+    print(f"{'a phone took a photo':34}{'photos':>8} placed   1 km  wrong  in radius")
+    for minutes in PHONE_MINUTES:
+        tally = Tally()
+        for seed in seeds:
+            sightings, truth = recorded_library(segments, minutes, seed)
+            answers = _answers(place_photos(sightings, zone_at).placements)
+            for name, place in truth.items():
+                answer = answers.get(name)
+                if answer is None:
+                    tally.add(None, None)
+                else:
+                    tally.add(distance_m(answer.location, place), answer.radius_m)
+        print(f"{f'every {minutes:.0f} min':34}{tally.photos:8} {' '.join(tally.cells())}")
+
+
 def speed(count: int) -> None:
     """What `--places` adds to a scan of so many photos that are known already, and to that of the
     night after, with some more."""
@@ -344,10 +366,20 @@ def _iso(seconds: float, ahead: float | None) -> str:
 @click.option("--libraries", "count", default=20, show_default=True, help="How many of them.")
 @click.option("--peers/--no-peers", default=True, help="The rules of other programs, too.")
 @click.option("--photos", type=int, help="Only the time for so many photos.")
-def command(first: int, count: int, peers: bool, photos: int | None) -> None:
+@click.option(
+    "--tracks",
+    multiple=True,
+    help="One person's recorded tracks, a file or folder: photos are simulated on these instead.",
+)
+def command(
+    first: int, count: int, peers: bool, photos: int | None, tracks: tuple[str, ...]
+) -> None:
     """Score placing on simulated libraries, by situation."""
     if photos is not None:
         speed(photos)
+        return
+    if tracks:
+        on_tracks(tracks, range(first, first + count))
         return
     rules = {n: r for n, r in RULES.items() if peers or n.startswith("geotag")}
     simulate(first, count, rules)
