@@ -8,6 +8,7 @@ import threading
 import warnings
 from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class OpenVINOEngine:
         self._compiled = core.import_model(io.BytesIO(compiled), "CPU", settings)
         # OpenVINO makes its table of types at the first use; two threads at once wait for ever.
         self._compiled.input(0).get_element_type().to_dtype()
-        self._local = threading.local()
+        # Not one for each thread: a thread that ends while Python does must not destroy any.
+        self._idle: SimpleQueue[Any] = SimpleQueue()
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Batches are filled up to the one size that the network is compiled for."""
@@ -58,16 +60,14 @@ class OpenVINOEngine:
         if count < self.batch_size:
             filler = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, filler])
-        request = self._request()
+        try:
+            request = self._idle.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
         request.infer([np.ascontiguousarray(pixels)], share_inputs=True)
         logits: NDArray[np.float32] = request.get_output_tensor().data[:count].astype(np.float32)
+        self._idle.put(request)
         return logits
-
-    def _request(self) -> Any:
-        """Each thread has a request of its own."""
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
-        return self._local.request
 
 
 def _import_openvino() -> Any:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from geotag.errors import GeotagError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.stores import open_store
 from geotag.tables import read_table
-from tests.conftest import WritePhoto, gps_ifd
+from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
 
 
 def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -324,6 +325,15 @@ def test_serve(model_path: Path) -> None:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "geotag", "serve", "--port", str(port)]
     command += ["--model", str(model_path)]
+    photo = jpeg_bytes(picture("taj_mahal", (400, 300)))
+
+    def post(_: int) -> int:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/scan", photo)
+        asked.add_header("Content-Type", "application/octet-stream")
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            status: int = answer.status
+        return status
+
     # What runs the tests may have its children ignore Ctrl-C, as shells do in the background.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed)
@@ -336,6 +346,8 @@ def test_serve(model_path: Path) -> None:
         other = run(*command[3:])
         assert other.returncode == 2
         assert "choose another --port" in other.stderr
+        with ThreadPoolExecutor(8) as visitors:  # so that several threads have used the network
+            assert list(visitors.map(post, range(16))) == [200] * 16
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=60) == 0
     finally:
