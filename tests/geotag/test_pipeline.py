@@ -12,7 +12,6 @@ import pytest
 import geotag
 from geotag.errors import AbsenceError, MissingDependencyError, UsageError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
-from geotag.model.spec import ScoreShares
 from geotag.options import ScanOptions
 from geotag.pipeline import Progress, scan_library
 from geotag.records import Outcome, Status
@@ -370,56 +369,3 @@ def test_nothing_of_another_library_is_read_while_it_is_listed(
     with pytest.raises(AbsenceError, match="another library"):
         scan_library([str(tmp_path / "other")], str(table), options, progress)
     assert (progress.read, table.read_bytes()) == ([], before)
-
-
-def test_a_scan_takes_the_share_it_is_given_without_reading_again(
-    write_photo: WritePhoto, model_path: Path, tmp_path: Path
-) -> None:
-    folder = write_photo("a.jpg", "eiffel_tower").parent
-    table = str(tmp_path / "tags.csv")
-    found = {}
-    for share in (None, 0.0, 0.5):
-        options = ScanOptions(model=model_path, prevalence=share)
-        summary = scan_library([str(folder)], table, options)
-        (row,) = read_table(table)
-        found[share] = row.status, row.top_k
-        assert summary.read == (1 if share is None else 0)
-    assert found[None] == found[0.5]
-    assert found[None][0] is Status.TAGGED
-    assert found[0.0] == (Status.UNCERTAIN, found[None][1])
-
-
-def test_a_library_full_of_what_only_looks_like_a_landmark_gets_no_tags(
-    write_photo: WritePhoto, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a model that is as sure of what it does not know as of what it does, no tag is right."""
-    folder = write_photo("a.jpg", "eiffel_tower").parent
-    write_photo("b.jpg", "taj_mahal")
-    model = load_checkpoint(model_path)
-    shares = ScoreShares((0.35, 0.9), (0.9, 0.8), (0.9, 0.79), 0.9)
-    blind = tmp_path / "blind.safetensors"
-    save_checkpoint(blind, model.spec._replace(shares=shares), model.tensors)
-    for least, status in ((3, Status.TAGGED), (2, Status.UNCERTAIN)):
-        monkeypatch.setattr("geotag.recognition.thresholds.LEAST_PHOTOS", least)
-        table = str(tmp_path / f"{least}.csv")
-        scan_library([str(folder)], table, ScanOptions(model=blind))
-        rows = list(read_table(table))
-        assert [row.status for row in rows] == [status] * 2
-        assert ("too many photos here look like Eiffel Tower" in rows[0].evidence) == (least == 2)
-    options = ScanOptions(model=blind, threshold=0.9)  # as it stands
-    scan_library([str(folder)], table, options)
-    assert {row.status for row in read_table(table)} == {Status.TAGGED}
-
-
-def test_a_share_means_nothing_to_a_model_without_spreads_of_scores(
-    write_photo: WritePhoto, model_path: Path, tmp_path: Path
-) -> None:
-    folder = write_photo("a.jpg", "eiffel_tower").parent
-    model = load_checkpoint(model_path)
-    old = tmp_path / "old.safetensors"
-    save_checkpoint(old, model.spec._replace(shares=None), model.tensors)
-    table = str(tmp_path / "tags.csv")
-    with pytest.raises(UsageError, match="does not say how sure it is"):
-        scan_library([str(folder)], table, ScanOptions(model=old, prevalence=0.1))
-    scan_library([str(folder)], table, ScanOptions(model=old))
-    assert [row.status for row in read_table(table)] == [Status.TAGGED]

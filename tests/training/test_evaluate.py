@@ -16,6 +16,12 @@ from training.data.dataset import Sample
 from training.evaluate import judge, main, measure, measure_classes, measure_sources
 
 
+@pytest.fixture(autouse=True)
+def few_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which precision and recall are estimated: 200 take seconds."""
+    monkeypatch.setattr("training.reports.mixtures.LIBRARIES", 20)
+
+
 def test_a_right_model_gets_full_marks(
     colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -12,7 +12,7 @@ from geotag.model.spec import ModelSpec
 from geotag.recognition.thresholds import USUAL_SHARE, estimate_thresholds
 
 SHARES = (0.5, 0.05, 0.01)
-_LIBRARIES = 200
+LIBRARIES = 200
 _PHOTOS = 20_000
 _INTERVAL = (2.5, 50, 97.5)  # percentiles
 
@@ -62,7 +62,7 @@ def mix(photos: Tagged, rule: Rule, share: float, seed: int = 0) -> Mixture:
     is that of the threshold as it stands."""
     rng = np.random.default_rng(seed)
     known, others = np.flatnonzero(photos.is_known), np.flatnonzero(~photos.is_known)
-    figures = [_of_one(photos, rule, _draw(rng, known, others, share)) for _ in range(_LIBRARIES)]
+    figures = [_of_one(photos, rule, _draw(rng, known, others, share)) for _ in range(LIBRARIES)]
     estimated, precision, recall, plain, tags = (
         np.array(column, np.float64) for column in zip(*figures, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geotag.decision import Thresholds
+from geotag.engines.base import EngineOptions
+from geotag.errors import UsageError
+from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.model.spec import ScoreShares
+from geotag.options import ScanOptions
+from geotag.pipeline import scan_library
 from geotag.recognition.thresholds import LEAST_PHOTOS, estimate_thresholds, threshold_at
+from geotag.records import Status
+from geotag.tables import read_table
+from tests.conftest import WritePhoto
 
 SHARES = ScoreShares(
     (0.35, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999, 0.9999),
@@ -21,6 +30,8 @@ SHARES = ScoreShares(
     0.06,
 )
 LEAST = 0.95
+# To convert a model that is scanned with but once takes longer than the scan.
+PYTORCH = EngineOptions("pytorch", "cpu")
 confidences = st.floats(0.35, 1)
 bests = st.lists(st.tuples(st.sampled_from("abc"), confidences), max_size=60)
 
@@ -101,3 +112,58 @@ def test_a_share_that_is_given_decides_for_all() -> None:
     at = [threshold_at(share, SHARES, LEAST, 0.99) for share in (1, 0.5, 0.05, 0.01, 0.001, 0)]
     assert at[:2] == [LEAST, LEAST] and at[-1] == math.inf
     assert all(a <= b for a, b in pairwise(at)) and LEAST < at[3] < 1
+
+
+def test_a_scan_takes_the_share_it_is_given_without_reading_again(
+    write_photo: WritePhoto, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_photo("a.jpg", "eiffel_tower").parent
+    table = str(tmp_path / "tags.csv")
+    found = {}
+    for share in (None, 0.0, 0.5):
+        options = ScanOptions(model=model_path, prevalence=share)
+        summary = scan_library([str(folder)], table, options)
+        (row,) = read_table(table)
+        found[share] = row.status, row.top_k
+        assert summary.read == (1 if share is None else 0)
+    assert found[None] == found[0.5]
+    assert found[None][0] is Status.TAGGED
+    assert found[0.0] == (Status.UNCERTAIN, found[None][1])
+
+
+def test_a_library_full_of_what_only_looks_like_a_landmark_gets_no_tags(
+    write_photo: WritePhoto, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that is as sure of what it does not know as of what it does, no tag is right."""
+    folder = write_photo("a.jpg", "eiffel_tower").parent
+    write_photo("b.jpg", "taj_mahal")
+    model = load_checkpoint(model_path)
+    shares = ScoreShares((0.35, 0.9), (0.9, 0.8), (0.9, 0.79), 0.9)
+    blind = tmp_path / "blind.safetensors"
+    save_checkpoint(blind, model.spec._replace(shares=shares), model.tensors)
+    for least, status in ((3, Status.TAGGED), (2, Status.UNCERTAIN)):
+        monkeypatch.setattr("geotag.recognition.thresholds.LEAST_PHOTOS", least)
+        table = str(tmp_path / f"{least}.csv")
+        scan_library([str(folder)], table, ScanOptions(model=blind, engine_options=PYTORCH))
+        rows = list(read_table(table))
+        assert [row.status for row in rows] == [status] * 2
+        assert ("too many photos here look like Eiffel Tower" in rows[0].evidence) == (least == 2)
+    options = ScanOptions(model=blind, engine_options=PYTORCH, threshold=0.9)  # as it stands
+    scan_library([str(folder)], table, options)
+    assert {row.status for row in read_table(table)} == {Status.TAGGED}
+
+
+def test_a_share_means_nothing_to_a_model_without_spreads_of_scores(
+    write_photo: WritePhoto, model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_photo("a.jpg", "eiffel_tower").parent
+    model = load_checkpoint(model_path)
+    old = tmp_path / "old.safetensors"
+    save_checkpoint(old, model.spec._replace(shares=None), model.tensors)
+    table = str(tmp_path / "tags.csv")
+    with pytest.raises(UsageError, match="does not say how sure it is"):
+        scan_library(
+            [str(folder)], table, ScanOptions(model=old, engine_options=PYTORCH, prevalence=0.1)
+        )
+    scan_library([str(folder)], table, ScanOptions(model=old, engine_options=PYTORCH))
+    assert [row.status for row in read_table(table)] == [Status.TAGGED]
