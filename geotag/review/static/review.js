@@ -3,7 +3,7 @@ const number = value => value.toLocaleString("en");
 const metres = value => value < 1000 ? `${Math.round(value)} m` : `${(value / 1000).toFixed(1)} km`;
 const DOUBTS = {
   conflict: "The picture and the time contradict each other", uncertain: "Uncertain: which one is it, if any?",
-  wide: "Placed, but roughly: is this the place?", own: "One of your own landmarks, learned from a few photos",
+  wide: "Was it taken here?", own: "One of your own landmarks, learned from a few photos",
   tagged: "Tagged with a landmark",
 };
 const SHOWN_FROM = 0.01; // a lower confidence means nothing
