@@ -170,6 +170,8 @@ def _exact(
             continue
         own, moments = refined(photos, sessions, company)
         strength += moments
+        if not own:
+            continue
         beside = [_beside(photos[rough], own[rough].offset, company) for rough in photos]
         pairs, visits = (sum(counts) for counts in zip(*beside, strict=True))
         if pairs >= _PAIRS and visits >= _VISITS:

@@ -179,6 +179,12 @@ def to_nearest(times: Floats, reference: Floats) -> Floats:
 def moments_evidence(utc: Floats, company: Company) -> Floats:
     """The log likelihood ratio of each of FINE, seconds by which times may be too late: photos of
     the same scenes as the companion's."""
+    return mixed(moments_told(utc, company))
+
+
+def moments_told(utc: Floats, company: Company) -> Floats:
+    """The same for each of some ways to take photos of the same scenes; of photos at other times
+    they may be added."""
     reference = thinned(company.taken, _BURST)
     half = round(_CLOSE[0].around / FINE_STEP)
     length = len(FINE) + 2 * half
@@ -193,6 +199,11 @@ def moments_evidence(utc: Floats, company: Company) -> Floats:
             for column, share in enumerate(_COMMON):
                 told = np.log(np.float32(1 - share) + np.float32(share) * ratio)
                 parts[row, column] += told.sum(axis=0)[::-1]
+    return parts
+
+
+def mixed(parts: Floats) -> Floats:
+    """The log likelihood ratios by all of these ways."""
     # How near, and how many, is not known: all are as likely, and so is none at all.
     flat = np.vstack((parts.reshape(-1, len(FINE)), np.zeros(len(FINE)))) * _FINE_COUNTS
     top = flat.max(axis=0)

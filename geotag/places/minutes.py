@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geotag.places.coincidence import FINE, FINE_STEP, OFFSETS, Company, moments_evidence
+from geotag.places.coincidence import FINE, FINE_STEP, OFFSETS, Company, mixed, moments_told
 from geotag.places.sessions import Session
 from geotag.places.sphere import Floats, Singles
 
@@ -16,6 +16,8 @@ QUARTER, SAME_MINUTES = 900.0, 150.0
 _SPIKE, _SPIKE_S, _MINUTES_SCALE = 3.8, 20.0, 600.0
 # Of minutes, visits tell less than of hours: their photos all move together.
 _ROUGH_COUNTS = 0.4
+# Into so many parts photos are divided to see whether the minutes changed: by so many nats.
+_PARTS, _CHANGED = 12, 5.0
 _PEAK, LEAST_UNCERTAINTY, _HOLDS, _WIDER = 40.0, 20.0, 0.99, 1.25
 
 
@@ -48,14 +50,15 @@ def refined(
     photos: Mapping[float, Floats], sessions: Sequence[tuple[Session, Singles]], company: Company
 ) -> tuple[dict[float, Exact], float]:
     """Rough offsets with the minutes in common as exactly as their photos (sorted readings) tell,
-    and how much moments in common speak for the company, in nats.
+    and how much moments in common speak for the company, in nats; none where the minutes changed.
 
     `sessions` have the evidence of their likeliest habit.
     """
     first = next(iter(photos))
     steps = {rough: round((rough - first) / QUARTER) * QUARTER for rough in photos}
     utc = np.concatenate([readings - first - steps[r] for r, readings in photos.items()])
-    moments = moments_evidence(np.sort(utc), company)
+    told = _in_parts(np.sort(utc), company)
+    moments = mixed(told[-1])
     log = moments + np.mean([_prior(first + step, company) for step in steps.values()], axis=0)
     for rough, readings in photos.items():
         log += _ROUGH_COUNTS * _rough(readings, first + steps[rough], sessions)
@@ -63,7 +66,25 @@ def refined(
     minutes, uncertainty = _peak(likely / likely.sum())
     found = {r: Exact(float(first + s + minutes), uncertainty) for r, s in steps.items()}
     strength = float(np.logaddexp.reduce(moments)) - float(np.log(len(FINE)))
-    return found, max(0.0, strength)
+    return {} if _is_changed(told) else found, max(0.0, strength)
+
+
+def _in_parts(utc: Floats, company: Company) -> Floats:
+    """What moments in common tell of the photos up to each of some times (P, ways, FINE)."""
+    parts = [moments_told(some, company) for some in np.array_split(utc, _PARTS) if len(some)]
+    return np.cumsum(parts, axis=0)
+
+
+def _is_changed(told: Floats) -> bool:
+    """Whether photos before some time tell other minutes than those after it, by so much that the
+    clock was changed then."""
+    whole = float(mixed(told[-1]).max())
+    for before in told[:-1]:
+        one, other = mixed(before), mixed(told[-1] - before)
+        apart = abs(FINE[one.argmax()] - FINE[other.argmax()])
+        if apart > SAME_MINUTES and one.max() + other.max() > whole + _CHANGED:
+            return True
+    return False
 
 
 def _rough(readings: Floats, offset: float, sessions: Sequence[tuple[Session, Singles]]) -> Floats:

@@ -58,6 +58,20 @@ def test_a_change_in_the_middle_makes_two_pieces() -> None:
     assert pieces[0].end < 5 * DAY + 7 * HOUR <= pieces[1].start + HOUR
 
 
+@pytest.mark.parametrize("minutes", [3, 4, 5])
+def test_a_clock_that_was_set_by_minutes_is_not_corrected_by_those_of_one_side(
+    minutes: int,
+) -> None:
+    moments = outings(4, days=14)
+    camera = seen(moments, 5, 0.9)
+    set_by = np.where(camera < 7 * DAY, 0.0, minutes * 60.0)
+    phone = np.sort(np.concatenate((seen(moments, 6, 0.15, delay=5), outings(7, days=14)[::3])))
+    for piece in clock_of(np.sort(camera + set_by), phone):
+        own = set_by[(camera + set_by >= piece.start) & (camera + set_by <= piece.end)]
+        off = np.abs(own - (piece.offset or 0.0))
+        assert piece.offset is None or np.mean(off > max(30.0, piece.uncertainty)) < 0.1
+
+
 def test_visits_alone_tell_it_to_minutes() -> None:
     rng = np.random.default_rng(7)
     visits = [(d * DAY + h * HOUR) for d in range(12) for h in sorted(rng.uniform(8, 20, 3))]
