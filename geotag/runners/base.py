@@ -57,14 +57,20 @@ class Runner(Protocol):
 
 
 def grouped(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
-    """Readings in groups that are worth a transaction, none held back for long."""
+    """Readings in groups that are worth a transaction, none held back for long, nor lost to an
+    error that ends them."""
     group: list[Reading] = []
     due = time.monotonic() + COMMIT_SECONDS
-    for reading in readings:
-        group.append(reading)
-        if len(group) >= COMMIT_READINGS or time.monotonic() > due:
+    try:
+        for reading in readings:
+            group.append(reading)
+            if len(group) >= COMMIT_READINGS or time.monotonic() > due:
+                yield group
+                group, due = [], time.monotonic() + COMMIT_SECONDS
+    except Exception:
+        if group:
             yield group
-            group, due = [], time.monotonic() + COMMIT_SECONDS
+        raise
     if group:
         yield group
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
-from threading import current_thread, main_thread
 from typing import Any, NamedTuple
 
-from geotag.errors import EngineError, GeotagError, MissingDependencyError
+from geotag.errors import EngineError, GeotagError
 from geotag.records import Failure, FailureKind, Metadata, Photo, Reading
 from geotag.runners.base import Job, MustStop, never
+from geotag.runners.cluster import Watch, joined_cluster
 from geotag.runners.remote import Classifier, Decoder, Reader
 from geotag.runners.slots import Plan, Slot, count_slots, plan_for
 from geotag.sources import Library
@@ -33,7 +30,6 @@ _CHECK_SECONDS = 5.0
 _PAUSE_SECONDS = 2.0
 # How long nothing at all may work: a cluster that grows may have to start a machine first.
 _PATIENCE_SECONDS = 900.0
-_CONNECT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +66,7 @@ class RayRunner:
         shards = Shards(photos)
         if not shards.ahead(1):
             return
-        with _cluster(self.job.address) as ray:
+        with joined_cluster(self.job.address) as ray:
             plan = _await_plan(ray, self.job.engine_options.device, must_stop)
             if plan is not None:
                 yield from _Workers(ray, self.library, self.job, plan).read(shards, must_stop)
@@ -117,6 +113,7 @@ class _Pool:
         self.make = make
         self.starting: dict[Any, Any] = {}
         self.held: dict[Any, int] = {}
+        self.failures = 0  # of workers to start, since one did
 
     def grow(self, size: int) -> None:
         """Ask for workers until there are so many."""
@@ -155,6 +152,7 @@ class _Workers:
             ray.exceptions.ObjectLostError,
             ray.exceptions.NodeDiedError,
             ray.exceptions.WorkerCrashedError,
+            ray.exceptions.OutOfMemoryError,  # Ray ended it, before the system had to
         )
         model = ray.put(job.model.read_bytes() if job.model is not None else None)
         job = job._replace(model=None, workers=plan.readers.cpus)
@@ -164,6 +162,7 @@ class _Workers:
         classifier = _actor(ray, Classifier, plan.classifiers or plan.readers)
         self._tasks: dict[Any, _Task] = {}
         self._decoded: deque[Shard] = deque()
+        self._watch = Watch(ray)
         self._check_at = 0.0
         self._idle_since = time.monotonic()
 
@@ -171,6 +170,7 @@ class _Workers:
         """Hand out shards until all photos are read, or until those being read are where the run
         is to stop."""
         while self._tasks or self._decoded or shards.ahead(1):
+            self._watch.check()
             stops = must_stop()
             if not stops:
                 self._ask_for_workers(shards)
@@ -251,10 +251,23 @@ class _Workers:
         try:
             self.ray.get(result)
         except self.losses as error:
-            _raise_own(error)
-            _log.warning("a worker did not start; another one is tried")
+            self._note_failed(pool, error)
         else:
-            pool.held[worker] = 0
+            pool.held[worker], pool.failures = 0, 0
+
+    def _note_failed(self, pool: _Pool, error: Any) -> None:
+        """Another worker is tried: on another machine it may start. Raises EngineError where none
+        of several does, for a reason of its own."""
+        reason = ""
+        if isinstance(error, self.ray.exceptions.OutOfMemoryError):
+            reason = "its machine is short of memory"
+        elif getattr(error, "actor_init_failed", False):
+            # Ray keeps no more of the worker's exception than its traceback.
+            reason = str(error).strip().splitlines()[-1].partition(": ")[2]
+        pool.failures += bool(reason)
+        if pool.failures >= _LIVES and not pool.held:
+            raise EngineError(f"no worker starts on the Ray cluster: {reason}")
+        _log.warning("a worker did not start; another one is tried%s", reason and f" ({reason})")
 
     def _take_result(self, result: Any, shards: Shards, must_stop: MustStop) -> Iterator[Reading]:
         task = self._tasks.pop(result)
@@ -283,6 +296,7 @@ class _Workers:
         """A worker, or what another one made, is lost: its photos are read again, unless the run
         is to stop."""
         self._check_at = time.monotonic() + _PAUSE_SECONDS
+        self._watch.expect_loss()
         count = len(task.shard.photos)
         if must_stop():
             task.pool.held.pop(task.worker, None)
@@ -339,48 +353,3 @@ def _raise_own(error: Any) -> None:
         if isinstance(cause, GeotagError):
             raise cause
         cause = getattr(cause, "cause", None) or cause.__cause__
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[Any]:
-    """Join a cluster, or start one on this machine; Ctrl-C and SIGTERM stay ours."""
-    try:
-        import ray
-    except ImportError:
-        raise MissingDependencyError("--runner ray", "ray") from None
-    joined = ray.is_initialized()
-    if not joined:
-        with _kept_signals():
-            try:
-                _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
-                ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-            except (OSError, RuntimeError, ValueError) as error:
-                raise EngineError(
-                    f"no Ray cluster at {address or 'this machine'} ({type(error).__name__}); "
-                    "start one with `ray start --head`"
-                ) from error
-    try:
-        yield ray
-    finally:
-        if not joined:
-            ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Raises OSError and ValueError where nothing answers: Ray itself would try for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if colon:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-
-
-@contextmanager
-def _kept_signals() -> Iterator[None]:
-    if current_thread() is not main_thread():
-        yield
-        return
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geotag.errors import EngineError
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Photo, Reading
 from geotag.runners.base import Job
@@ -25,9 +27,15 @@ class _Worker:
 
     def __init__(self, job: Job, model: bytes | None) -> None:
         if model is not None:
-            self._folder = TemporaryFolder()
-            path = Path(self._folder.name) / "model.safetensors"
-            path.write_bytes(model)
+            try:
+                self._folder = TemporaryFolder()
+                path = Path(self._folder.name) / "model.safetensors"
+                path.write_bytes(model)
+            except OSError as error:
+                raise EngineError(
+                    f"the model cannot be kept on {platform.node()} ({error.strerror}): make room "
+                    "among its temporary files, or set TMPDIR to another folder"
+                ) from error
             job = job._replace(model=path)
         self.job = job
 

@@ -40,9 +40,12 @@ IsolatedDecoder.__init__.__defaults__ = (3,)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("runner", ["local", "ray"])
 def test_a_crash_or_a_hang_costs_its_own_row(
-    tmp_path: Path, model_path: Path, write_photo: Callable[..., Path]
+    tmp_path: Path, model_path: Path, write_photo: Callable[..., Path], runner: str
 ) -> None:
+    if runner == "ray":
+        pytest.importorskip("ray", reason="ray is not installed")
     photos = [
         write_photo(f"{n}.{suffix}", "eiffel_tower", seed=n)
         for n, suffix in enumerate(("jpg", "png", "gif", "jpg", "png", "gif", "jpg"))
@@ -53,12 +56,15 @@ def test_a_crash_or_a_hang_costs_its_own_row(
         photo.write_bytes(photo.read_bytes() + b"this one hangs")
     (tmp_path / "path").mkdir()
     (tmp_path / "path/sitecustomize.py").write_text(FAULTS)
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path / 'path'}{os.pathsep}{os.getcwd()}"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{tmp_path / 'path'}{os.pathsep}{os.getcwd()}",
+        "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled",
+        "RAY_raylet_start_wait_time_s": "180",
+    }  # fmt: skip
     table = tmp_path / "tags.csv"
     scan = [sys.executable, "-m", "geotag", "scan", str(photos[0].parent), "--out", str(table)]
-    done = subprocess.run(
-        [*scan, "--model", str(model_path)], env=environment, capture_output=True, text=True
-    )
+    scan += ["--model", str(model_path), "--runner", runner]
+    done = subprocess.run(scan, env=environment, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     rows = {Path(row.path).name: row for row in read_table(table)}
     assert len(rows) == 7

@@ -162,6 +162,24 @@ def test_a_fault_of_the_workers_ends_the_scan_as_it_would_here(
         )
 
 
+@pytest.mark.slow
+def test_an_object_store_without_room_ends_the_scan_in_a_line(
+    library: Path, tmp_path: Path, model_path: Path, quiet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_local_fs_capacity_threshold", "0")  # nor can it spill to the disk
+    quiet.init(num_cpus=1, object_store_memory=MEMORY, log_to_driver=False)
+    try:
+        kept = []
+        with pytest.raises(quiet.exceptions.OutOfDiskError):
+            while True:
+                kept.append(quiet.put(os.urandom(200_000)))
+        options = ScanOptions(model=model_path, runner="ray")
+        with pytest.raises(GeotagError, match="the Ray cluster cannot go on"):
+            scan_library([str(library)], str(tmp_path / "t.csv"), options)
+    finally:
+        quiet.shutdown()
+
+
 # What an autoscaler's configuration must have.
 UNUSED = (
     "cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands",
