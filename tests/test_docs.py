@@ -20,7 +20,7 @@ from geotag.tables import MAPS, TABLES
 from geotag.tables.base import COLUMNS
 
 TOP = Path(__file__).resolve().parents[1]
-PAGES = {path: path.read_text("utf-8") for path in (TOP / "README.md", *TOP.glob("docs/*.md"))}
+PAGES = {path: path.read_text("utf-8") for path in (TOP / "README.md", *TOP.glob("docs/**/*.md"))}
 WRITTEN = [*PAGES, *TOP.glob("*.md"), *TOP.glob("geotag/*.md"), *TOP.glob(".github/**/*.md")]
 TRAINING = sorted(
     path.stem for path in (TOP / "training").glob("*.py") if "__main__" in path.read_text("utf-8")
