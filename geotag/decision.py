@@ -255,12 +255,15 @@ class Decider(NamedTuple):
         """Empty unless it would be a tag in another library."""
         if status is not Status.UNCERTAIN or prediction is None:
             return ""
-        name, least = self.category_of(prediction.top[0].slug).name, self._least(prediction)
-        if prediction.top[0].confidence < self.threshold:
+        best, least = prediction.top[0], self._least(prediction)
+        if best.confidence < self.threshold:
             return ""
+        many = f"many photos in this library look somewhat like {self.category_of(best.slug).name}"
         if least > 1:
-            return f"too many photos here look like {name} and are not sure: no tag of it is"
-        return f"too many photos here look like {name} and are not sure: a tag takes {least:.5g}"
+            return f"{many}: no confidence is enough for a tag here"
+        return (
+            f"{many}: a tag takes a confidence of {least:.5g} here, this has {best.confidence:.5g}"
+        )
 
     def _is_sure(self, prediction: Prediction) -> bool:
         return prediction.top[0].confidence >= self._least(prediction)

@@ -163,13 +163,15 @@ def _seen(row: Outcome, known: Known) -> Iterator[str]:
             yield f"The network did not look at it: {prediction.unclassified}."
         return
     best = ", ".join(f"{e.landmark} {e.confidence:.1%}" for e in row.top_k[:_LISTED])
-    needs = f"; a tag needs {known.threshold:.1%}" if known.threshold is not None else ""
+    is_sure = known.threshold is not None and row.top_k[0].confidence >= known.threshold
+    needs = f"; a tag needs {known.threshold:.1%} or more" if known.threshold is not None else ""
     yield f"The network saw in it: {best}{needs}."
     if prediction is not None:
         yield f"That it shows any landmark the model knows: {prediction.landmark_probability:.1%}."
-    is_sure = known.threshold is not None and row.top_k[0].confidence >= known.threshold
-    if is_sure and row.status in (Status.NO_LANDMARK, Status.PLACED):
+    if is_sure and row.status is Status.NO_LANDMARK:
         yield "You cleared its landmark, so it gets none."
+    elif is_sure and row.status is Status.PLACED:
+        yield "You cleared its landmark, or a tag of it needs more in this library: it gets none."
 
 
 def _help(row: Outcome, known: Known) -> Iterator[str]:

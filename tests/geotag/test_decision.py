@@ -246,9 +246,13 @@ def test_a_measured_or_unclear_position_is_never_replaced_by_a_placement(decider
         (Thresholds(0.0), Status.TAGGED, ""),
         (Thresholds(0.93), Status.TAGGED, ""),
         (Thresholds(0.99, {"eiffel_tower": 0.91}), Status.TAGGED, ""),
-        (Thresholds(0.0, {"eiffel_tower": 0.99}), Status.UNCERTAIN, "a tag takes 0.99"),
-        (Thresholds(0.98), Status.UNCERTAIN, "a tag takes 0.98"),
-        (Thresholds(math.inf), Status.UNCERTAIN, "no tag of it is"),
+        (
+            Thresholds(0.0, {"eiffel_tower": 0.99}),
+            Status.UNCERTAIN,
+            "a tag takes a confidence of 0.99 here, this has 0.95",
+        ),
+        (Thresholds(0.98), Status.UNCERTAIN, "a tag takes a confidence of 0.98 here"),
+        (Thresholds(math.inf), Status.UNCERTAIN, "no confidence is enough"),
     ],
 )
 def test_a_library_may_take_more_for_a_tag(here: Thresholds, status: Status, why: str) -> None:
