@@ -171,7 +171,7 @@ def scan(*args: Any, **options: Any) -> pd.DataFrame:
         classify_all: Classify photos that have a position, too.
         min_precision: Tag so that at least this share of the tags is right, 0 to 1.
         threshold: Least confidence of a tag, 0 to 1, in place of `min_precision`.
-        prevalence: Share of photos with a known landmark; None estimates it.
+        prevalence: Share of photos with a known landmark; None goes by the library's scores.
         top_k: How many of the most likely landmarks to list for each photo, 1 to 10.
         cascade: Leave photos unread whose thumbnail surely shows no landmark.
         places: Place photos without a position by photos and tracks of the same time.

@@ -1,4 +1,4 @@
-"""Scores, and how common landmarks are, to a tag, "uncertain" or "no landmark". Pure."""
+"""Scores, and what a tag takes in a library, to a tag, "uncertain" or "no landmark". Pure."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ _tagging_options = bundle(
     number("--threshold", help="Least confidence of a tag, in place of --min-precision."),
     number(
         "--prevalence",
-        help="Share of the photos that show a known landmark, 0 to 1 [default: estimated from the "
-        "library]. The fewer do, the more confidence a tag takes.",
+        help="Share of the photos that show a known landmark, 0 to 1 [default: the library's own "
+        "scores tell, for each landmark]. The fewer do, the more confidence a tag takes.",
     ),
     top_k_option,
     click.option(
