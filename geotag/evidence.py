@@ -150,7 +150,7 @@ def rules_of(options: ScanOptions, decider: Decider) -> dict[str, object]:
     rules = [format_categories(load_categories()), SCHEMA_VERSION]
     return {
         "threshold": decider.threshold,
-        "min-precision": options.threshold is None and options.min_precision,
+        "threshold's precision": None if options.threshold is not None else options.min_precision,
         "prevalence": options.prevalence,
         "top-k": options.top_k,
         "all": options.classify_all,
