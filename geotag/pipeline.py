@@ -241,18 +241,25 @@ class Scan:
             yield outcome
 
     def _thresholds(self) -> Thresholds:
-        """What a tag takes in this library, of which a shard does not see enough to tell."""
+        """What a tag takes in this library, of which a shard does not see enough to tell.
+
+        How sure the model is of the user's own landmarks was measured when they were added: their
+        threshold is the usual one.
+        """
         options, shares, least = self.options, self.header.spec.shares, self.decider.threshold
         if shares is None or options.threshold is not None:
             return Thresholds(least)
+        own = {category.slug: least for category in self.header.spec.own_categories}
         if options.prevalence is not None:
             at = threshold_at(options.prevalence, shares, least, options.min_precision)
-            return Thresholds(at)
+            return Thresholds(at, own)
         if options.shard is not None:
             return Thresholds(least)
         sha256, first = self.header.sha256, shares.confidences[0]
         photos, best = self.catalog.count_classified(sha256), self.catalog.best(sha256, first)
-        return estimate_thresholds(best, photos, shares, least, options.min_precision)
+        built_in = ((slug, confidence) for slug, confidence in best if slug not in own)
+        here = estimate_thresholds(built_in, photos, shares, least, options.min_precision)
+        return here._replace(landmarks={**here.landmarks, **own})
 
     def _readings(self) -> Iterator[Reading]:
         """What is known of the photos, less the predictions of landmarks that this model lacks:

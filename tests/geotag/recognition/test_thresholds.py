@@ -19,7 +19,7 @@ from geotag.model.spec import ScoreShares
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.recognition.thresholds import LEAST_PHOTOS, estimate_thresholds, threshold_at
-from geotag.records import Status
+from geotag.records import OwnCategory, Status
 from geotag.tables import read_table
 from tests.conftest import WritePhoto
 
@@ -169,3 +169,24 @@ def test_a_share_means_nothing_to_a_model_without_spreads_of_scores(
         )
     scan_library([str(folder)], table, ScanOptions(model=old, engine_options=PYTORCH))
     assert [row.status for row in read_table(table)] == [Status.TAGGED]
+
+
+def test_a_landmark_of_the_users_own_keeps_its_threshold(
+    write_photo: WritePhoto, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scores are spread otherwise: few photos taught it."""
+    monkeypatch.setattr("geotag.recognition.thresholds.LEAST_PHOTOS", 2)
+    folder = write_photo("a.jpg", "eiffel_tower").parent
+    write_photo("b.jpg", "taj_mahal")
+    model, own = load_checkpoint(model_path), OwnCategory(1_000_000, "own_mast", "Mast", 47.5, 8.25)
+    slugs = tuple(own.slug if s == "eiffel_tower" else s for s in model.spec.categories)
+    shares = ScoreShares((0.35, 0.9), (0.9, 0.8), (0.9, 0.79), 0.9)
+    spec = model.spec._replace(categories=slugs, own_categories=(own,), shares=shares)
+    taught = tmp_path / "taught.safetensors"
+    save_checkpoint(taught, spec, model.tensors)
+    for prevalence in (None, 0.0):
+        table = str(tmp_path / "tags.csv")
+        options = ScanOptions(model=taught, engine_options=PYTORCH, prevalence=prevalence)
+        scan_library([str(folder)], table, options)
+        statuses = [(row.status, row.landmark) for row in read_table(table)]
+        assert statuses == [(Status.TAGGED, "Mast"), (Status.UNCERTAIN, "")]
