@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,20 +58,21 @@ def estimate_thresholds(
         return Thresholds(least)
     import numpy as np
 
-    curves, first = _curves(shares), shares.confidences[0]
-    sure = [(slug, confidence) for slug, confidence in best if confidence >= first]
-    slugs = sorted({slug for slug, _ in sure})
-    number = {slug: at for at, slug in enumerate(slugs)}
-    counts = np.zeros((len(slugs), len(curves.confidences)))
-    rows = np.array([number[slug] for slug, _ in sure], np.intp)
-    bins = np.searchsorted(curves.confidences, [confidence for _, confidence in sure], "right") - 1
-    np.add.at(counts, (rows, bins), 1)
+    curves = _curves(shares)
+    edges = curves.confidences.tolist()
+    found: dict[str, list[int]] = {}
+    for slug, confidence in best:
+        if confidence >= edges[0]:
+            row = found.setdefault(slug, [0] * len(edges))
+            row[bisect_right(edges, confidence) - 1] += 1
+    slugs = sorted(found)
+    counts = np.array([found[slug] for slug in slugs], np.float64).reshape(-1, len(edges))
     whole = _known(counts.sum(0, keepdims=True), curves, np.array([0.5]), _USUAL_PHOTOS)
     each = _known(counts, curves, whole, _LIBRARY_PHOTOS)
-    found = [_threshold(curves, share, least, precision) for share in each]
-    share = float(whole[0]) * len(sure) / shares.known[0] / photos
+    here = [_threshold(curves, share, least, precision) for share in each]
+    share = float(whole[0]) * float(counts.sum()) / shares.known[0] / photos
     others = _threshold(curves, float(whole[0]), least, precision)
-    return Thresholds(others, dict(zip(slugs, found, strict=True)), min(1.0, share))
+    return Thresholds(others, dict(zip(slugs, here, strict=True)), min(1.0, share))
 
 
 def threshold_at(share: float, shares: ScoreShares, least: float, precision: float) -> float:
