@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from geotag.categories import ModelCategories, format_categories, load_categories
 from geotag.decision import Decider, Evidence
-from geotag.errors import CategoryTableError, CheckpointError
+from geotag.errors import CategoryTableError, CheckpointError, UsageError
 from geotag.model.checkpoint import ModelHeader
 from geotag.options import ScanOptions
 from geotag.places.languages import country_names
@@ -126,7 +126,15 @@ def with_matches(
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:
-    """The decision of a model at the threshold that the options ask for."""
+    """The decision of a model at the threshold that the options ask for.
+
+    Raises UsageError where the model has nothing by which to go by an option.
+    """
+    if options.prevalence is not None and header.spec.shares is None:
+        raise UsageError(
+            f"--prevalence: {header.name} does not say how sure it is of landmarks which it does "
+            "not know: run python -m training.calibrate on it, or set a --threshold"
+        )
     threshold = options.threshold
     if threshold is None:
         threshold = header.spec.threshold_for(options.min_precision)

@@ -137,11 +137,6 @@ class Scan:
         check_installed(options.engine_options)
         self.library = Library(sources, options.filters, options.shard)
         self.header = read_header(options.model)
-        if options.prevalence is not None and self.header.spec.shares is None:
-            raise UsageError(
-                f"--prevalence: {self.header.name} does not say how sure it is of landmarks which "
-                "it does not know: run python -m training.calibrate on it, or set a --threshold"
-            )
         self.decider = build_decider(self.header, options)
         self._slugs = frozenset(self.header.spec.categories)
         self.counts = Counts(Counter(), Counter())

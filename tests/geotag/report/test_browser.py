@@ -4,87 +4,35 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from geotag.decoding.previews import make_previews
 from geotag.places.names import Town
 from geotag.records import Outcome, Status
 from geotag.report.folder import write_folder
 from geotag.report.page import build_page
 from geotag.report.surroundings import Surroundings
 from tests.axe import serious_faults
-from tests.conftest import WritePhoto
+from tests.geotag.report.conftest import PATIENCE, Shown, count_shown
 from tests.geotag.report.test_report import HOSTILE, ROWS
 from tests.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
-PATIENCE = 180_000  # milliseconds: a busy machine is no failure
 playwright.expect.set_options(timeout=PATIENCE)
 
 
 _NO = Surroundings()
 
 
-class Shown(NamedTuple):
-    """A page, and what went wrong with it."""
-
-    page: Any
-    faults: list[str]
-
-
-def _rows(photo: Path) -> list[Outcome]:
-    tower = ROWS[0]._replace(path=str(photo))
-    more = [
-        Outcome(
-            f"/photos/{number:04}.jpg", Status.HAS_GPS, 40.0 + number / 1000, -100.0,
-            position_source="measured", country="United States", camera="Canon <EOS>",
-            taken_at=f"2021-{number % 12 + 1:02}-15T08:00:00",
-        )
-        for number in range(300)
-    ]  # fmt: skip
-    return [tower, *ROWS[1:], *more]
-
-
-@pytest.fixture(params=[390, 1280])
-def shown(
-    browser: Any, request: pytest.FixtureRequest, tmp_path: Path, write_photo: WritePhoto
-) -> Iterator[Shown]:
-    photo = write_photo("a.jpg", "taj_mahal")
-    photo = photo.rename(photo.with_name(HOSTILE))
-    rows = _rows(photo)
-    out = tmp_path / "report.html"
-    out.write_text(build_page(HOSTILE, rows, list(make_previews((r.path for r in rows), 4000))))
-    context = browser.new_context(
-        viewport={"width": request.param, "height": 800}, offline=True, reduced_motion="reduce"
-    )
-    page, faults = context.new_page(), []
-    page.set_default_timeout(PATIENCE)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text))
-    page.on("dialog", lambda dialog: faults.append(dialog.message))
-    page.on("request", lambda one: faults.extend([one.url] * one.url.startswith("http")))
-    page.goto(out.as_uri())
-    yield Shown(page, faults)
-    assert faults == []
-    context.close()
-
-
 def _unfold(page: Any) -> None:
     """Opens the filters, which a phone shows on demand."""
     if page.locator("#fold").is_visible():
         page.click("#fold")
-
-
-def _count(page: Any) -> str:
-    text: str = page.locator("#count").text_content()
-    return text.split(" of ")[0]
 
 
 def _warmth(page: Any) -> list[int]:
@@ -139,26 +87,26 @@ def test_details_of_a_photo(shown: Shown) -> None:
 
 def test_filters(shown: Shown) -> None:
     page = shown.page
-    assert _count(page) == "304"
+    assert count_shown(page) == "304"
     _unfold(page)
     page.select_option("#status", "tagged")
-    assert _count(page) == "1"
+    assert count_shown(page) == "1"
     page.click("#clear")
     playwright.expect(page.locator("#count")).to_contain_text("304 of 304 photos, 302 on the map")
     page.select_option("#camera", "Canon <EOS>")
-    assert _count(page) == "300"
+    assert count_shown(page) == "300"
     page.fill("#from", "2021-12-01")
-    assert _count(page) == "25"
+    assert count_shown(page) == "25"
     page.click("#clear")
     page.fill("#search", "eiffel")
-    assert _count(page) == "1"
+    assert count_shown(page) == "1"
     page.fill("#search", "")
     page.locator("#confidence").focus()
     page.keyboard.press("End")  # 100%
-    assert _count(page) == "0"
+    assert count_shown(page) == "0"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    assert _count(page) == "1"
+    assert count_shown(page) == "1"
 
 
 def test_a_phone_folds_the_filters_and_counts_those_that_are_set(shown: Shown) -> None:
@@ -177,95 +125,6 @@ def test_a_phone_folds_the_filters_and_counts_those_that_are_set(shown: Shown) -
     playwright.expect(fold).to_have_text("Filters")
     fold.click()
     playwright.expect(page.locator("#clear")).to_be_hidden()
-
-
-def test_the_timeline_chooses_a_month(shown: Shown) -> None:
-    page = shown.page
-    march = page.locator("#timeline button[title^='2021-03']")
-    march.click()
-    assert _count(page) == "25"
-    playwright.expect(march).to_have_attribute("aria-pressed", "true")
-    assert page.input_value("#to") == "2021-03-31"
-    march.click()
-    assert _count(page) == "304"
-
-
-def test_the_timeline_is_one_stop_of_the_keyboard(shown: Shown) -> None:
-    page = shown.page
-    page.focus("#all")  # the last button of the map
-    page.keyboard.press("Tab")
-    first = page.evaluate("document.activeElement.title")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    assert _count(page) == "25"
-    chosen = page.evaluate("document.activeElement.title")
-    assert chosen.startswith("2021-02") and first.startswith("2021-01")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('#timeline')") is None
-    page.keyboard.press("Shift+Tab")
-    assert page.evaluate("document.activeElement.title") == chosen
-
-
-def test_the_timeline_of_many_years_tells_each(browser: Any, tmp_path: Path) -> None:
-    days = ("2005-08-13", "2008-03-01", "2019-05-02", "2026-11-24")
-    rows = [Outcome(f"/{day}.jpg", Status.HAS_GPS, 1.0, 2.0, taken_at=day) for day in days]
-    out = tmp_path / "report.html"
-    out.write_text(build_page("tags.csv", rows, []))
-    page = browser.new_page()
-    page.goto(out.as_uri())
-    bars = page.locator("#timeline button")
-    assert bars.all_text_contents() == [str(year) for year in range(2005, 2027)]
-    bars.nth(3).click()
-    labels = ["2005-08", "2008", "2019", "2026"]
-    playwright.expect(bars).to_have_text(labels)
-    page.close()
-
-
-@pytest.mark.parametrize(
-    "days",
-    [
-        [f"{year}-03-01" for year in range(1995, 2027)],
-        [f"{2022 + at // 12}-{at % 12 + 1:02}-01" for at in range(30)],
-        [f"2025-03-{day:02}" for day in range(1, 32)],
-    ],
-    ids=["years", "months", "days"],
-)
-def test_labels_of_the_timeline_do_not_overlap(
-    browser: Any, tmp_path: Path, days: list[str]
-) -> None:
-    rows = [Outcome(f"/{day}.jpg", Status.HAS_GPS, 1.0, 2.0, taken_at=day) for day in days]
-    out = tmp_path / "report.html"
-    out.write_text(build_page("tags.csv", rows, []))
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
-    page = context.new_page()
-    page.goto(out.as_uri())
-    free = """() => {
-      const shown = [...document.querySelectorAll("#timeline span")].filter(label =>
-        label.textContent && getComputedStyle(label).overflow === "visible");
-      const at = shown.map(label => [label.offsetLeft, label.offsetLeft + label.scrollWidth]);
-      return shown.length > 4 && at.every(([start], one) => !one || start >= at[one - 1][1]);
-    }"""
-    assert page.evaluate(free)
-    page.set_viewport_size({"width": 390, "height": 800})
-    wait_until(page, free)
-    context.close()
-
-
-def test_keys_beside_the_bars_of_the_timeline_do_nothing(shown: Shown) -> None:
-    # Firefox gives the focus to what scrolls, too.
-    shown.page.locator("#timeline").dispatch_event("keydown", {"key": "Home"})
-    assert shown.page.evaluate("document.activeElement === document.body")
-
-
-def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
-    page = shown.page
-    page.fill("#search", "0002.jpg")
-    day = page.locator("#timeline button")
-    playwright.expect(day).to_have_count(1)
-    playwright.expect(day).to_have_text("2021-03-15")
-    day.click()
-    assert page.input_value("#from") == page.input_value("#to") == "2021-03-15"
-    assert _count(page) == "1"
 
 
 def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
@@ -287,7 +146,7 @@ def test_the_map_shows_the_photos_of_a_place(shown: Shown) -> None:
     playwright.expect(page.locator("#chosen")).to_have_text(re.compile("^1 photo at"))
     playwright.expect(page.locator(".card")).to_have_count(1)
     page.click("#unchoose")
-    assert _count(page) == "304"
+    assert count_shown(page) == "304"
     page.locator("#map").scroll_into_view_if_needed()
     box = page.locator("#map").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -349,7 +208,7 @@ def test_surroundings_are_on_the_map_and_in_a_list(browser: Any, tmp_path: Path)
     page.click("#clocks summary")
     playwright.expect(page.locator("#clocks li")).to_have_text("<i>Canon: 1 h ahead")
     page.select_option("#method", "landmark")
-    assert _count(page) == "1"
+    assert count_shown(page) == "1"
     assert faults == []
     context.close()
 
