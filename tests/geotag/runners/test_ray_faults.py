@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,8 @@ class Scans:
 
     def start(self, out: object, **environment: str) -> subprocess.Popen[str]:
         """A scan whose group of processes is its own, as a service's is."""
+        # It heeds Ctrl-C even where what runs the tests in the background does not.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(
             [*self.command, "--runner", "ray", "--out", str(out)],
             stdout=subprocess.PIPE,
@@ -81,6 +84,7 @@ class Scans:
             encoding="utf-8-sig",
             env=self.environment | environment,
             start_new_session=True,
+            preexec_fn=heed,
         )
 
     def begin(self, out: object) -> subprocess.Popen[str]:
