@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -41,9 +41,6 @@ from training.fitting.teacher import fit_linear
 from training.reports import commands
 from training.reports.embeddings import Embedded, Embeddings, Floats
 from training.reports.shares import shares_of, without_own
-
-if TYPE_CHECKING:
-    pass
 
 WIDTH = 256  # numbers of a remembered photo
 SMALL = 64  # pixels of the degraded view
@@ -312,7 +309,14 @@ def main(path: Path, dataset: Dataset, seed: int, cache: Path | None, shares_onl
         if not checkpoint.memory:
             raise DataError(f"{path}: has no memory; training.calibrate measures this for it")
         found = with_shares(checkpoint, Embeddings(checkpoint, dataset, cache).of("val"))
+        if (shares := found.spec.shares) is None:
+            raise DataError(f"{dataset.root}: too few validation photos to measure this by")
         save_checkpoint(path, found.spec, found.tensors)
+        click.echo(
+            f"{path}: {shares.unknown[0]:.1%} of the photos of landmarks that it does not know are "
+            f"somewhat sure of one (at least {shares.confidences[0]:g}), {shares.known[0]:.1%} of "
+            "those that it does"
+        )
         return
     found = add_memory(checkpoint, dataset, cache, seed)
     save_checkpoint(path, found.spec, found.tensors)

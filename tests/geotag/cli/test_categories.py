@@ -43,3 +43,13 @@ def test_a_model_without_a_memory_tells_none(model_path: Path) -> None:
     for entry in entries:
         assert entry["photos"] is entry["recall"] is entry["recall_interval"] is None
     assert "photos)" not in _shown("--model", str(model_path))
+
+
+def test_a_model_without_figures_lists_its_landmarks_alone(model_path: Path) -> None:
+    assert _shown("--model", str(model_path)).splitlines() == [
+        "Eiffel Tower  Paris, France",
+        "Taj Mahal     Agra, India",
+        "Stonehenge    Amesbury, United Kingdom",
+    ]
+    first = _shown("--json", "--model", str(model_path)).splitlines()[0]
+    assert json.loads(first)["slug"] == "eiffel_tower"

@@ -355,17 +355,6 @@ def test_serve(model_path: Path) -> None:
         server.communicate()
 
 
-def test_categories(model_path: Path) -> None:
-    result = run("categories", "--model", model_path)
-    assert result.stdout.splitlines() == [
-        "Eiffel Tower  Paris, France",
-        "Taj Mahal     Agra, India",
-        "Stonehenge    Amesbury, United Kingdom",
-    ]
-    lines = run("categories", "--json", "--model", model_path).stdout.splitlines()
-    assert json.loads(lines[0])["slug"] == "eiffel_tower"
-
-
 def test_model_info(model_path: Path) -> None:
     result = run("model", "info", "--model", model_path)
     assert "3 landmarks and the background" in result.stdout
