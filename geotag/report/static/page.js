@@ -62,7 +62,8 @@ function showFigures() {
     if (count) pair(list, count === 1 ? name : plural, number(count));
   }
   const days = rows.map(row => row.day).filter(Boolean).sort();
-  element("span").textContent = days.length ? `${photos(rows.length)}, taken from ${days[0]} to ${days.at(-1)}` : photos(rows.length);
+  const taken = days[0] === days.at(-1) ? `on ${days[0]}` : `from ${days[0]} to ${days.at(-1)}`;
+  element("span").textContent = days.length ? `${photos(rows.length)}, taken ${taken}` : photos(rows.length);
 }
 
 function fillSelect(name, label = value => value) {

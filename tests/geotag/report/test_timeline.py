@@ -104,3 +104,13 @@ def test_the_timeline_of_a_short_time_chooses_a_day(shown: Shown) -> None:
     day.click()
     assert page.input_value("#from") == page.input_value("#to") == "2021-03-15"
     assert count_shown(page) == "1"
+
+
+def test_the_photos_of_one_day_are_told_by_it(browser: Any, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    rows = [Outcome("/a.jpg", Status.NO_LANDMARK, taken_at="2021-03-15T08:00:00")]
+    out.write_text(build_page("t.csv", rows, []))
+    page = browser.new_page()
+    page.goto(out.as_uri())
+    playwright.expect(page.locator("#span")).to_have_text("1 photo, taken on 2021-03-15")
+    page.close()
