@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from geotag.decoding.memory import FILES, PICTURES, MemoryBudget, decoding_bytes
 from geotag.decoding.transforms import decode_drafted, draft, seen_size
 from geotag.errors import GeotagError, MissingDependencyError, PhotoError, TransientPhotoError
-from geotag.metadata.header import Header, failure_of
+from geotag.metadata.header import Header, failure_of, read_on
 from geotag.metadata.jpeg import jpeg_segments, without_gaps
 from geotag.records import Failure, FailureKind, Fit, Photo
 
@@ -119,6 +119,7 @@ class Loader:
         try:
             with FILES.hold(min(item.photo.size, FILES.limit)):
                 data = self.source.read_photo(item.photo)
+                item = item._replace(header=read_on(item.header, data))
                 decoder = self.decoder or decode
                 pixels = decoder(data, item.header, self.input_size, self.fit)
                 content_key = self.source.content_key(item.photo, data)

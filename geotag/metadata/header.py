@@ -12,6 +12,7 @@ from geotag.files.takeout import is_of, is_takeout
 from geotag.metadata.assembled import assemble, merge
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
+from geotag.metadata.elsewhere import position_elsewhere
 from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.marks import inferred_offset
 from geotag.metadata.ranges import ReadRange
@@ -21,7 +22,7 @@ from geotag.records import Failure, FailureKind, Metadata, Photo
 
 # Grows whenever more is read of photos and sidecars, or it is understood otherwise: those that an
 # older version read are then read again.
-READER_VERSION = 3
+READER_VERSION = 4
 
 
 class Files(Protocol):
@@ -78,7 +79,19 @@ def read_header(files: Files, photo: Photo) -> Header:
 
 def parse_header(data: bytes, uri: str) -> Header:
     """The header of a whole photo in memory. Raises PhotoError when it is no photo."""
-    return _parse(lambda offset, length: data[offset : offset + length], uri)
+    return read_on(_parse(lambda offset, length: data[offset : offset + length], uri), data)
+
+
+def read_on(header: Header, data: bytes) -> Header:
+    """The header with what all bytes of the photo tell: whether a position is where none is read.
+
+    That takes some milliseconds, and is done where the whole photo is in memory anyway.
+    """
+    metadata = header.metadata
+    if metadata.location is not None or metadata.position_unclear:
+        return header
+    why = position_elsewhere(data)
+    return header._replace(metadata=metadata._replace(position_unclear=why)) if why else header
 
 
 def _parse(read: ReadRange, uri: str) -> Header:

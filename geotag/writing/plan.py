@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from geotag.errors import PhotoError, TransientPhotoError
 from geotag.metadata.containers import sniff_format
-from geotag.metadata.header import read_header
+from geotag.metadata.header import read_header, read_on
 from geotag.metadata.xmp import PACKET_LIMIT
 from geotag.writing.container import CONTAINERS, Container, XmpFile
 from geotag.writing.draft import HAS_OFFSET, HAS_POSITION, NAMED_BY_USER, NO_TIME, draft_edits
@@ -170,6 +170,8 @@ class Planner:
 def _position(path: str, files: Files) -> tuple[bool, str]:
     """Whether a photo has a position of its own, clear or not, and what is unclear about it."""
     photo = files.photo(path, sidecars_of(path, files))
-    metadata = read_header(files.source, photo).metadata
-    unclear = metadata.position_unclear
-    return metadata.location is not None or bool(unclear), unclear
+    header = read_header(files.source, photo)
+    if header.metadata.location is None:
+        header = read_on(header, files.source.read_photo(photo))
+    unclear = header.metadata.position_unclear
+    return header.metadata.location is not None or bool(unclear), unclear

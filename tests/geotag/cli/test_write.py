@@ -20,11 +20,14 @@ from hypothesis import strategies as st
 
 from geotag.cli import cli
 from geotag.errors import GeotagError, UsageError
+from geotag.metadata.header import parse_header
 from geotag.records import Outcome, Status, TopCategory
-from geotag.tables import write_table
+from geotag.tables import read_table, write_table
 from geotag.tables.base import COLUMNS
 from geotag.writing.blocks.xmp import parse_packet
 from tests.conftest import WritePhoto
+from tests.geotag.metadata.samples import segment
+from tests.geotag.metadata.unusual import PLACE, jpeg
 from tests.geotag.writing.kinds import made
 from tests.geotag.writing.samples import container_of
 
@@ -131,6 +134,22 @@ def test_scan_writes_what_it_found_when_told_to(
     assert "0 photos written, 1 already up to date" in again.stderr
     run("revert", run("runs").stdout.split()[0])
     assert photo.read_bytes() == before
+
+
+def test_beside_a_position_behind_the_picture_none_is_guessed(
+    tmp_path: Path, write_photo: WritePhoto, model_path: Path
+) -> None:
+    photo, table = write_photo("tower.jpg", "eiffel_tower"), tmp_path / "tags.csv"
+    assert run("scan", photo.parent, "--out", table, "--model", model_path).return_value == 0
+    photo.write_bytes(photo.read_bytes() + jpeg(segment(b"Exif\0\0" + PLACE)))  # since the scan
+    result = run("write", table, "--gps")
+    assert "1 photo written" in result.stderr and "behind or between" in result.stderr
+    written = parse_header(photo.read_bytes(), "tower.jpg").metadata
+    assert written.location is None and written.position_unclear
+    run("scan", photo.parent, "--out", table, "--model", model_path)
+    (row,) = read_table(table)
+    assert (row.status, row.latitude) == (Status.TAGGED, None)
+    assert "behind or between" in row.error
 
 
 @pytest.mark.parametrize(

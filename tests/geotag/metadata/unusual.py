@@ -318,6 +318,23 @@ CASES = [
          None, "2008-10-22T16:28:39"),
 ]  # fmt: skip
 
+_EXIF_SEGMENT = segment(_EXIF + PLACE)
+_PLAIN = jpeg()
+_MORE_BEHIND = {"picture": jpeg(_EXIF_SEGMENT), "packet": XMP_POSITION, "block": _EXIF_SEGMENT}
+_FILM_POSITION = box(b"moov", box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+10.5000+020.5000/")))
+_CREDENTIALS = b'{"exif:GPSLatitude": "10,30N"}'
+_FLIR = struct.pack("<I4s4s4xdd", 1, b"\2\2\0\0", b"N\0E\0", 10.5, 20.5)
+
+
+def _between_scans() -> bytes:
+    """A JPEG of several scans with an Exif block behind the first one."""
+    file = io.BytesIO()
+    picture(size=(64, 48)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    at = data.index(b"\xff\xc4", data.index(b"\xff\xda"))
+    return data[:at] + _EXIF_SEGMENT + data[at:]
+
+
 CREATED = (
     "<Iptc4xmpExt:Location{} xmlns:Iptc4xmpExt='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'>"
     "<rdf:Bag><rdf:li rdf:parseType='Resource'><exif:GPSLatitude>10,0N</exif:GPSLatitude>"
@@ -348,6 +365,17 @@ UNREAD = [
     Case("loci.heic", _film(box(b"udta", box(b"loci", bytes(24))))),
     Case("derived.heic", _heif(PLACE, method=2)),
     Case("cut.heic", _heif(PLACE)[:-8]),
+    *(Case(f"{name}-behind.jpg", _PLAIN + data) for name, data in _MORE_BEHIND.items()),
+    Case("before-end.jpg", _PLAIN[:-2] + _EXIF_SEGMENT + _PLAIN[-2:]),
+    Case("between-scans.jpg", _between_scans()),
+    Case("film-behind.jpg", _PLAIN + box(b"ftyp", b"mp42") + _FILM_POSITION),
+    Case("film-inside.heic", _heif(exif_block([_MODEL])) + box(b"mpvd", _FILM_POSITION)),
+    Case("mie-behind.jpg", _PLAIN + b"~\x10\4\xfe0MIE~\0\x08\4Latitude10.5"),
+    Case("credentials.jpg", jpeg(segment(b"JP\0\1\0\0\0\1" + _CREDENTIALS, 0xEB))),
+    Case("credentials.png", png(chunk(b"caBX", _CREDENTIALS))),
+    Case("credentials.webp", _webp((b"C2PA", _CREDENTIALS))),
+    Case("flir.jpg", jpeg(segment(b"FLIR\0\1\0\0FFF\0" + bytes(60) + _FLIR))),
+    Case("gopro.jpg", jpeg(segment(b"GoPro\0DEVC\0\1\0\x10GPS5l\x14\0\1", 0xE6))),
     in_jpeg("without", position()[1::2]),
     in_jpeg("without-one", position()[:3] + position()[3:][1:]),
     in_jpeg("other-language", gps_rows(*position()[1::2], "N", "O")),
