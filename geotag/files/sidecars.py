@@ -16,7 +16,7 @@ def is_sidecar(name: AnyStr) -> bool:
 
 def sidecar_names(photo: AnyStr) -> tuple[AnyStr, ...]:
     """All names of a photo's sidecars: its own (darktable, digiKam), then shared ones (Adobe)."""
-    return own_sidecars(photo) + shared_sidecars(photo)
+    return own_sidecars(photo) + other_case_sidecars(photo) + shared_sidecars(photo)
 
 
 def own_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:
@@ -24,6 +24,16 @@ def own_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:
     if isinstance(photo, bytes):
         return tuple(photo + os.fsencode(suffix) for suffix in _SUFFIXES)
     return tuple(photo + suffix for suffix in _SUFFIXES)
+
+
+def other_case_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:
+    """IMG.JPG.xmp beside IMG.jpg: its own where there is no IMG.JPG, for somebody renamed one of
+    the two, or they come from a file system to which both names are one."""
+    stem, suffix = os.path.splitext(photo)
+    others = dict.fromkeys(
+        (suffix.lower(), suffix.upper(), suffix[:2].upper() + suffix[2:].lower())
+    )
+    return tuple(name for other in others if other != suffix for name in own_sidecars(stem + other))
 
 
 def shared_sidecars(photo: AnyStr) -> tuple[AnyStr, ...]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import AnyStr, NamedTuple
 
+from geotag.files.extensions import PHOTO_EXTENSIONS
 from geotag.files.paths import format_path
-from geotag.files.sidecars import is_sidecar, sidecar_names
+from geotag.files.sidecars import is_sidecar, other_case_sidecars, sidecar_names
 from geotag.files.takeout import first_letters, is_takeout, last_name, takeout_names
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _SYSTEM_FOLDERS = frozenset(
     "@eadir #recycle #snapshot @recycle @recently-snapshot .@__thumb $recycle.bin recycler "
     "lost+found .thumbnails .trashes .spotlight-v100 .fseventsd __macosx".split()
 ) | {"system volume information"}
+_EXTENSIONS = frozenset(name.encode() for name in PHOTO_EXTENSIONS)
 _SYSTEM_PATTERNS = (".trash*", "*.lrdata")
 
 
@@ -180,13 +182,30 @@ class Joining:
             come.get(name) if self._after < name < reached or name in come else self._find(name)
             for name in names_beside(photo.path)
         )
-        return photo, [sidecar for sidecar in found if sidecar is not None]
+        return photo, _its_own(photo, found, self._find)
 
 
 def look_for_sidecars(photo: File, find: Callable[[bytes], File | None]) -> tuple[File, list[File]]:
     """A photo that is listed alone with its sidecars."""
-    found = map(find, names_beside(photo.path))
-    return photo, [sidecar for sidecar in found if sidecar is not None]
+    return photo, _its_own(photo, map(find, names_beside(photo.path)), find)
+
+
+def _its_own(
+    photo: File, found: Iterable[File | None], find: Callable[[bytes], File | None]
+) -> list[File]:
+    """The sidecars that were found of a photo, but those of one whose name differs by case."""
+    others = other_case_sidecars(photo.path)
+    return [
+        sidecar
+        for sidecar in found
+        if sidecar is not None
+        and not (sidecar.path in others and _is_another(find(sidecar.path[:-4]), photo))
+    ]
+
+
+def _is_another(found: File | None, photo: File) -> bool:
+    """Whether there is such a file, and it is not the photo by a name in other case."""
+    return found is not None and found[1:] != photo[1:]
 
 
 def _last_sidecar(photo: bytes) -> bytes:
@@ -198,4 +217,7 @@ def _last_sidecar(photo: bytes) -> bytes:
 
 def _first_letters(sidecar: bytes) -> bytes:
     """What the names of all photos that sort behind their sidecar begin with."""
-    return sidecar[:-3] if is_sidecar(sidecar) else first_letters(sidecar)
+    if not is_sidecar(sidecar):
+        return first_letters(sidecar)
+    stem, suffix = os.path.splitext(sidecar[:-4])
+    return (stem if suffix[1:].lower() in _EXTENSIONS else sidecar[:-4]) + b"."

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from geotag.files.extensions import PHOTO_EXTENSIONS
-from geotag.files.sidecars import is_sidecar, own_sidecars, sidecar_names
+from geotag.files.sidecars import (
+    is_sidecar,
+    other_case_sidecars,
+    own_sidecars,
+    shared_sidecars,
+    sidecar_names,
+)
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.ranges import ReadRange
 from geotag.writing.blocks import exif_tags, xmp_tags
@@ -51,7 +57,7 @@ class SidecarFinder:
         cannot be told now.
         """
         for path in sidecars_of(photo, files):
-            if path not in own_sidecars(photo):
+            if path in shared_sidecars(photo):
                 self._check_alone(photo, path, files)
             return Sidecar(path, True)
         return Sidecar(own_sidecars(photo)[0], False)
@@ -94,7 +100,17 @@ def _known_kinds(stem: str) -> Iterator[str]:
 
 def sidecars_of(photo: str, files: Files) -> tuple[str, ...]:
     """All names of sidecars that exist for a photo, its own before those it may share."""
-    return tuple(name for name in sidecar_names(photo) if files.exists(name))
+    others = other_case_sidecars(photo)
+    return tuple(
+        name
+        for name in sidecar_names(photo)
+        if files.exists(name) and not (name in others and _is_of_another(name, photo, files))
+    )
+
+
+def _is_of_another(sidecar: str, photo: str, files: Files) -> bool:
+    """Whether there is a photo of the very name, and it is not the same by a name in other case."""
+    return files.exists(sidecar[:-4]) and not _is_same(sidecar[:-4], photo)
 
 
 def _is_same(one: str, other: str) -> bool:

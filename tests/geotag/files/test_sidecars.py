@@ -6,7 +6,13 @@ import os
 
 import pytest
 
-from geotag.files.sidecars import is_sidecar, own_sidecars, shared_sidecars, sidecar_names
+from geotag.files.sidecars import (
+    is_sidecar,
+    other_case_sidecars,
+    own_sidecars,
+    shared_sidecars,
+    sidecar_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,8 +26,16 @@ from geotag.files.sidecars import is_sidecar, own_sidecars, shared_sidecars, sid
 def test_own_names_come_before_shared_ones(photo: str, own: str, shared: str) -> None:
     assert own_sidecars(photo) == (own, own[:-4] + ".XMP", own[:-4] + ".Xmp")
     assert shared_sidecars(photo) == (shared, shared[:-4] + ".XMP", shared[:-4] + ".Xmp")
-    assert sidecar_names(photo) == own_sidecars(photo) + shared_sidecars(photo)
+    names = own_sidecars(photo) + other_case_sidecars(photo) + shared_sidecars(photo)
+    assert sidecar_names(photo) == names
     assert sidecar_names(os.fsencode(photo)) == tuple(map(os.fsencode, sidecar_names(photo)))
+
+
+def test_an_extension_in_other_case_names_a_sidecar_too() -> None:
+    names = other_case_sidecars("a/IMG.jpg")
+    assert names[0] == "a/IMG.JPG.xmp" and "a/IMG.Jpg.XMP" in names
+    assert not set(names) & {*own_sidecars("a/IMG.jpg"), *shared_sidecars("a/IMG.jpg")}
+    assert other_case_sidecars("a/IMG") == ()
 
 
 @pytest.mark.parametrize("name", ["IMG.xmp", "IMG.jpg.XMP", "IMG.Xmp"])

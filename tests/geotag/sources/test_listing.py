@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geotag.files.sidecars import other_case_sidecars
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.listing import File, is_beside, names_beside, with_sidecars
@@ -22,6 +23,7 @@ from tests.geotag.conftest import lead_to
 _NAMES = (
     "a.jpg", "a.JPG", "a.jpg.xmp", "a.jpg.XMP", "a.xmp", "a.XMP", "a-1.jpg", "a.k.jpg", "a.k.xmp",
     "a", "A.jpg", "a.jpg.jpg", "a b.jpg", "a.png", "b.xmp", ".a.jpg", "a.txt", "é.jpg", "é.xmp",
+    "a.JPG.xmp",
     "\U0001f4f7.jpg", "\uffee.jpg", "@eaDir", "a.Xmp",
     "a.json", "a.jpg.json", "a.jpg(1).json", "a(1).jpg", "a-edited.jpg",
     "a.jpg.supplemental-metadata.json", "a.jpg.supplemental-metadata(1).json",
@@ -43,16 +45,40 @@ filters = st.sampled_from(
 @given(st.sets(keys, max_size=30))
 def test_each_photo_comes_once_with_all_its_sidecars(tree: set[str]) -> None:
     names = sorted(name.encode() for name in tree)
-    files = [File(name, 1, "") for name in names]
+    files = {name: File(name, 1, name.decode()) for name in names}
+
+    def find(name: bytes) -> File | None:
+        assert not is_beside(name), f"asked for {name!r}"
+        return files.get(name)
+
     found = [
         (photo.path, [sidecar.path for sidecar in sidecars])
-        for photo, sidecars in with_sidecars(files, lambda name: pytest.fail(f"asked for {name!r}"))
+        for photo, sidecars in with_sidecars(files.values(), find)
     ]
     assert found == [
-        (name, [sidecar for sidecar in names_beside(name) if sidecar in names])
+        (name, [os.fsencode(beside) for beside in its_own(name.decode(), tree)])
         for name in names
         if not is_beside(name)
     ]
+
+
+def its_own(photo: str, tree: set[str]) -> tuple[str, ...]:
+    """The sidecars of a photo; one that differs in its extension's case may be another's."""
+    beside = (name for name in names_beside(photo) if name in tree)
+    return tuple(
+        name for name in beside if name not in other_case_sidecars(photo) or name[:-4] not in tree
+    )
+
+
+def test_a_sidecar_in_other_case_is_the_photos_where_no_other_has_that_name() -> None:
+    def sidecars(*names: bytes) -> dict[bytes, list[bytes]]:
+        files = {name: File(name, 1, str(name)) for name in sorted(names)}
+        pairs = with_sidecars(files.values(), files.get)
+        return {photo.path: [each.path for each in beside] for photo, beside in pairs}
+
+    assert sidecars(b"I.jpg", b"I.JPG.XMP") == {b"I.jpg": [b"I.JPG.XMP"]}
+    assert sidecars(b"I.JPG", b"I.jpg.xmp") == {b"I.JPG": [b"I.jpg.xmp"]}
+    assert sidecars(b"I.JPG", b"I.jpg", b"I.JPG.xmp") == {b"I.JPG": [b"I.JPG.xmp"], b"I.jpg": []}
 
 
 def test_sidecars_that_come_late_are_looked_up_and_little_is_held() -> None:
@@ -155,7 +181,7 @@ def test_a_key_may_lie_below_another(endpoint: Any, tree: set[str]) -> None:
     fill(endpoint, tree)
     photos, _ = listed("s3://photos", Filters())
     for name, _, sidecars in photos:
-        assert sidecars == tuple(side for side in names_beside(str(name)) if side in tree)
+        assert sidecars == its_own(str(name), tree)
     names = [str(name) for name, _, _ in photos]
     assert names == sorted(names)
     assert len(set(names)) == len(names)

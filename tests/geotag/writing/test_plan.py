@@ -65,7 +65,7 @@ def test_new_sidecar_holds_the_keywords_of_the_photo(folder: Path, write: Write)
     assert sidecar_of(photo).items("dc:subject") == ("holiday", "été", "Eiffel Tower")
 
 
-@pytest.mark.parametrize("name", ["a.png.xmp", "a.png.XMP", "a.xmp", "a.XMP"])
+@pytest.mark.parametrize("name", ["a.png.xmp", "a.png.XMP", "a.PNG.XMP", "a.xmp", "a.XMP"])
 def test_sidecar_that_exists_is_edited(folder: Path, write: Write, name: str) -> None:
     photo = add(folder, "a.png", save(picture(), "PNG"))
     sidecar = add(folder, name, xmp_packet(SUBJECTS))
@@ -74,6 +74,17 @@ def test_sidecar_that_exists_is_edited(folder: Path, write: Write, name: str) ->
     packet = parse_packet(sidecar.read_bytes())
     assert packet.items("dc:subject") == ("holiday", "été", "Eiffel Tower")
     assert b"kept &amp; sound" in sidecar.read_bytes()
+
+
+def test_sidecar_of_another_photo_whose_name_differs_by_case_is_left_alone(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.png", save(picture(), "PNG"))
+    add(folder, "a.PNG", save(picture(), "PNG"))
+    other = add(folder, "a.PNG.xmp", xmp_packet(SUBJECTS))
+    write(photo)
+    assert other.read_bytes() == xmp_packet(SUBJECTS)
+    assert sidecar_of(photo).items("dc:subject") == ("Eiffel Tower",)
 
 
 def test_photo_that_speaks_of_another_place_gets_no_city_in_its_sidecar_either_time(
