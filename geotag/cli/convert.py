@@ -17,6 +17,7 @@ from geotag.records import Outcome
 from geotag.stores import is_remote
 from geotag.tables import (
     STDOUT,
+    SUFFIXES,
     check_table,
     files_of_table,
     is_for_maps,
@@ -37,7 +38,7 @@ from geotag.tables.private import without_private
     required=True,
     type=PLACE,
     metavar="FILE",
-    help="File to write: .csv, .jsonl, .parquet or .geojson; .kml or .gpx for positions alone.",
+    help=f"File to write: {SUFFIXES}.",
 )
 @click.option("--replace", is_flag=True, help="Overwrite a file that exists.")
 @private_option

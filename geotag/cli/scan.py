@@ -47,7 +47,7 @@ from geotag.sources.listing import EMPTIED, MISSED
 from geotag.sources.shards import parse_shard
 from geotag.state.summary import Summary, format_summary_json
 from geotag.stores import is_remote
-from geotag.tables import STDOUT, check_writable, table_format, write_text
+from geotag.tables import STDOUT, SUFFIXES, check_writable, table_format, write_text
 from geotag.tables.parts import part_path
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ _table_options = bundle(
         required=True,
         type=PLACE,
         metavar="TABLE",
-        help="Table to write: .csv, .jsonl, .parquet or .geojson; FOLDER/ for many Parquet files; "
-        ".kml or .gpx for positions alone; - writes CSV to standard output.",
+        help=f"Table to write: {SUFFIXES}; FOLDER/ for many Parquet files; - writes CSV to "
+        "standard output.",
     ),
     click.option(
         "--catalog",

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from geotag.categories import OWN_ID
 from geotag.places.sighting import Method
@@ -67,8 +67,10 @@ def doubt_of(row: Outcome, with_tagged: bool = False) -> Doubt | None:
             if row.category_id is not None and row.category_id >= OWN_ID:
                 return Doubt.OWN
             return Doubt.TAGGED if with_tagged else None
-        case _:
+        case Status.HAS_GPS | Status.NO_LANDMARK | Status.UNREADABLE | Status.PRIVATE:
             return None
+        case _:
+            assert_never(row.status)
 
 
 def build_queue(rows: Sequence[Outcome], with_tagged: bool = False) -> list[Item]:

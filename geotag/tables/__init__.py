@@ -48,6 +48,7 @@ TABLES: dict[str, Callable[[], TableFormat]] = {
 }
 # They hold the rows with a position only, and are never read.
 MAPS: dict[str, Callable[[], MapFormat]] = {".kml": KmlFormat, ".gpx": GpxFormat}
+SUFFIXES = f"{', '.join(TABLES)}; for maps {', '.join(MAPS)}"
 STDOUT = "-"
 
 

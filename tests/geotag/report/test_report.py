@@ -20,6 +20,7 @@ from PIL import Image
 from geotag.cli import cli
 from geotag.decoding.previews import make_previews
 from geotag.errors import GeotagError, TableError, UsageError
+from geotag.options import CHOICES
 from geotag.records import Outcome, Status, TopCategory
 from geotag.report.data import TEXT_LIMIT, report_data, script_json
 from geotag.report.page import MOST_THUMBNAILS, Chunks, build_page, thumbnail_bytes
@@ -104,6 +105,14 @@ def test_the_policy_permits_the_page_itself_alone() -> None:
 def test_scripts_make_no_markup_of_text() -> None:
     (script,) = re.findall("<script>(.*?)</script>", build_page("tags.csv", [], []), re.S)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+
+
+def test_the_page_has_words_for_every_status_and_method() -> None:
+    (script,) = re.findall("<script>(.*?)</script>", build_page("tags.csv", [], []), re.S)
+    objects = re.findall(r"^const (?:STATUSES|METHODS) = \{(.*?)\};", script, re.S | re.M)
+    statuses, methods = (set(re.findall(r'(\w+): "', words)) for words in objects)
+    assert statuses == {status.value for status in Status}
+    assert methods == {*CHOICES["clear"], "position"}
 
 
 def test_thumbnails_of_10000_photos_fit_into_the_file() -> None:
