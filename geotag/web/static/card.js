@@ -1,6 +1,7 @@
 // The card of one photo: what is shown of it in each state. All text is set as text, never as HTML.
 
 const SHOWN_FROM = 0.01; // a lower confidence means nothing
+const SLOW = 1; // seconds
 const template = document.getElementById("card");
 const date = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
@@ -34,10 +35,21 @@ export class Card {
     this.find(".none").hidden = true;
   }
 
-  retryable(retry) {
-    const button = this.find(".again");
-    button.hidden = !retry;
-    button.onclick = () => { this.find("h3").focus(); retry(); };
+  // What can be done about a photo that failed; null where nothing can.
+  offer(retry, remove) {
+    for (const [name, act] of [[".again", retry], [".away", remove]]) {
+      const button = this.find(name);
+      button.hidden = !act;
+      button.onclick = () => { this.find("h3").focus(); act(); };
+    }
+  }
+
+  // How much of the file is sent: told where that takes longer than a moment.
+  sending(bytes, size, seconds) {
+    if (seconds < SLOW || this.node.dataset.state !== "looking") return;
+    const speed = bytes / seconds, left = Math.ceil((size - bytes) / speed);
+    const told = `Sending: ${Math.floor(100 * bytes / size)}\u00a0% at ${(speed / 1e6).toFixed(1)}\u00a0MB/s, ${left}\u00a0s left`;
+    this.find("h3").textContent = bytes < size ? told : "Looking …";
   }
 
   result(row, { threshold, landmarks }, locate) {
@@ -82,6 +94,7 @@ export class Card {
 
   forget() {
     this.urls.forEach(URL.revokeObjectURL);
+    this.node.remove();
   }
 }
 

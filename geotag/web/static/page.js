@@ -1,8 +1,10 @@
 // The page: takes photos, has the server look at them, and shows what it says in their order.
 
 import { Card, isSeen } from "./card.js";
-import { Intake } from "./intake.js";
+import { Intake, receive } from "./intake.js";
 import { Gone, Refused, Server } from "./server.js";
+import { saveTable } from "./tables.js";
+import { Work } from "./work.js";
 
 const element = id => document.getElementById(id);
 const number = value => value.toLocaleString("en");
@@ -11,10 +13,11 @@ const LANES = 2; // one is sent while the other is looked at
 const TRIES = 3;
 const THUMBNAIL = 480; // pixels
 const TELL_EVERY = 3000; // milliseconds
+const NAMED = 3; // of the files that are left out
 const WIDE = 2 ** 19, RADIUS_SHARE = 0.12;
 
 let about, map, running = 0, stopping = new AbortController(), explaining = Promise.resolve(), told = 0, taken = 0;
-const photos = [], towns = new Map();
+const photos = [], towns = new Map(), work = new Work();
 const server = new Server(why => banner("gone", why));
 
 function banner(id, text) {
@@ -77,13 +80,32 @@ async function take(gather) {
   const intake = new Intake(about.extensions, about.photos - photos.length);
   await gather(intake);
   const notes = [...intake.problems];
-  if (intake.skipped) notes.push(`${counted(intake.skipped, "file")} left out that ${intake.skipped === 1 ? "is no photo" : "are no photos"}.`);
+  if (intake.skipped.length) notes.push(tellSkipped(intake.skipped));
   if (intake.left) notes.push(`${counted(intake.left, "photo")} left out: the page takes ${number(about.photos)} at a time.`);
   if (!notes.length && !intake.photos.length) notes.push("No photos in it.");
+  const [here, added] = parted(intake.photos);
+  if (here.length) notes.push(`${counted(here.length, "photo")} ${here.length === 1 ? "is" : "are"} here already.`);
   banner("notice", notes.join(" "));
-  for (const photo of intake.photos) enlist(photo);
-  element("photos").append(...intake.photos.map(({ card }) => card.node));
-  go();
+  for (const photo of added) enlist(photo);
+  element("photos").append(...added.map(({ card }) => card.node));
+  again(here.filter(isOpen));
+}
+
+function tellSkipped(names) {
+  const some = names.slice(0, NAMED).map(visible).join(", ");
+  return `${counted(names.length, "file")} left out that ${names.length === 1 ? "is no photo" : "are no photos"}: ${some}${names.length > NAMED ? " …" : "."}`;
+}
+
+// Those that the page has already, and the new ones.
+function parted(given) {
+  const known = new Map(photos.map(photo => [photo.key, photo])), here = [], added = [];
+  for (const photo of given) {
+    const same = known.get(photo.key);
+    if (same) same.open = photo.open; // the file may have been out of reach
+    (same ? here : added).push(same ?? photo);
+    known.set(photo.key, same ?? photo);
+  }
+  return [here, added];
 }
 
 function enlist(photo) {
@@ -97,13 +119,13 @@ function enlist(photo) {
 function set(photo, state, message = "") {
   photo.state = state;
   photo.card.state(state, message);
-  photo.card.retryable(null);
+  photo.card.offer(null, null);
 }
 
 function fail(photo, message, retry = null) {
   set(photo, "failed", message);
   photo.canRetry = Boolean(retry);
-  photo.card.retryable(retry);
+  photo.card.offer(retry, () => remove([photo]));
 }
 
 const again = wanted => {
@@ -128,7 +150,8 @@ function go() {
 async function look(photo, signal) {
   try {
     const blob = await content(photo);
-    const answer = await server.ask("scan", { query: { name: photo.name }, body: blob, signal });
+    const sent = (bytes, seconds) => photo.card.sending(bytes, blob.size, seconds);
+    const answer = await server.ask("scan", { query: { name: photo.name }, body: blob, signal, sent });
     if (signal.aborted) throw new DOMException("", "AbortError");
     show(photo, await answer.json());
     await showPicture(photo, blob, signal);
@@ -228,23 +251,34 @@ function progress() {
   const count = state => photos.filter(photo => photo.state === state).length;
   const failed = count("failed"), over = count("done") + failed, active = count("waiting") + count("looking") > 0;
   const focused = document.activeElement;
+  work.note(active, over);
   element("work").hidden = element("results").hidden = photos.length === 0;
   document.body.classList.toggle("busy", photos.length > 0);
   const trouble = failed ? `, ${number(failed)} failed` : "";
   const text = active || count("cancelled") ? `${number(over)} of ${number(photos.length)}${trouble}` : `${counted(photos.length, "photo")}${trouble}`;
   element("count").textContent = text;
-  document.title = active ? `${text}: geotag` : "geotag: where was this taken?";
+  element("more").textContent = active ? work.left(photos.length - over, over) : tellPlaced();
+  const whole = `${active ? "" : count("cancelled") ? "Cancelled: " : "Finished: "}${text}`;
+  document.title = photos.length ? `${whole}: geotag` : "geotag: where was this taken?";
   element("bar").max = Math.max(1, photos.length);
   element("bar").value = over;
   element("bar").hidden = !active;
-  const shown = { cancel: active, "go-on": count("cancelled") > 0 && !active, retry: !active && photos.some(isRetryable), clear: !active && photos.length > 0 };
+  const shown = { cancel: active, "go-on": count("cancelled") > 0 && !active, retry: !active && photos.some(isRetryable), dismiss: !active && failed > 0, failed: failed > 0 && photos.length > 1, clear: !active && photos.length > 0 };
   for (const id of ["csv", "geojson"]) shown[id] = !active && photos.some(({ row }) => row);
   for (const id in shown) element(id).hidden = !shown[id];
+  if (!shown.failed) filter(false);
   if (focused?.hidden && element("work").contains(focused)) element("count").focus();
-  announce(active ? text : photos.length ? `Finished: ${text}` : "", !active);
+  announce(photos.length ? whole : "", !active);
 }
 
-const isRetryable = ({ state, canRetry }) => state === "failed" && canRetry;
+const isFailed = ({ state }) => state === "failed";
+const isRetryable = photo => isFailed(photo) && photo.canRetry;
+const isOpen = photo => photo.state === "cancelled" || isRetryable(photo);
+
+function tellPlaced() {
+  const done = photos.filter(({ state }) => state === "done"), placed = done.filter(({ point }) => point).length;
+  return done.length > 1 ? `${number(placed)} with a place, ${number(done.length - placed)} without` : "";
+}
 
 // For screen readers: not each photo, which would leave no silence.
 function announce(text, atOnce) {
@@ -259,30 +293,31 @@ function cancel() {
   progress();
 }
 
+// Failures alone are shown, or all.
+function filter(yes) {
+  element("photos").classList.toggle("filtered", yes);
+  element("failed").setAttribute("aria-pressed", yes);
+}
+
+function remove(wanted) {
+  for (const photo of wanted) {
+    photos.splice(photos.indexOf(photo), 1);
+    photo.card.forget();
+  }
+  progress();
+  (photos.length ? element("count") : element("choose")).focus();
+}
+
 function clear() {
-  for (const { card } of photos) card.forget();
-  photos.length = 0;
+  remove([...photos]);
   towns.clear();
-  element("photos").replaceChildren();
   element("place").hidden = true;
   element("results").classList.remove("mapped");
   map.touched = false;
   banner("notice", "");
-  progress();
-  element("choose").focus();
 }
 
-// The tables of the rows that are shown, in their order: each row came as a table of its own.
-function save(kind) {
-  const tables = photos.filter(({ row }) => row).map(({ row }) => row[kind]);
-  const csv = () => ["\ufeff", tables[0].slice(0, tables[0].indexOf("\r\n") + 2), ...tables.map(table => table.slice(table.indexOf("\r\n") + 2))];
-  const json = () => ['{"type": "FeatureCollection", "features": [\n', tables.map(table => JSON.stringify(JSON.parse(table).features[0])).join(",\n"), "\n]}\n"];
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(kind === "csv" ? csv() : json(), { type: kind === "csv" ? "text/csv" : "application/geo+json" }));
-  link.download = `geotag.${kind}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}
+const save = kind => saveTable(photos.filter(({ row }) => row).map(({ row }) => row[kind]), kind);
 
 function find() {
   const wanted = plain(element("search").value);
@@ -322,28 +357,12 @@ function listen() {
   element("choose-folder").hidden = !("webkitdirectory" in element("folder"));
   element("example").addEventListener("click", () => take(async intake => {
     const picture = await (await server.ask("example")).blob();
-    intake.add({ name: "drawn pyramid.jpg", size: picture.size, open: async () => picture }, false);
+    intake.add({ name: "drawn pyramid.jpg", key: "example", size: picture.size, open: async () => picture }, false);
   }).catch(error => banner("notice", `No example: ${error.message}.`)));
-  let over = 0;
-  const hold = by => (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    document.body.classList.toggle("over", (over = Math.max(0, over + by)) > 0);
-  };
-  document.addEventListener("dragenter", hold(1));
-  document.addEventListener("dragover", hold(0));
-  document.addEventListener("dragleave", hold(-1));
-  document.addEventListener("drop", event => {
-    event.preventDefault();
-    document.body.classList.toggle("over", (over = 0) > 0);
-    take(intake => intake.addTransfer(event.dataTransfer));
-  });
-  document.addEventListener("paste", event => {
-    const files = [...event.clipboardData?.files ?? []];
-    if (files.length) take(intake => intake.addFiles(files));
-  });
+  receive(take);
   const acts = {
-    cancel, clear, csv: () => save("csv"), geojson: () => save("geojson"), retry: () => again(photos.filter(isRetryable)),
+    cancel, clear, csv: () => save("csv"), geojson: () => save("geojson"), dismiss: () => remove(photos.filter(isFailed)),
+    failed: () => filter(!element("photos").classList.contains("filtered")), retry: () => again(photos.filter(isRetryable)),
     "go-on": () => again(photos.filter(({ state }) => state === "cancelled")),
     know: () => { find(); element("knows").showModal(); },
   };

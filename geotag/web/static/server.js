@@ -21,11 +21,11 @@ export class Server {
     setInterval(() => { if (!document.hidden && !this.returning) this.ask("alive").catch(() => {}); }, IDLE);
   }
 
-  async ask(what, { query = {}, body, signal } = {}) {
-    const headers = body ? { "Content-Type": "application/octet-stream" } : {};
+  // `sent` is told now and then how many bytes of the body are sent, and after how many seconds.
+  async ask(what, { query = {}, body, signal, sent } = {}) {
     let response;
     try {
-      response = await fetch(`/api/${what}?${new URLSearchParams(query)}`, { method: body ? "POST" : "GET", headers, body, signal });
+      response = await request(`/api/${what}?${new URLSearchParams(query)}`, body, signal, sent);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw this.gone("The server does not answer. What is shown stays, and the rest goes on once it is back.");
@@ -55,4 +55,23 @@ export class Server {
     this.returning = null;
     this.tell("");
   }
+}
+
+async function request(address, body, signal, sent) {
+  const headers = { "Content-Type": "application/octet-stream" };
+  if (!body) return fetch(address, { signal });
+  if (!sent) return fetch(address, { method: "POST", headers, body, signal });
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => { // fetch does not tell what it has sent
+    const asked = new XMLHttpRequest(), began = Date.now();
+    asked.open("POST", address);
+    asked.setRequestHeader("Content-Type", headers["Content-Type"]);
+    asked.responseType = "blob";
+    asked.upload.onprogress = ({ loaded }) => sent(loaded, (Date.now() - began) / 1000);
+    asked.onload = () => resolve(new Response(asked.response, { status: asked.status }));
+    asked.onerror = () => reject(new TypeError("the request failed"));
+    asked.onabort = () => reject(new DOMException("", "AbortError"));
+    signal.addEventListener("abort", () => asked.abort(), { once: true });
+    asked.send(body);
+  });
 }

@@ -6,7 +6,7 @@ const ENCRYPTED = 1, STORED = 0, DEFLATED = 8;
 
 const view = async blob => new DataView(await blob.arrayBuffer());
 
-// The entries of a zip, folders left out: {name, size, open()}. Nothing is unpacked yet.
+// The entries of a zip, folders left out: {name, size, crc, open()}. Nothing is unpacked yet.
 export async function readZip(file) {
   const tail = await view(file.slice(Math.max(0, file.size - END_SIZE - COMMENT)));
   let end = tail.byteLength - END_SIZE;
@@ -27,7 +27,7 @@ function listed(file, directory) {
     if (at + 46 + length > directory.byteLength) break;
     const name = nameOf(new Uint8Array(directory.buffer, at + 46, length));
     const entry = { flags: number(8), method: number(10), packed: large(20), size: large(24), start: large(42) };
-    if (!name.endsWith("/")) entries.push({ name, size: entry.size, open: limit => unpack(file, entry, limit) });
+    if (!name.endsWith("/")) entries.push({ name, size: entry.size, crc: large(16), open: limit => unpack(file, entry, limit) });
     at = next;
   }
   return entries;
