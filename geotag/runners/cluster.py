@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,13 @@ from geotag.errors import EngineError, MissingDependencyError
 _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
 _ABSENCE_SECONDS = 20.0
+_GOES_ON = "what was read is kept, and the same command goes on"
+_LAST_WORDS = (
+    f"geotag: ended at once, as by Ray where the cluster goes away on this machine; {_GOES_ON}"
+)
+_TELL = "trap '' HUP INT TERM; read -r line || printf '%s\\n' \"$0\" >&2"
+# What Ray keeps among temporary files at the least, while it runs.
+_SESSION_BYTES = 8 * 2**20
 
 
 class Watch:
@@ -43,10 +53,7 @@ class Watch:
         while (reason := _missed(self._head)) and time.monotonic() < until:
             time.sleep(1)
         if reason := reason or _missed(self._part):
-            raise EngineError(
-                f"the Ray cluster has gone away ({reason}); what was read is kept, and the same "
-                "command goes on"
-            )
+            raise EngineError(f"the Ray cluster has gone away ({reason}); {_GOES_ON}")
         self._look_at = time.monotonic() + _LOOK_SECONDS
 
 
@@ -70,23 +77,46 @@ def joined_cluster(address: str | None) -> Iterator[Any]:
     if not joined:
         with _kept_signals():
             try:
-                _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
+                place = address or os.environ.get("RAY_ADDRESS", "")
+                _check_answers(place)
+                if not place:
+                    _check_room()
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-            except (OSError, RuntimeError, ValueError) as error:
+            except EngineError:
+                raise
+            except Exception as error:  # Ray raises what it likes
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise EngineError(
-                    f"no Ray cluster at {address or 'this machine'} ({type(error).__name__}); "
+                    f"no Ray cluster at {address or 'this machine'} ({reason}); "
                     "start one with `ray start --head`"
                 ) from error
             # Despite log_to_driver=False, it prints what it says of lost workers, and where the
             # table may go: to standard output.
             ray._private.worker._worker_logs_enabled = False
     try:
-        with _explained(ray):
+        with _explained(ray), _last_words():
             yield ray
     finally:
         if not joined:
             ray.shutdown()
             ray._private.worker._worker_logs_enabled = True
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Where its part on this machine goes away, Ray ends this process at once. No code of its own
+    runs then, so that a shell, which waits for the end of its input, tells why."""
+    try:
+        shell = subprocess.Popen(
+            ("/bin/sh", "-c", _TELL, _LAST_WORDS), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        yield
+    finally:
+        shell.communicate(b"\n")
 
 
 @contextmanager
@@ -119,6 +149,16 @@ def _check_answers(address: str) -> None:
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+
+
+def _check_room() -> None:
+    """Raise EngineError where Ray has no room to begin with: it would wait long, and not say so."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < _SESSION_BYTES:
+        raise EngineError(
+            f"Ray needs {_SESSION_BYTES >> 20} MiB for its logs in {folder}, which has less left: "
+            "set RAY_TMPDIR to a folder that has"
+        )
 
 
 @contextmanager

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from geotag.errors import EngineError
+from geotag.runners.cluster import joined_cluster
 from tests.conftest import WritePhoto, gps_ifd
 
 pytestmark = pytest.mark.slow
@@ -72,12 +77,12 @@ class Scans:
             "GEOTAG_TEST_SHARDS": str(self.shards),
         }  # fmt: skip
 
-    def start(self, out: object, **environment: str) -> subprocess.Popen[str]:
+    def start(self, out: object, *options: str, **environment: str) -> subprocess.Popen[str]:
         """A scan whose group of processes is its own, as a service's is."""
         # It heeds Ctrl-C even where what runs the tests in the background does not.
         heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(
-            [*self.command, "--runner", "ray", "--out", str(out)],
+            [*self.command, "--runner", "ray", "--out", str(out), *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -87,9 +92,9 @@ class Scans:
             preexec_fn=heed,
         )
 
-    def begin(self, out: object) -> subprocess.Popen[str]:
+    def begin(self, out: object, *options: str) -> subprocess.Popen[str]:
         """A scan of which some shards are read."""
-        process = self.start(out)
+        process = self.start(out, *options)
         for _ in range(1200):
             if len(list(self.shards.iterdir())) > 2:
                 return process
@@ -193,6 +198,52 @@ def test_a_cluster_that_goes_away_is_told_and_what_was_read_is_kept(
     assert not scans.table.exists()
     assert_gone(processes)
     assert " 0 known from before" not in scans.finish()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_where_ray_ends_the_process_itself_a_line_says_so(scans: Scans, number: int) -> None:
+    with cluster(scans.environment) as (address, raylet):
+        process = scans.begin(scans.table, "--address", address)
+        os.kill(raylet, number)
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith("geotag: ")
+    assert "what was read is kept" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    scans.finish()
+
+
+@contextmanager
+def cluster(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A cluster of this machine that scans join: its address, and the process of its part here."""
+    with TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0"]
+        start += ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
+        environment = environment | {"RAY_TMPDIR": folder}
+        done = subprocess.run(start, env=environment, capture_output=True, text=True, check=True)
+        address = re.search(r"--address='([^']+)'", done.stdout)
+        assert address is not None, done.stdout
+        numbers = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+        processes = {n: command for n in numbers if folder in (command := command_of(n))}
+        try:
+            (raylet,) = (n for n, command in processes.items() if "raylet/raylet" in command)
+            yield address[1], raylet
+        finally:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+
+def test_without_room_for_its_files_ray_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="ray is not installed")
+    full = shutil.disk_usage("/")._replace(free=2**16)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    monkeypatch.setenv("RAY_TMPDIR", "/somewhere")
+    with (
+        pytest.raises(EngineError, match="in /somewhere, which has less left"),
+        joined_cluster(None),
+    ):
+        pass
 
 
 # Ray ends whatever works from this share of the machine's memory on.
