@@ -12,6 +12,7 @@ from geotag.errors import PhotoError
 _HEAD = struct.Struct("<QQQ")
 # What the blocks that were taken out of a file can hold, and the places of its edits.
 _ROOM = 4 * 2**20
+_MOST = 10_000  # of a file; those of a photo are some dozens
 
 
 class CannotEmbedError(PhotoError):
@@ -82,7 +83,10 @@ def trimmed(data: bytes, edit: Edit) -> Edit:
 
 
 def format_edits(edits: Iterable[Edit]) -> bytes:
-    """The edits as compressed bytes for the journal."""
+    """The edits as compressed bytes for the journal. Raises CannotEmbedError for too many."""
+    edits = tuple(edits)
+    if len(edits) > _MOST:
+        raise CannotEmbedError(f"it takes more than {_MOST:,} edits")
     return zlib.compress(
         b"".join(_HEAD.pack(start, stop, len(new)) + new for start, stop, new in edits)
     )
@@ -110,6 +114,8 @@ def parse_edits(packed: bytes, file_size: int) -> tuple[Edit, ...]:
         new = data[at : at + size]
         if len(new) != size:
             raise ValueError("damaged edits (cut short)")
+        if len(edits) == _MOST:
+            raise ValueError("damaged edits (too many)")
         edits.append(Edit(start, stop, new))
         at += size
     return tuple(edits)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geotag.writing.edits import (
+    CannotEmbedError,
     Edit,
     apply_edits,
     format_edits,
@@ -59,3 +63,12 @@ def test_damaged_record_is_refused(spoil: object) -> None:
     packed = format_edits([Edit(1, 2, b"some bytes")])
     with pytest.raises(ValueError, match="damaged"):
         parse_edits(spoil(packed), 100)  # type: ignore[operator]
+
+
+def test_edits_without_end_are_none() -> None:
+    """Some kilobytes that unpack to as many edits as there is room for."""
+    empty = struct.pack("<QQQ", 0, 0, 0)
+    with pytest.raises(ValueError, match="too many"):
+        parse_edits(zlib.compress(empty * 100_000), 2**16)
+    with pytest.raises(CannotEmbedError):
+        format_edits([Edit(0, 0, b"x")] * 100_000)
