@@ -252,7 +252,7 @@ class Scan:
             return Thresholds(least)
         sha256, first = self.header.sha256, shares.confidences[0]
         photos, best = self.catalog.count_classified(sha256), self.catalog.best(sha256, first)
-        built_in = ((slug, confidence) for slug, confidence in best if slug not in own)
+        built_in = (photo for photo in best if photo.slug not in own)
         here = estimate_thresholds(built_in, photos, shares, least, options.min_precision)
         return here._replace(landmarks={**here.landmarks, **own})
 

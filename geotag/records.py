@@ -131,13 +131,24 @@ class Prediction(NamedTuple):
 
     `unclassified` says why a picture was not shown to the network, for it holds nothing that could
     be a landmark: `top` is empty then. `embedding` is the picture's, float16, little-endian,
-    where it was asked for, and `fingerprint` what tells it from others; the catalog keeps neither.
+    where it was asked for, and is not kept in the catalog; `fingerprint` is nearly the same for
+    copies.
     """
 
     top: tuple[Score, ...]
     landmark_probability: float
     unclassified: str = ""
     embedding: bytes = b""
+    fingerprint: bytes = b""
+
+
+class Likeliest(NamedTuple):
+    """The most likely landmark of a photo, and what tells the photos of one scene: the `moment`,
+    which is camera and minute, and the picture's fingerprint; empty where they are not known."""
+
+    slug: str
+    confidence: float
+    moment: str = ""
     fingerprint: bytes = b""
 
 

@@ -36,7 +36,6 @@ class Model:
         self, checkpoint: Checkpoint, options: EngineOptions | None = None, streams: int = 1
     ) -> None:
         self.checkpoint = checkpoint
-        self._embeds = options is not None and options.embeds
         self.engine = build_engine(checkpoint, options or EngineOptions(), streams)
 
     @classmethod
@@ -89,12 +88,9 @@ class Model:
     ) -> list[Prediction]:
         """The `k` most likely categories of each picture, best first."""
         prints: list[bytes] = []
-        pictures = _noted(pictures, prints) if self._embeds else pictures
-        outputs, width = self._outputs(pictures), len(self.spec.categories) + 1
+        outputs, width = self._outputs(_noted(pictures, prints)), len(self.spec.categories) + 1
         logits, embeddings = outputs[:, :width], outputs[:, width:].astype("<f2")
         found = parse_scores(logits, self.spec.categories, self.spec.temperature, k)
-        if not self._embeds:
-            return found
         return [
             prediction._replace(embedding=row.tobytes(), fingerprint=print_)
             for prediction, row, print_ in zip(found, embeddings, prints, strict=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.decision import Thresholds
 from geotag.model.spec import ScoreShares
+from geotag.records import Likeliest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class _Curves(NamedTuple):
 
 
 def estimate_thresholds(
-    best: Iterable[tuple[str, float]],
+    best: Iterable[Likeliest],
     photos: int,
     shares: ScoreShares,
     least: float,
@@ -46,10 +47,10 @@ def estimate_thresholds(
 ) -> Thresholds:
     """The least confidence, `least` or more, at which tags of each landmark have the precision.
 
-    `best` holds the likeliest landmark and its confidence of the photos that may show one, of
-    `photos` that were classified in all; where these are too few, `least` holds for all. What is
-    somewhat sure of a landmark is a mixture of photos that show it and of others, each with its own
-    spread of confidences (`shares`); how many of each there are is found by expectation and
+    `best` tells of the photos that may show a landmark, of `photos` that were classified in all;
+    where these are too few, `least` holds for all. What is somewhat sure of a landmark is a mixture
+    of photos that show it and of others, each with its own spread of confidences (`shares`), and
+    those of one scene count once; how many of each there are is found by expectation and
     maximisation (Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
     priori probabilities", 2002), each landmark drawn to the library as a whole. The threshold is
     that of a tail-area false discovery rate (Efron, "Large-scale inference", 2010).
@@ -58,19 +59,24 @@ def estimate_thresholds(
         return Thresholds(least)
     import numpy as np
 
+    from geotag.recognition.witnesses import Witnesses
+
     curves = _curves(shares)
     edges = curves.confidences.tolist()
-    found: dict[str, list[int]] = {}
-    for slug, confidence in best:
-        if confidence >= edges[0]:
-            row = found.setdefault(slug, [0] * len(edges))
-            row[bisect_right(edges, confidence) - 1] += 1
+    found: dict[str, Witnesses] = {}
+    sure = 0
+    for photo in best:
+        if photo.confidence >= edges[0]:
+            sure += 1
+            step = bisect_right(edges, photo.confidence) - 1
+            found.setdefault(photo.slug, Witnesses()).add(step, photo)
     slugs = sorted(found)
-    counts = np.array([found[slug] for slug in slugs], np.float64).reshape(-1, len(edges))
+    counts = np.array([found[slug].count(len(edges)) for slug in slugs], np.float64)
+    counts = counts.reshape(-1, len(edges))
     whole = _known(counts.sum(0, keepdims=True), curves, np.array([0.5]), _USUAL_PHOTOS)
     each = _known(counts, curves, whole, _LIBRARY_PHOTOS)
     here = [_threshold(curves, share, least, precision) for share in each]
-    share = float(whole[0]) * float(counts.sum()) / shares.known[0] / photos
+    share = float(whole[0]) * sure / shares.known[0] / photos
     others = _threshold(curves, float(whole[0]), least, precision)
     return Thresholds(others, dict(zip(slugs, here, strict=True)), min(1.0, share))
 

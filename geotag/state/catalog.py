@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
-from geotag.records import Failure, FailureKind, Photo, Reading
+from geotag.records import Failure, FailureKind, Likeliest, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
 from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
@@ -39,9 +39,11 @@ from geotag.state.unseen import range_below
 from geotag.stores import check_place, is_remote
 
 _PAGE = 1000
+_MINUTE = len("2023-05-12T10:03")
+_PRINT = 32  # bytes of a fingerprint
 
-_COLUMNS = f"{', '.join(READING_COLUMNS)}, scan, reader"
-_MARKS = ", ".join("?" * (len(READING_COLUMNS) + 2))
+_COLUMNS = f"{', '.join(READING_COLUMNS)}, scan, reader, fingerprint"
+_MARKS = ", ".join("?" * (len(READING_COLUMNS) + 3))
 _RECORD = f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({_MARKS})"
 # What could not be read for the time being replaces nothing that is known.
 _RECORD_UNREAD = (
@@ -162,25 +164,26 @@ class Catalog:
             same, which = "size = ? AND content_key = ?", (photo.size, content_key)
         with sqlite_errors():
             row = self.connection.execute(
-                f"SELECT {', '.join(READING_COLUMNS)} FROM photos WHERE {same} AND model = ? "
-                "AND (prefilter IS NULL OR landmark_probability < ?) LIMIT 1",
+                f"SELECT {', '.join(READING_COLUMNS)}, fingerprint FROM photos WHERE {same} "
+                "AND model = ? AND (prefilter IS NULL OR landmark_probability < ?) LIMIT 1",
                 (*which, criteria.model, criteria.prefilter),
             ).fetchone()
-        return parse_row(row) if row is not None else None
+        return parse_row(row[:-1], _print(row[-1])) if row is not None else None
 
     def count_classified(self, model: str) -> int:
         """How many photos this model classified, or its prefilter did."""
         return self._count(CLASSIFIED, (model,))
 
-    def best(self, model: str, least: float) -> Iterator[tuple[str, float]]:
-        """The likeliest landmark of each photo, by its slug, as this model read it, in byte order;
-        at least of those that are so sure of it. What is damaged is left out."""
+    def best(self, model: str, least: float) -> Iterator[Likeliest]:
+        """The likeliest landmark of each photo as this model read it, in byte order; at least of
+        those that are so sure of it. What is damaged is left out."""
         with sqlite_errors():
-            for (top,) in self.connection.execute(BEST, (model, least)):
+            for top, camera, time_, print_ in self.connection.execute(BEST, (model, least)):
                 with suppress(ValueError, TypeError, LookupError, RecursionError):
                     slug, confidence = json.loads(top)[0]
                     if least <= confidence <= 1:
-                        yield str(slug), float(confidence)
+                        moment = f"{camera} {time_[:_MINUTE]}" if time_ else ""
+                        yield Likeliest(str(slug), float(confidence), moment, _print(print_))
 
     def record(self, readings: Iterable[Reading], model: str | None) -> None:
         """Keep what was read, durably, in one transaction; `model` made the predictions."""
@@ -190,7 +193,9 @@ class Catalog:
             (unread if is_passing(reading.failure) else read).append(reading)
         with sqlite_errors(), self.connection as connection:
             for statement, group in ((_RECORD, read), (_RECORD_UNREAD, unread)):
-                rows = ((*format_row(r, model), self._scan, self._reader) for r in group)
+                rows = (
+                    (*format_row(r, model), self._scan, self._reader, _print_of(r)) for r in group
+                )
                 connection.executemany(statement, rows)
             if connection.execute("SELECT 1 FROM retries LIMIT 1").fetchone():
                 connection.executemany(_NO_RETRY, ((os.fsencode(r.photo.uri),) for r in read))
@@ -367,6 +372,15 @@ def _aside_when_damaged(path: Path) -> Callable[..., None]:
             begin_anew(path).close()
 
     return leave
+
+
+def _print_of(reading: Reading) -> bytes | None:
+    return reading.prediction.fingerprint or None if reading.prediction is not None else None
+
+
+def _print(cell: object) -> bytes:
+    """A fingerprint; none of what is damaged."""
+    return cell if isinstance(cell, bytes) and len(cell) == _PRINT else b""
 
 
 def _unread(known: Reading, size: int, version: str, reason: str) -> Reading:

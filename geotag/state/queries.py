@@ -35,7 +35,7 @@ _IS_DUE = """
 """
 CLASSIFIED = "SELECT count(*) FROM photos WHERE model = ? AND landmark_probability IS NOT NULL"
 BEST = """
-SELECT top FROM photos
+SELECT top, camera, taken_at, fingerprint FROM photos
 WHERE model = ? AND prefilter IS NULL AND landmark_probability >= ? ORDER BY uri
 """
 # Those that no run has tried yet come first, then those whose last try is the longest ago.

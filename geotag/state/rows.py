@@ -64,11 +64,13 @@ def _real(number: float | None) -> float | None:
     return float(number) + 0.0 if number is not None else None
 
 
-def parse_row(row: tuple[Any, ...]) -> Reading:
+def parse_row(row: tuple[Any, ...], fingerprint: bytes = b"") -> Reading:
     """The reverse of `format_row`; DamagedCatalogError when a row is not what was written."""
     try:
         if checksum(row[:-1]) == row[-1]:
-            return _parse(row)
+            found = _parse(row)
+            known = found.prediction
+            return found._replace(prediction=known and known._replace(fingerprint=fingerprint))
     except (TypeError, ValueError, RecursionError):
         pass
     raise DamagedCatalogError(f"the catalog is damaged (the row of {row[0]!r:.500})")

@@ -23,7 +23,8 @@ CREATE TABLE photos (
     failure_reason TEXT,
     checksum INTEGER,
     scan INTEGER,
-    reader INTEGER
+    reader INTEGER,
+    fingerprint BLOB
 ) WITHOUT ROWID;
 CREATE INDEX photos_by_content ON photos (size, content_key) WHERE content_key IS NOT NULL;
 CREATE TABLE retries (
@@ -241,13 +242,20 @@ def _from_4(connection: sqlite3.Connection) -> None:
 def _from_5(connection: sqlite3.Connection) -> None:
     """Version 5 forgot what the user said of clocks."""
     _run(connection, _CLOCK_OFFSETS)
+    _from_6(connection)
+
+
+def _from_6(connection: sqlite3.Connection) -> None:
+    """Version 6 kept no fingerprints: its photos count one by one."""
+    connection.execute("ALTER TABLE photos ADD COLUMN fingerprint BLOB")
 
 
 # From each version to this one; a new file is of version 0.
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     0: _create, 1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5,
+    6: _from_6,
 }  # fmt: skip
-VERSION = 6
+VERSION = 7
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

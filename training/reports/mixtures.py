@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geotag.decision import Thresholds
 from geotag.model.spec import ModelSpec
 from geotag.recognition.thresholds import USUAL_SHARE, estimate_thresholds
+from geotag.records import Likeliest
 
 SHARES = (0.5, 0.05, 0.01)
 LIBRARIES = 200
@@ -53,7 +54,10 @@ class Rule(NamedTuple):
         if shares is None:
             return Thresholds(self.threshold, share=USUAL_SHARE)
         slugs = self.spec.categories
-        best = ((slugs[at], sure) for at, sure in zip(category, confidence.tolist(), strict=True))
+        best = (
+            Likeliest(slugs[at], sure)
+            for at, sure in zip(category.tolist(), confidence.tolist(), strict=True)
+        )
         return estimate_thresholds(best, len(category), shares, self.threshold, self.precision)
 
 

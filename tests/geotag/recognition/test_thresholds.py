@@ -19,7 +19,7 @@ from geotag.model.spec import ScoreShares
 from geotag.options import ScanOptions
 from geotag.pipeline import scan_library
 from geotag.recognition.thresholds import LEAST_PHOTOS, estimate_thresholds, threshold_at
-from geotag.records import OwnCategory, Status
+from geotag.records import Likeliest, OwnCategory, Status
 from geotag.tables import read_table
 from tests.conftest import WritePhoto
 
@@ -53,7 +53,8 @@ def unknown(count: int, slug: str = "a", seed: int = 2) -> list[tuple[str, float
 
 
 def found(best: list[tuple[str, float]], photos: int, precision: float = 0.99) -> Thresholds:
-    return estimate_thresholds(best, photos, SHARES, LEAST, precision)
+    seen = (Likeliest(*one) for one in best)
+    return estimate_thresholds(seen, photos, SHARES, LEAST, precision)
 
 
 def test_a_library_of_known_landmarks_is_tagged_as_usual() -> None:
@@ -84,6 +85,20 @@ def test_tags_have_the_precision(shown: int, other: int) -> None:
         right += sum(confidence >= least for _, confidence in landmarks)
         wrong += sum(confidence >= least for _, confidence in others)
     assert wrong <= 1 + 0.02 * right
+
+
+def test_photos_of_one_scene_are_one_witness() -> None:
+    """Eight copies of a picture, or shots of a minute, say no more than one photo."""
+    others = [Likeliest(*one) for one in known(20, "a") + unknown(100, "a")]
+    nearly = Likeliest("b", 0.985)
+
+    def least(photo: Likeliest, count: int) -> float:
+        seen = [*others, *[photo] * count]
+        return estimate_thresholds(seen, 5000, SHARES, LEAST, 0.99).of("b")
+
+    assert least(nearly, 8) < 0.985 < least(nearly, 1)
+    for scene in ({"moment": "Acme 2023-05-12T10:03"}, {"fingerprint": bytes(range(32))}):
+        assert least(nearly._replace(**scene), 8) == least(nearly, 1)
 
 
 def test_where_nothing_is_a_landmark_nothing_is_tagged() -> None:

@@ -10,6 +10,7 @@ from geotag.errors import DamagedCatalogError
 from geotag.records import (
     Failure,
     FailureKind,
+    Likeliest,
     Metadata,
     Prediction,
     Reading,
@@ -143,6 +144,25 @@ def test_content_is_known_under_another_name(path: Path) -> None:
         assert catalog.reading_of(moved, "key", Criteria("b" * 64)) is None
         assert catalog.reading_of(moved, "another key", Criteria(MODEL, prefilter=0.3)) == seen
         assert catalog.reading_of(moved, "another key", Criteria(MODEL, prefilter=0.2)) is None
+
+
+def test_what_tells_photos_of_one_scene_goes_with_their_predictions(path: Path) -> None:
+    seen = TOWER._replace(fingerprint=bytes(range(32)))
+    taken = Metadata(None, "2023-05-12T10:03:59.5+02:00", camera="Acme")
+    slug, confidence = TOWER.top[0]
+    with open_catalog(path) as catalog:
+        known = [Reading(photo("a"), taken, seen, None, "key"), classified("b")]
+        catalog.record(known, MODEL)
+        moved = catalog.reading_of(photo("c"), "key", Criteria(MODEL))
+        assert moved is not None and moved.prediction == seen
+        catalog.record([moved._replace(photo=photo("c"), metadata=Metadata())], MODEL)
+        assert list(catalog.best(MODEL, 0.1)) == [
+            Likeliest(slug, confidence, "Acme 2023-05-12T10:03", bytes(range(32))),
+            Likeliest(slug, confidence),
+            Likeliest(slug, confidence, "", bytes(range(32))),
+        ]
+        catalog.connection.execute("UPDATE photos SET fingerprint = 'short'")
+        assert {one.fingerprint for one in catalog.best(MODEL, 0.1)} == {b""}
 
 
 def test_prune_forgets_what_is_not_listed_and_gone(path: Path) -> None:

@@ -134,7 +134,8 @@ def test_photos_of_a_catalog_of_the_third_version_are_read_again_with_prediction
     with open_catalog(path) as catalog:
         catalog.record([classified("old")], MODEL)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE photos DROP COLUMN reader")
+        for column in ("reader", "fingerprint"):
+            connection.execute(f"ALTER TABLE photos DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 3")
     with open_catalog(path) as catalog:
         note_listed(catalog, [photo("old")])
