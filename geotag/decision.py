@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DECISION_VERSION = 2  # another one makes other rows of the same readings
+DECISION_VERSION = 3  # another one makes other rows of the same readings
 TOP_K_LIMIT = 10
 _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5

@@ -27,4 +27,4 @@ def clocks(table: str, catalog: Path | None) -> None:
     for line in lines:
         click.echo(one_line(line))
     if not lines:
-        tell("no photo of this library tells when and with what it was taken")
+        tell("no photo of this library tells both when and with which camera it was taken")

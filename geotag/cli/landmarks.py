@@ -33,8 +33,8 @@ def _new_or_model(context: click.Context, parameter: click.Parameter, out: Path)
 
 
 _ONE_PHOTO = (
-    "so few cannot tell how many of its photos will be tagged; of other landmarks one in ten was, "
-    "and more are with each photo you give"
+    "one photo cannot tell how many of its photos will be tagged: of other landmarks it was one in "
+    "ten, and more with each photo that you add"
 )
 
 _OUT = click.option(
@@ -119,8 +119,9 @@ def _format_held_out(added: Added, known: ModelCategories) -> str:
         f"{count} for {known.by_slug(slug).name if slug else 'no landmark'}"
         for slug, count in counts.items()
     ]
-    line = f"held out in turn, {right} of {right + sum(counts.values())} photos are named rightly"
-    return f"{line}, and taken are {', '.join(wrong)}" if wrong else line
+    total = right + sum(counts.values())
+    line = f"each held out in turn, {right} of {counted(total, 'photo')} are recognised"
+    return f"{line}; mistaken are {', '.join(wrong)}" if wrong else line
 
 
 @landmarks.command("list")

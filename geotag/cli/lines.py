@@ -34,7 +34,7 @@ def format_scan_summary(summary: Summary, out: str, catalog: str | None) -> str:
         read = f"{summary.read} read in {pace}"
     again = "" if catalog is None else "; run the same command again to go on"
     counts = {_words(status): summary.statuses.get(status, 0) for status in Status} | {
-        "recognised before, of which only the metadata were read again": summary.moved,
+        "known by their content: only their metadata were read": summary.moved,
         "failed before, to be tried again later": summary.waiting,
         "no longer there, and forgotten": summary.forgotten,
         f"not read{again}": summary.remaining,

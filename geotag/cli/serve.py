@@ -18,8 +18,8 @@ _BATCH_SIZE = 8
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address to answer at, 0.0.0.0 for all of this machine's; only this machine "
-    "reaches the default.",
+    help="Name or address to answer at: by default only this machine reaches the page, with "
+    "0.0.0.0 others do too.",
 )
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8321, show_default=True, help="Port."

@@ -168,6 +168,6 @@ def _text(value: Any, place: str) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
-        return "a number without end"
+        return "a number of more than 64 bits"
     kinds = {bool: "true or false", list: "a list", dict: "a table"}
     return kinds.get(type(value), repr(value)[:80])

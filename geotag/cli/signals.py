@@ -58,7 +58,7 @@ def stop_on_signals() -> Iterator[Stop]:
                 os._exit(128 + number)
             raise EndedError(number)
         stop.signal = number
-        _log.warning("stopping when the photos under way are done; once more stops at once")
+        _log.warning("stopping once the photos in progress are done; ask again to stop at once")
 
     with _handled(request):
         try:

@@ -25,7 +25,7 @@ _UNREAD = "it has a metadata item that cannot be read, so no position is inferre
 _FILM_BRANDS = (b"msf1", b"hevc", b"hevx", b"avis")
 _FILM_BOXES = (b"moov", b"udta")
 _FILM_POSITIONS = (b"\xa9xyz", b"location.ISO6709", b"loci", b"CMT4")
-_AS_IN_FILMS = "it has a position as films have it, which is not read, so none is inferred"
+_AS_IN_FILMS = "it has a position in the way of videos, which is not read, so none is inferred"
 
 
 class _Box(NamedTuple):

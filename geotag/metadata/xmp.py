@@ -170,7 +170,7 @@ class _Reader:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._path) == _DEPTH_LIMIT:
-            raise ValueError("elements inside of each other without end")
+            raise ValueError("nested too deeply")
         names = [name for name in attributes if name.startswith("xmlns")]
         if names:
             declared = {name.partition(":")[2]: attributes[name] for name in names}

@@ -44,15 +44,15 @@ def _offset(photo: Sighting, pieces: Sequence[ClockPiece]) -> Offset:
     if photo.offset is not None:
         return Offset(why_none="with an offset from UTC of its own")
     if photo.kind not in TAKEN_HERE:
-        return Offset(why_none=f"a {photo.kind.value}, whose clock is nobody's camera's")
+        return Offset(why_none=f"taken by no camera ({photo.kind.value})")
     piece = next((p for p in pieces if p.start <= photo.clock <= p.end), None)
     if piece is not None and piece.source is ClockSource.GIVEN:
-        return Offset(why_none="of a clock whose offset you gave: from local time, not from UTC")
+        return Offset(why_none="whose --clock-offset you gave: that is from local time, not UTC")
     if piece is None or piece.offset is None or piece.source not in _TOLD:
-        return Offset(why_none="of a clock that is not known")
+        return Offset(why_none="whose clock's offset from UTC is not known")
     whole = round(piece.offset / _QUARTER) * _QUARTER
     if abs(piece.offset - whole) + piece.uncertainty > _OFF or abs(whole) > _LONGEST:
-        return Offset(why_none="of a clock that showed no zone's time, or perhaps did not")
+        return Offset(why_none="whose clock was, or may have been, minutes off any zone's time")
     hours, minutes = divmod(abs(whole) // 60, 60)
     text = f"{'-' if whole < 0 else '+'}{hours:02}:{minutes:02}"
     return Offset(text, tell_clock(pieces, photo.clock), time=photo.clock)

@@ -69,13 +69,13 @@ def tell_why_not(reason: Reason) -> str:
             return "not placed: which camera took it is not known"
         case Reason.NO_NEIGHBOUR:
             return (
-                "not placed: no photo with a position is near enough in time, of somebody who is "
-                "known to have been there"
+                "not placed: no photo with a position is near enough in time, by somebody known to "
+                "have been there"
             )
         case Reason.CONTRADICTION:
             return "not placed: photos or tracks of that time contradict each other"
         case Reason.WIDE:
-            return "not placed: the photos near it in time leave more than 25 km open"
+            return "not placed: the photos near it in time tell its place to no better than 25 km"
         case _:
             assert_never(reason)
 

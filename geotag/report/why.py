@@ -21,7 +21,7 @@ _KINDS = {
     Kind.SCAN: "a scan",
     Kind.RECEIVED: "a picture that a messenger received",
     Kind.DOWNLOAD: "a picture without a camera's name: a download, or one whose metadata are gone",
-    Kind.DEFAULT_DATE: "a photo of a clock that was never set",
+    Kind.DEFAULT_DATE: "a photo whose camera's clock was never set",
 }
 _METHODS = {
     VICINITY: "by landmarks of one place that it may show",

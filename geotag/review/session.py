@@ -185,7 +185,7 @@ def checked(place: Found) -> Found:
         for text, field in ((name, "name"), (place.city, "city"), (place.country, "country")):
             check_text(text, field)
     except IntentError as error:
-        raise UsageError(f"the place will not do: {error}") from None
+        raise UsageError(f"this place cannot be used: {error}") from None
     radius = place.radius_m if place.radius_m > 0 else _CLICK_RADIUS_M
     return place._replace(landmark=name, radius_m=min(radius, 1e6))
 

@@ -86,9 +86,9 @@ def joined_cluster(address: str | None) -> Iterator[Any]:
                 raise
             except Exception as error:  # Ray raises what it likes
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                where = f"at {address}" if address else "on this machine"
                 raise EngineError(
-                    f"no Ray cluster at {address or 'this machine'} ({reason}); "
-                    "start one with `ray start --head`"
+                    f"no Ray cluster {where} ({reason}); start one with `ray start --head`"
                 ) from error
             # Despite log_to_driver=False, it prints what it says of lost workers, and where the
             # table may go: to standard output.

@@ -114,9 +114,9 @@ class InventorySource(BucketSource):
 
 def _check_whole(path: Path, file: InventoryFile) -> None:
     if file.size not in (None, path.stat().st_size):
-        raise SourceError(f"{file.address}: not the file that the manifest means (by its size)")
+        raise SourceError(f"{file.address}: not the file that the manifest lists: its size differs")
     if file.md5 and md5_of(path) != file.md5:
-        raise SourceError(f"{file.address}: not the file that the manifest means (by its MD5)")
+        raise SourceError(f"{file.address}: not the file that the manifest lists: its MD5 differs")
 
 
 def _csv_rows(path: Path, manifest: Manifest) -> Iterator[Mapping[str, Any]]:

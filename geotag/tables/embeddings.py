@@ -25,7 +25,7 @@ class Embedded(NamedTuple):
 def check_embeddings(path: str) -> None:
     """Raise an error where embeddings surely cannot be written to a file."""
     if Path(path).suffix not in _SUFFIXES:
-        raise UsageError(f"embeddings {path}: must be a file {' or '.join(_SUFFIXES)}")
+        raise UsageError(f"{path}: embeddings must be a file ending in {' or '.join(_SUFFIXES)}")
     check_writable(path)
 
 

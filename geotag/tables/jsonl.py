@@ -46,7 +46,7 @@ def parse_object(line: bytes, place: str) -> Mapping[str, Any]:
     try:
         cells = json.loads(line)
     except (ValueError, RecursionError) as error:
-        reason = error if isinstance(error, json.JSONDecodeError) else "nested too deep or no text"
+        reason = error if isinstance(error, json.JSONDecodeError) else "nested too deep, or no text"
         raise TableError(f"{place}: not JSON ({reason})") from error
     if not isinstance(cells, dict):
         raise TableError(f"{place}: not a JSON object")

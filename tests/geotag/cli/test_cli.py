@@ -85,7 +85,7 @@ def test_a_photo_that_was_touched_is_not_said_to_have_moved(
     run(*scan)
     os.utime(photo, ns=(1, 1))
     told = run(*scan).stderr
-    assert "1 recognised before, of which only the metadata were read again" in told
+    assert "1 known by their content: only their metadata were read" in told
 
 
 @pytest.mark.slow

@@ -100,11 +100,11 @@ def test_every_option_is_listed_and_the_listing_is_a_file_of_options() -> None:
         ('[scan]\nmax-time = "soon"', "[scan] max-time: 'soon' is not a time"),
         (
             "[scan]\nlimit = 0x1" + "0" * 5000,
-            "[scan] limit must be one text or number, not a number with",
+            "[scan] limit must be one text or number, not a number of more",
         ),
         (
             "[scan]\nprune = 0x1" + "0" * 5000,
-            "[scan] prune must be true or false, not a number without",
+            "[scan] prune must be true or false, not a number of more",
         ),
         ('[scan]\ncatalog = "a\\u0000"', "[scan] catalog must be a text without NUL characters"),
         ("[scan]\ntop-k = ", "not valid TOML"),

@@ -162,7 +162,7 @@ def test_copies_of_a_photo_are_one_example_which_promises_nothing(
     for n in range(6):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(yellow(0)))
     output = run("add", "House", tmp_path, "--model", ready, "--out", tmp_path / "m")
-    assert "House: learned from 1 photo; so few cannot tell how many" in output
+    assert "House: learned from 1 photo; one photo cannot tell how many" in output
     assert "held out" not in output and "likely" not in output
     assert load_checkpoint(tmp_path / "m").spec.categories[-1] == "own_house"
 
@@ -171,7 +171,7 @@ def test_two_photos_are_held_out_in_turn(ready: Path, tmp_path: Path) -> None:
     for n in range(2):
         (tmp_path / f"{n}.jpg").write_bytes(jpeg_bytes(yellow(n)))
     output = run("add", "House", tmp_path, "--model", ready, "--out", tmp_path / "m")
-    assert "learned from 2 photos; about " in output and "of 2 photos are named rightly" in output
+    assert "learned from 2 photos; about " in output and "of 2 photos are recognised" in output
 
 
 def test_unreadable_examples_are_named(ready: Path, examples: Path, tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_what_held_out_photos_are_taken_for_is_said(
     for n, path in enumerate(alike):
         path.write_bytes(jpeg_bytes(picture("stonehenge", seed=n)))
     output = run("add", "House", examples, *alike, "--model", ready, "--out", tmp_path / "m")
-    assert "held out in turn, 12 of 14 photos are named rightly" in output
+    assert "each held out in turn, 12 of 14 photos are recognised" in output
     assert "taken are 2 for Stonehenge\n" in output
     output = run("add", "House", examples, "--model", ready, "--out", tmp_path / "m")
-    assert "held out in turn, 12 of 12 photos are named rightly\n" in output
+    assert "each held out in turn, 12 of 12 photos are recognised\n" in output
 
 
 def test_a_model_without_a_background_says_what_to_do(

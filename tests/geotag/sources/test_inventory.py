@@ -130,7 +130,7 @@ def test_a_night_without_changes_lists_and_reads_nothing(
         ({"fileSchema": "Bucket, Key, Size"}, "add ETag"),
         ({"fileSchema": "Bucket, Key, ETag"}, "add Size"),
         ({"files": [{"key": "gone", "MD5checksum": ""}]}, "it is not there"),
-        ({"files": [{"key": "inventory/part", "MD5checksum": "0"}]}, "by its MD5"),
+        ({"files": [{"key": "inventory/part", "MD5checksum": "0"}]}, "its MD5 differs"),
     ],
 )
 def test_what_is_no_inventory_is_refused(
@@ -262,7 +262,7 @@ def test_inventories_of_google_and_azure_list_what_the_bucket_does(
         ("google", {"report_shards_file_names": ["part.avro"]}, "its files are avro"),
         ("google", {"report_shards_file_names": ["part_1.csv"]}, "it is not there"),
         ("azure", {"status": "Pending"}, "did not succeed"),
-        ("azure", {"files": [{"blob": "1/part_0.csv", "size": 1}]}, "by its size"),
+        ("azure", {"files": [{"blob": "1/part_0.csv", "size": 1}]}, "its size differs"),
         ("azure", {"destinationContainer": "a/b"}, "bucket that cannot be one"),
         ("azure", {"ruleDefinition": None}, "not the manifest"),
     ],

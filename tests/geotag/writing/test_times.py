@@ -65,9 +65,9 @@ def test_where_the_clock_is_known(table: Path, model_path: Path) -> None:
     reasons = {name: result.reason for name, result in results.items() if name not in written}
     assert reasons == {
         "told.jpg": "with an offset from UTC of its own",
-        "late.jpg": "of a clock that is not known",
-        "other.jpg": "of a clock that is not known",
-        "Screenshot_1.jpg": "a screenshot, whose clock is nobody's camera's",
+        "late.jpg": "whose clock's offset from UTC is not known",
+        "other.jpg": "whose clock's offset from UTC is not known",
+        "Screenshot_1.jpg": "taken by no camera (screenshot)",
         "nowhen.jpg": "without the time at which it was taken",
     }
     fields = {change.field: (change.old, change.new) for change in results["indoors.jpg"].changes}
