@@ -44,7 +44,8 @@ class Access:
     def exchange(self, token: str) -> str | None:
         """The key for the token, once; None for another one."""
         with self._lock:
-            is_right = bool(self.token) and hmac.compare_digest(token.encode(), self.token.encode())
+            given = token.encode(errors="replace")
+            is_right = bool(self.token) and hmac.compare_digest(given, self.token.encode())
             if is_right:
                 self.token = ""
             return self._key if is_right else None

@@ -142,7 +142,7 @@ def test_the_page_is_whole_and_loads_nothing_that_its_policy_forbids(setting: Se
 def test_the_token_opens_one_page() -> None:
     access = Access()
     token = access.token
-    assert access.exchange("wrong") is None
+    assert access.exchange("wrong") is None and access.exchange("\ud800") is None
     key = access.exchange(token)
     assert key and access.is_key(key) and access.exchange(token) is None
 

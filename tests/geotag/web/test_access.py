@@ -47,6 +47,13 @@ def test_who_comes_with_the_token_is_remembered(client: flask.testing.FlaskClien
     assert client.get("/", headers={"Host": "localhost:8322"}).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["//evil.example/", "///evil.example", "/\\evil.example"])
+def test_the_way_in_leads_to_no_other_server(client: flask.testing.FlaskClient, path: str) -> None:
+    answer = client.get(f"/?token={TOKEN}", environ_overrides={"PATH_INFO": path})
+    assert answer.status_code == 303
+    assert answer.headers["Location"] in ("/evil.example/", "/evil.example", "/%5Cevil.example")
+
+
 def test_tokens_are_new_each_time() -> None:
     assert len({new_token() for _ in range(100)}) == 100
     assert all(len(new_token()) == 16 for _ in range(100))
