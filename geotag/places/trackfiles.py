@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from geotag.errors import MissingDependencyError, TrackError
+from geotag.errors import GeotagError, MissingDependencyError, TrackError
 from geotag.places.history import read_history
 from geotag.places.points import Point, Points, parse_point
 from geotag.places.tracks import Segment
@@ -92,8 +92,10 @@ def _until_damage(path: Path, points: Points, is_named: bool) -> Points:
         for point in points:
             count[point is None or not _is_on_earth(point)] += 1
             yield point
-    except (ValueError, ArithmeticError, LookupError, TypeError, SyntaxError) as error:
-        damage = str(error)
+    except (GeotagError, OSError):
+        raise
+    except Exception as error:  # the readers of others raise what they like
+        damage = str(error) or type(error).__name__
     if count[False] and damage:
         _log.warning("%s: damaged behind its first %d points (%s)", path, count[False], damage)
     elif not count[False] and (damage or count[True]):
@@ -204,7 +206,11 @@ def _fit(file: BinaryIO) -> Points:
     except ImportError:
         raise MissingDependencyError("reading FIT tracks", "places") from None
     try:
-        with fitdecode.FitReader(file, check_crc=fitdecode.CrcCheck.RAISE) as reader:
+        with fitdecode.FitReader(
+            file,
+            check_crc=fitdecode.CrcCheck.RAISE,
+            error_handling=fitdecode.ErrorHandling.IGNORE,  # which else prints what it finds odd
+        ) as reader:
             for frame in reader:
                 if frame.frame_type != fitdecode.FIT_FRAME_DATA or frame.name != "record":
                     continue

@@ -214,6 +214,24 @@ def test_a_damaged_point_costs_itself_alone(
             read_tracks([str(tmp_path / name)])
 
 
+# Its last record ends in the middle, and the checksum is right.
+CUT_FIT = (
+    "0e105408420000002e464954c338400000140003fd04860004850104850000ca9a3b222222ffc1166c"
+    "01003cca9a3b22222222c1166c010078ca9a3b22222222c1166c0100b4ca9a3b22222222c1166c26ce"
+)
+
+
+@pytest.mark.filterwarnings("error")
+def test_whatever_the_reader_of_fit_raises_costs_that_track_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("fitdecode")
+    (tmp_path / "a.gpx").write_text(gpx(POINTS))
+    (tmp_path / "b.fit").write_bytes(bytes.fromhex(CUT_FIT))
+    found = read_tracks([str(tmp_path)])
+    assert len(found[0].times) == 10 and "b.fit: damaged" in caplog.text
+
+
 def test_a_damaged_track_of_a_folder_is_named_and_the_others_are_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
