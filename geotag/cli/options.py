@@ -100,7 +100,7 @@ def _zones(text: str) -> tuple[Zone, ...]:
         with open(path, "rb") as file:
             data = file.read(_ZONES_LIMIT + 1)
         if len(data) > _ZONES_LIMIT:
-            raise UsageError(f"{path}: too large for a list of private zones")
+            raise UsageError("too large for a list of private zones")
         return parse_zones(data.decode())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import click
 
@@ -54,8 +54,8 @@ def places() -> list[Path]:
 def read_files(chosen: Path | None) -> list[SettingsFile]:
     """The file that was named, or those that are there. Raises UsageError."""
     if chosen is not None:
-        return [_parse(chosen)]
-    return [_parse(path) for path in places() if _is_ours(path)]
+        return [_named(chosen)]
+    return [file for path in places() if (file := _found(path)) is not None]
 
 
 def settings_of(files: Iterable[SettingsFile], words: tuple[str, ...], command: click.Command
@@ -96,33 +96,48 @@ def check_words(files: Iterable[SettingsFile], known: Iterable[str]) -> None:
         for word, table in tables.items():
             if word not in names:
                 hint = _meant(word, names)
-                raise UsageError(f"{path}: [{word}] is no command of geotag{hint}")
+                raise UsageError(f"{path}: [{word[:80]}] is no command of geotag{hint}")
             if not isinstance(table, dict):
                 raise UsageError(f"{path}: {word} is a command; write it as [{word}]")
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is there, and nobody else can have written it: options name files to write."""
+def _found(path: Path) -> SettingsFile | None:
+    """A file that is there, and nobody else can have written: options name files to write."""
     try:
-        found = path.stat()
-    except OSError:
-        return False
-    uid = getattr(os, "geteuid", lambda: found.st_uid)()
-    if found.st_uid in (0, uid) and not found.st_mode & stat.S_IWOTH:
-        return True
+        # A FIFO would let the command wait for ever.
+        with open(path, "rb", opener=_opener) as file:
+            found = os.fstat(file.fileno())
+            uid = getattr(os, "geteuid", lambda: found.st_uid)()
+            if found.st_uid in (0, uid) and not found.st_mode & stat.S_IWOTH:
+                return _parse(path, file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if not os.path.lexists(path):  # of a folder that is closed to us
+            return None
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     complain(f"{path}: not read, for other users may have written it; name it with --config")
-    return False
+    return None
 
 
-def _parse(path: Path) -> SettingsFile:
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _named(path: Path) -> SettingsFile:
     try:
         with path.open("rb") as file:
-            data = file.read(_SIZE_LIMIT + 1)
-        if len(data) > _SIZE_LIMIT:
-            raise UsageError(f"{path}: larger than {_SIZE_LIMIT >> 20} MiB: not a file of options")
-        return SettingsFile(path, tomllib.loads(data.decode("utf-8")))
+            return _parse(path, file)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _parse(path: Path, file: BinaryIO) -> SettingsFile:
+    data = file.read(_SIZE_LIMIT + 1) or b""
+    if len(data) > _SIZE_LIMIT:
+        raise UsageError(f"{path}: larger than {_SIZE_LIMIT >> 20} MiB: not a file of options")
+    try:
+        return SettingsFile(path, tomllib.loads(data.decode("utf-8")))
     except (ValueError, RecursionError) as error:  # of tomllib, and of UTF-8
         raise UsageError(f"{path}: not valid TOML ({error})") from None
 
@@ -131,7 +146,7 @@ def _option(command: click.Command, key: str, place: str) -> click.Option:
     options = {option_name(option): option for option in options_of(command)}
     if key in options:
         return options[key]
-    raise UsageError(f"{place} has no option {key}{_meant(key, options)}")
+    raise UsageError(f"{place} has no option {key[:80]}{_meant(key, options)}")
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

@@ -130,6 +130,17 @@ def test_a_file_that_others_may_have_written_is_not_read() -> None:
     assert "\ntop-k = " in config("--config", HERE).stdout
 
 
+def test_what_is_no_file_is_neither_waited_for_nor_read() -> None:
+    os.mkfifo(HERE)
+    assert "\ntop-k = " not in config().stdout
+    os.remove(HERE)
+    os.symlink("/dev/zero", HERE)
+    assert "other users may have written it" in config().stderr
+    os.remove(HERE)
+    os.symlink("nowhere", HERE)
+    assert config().stderr == ""
+
+
 @pytest.fixture
 def shell_path(tmp_path: Path) -> str:
     """A PATH on which geotag is this checkout's."""
