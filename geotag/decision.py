@@ -35,7 +35,7 @@ _NO_LANDMARK_BELOW = 0.5
 _DIGITS = 5
 _LANDMARK = "landmark"
 # Before what a tag rests on beside the picture, where that alone would be too unsure.
-_SUPPORTED = "supported by where it was taken:"
+SUPPORTED = "supported by where it was taken:"
 _PLACEABLE = (Status.UNCERTAIN, Status.NO_LANDMARK)
 
 
@@ -120,6 +120,11 @@ class Decider(NamedTuple):
     category_of: Callable[[str], Landmark]
     here: Thresholds = Thresholds(0.0)
 
+    @property
+    def takes(self) -> tuple[float, Thresholds]:
+        """What a tag takes: of any library, and of this one."""
+        return self.threshold, self.here
+
     def outcome(self, reading: Reading, evidence: Evidence = _NO_EVIDENCE) -> Outcome:
         """Exactly one row for a reading. A measured position is kept, whatever the network saw."""
         metadata, prediction, failure = reading.metadata, reading.prediction, reading.failure
@@ -197,7 +202,7 @@ class Decider(NamedTuple):
         prediction = reading.prediction
         is_sure = prediction is None or self._is_sure(prediction)
         if outcome.status is Status.TAGGED and not is_sure:
-            return outcome._replace(evidence=f"{_SUPPORTED} {tell(placement)}")
+            return outcome._replace(evidence=f"{SUPPORTED} {tell(placement)}")
         if outcome.status is Status.TAGGED and placement.method is Method.SIDECAR:
             return outcome._replace(evidence=f"taken near {here}: {tell(placement)}")
         return outcome

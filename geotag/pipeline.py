@@ -228,8 +228,8 @@ class Scan:
         """
         self.counts = Counts(Counter(), Counter())
         is_cleared = self.catalog.cleared.is_cleared
-        decider = self.decider._replace(here=self._thresholds())
-        for reading, outcome in self.evidence.decided(decider, self._readings, is_cleared):
+        self.decider = self.decider._replace(here=self._thresholds())
+        for reading, outcome in self.evidence.decided(self.decider, self._readings, is_cleared):
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1
@@ -279,7 +279,7 @@ class Scan:
             return last.counts, False
         self._guard.check_rows(self.catalog.count_rows())
         write_table(out, self.outcomes(), note)
-        made = self.counts, self.library.listed, self.header.sha256, self.decider.threshold
+        made = self.counts, self.library.listed, self.header.sha256, *self.decider.takes
         self.catalog.note_exported(out, Export(signature, table_state(out), *made))
         return self.counts, True
 

@@ -35,9 +35,7 @@ from geotag.cli.signals import Stop, stop_on_signals
 from geotag.cli.streams import tell
 from geotag.engines.base import EngineOptions
 from geotag.errors import GeotagError, LockedError, TableError, UsageError
-from geotag.evidence import build_decider
 from geotag.files.credentials import redacted
-from geotag.model.checkpoint import read_header
 from geotag.options import ScanOptions, parse_since
 from geotag.pipeline import catalog_path, scan_library
 from geotag.records import Status
@@ -280,9 +278,7 @@ def _writing_options(out: str, options: ScanOptions, gps: bool, sidecar: bool) -
 def _write(out: str, options: ScanOptions, writing: WriteOptions, quiet: bool, stop: Stop) -> int:
     from geotag.cli.write import write_tags
 
-    header = read_header(options.model)
-    threshold = build_decider(header, options).threshold
-    writing = writing._replace(model_sha256=header.sha256, threshold=threshold, unattended=True)
+    writing = writing._replace(unattended=True)
     table, catalog = part_path(out, options.shard), catalog_path(out, options)
     return write_tags(Path(table), catalog, writing, quiet, stop)
 

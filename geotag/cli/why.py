@@ -15,7 +15,7 @@ from geotag.files.paths import format_path
 from geotag.records import Outcome, Reading, Status
 from geotag.report.why import Known, explain_row
 from geotag.state.database import SUFFIX
-from geotag.state.queries import decided_with
+from geotag.state.decided import decided_with
 from geotag.state.unopened import known_clock_offsets, known_readings
 from geotag.tables import read_table, table_format
 
@@ -85,7 +85,7 @@ def _known(row: Outcome, table: Path, catalog: Path) -> Known:
     from geotag.places.readings import sighting_of
 
     decided = decided_with(catalog, table, row.model) if row.model else None
-    threshold = decided[1] if decided is not None else None
+    threshold = decided.least(row.top_k[0].slug) if decided is not None and row.top_k else None
     reading = next(
         (r for r in known_readings(catalog) if format_path(r.photo.uri) == row.path), None
     )

@@ -164,14 +164,18 @@ def _seen(row: Outcome, known: Known) -> Iterator[str]:
         return
     best = ", ".join(f"{e.landmark} {e.confidence:.1%}" for e in row.top_k[:_LISTED])
     is_sure = known.threshold is not None and row.top_k[0].confidence >= known.threshold
-    needs = f"; a tag needs {known.threshold:.1%} or more" if known.threshold is not None else ""
-    yield f"The network saw in it: {best}{needs}."
+    yield f"The network saw in it: {best}{_needs(known.threshold)}."
     if prediction is not None:
         yield f"That it shows any landmark the model knows: {prediction.landmark_probability:.1%}."
-    if is_sure and row.status is Status.NO_LANDMARK:
+    if is_sure and row.status in (Status.NO_LANDMARK, Status.PLACED):
         yield "You cleared its landmark, so it gets none."
-    elif is_sure and row.status is Status.PLACED:
-        yield "You cleared its landmark, or a tag of it needs more in this library: it gets none."
+
+
+def _needs(threshold: float | None) -> str:
+    """What a tag takes in the library, as far as it is known."""
+    if threshold is None:
+        return ""
+    return f"; a tag needs {threshold:.1%} or more" if threshold <= 1 else "; too little for a tag"
 
 
 def _help(row: Outcome, known: Known) -> Iterator[str]:

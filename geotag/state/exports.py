@@ -7,9 +7,11 @@ import sqlite3
 from collections import Counter
 from typing import Any, NamedTuple
 
+from geotag.decision import Thresholds
 from geotag.files.paths import format_path
 from geotag.records import FailureKind, Status
 from geotag.state.database import sqlite_errors
+from geotag.state.decided import format_here, parse_here
 from geotag.state.summary import Counts
 
 
@@ -17,7 +19,8 @@ class Export(NamedTuple):
     """How a table was written: from what (in short), how the file was left, and what it holds.
 
     `sources` says how many photos each source had. The tags are by `model` (its SHA-256) at
-    `threshold`. Of a table that an older version wrote, `signature` and `sources` are empty.
+    `threshold`, or what the library took `here`. Of a table that an older version wrote,
+    `signature` and `sources` are empty.
     """
 
     signature: str
@@ -26,33 +29,36 @@ class Export(NamedTuple):
     sources: dict[str, int]
     model: str
     threshold: float
+    here: Thresholds = Thresholds(0.0)
 
 
 def read_export(connection: sqlite3.Connection, out: str) -> Export | None:
     """How a table was written last; None for one never written. Raises CatalogError."""
     with sqlite_errors():
         row = connection.execute(
-            "SELECT signature, state, counts, sources, model, threshold FROM tables WHERE out = ?",
+            "SELECT signature, state, counts, sources, model, threshold, here FROM tables "
+            "WHERE out = ?",
             (format_path(out),),
         ).fetchone()
     if row is None:
         return None
-    signature, state, counts, sources, model, threshold = row
+    signature, state, counts, sources, model, threshold, here = row
     try:
         known = _parse_counts(counts), _parse_numbers(sources)
-        return Export(signature, state, *known, model, threshold)
+        return Export(signature, state, *known, model, threshold, parse_here(here))
     except ValueError:
         return Export("", state, Counts(Counter(), Counter()), {}, model, threshold)
 
 
 def write_export(connection: sqlite3.Connection, out: str, export: Export) -> None:
     """Remember how a table was written. Raises CatalogError."""
-    signature, state, counts, sources, model, threshold = export
+    signature, state, counts, sources, model, threshold, here = export
     cells: tuple[Any, ...] = (signature, state, json.dumps(counts.statuses | counts.failures))
-    cells += (json.dumps(sources), model, threshold)
+    cells += (json.dumps(sources), model, threshold, format_here(here))
     with sqlite_errors(), connection:
         connection.execute(
-            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?, ?, ?, ?)", (format_path(out), *cells)
+            "INSERT OR REPLACE INTO tables VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (format_path(out), *cells),
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from geotag.files.paths import format_path
 from geotag.state.database import opened_to_read, sqlite_errors
+from geotag.state.decided import decided_in
 from geotag.state.schema import READING_COLUMNS
 from geotag.state.summary import Failed
 
@@ -102,31 +103,6 @@ WHERE why IS NOT NULL GROUP BY why ORDER BY failed DESC, why LIMIT ?
 """
 _GUESSED = "SELECT top, model FROM photos WHERE uri = ? AND top IS NOT NULL"
 CLOCK_OFFSETS = "SELECT camera, seconds FROM clock_offsets ORDER BY camera"
-_DECIDED_WITH = "SELECT DISTINCT model, threshold, out = ? FROM tables"
-# In catalogs of version 2.
-_DECIDED_WITH_2 = "SELECT DISTINCT model, threshold, ? = '' FROM photos WHERE status = 'tagged'"
-
-
-def decided_with(path: Path, table: Path, model: str) -> tuple[str, float] | None:
-    """The SHA-256 and the threshold behind a table's tags by `model` (its name in the table).
-
-    None when there is no such catalog, or it does not tell for sure. Nothing is locked or written.
-    """
-    for query in (_DECIDED_WITH, _DECIDED_WITH_2):
-        try:
-            with opened_to_read(path) as reader:
-                rows = reader.execute(query, (format_path(str(table)),)).fetchall()
-        except sqlite3.Error:
-            continue
-        fitting = [
-            (sha256, threshold, is_its_own)
-            for sha256, threshold, is_its_own in rows
-            if isinstance(sha256, str) and isinstance(threshold, float)
-            if model.endswith(f"-{sha256[:12]}")
-        ]
-        own = {pair[:2] for pair in fitting if pair[2]} or {pair[:2] for pair in fitting}
-        return own.pop() if len(own) == 1 else None
-    return None
 
 
 def commonest_failures(catalog: sqlite3.Connection, count: int) -> tuple[Failed, ...]:
@@ -155,14 +131,15 @@ def recognised(reader: sqlite3.Connection, photos: Iterable[bytes]) -> Recognise
     """
     found: Recognised = {}
     with suppress(sqlite3.Error):
-        least = dict(reader.execute("SELECT model, min(threshold) FROM tables GROUP BY model"))
+        decided = list(decided_in(reader))
         names = _model_names(reader)
         for uri in photos:
             for top, model in reader.execute(_GUESSED, (uri,)):
                 with suppress(TypeError, ValueError, KeyError, RecursionError):
                     slug, confidence = json.loads(top)[0]
                     name = names.get(model[:12], f"model-{model[:12]}")
-                    found[uri] = str(slug), float(confidence), name, confidence >= least[model]
+                    least = min(d.least(slug) for d in decided if d.model == model)
+                    found[uri] = str(slug), float(confidence), name, confidence >= least
     return found
 
 

@@ -49,7 +49,8 @@ CREATE TABLE tables (
     counts TEXT,
     sources TEXT,
     model TEXT,
-    threshold REAL
+    threshold REAL,
+    here TEXT
 );
 CREATE TABLE IF NOT EXISTS revision (number INTEGER NOT NULL);
 INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM revision);
@@ -246,8 +247,10 @@ def _from_5(connection: sqlite3.Connection) -> None:
 
 
 def _from_6(connection: sqlite3.Connection) -> None:
-    """Version 6 kept no fingerprints: its photos count one by one."""
+    """Version 6 kept no fingerprints, so that its photos count one by one, and did not know what a
+    tag took in a library."""
     connection.execute("ALTER TABLE photos ADD COLUMN fingerprint BLOB")
+    connection.execute("ALTER TABLE tables ADD COLUMN here TEXT")
 
 
 # From each version to this one; a new file is of version 0.

@@ -18,10 +18,11 @@ from geotag.places.private import Zone
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
+from geotag.state.decided import decided_with
 from geotag.state.decisions import Decision, decisions_in
 from geotag.state.journal import Journal
 from geotag.state.known_catalogs import remember_catalog
-from geotag.state.queries import Recognised, decided_with, recognised, recognised_in
+from geotag.state.queries import Recognised, recognised, recognised_in
 from geotag.state.unopened import known_clock_offsets, known_readings
 from geotag.tables import read_table
 from geotag.tables.private import without_private
@@ -256,11 +257,10 @@ def _failed(misplaced: Mapping[str, str], only: tuple[str, ...]) -> Iterator[Wri
 def _with_decision(
     options: WriteOptions, models: frozenset[str], table: Path, catalog: Path
 ) -> WriteOptions:
-    """With the model's SHA-256 and the threshold, where the catalog of the scan knows them."""
-    if options.model_sha256 or len(models) != 1:
+    """With what is behind the tags, where the catalog of the scan knows it."""
+    if options.decided is not None or len(models) != 1:
         return options
-    known = decided_with(catalog, table, min(models))
-    return options._replace(model_sha256=known[0], threshold=known[1]) if known else options
+    return options._replace(decided=decided_with(catalog, table, min(models)))
 
 
 def _unknown_to_scans(count: int, catalog: Path) -> str:

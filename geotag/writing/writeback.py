@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from geotag.categories import load_categories
+from geotag.decision import SUPPORTED
 from geotag.errors import CatalogError, GeotagError, PhotoError, SourceError
 from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
@@ -22,6 +23,7 @@ from geotag.sources.base import Filters
 from geotag.sources.content import picture_key
 from geotag.sources.local import LocalSource
 from geotag.state.catalog import Catalog
+from geotag.state.decided import Decided
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
 from geotag.writing.edits import format_edits, invert_edits
@@ -40,8 +42,8 @@ class WriteOptions(NamedTuple):
     """What to write, and where.
 
     `position` gives the landmark's position as the camera's, under geotag's mark; `only` are globs
-    on paths or names; `force` also writes links. `model_sha256` and `threshold` go into the
-    photos where the caller knows them. `unattended` says that the rows are a scan's own, seen by
+    on paths or names; `force` also writes links. What is behind the tags goes into the photos
+    where it is known: `decided`. `unattended` says that the rows are a scan's own, seen by
     nobody: a landmark in them does not undo that the user cleared the photo's. Of photos in
     `private` zones nothing is written, and what was is taken out. With methods to `clear`
     nothing is written, and what these inferred is taken out of all photos. With `times` nothing is
@@ -54,13 +56,19 @@ class WriteOptions(NamedTuple):
     only: tuple[str, ...] = ()
     force: bool = False
     dry_run: bool = False
-    model_sha256: str = ""
-    threshold: float | None = None
+    decided: Decided | None = None
     unattended: bool = False
     private: tuple[Zone, ...] = ()
     clear: tuple[str, ...] = ()
     times: bool = False
     offsets: Mapping[str, Offset] = {}
+
+
+def _taken(row: Outcome, decided: Decided) -> float:
+    """The confidence that a row's tag took; where the place speaks for it too, the model's alone,
+    for that is what both together must reach."""
+    is_supported = row.evidence.startswith(SUPPORTED)
+    return decided.threshold if is_supported or not row.top_k else decided.least(row.top_k[0].slug)
 
 
 def new_run_id() -> str:
@@ -195,14 +203,12 @@ class _Writer:
         least = self.options.min_confidence
         if tags.confidence is not None and tags.confidence < least:
             return Intent(reason=f"with a confidence below {least:g}")
-        return Intent(
-            tags._replace(
-                model_sha256=self.options.model_sha256 if tags.model else "",
-                threshold=self.options.threshold if tags.model else None,
-                run_id=self.run_id,
-                position=self.options.position,
-            )
-        )
+        tags = tags._replace(run_id=self.run_id, position=self.options.position)
+        decided = self.options.decided
+        if tags.model and decided is not None:
+            least = _taken(row, decided)
+            tags = tags._replace(model_sha256=decided.model, threshold=least)
+        return Intent(tags)
 
     def _with_cleared(self, intent: Intent, row: Outcome, path: str) -> Intent:
         """Note a landmark that the user cleared or gave, and keep a photo clear that was cleared

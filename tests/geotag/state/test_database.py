@@ -14,10 +14,11 @@ import pytest
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
 from geotag.state.catalog import open_catalog
+from geotag.state.decided import decided_with
 from geotag.state.decisions import decisions_in
 from geotag.state.journal import Journal, Write
 from geotag.state.locks import file_lock
-from geotag.state.queries import decided_with, recognised_in
+from geotag.state.queries import recognised_in
 from geotag.state.schema import VERSION
 from geotag.state.unopened import known_readings
 from tests.geotag.state.samples import (

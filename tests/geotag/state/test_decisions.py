@@ -51,6 +51,7 @@ def test_a_catalog_of_the_fourth_version_is_migrated(path: Path) -> None:
         connection.execute("DROP TABLE decisions")
         connection.execute("DROP TABLE clock_offsets")
         connection.execute("ALTER TABLE photos DROP COLUMN fingerprint")
+        connection.execute("ALTER TABLE tables DROP COLUMN here")
         connection.execute("PRAGMA user_version = 4")
     assert decisions_in(path) == {}
     with open_catalog(path) as catalog:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from geotag.decision import Thresholds
 from geotag.records import (
     Failure,
     FailureKind,
@@ -17,8 +18,8 @@ from geotag.records import (
     Reading,
 )
 from geotag.state.catalog import Criteria, open_catalog
+from geotag.state.decided import Decided, decided_with
 from geotag.state.journal import Journal, State
-from geotag.state.queries import decided_with
 from tests.geotag.state.samples import (
     MEASURED,
     MODEL,
@@ -136,6 +137,7 @@ def test_photos_of_a_catalog_of_the_third_version_are_read_again_with_prediction
     with closing(sqlite3.connect(path)) as connection, connection:
         for column in ("reader", "fingerprint"):
             connection.execute(f"ALTER TABLE photos DROP COLUMN {column}")
+        connection.execute("ALTER TABLE tables DROP COLUMN here")
         connection.execute("PRAGMA user_version = 3")
     with open_catalog(path) as catalog:
         note_listed(catalog, [photo("old")])
@@ -156,7 +158,7 @@ def test_the_journal_of_a_catalog_of_the_second_version_is_as_it_was(catalog_2: 
         }  # fmt: skip
         after = catalog.connection.execute("SELECT * FROM writes ORDER BY id").fetchall()
     assert len(before) == 4 and after == before
-    assert made_by == (OLD_MODEL, 0.9)
+    assert made_by == Decided(OLD_MODEL, 0.9, Thresholds(0.0))
     assert decided_with(catalog_2, table, f"lenet-{OLD_MODEL[:12]}") == made_by
     assert os.listdir(catalog_2.parent) == [catalog_2.name]
 
