@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import NamedTuple
 
 # The largest block that is read.
@@ -11,6 +10,7 @@ BLOCK_LIMIT = 16 * 2**20
 # Far more segments or chunks than any writer makes: 512 MiB of chunks of 8 KiB, libpng's size.
 PART_LIMIT = 2**16
 MOST_BLOCKS = 16  # of a photo, or of a kind in it
+TOO_MANY = "it has more metadata blocks than are read, so no position is inferred"
 EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
@@ -46,12 +46,14 @@ class Blocks(NamedTuple):
 
 
 def first_blocks(found: Iterable[tuple[str, bytes]]) -> dict[str, tuple[bytes, ...]]:
-    """Blocks by their kind ("exif", "xmp"), no more of them than are many or large together."""
+    """Blocks by their kind ("exif", "xmp"), no more of them than are many or large together; what
+    is left of them may hold a "position"."""
     kinds: dict[str, list[bytes]] = {"exif": [], "xmp": []}
     total = 0
-    for kind, block in islice(found, MOST_BLOCKS):
+    for number, (kind, block) in enumerate(found):
         total += len(block)
-        if total > BLOCK_LIMIT:
+        if number == MOST_BLOCKS or total > BLOCK_LIMIT:
+            kinds.setdefault("position", []).append(b"more")
             break
         if block:
             kinds.setdefault(kind, []).append(block)

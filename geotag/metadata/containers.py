@@ -8,7 +8,14 @@ from functools import partial
 from itertools import chain
 
 from geotag.errors import PhotoError
-from geotag.metadata.blocks import BLOCK_LIMIT, MOST_BLOCKS, Blocks, first_blocks, without_prefix
+from geotag.metadata.blocks import (
+    BLOCK_LIMIT,
+    MOST_BLOCKS,
+    TOO_MANY,
+    Blocks,
+    first_blocks,
+    without_prefix,
+)
 from geotag.metadata.isobmff import find_in_cr3, find_in_heif
 from geotag.metadata.jpeg import STEP, find_in_jpeg
 from geotag.metadata.photoshop import blocks_in_resources
@@ -90,7 +97,8 @@ def _find_in_webp(header: bytes, read: ReadRange) -> Blocks:
         ("exif" if c.kind == b"EXIF" else "xmp", without_prefix(read(c.data_at, c.size)))
         for c in wanted
     )
-    return Blocks("webp", found["exif"], found["xmp"])
+    unread = TOO_MANY if "position" in found else ""
+    return Blocks("webp", found["exif"], found["xmp"], unread_position=unread)
 
 
 def _find_in_tiff(format: str, header: bytes, read: ReadRange) -> Blocks:
@@ -98,7 +106,8 @@ def _find_in_tiff(format: str, header: bytes, read: ReadRange) -> Blocks:
     if header[2:4] in (b"+\0", b"\0+"):
         return Blocks(format, unread_position=_BIG_TIFF)
     found = first_blocks(chain((("exif", header),), _blocks_in_tiff(header, read)))
-    return Blocks(format, found["exif"], found["xmp"], is_tiff=True)
+    unread = TOO_MANY if "position" in found else ""
+    return Blocks(format, found["exif"], found["xmp"], is_tiff=True, unread_position=unread)
 
 
 def _blocks_in_tiff(header: bytes, read: ReadRange) -> Iterator[tuple[str, bytes]]:

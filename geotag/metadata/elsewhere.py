@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from geotag.metadata.blocks import MOST_BLOCKS, Blocks
+from geotag.metadata.blocks import EXIF_PREFIX, MOST_BLOCKS, Blocks
 from geotag.metadata.containers import find_blocks
 from geotag.metadata.exif import parse_metadata
 from geotag.metadata.jpeg import Segment, jpeg_segments
@@ -19,7 +19,7 @@ _WHY = (
     "it has a position where none is read (behind or between its picture data, in a film, or in a "
     "block of another kind), so none is inferred"
 )
-_NAME = b"GPSLatitude"
+POSITION_NAME = b"GPSLatitude"
 _TRAILING_NAME = b"latitude"  # also of MIE, and of drones' makers
 _EXIF = re.compile(rb"Exif\0\0(?=II\*\0|MM\0\*)")
 _EXIF_LENGTH = 2**16
@@ -42,9 +42,9 @@ def position_elsewhere(data: bytes) -> str:
 
 
 def _is_in_another(data: bytes, blocks: Blocks) -> bool:
-    """Whether a name or a film says so that is in none of the blocks."""
-    known = sum(block.count(_NAME) for block in (*blocks.exifs, *blocks.xmps))
-    return data.count(_NAME) > known or _is_in_film(data)
+    """Whether a name, a film or an Exif block says so that is none of those that are read."""
+    known = sum(block.count(POSITION_NAME) for block in (*blocks.exifs, *blocks.xmps))
+    return data.count(POSITION_NAME) > known or _is_in_film(data) or _is_in_exif(data)
 
 
 def _is_in_film(data: bytes) -> bool:
@@ -57,7 +57,7 @@ def _is_in_jpeg(data: bytes) -> bool:
     behind = _behind_picture(data, segments[-1].end if segments else 2)
     return (
         any(map(_is_in_segment, segments))
-        or any(map(_is_placed, islice(_EXIF.finditer(behind), MOST_BLOCKS)))
+        or _is_in_exif(behind)
         or _TRAILING_NAME in behind.lower()
         or _is_in_film(behind)
     )
@@ -68,6 +68,11 @@ def _behind_picture(data: bytes, scan: int) -> bytes:
     end = data.find(b"\xff\xd9", scan)
     is_plain = end >= 0 and data.find(b"\xff\xe1", scan, end) < 0
     return data[end + 2 :] if is_plain else data[scan:]
+
+
+def _is_in_exif(data: bytes) -> bool:
+    is_likely = EXIF_PREFIX in data
+    return is_likely and any(map(_is_placed, islice(_EXIF.finditer(data), MOST_BLOCKS)))
 
 
 def _is_placed(found: re.Match[bytes]) -> bool:
@@ -84,5 +89,5 @@ def _is_in_segment(segment: Segment) -> bool:
         case 0xE6:
             return any(name in segment.payload for name in _GOPRO)
         case 0xEB:
-            return _NAME in segment.payload
+            return POSITION_NAME in segment.payload
     return False

@@ -64,7 +64,7 @@ _GPS = frozenset((
     LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, TIME_STAMP,
     PROCESSING_METHOD, DATE_STAMP,
 ))  # fmt: skip
-_UNCLEAR = "the position in its Exif block cannot be understood, so none is inferred"
+UNCLEAR = "the position in its Exif block cannot be understood, so none is inferred"
 
 
 # What photos of one library repeat, most of it in each, is understood once.
@@ -158,7 +158,7 @@ def parse_metadata(exif: bytes, read: ReadRange | None = None) -> Metadata:
     holder, gps = _holder_and_gps(main, inner)
     location, unclear = _position(gps)
     if location is None and GPS_IFD in holder.entries and _is_cut_short(holder):
-        unclear = _UNCLEAR
+        unclear = UNCLEAR
     return assemble(location, unclear, _capture(main, inner, gps), main.integer(ORIENTATION))
 
 
@@ -257,7 +257,7 @@ def _position(gps: _Directory) -> tuple[Location | None, str]:
         location = checked_location(latitude, longitude, _altitude(gps))
         if location is not None or latitude == longitude == 0:
             return location, ""
-    return None, "" if gps.is_blank(LATITUDE) and gps.is_blank(LONGITUDE) else _UNCLEAR
+    return None, "" if gps.is_blank(LATITUDE) and gps.is_blank(LONGITUDE) else UNCLEAR
 
 
 def _is_inferred(gps: _Directory) -> bool:

@@ -12,8 +12,8 @@ from geotag.files.takeout import is_of, is_takeout
 from geotag.metadata.assembled import assemble, merge
 from geotag.metadata.blocks import BLOCK_LIMIT, Blocks
 from geotag.metadata.containers import find_blocks
-from geotag.metadata.elsewhere import position_elsewhere
-from geotag.metadata.exif import parse_gps, parse_metadata, parse_thumbnail
+from geotag.metadata.elsewhere import POSITION_NAME, position_elsewhere
+from geotag.metadata.exif import UNCLEAR, parse_gps, parse_metadata, parse_thumbnail
 from geotag.metadata.marks import inferred_offset
 from geotag.metadata.ranges import ReadRange
 from geotag.metadata.takeout import JSON_LIMIT, parse_takeout
@@ -124,8 +124,11 @@ def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
     for xmp in blocks.xmps:
         metadata = _without_inferred_offset(metadata, inferred_offset(xmp))
     for exif in blocks.exifs if metadata.location is None else ():
-        if (packet := packet_in(exif)) and mentions_position(packet):
+        packet = packet_in(exif)
+        if mentions_position(packet):
             metadata = merge(metadata, parse_xmp(packet))
+        elif POSITION_NAME in exif:  # of a packet that is damaged, or no packet
+            metadata = merge(metadata, Metadata(position_unclear=UNCLEAR))
     if blocks.extended and metadata.location is None:
         xmp = _extended(blocks, read)
         if mentions_position(xmp):

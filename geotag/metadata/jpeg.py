@@ -14,6 +14,7 @@ from geotag.metadata.blocks import (
     MOST_BLOCKS,
     PART_LIMIT,
     TIFF_MAGICS,
+    TOO_MANY,
     XMP_PREFIX,
     Blocks,
 )
@@ -134,13 +135,16 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
             size = (width, height) if width and height else None
         at += 2 + length
     parts = tuple((start, length) for _, start, length in sorted(extended))
-    return Blocks("jpeg", tuple(exifs), tuple(xmps), extended=parts, size=size)
+    unread = TOO_MANY if len(exifs) + len(xmps) > MOST_BLOCKS else ""
+    return Blocks(
+        "jpeg", tuple(exifs), tuple(xmps), extended=parts, size=size, unread_position=unread
+    )
 
 
 def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
     """What a segment holds. A block above 64 KiB goes on in the next segment, behind an
     identifier but without a TIFF header of its own."""
-    if len(exifs) + len(xmps) >= MOST_BLOCKS:
+    if len(exifs) + len(xmps) > MOST_BLOCKS:
         return
     if payload.startswith(XMP_PREFIX):
         xmps.append(payload[len(XMP_PREFIX) :])

@@ -55,16 +55,19 @@ def _found(read: ReadRange) -> Iterator[tuple[str, bytes]]:
 def _blocks_of(
     kind: bytes, start: int, length: int, read: ReadRange
 ) -> Iterator[tuple[str, bytes]]:
-    """What a chunk holds: "exif" or "xmp", and the block, or a "position" that is not read."""
+    """What a chunk holds: "exif" or "xmp", and the block, or a "position" that may be there and is
+    not read."""
     if kind.lower() == b"exif":
         yield "exif", without_prefix(read(start, length))
     elif kind == b"zxIf":  # as the compressed one was called in drafts
-        yield "exif", without_prefix(_inflate(read(start, length)[5:]))
+        block = _inflate(read(start, length)[5:])
+        yield ("position", kind) if block is None else ("exif", without_prefix(block))
     elif kind in _TEXTS:
         keyword = read(start, min(length, _KEYWORD_LIMIT + 1)).partition(b"\0")[0]
         behind = start + len(keyword) + 1, length - len(keyword) - 1
         if keyword == _XMP_KEYWORD:
-            yield "xmp", _text(kind, read(*behind))
+            text = _text(kind, read(*behind))
+            yield ("position", keyword) if text is None else ("xmp", text)
         elif keyword.lower() in _PROFILE_KEYWORDS:
             yield from _profile(_text(kind, read(*behind)))
         elif _POSITION_KEYWORD.search(keyword):
@@ -78,8 +81,8 @@ def _size(header: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def _text(kind: bytes, data: bytes) -> bytes:
-    """A text, inflated where it is compressed; empty where it is damaged or too large."""
+def _text(kind: bytes, data: bytes) -> bytes | None:
+    """A text, inflated where it is compressed; None where it is damaged."""
     if kind == b"tEXt":
         return data
     if kind == b"zTXt":
@@ -89,20 +92,22 @@ def _text(kind: bytes, data: bytes) -> bytes:
     return _inflate(text) if is_compressed else text
 
 
-def _inflate(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes | None:
+    """As much as is read; None where it is damaged."""
     try:
         return zlib.decompressobj().decompress(data, _INFLATED_LIMIT)
     except zlib.error:
-        return b""
+        return None
 
 
-def _profile(text: bytes) -> Iterator[tuple[str, bytes]]:
+def _profile(text: bytes | None) -> Iterator[tuple[str, bytes]]:
     """A profile: a line with its name, one with its length, and its bytes as hexadecimal digits."""
-    lines = text.strip().split(b"\n", 2)
+    lines = (text or b"").strip().split(b"\n", 2)
     try:
-        block = bytes.fromhex(lines[-1].decode("ascii")) if len(lines) == 3 else b""
-    except ValueError:
-        block = b""
+        block = bytes.fromhex(lines[2].decode("ascii"))
+    except (IndexError, ValueError):  # damaged
+        yield "position", lines[0] or b"?"
+        return
     if block.startswith(EXIF_PREFIX) or block[:4] in TIFF_MAGICS:
         yield "exif", without_prefix(block)
     elif resources := tuple(blocks_in_resources(block)):

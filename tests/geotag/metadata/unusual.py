@@ -376,6 +376,18 @@ UNREAD = [
     Case("credentials.webp", _webp((b"C2PA", _CREDENTIALS))),
     Case("flir.jpg", jpeg(segment(b"FLIR\0\1\0\0FFF\0" + bytes(60) + _FLIR))),
     Case("gopro.jpg", jpeg(segment(b"GoPro\0DEVC\0\1\0\x10GPS5l\x14\0\1", 0xE6))),
+    Case("damaged-profile.png", png(chunk(b"tEXt", b"Raw profile type xmp\0"
+                                          + _profile(XMP_POSITION, b"xmp")[:-1] + b"%"))),
+    Case("cut-profile.png", png(chunk(b"zTXt", b"Raw profile type exif\0\0"
+                                      + zlib.compress(_profile(PLACE))[2:]))),
+    Case("damaged-text.png", png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP_POSITION))),
+    Case("damaged-draft.png", png(chunk(b"zxIf", b"\0\0\0\0\0" + PLACE))),
+    Case("damaged-in-exif.jpg", jpeg(segment(_EXIF + exif_block([(
+        0x02BC, BYTE, len(XMP_POSITION), XMP_POSITION.replace(b"<rdf:RDF", b"<\1\0:RDF"))])))),
+    Case("many.jpg", jpeg(*[segment(_EXIF + exif_block([_MODEL]))] * 20, _EXIF_SEGMENT)),
+    Case("many.webp", _webp(*[(b"EXIF", exif_block([_MODEL]))] * 20, (b"EXIF", PLACE))),
+    Case("many.png", png(*[chunk(b"eXIf", exif_block([_MODEL]))] * 20, chunk(b"eXIf", PLACE))),
+    Case("track.heic", _heif(exif_block([_MODEL])) + box(b"moov", box(b"trak", _EXIF + PLACE))),
     in_jpeg("without", position()[1::2]),
     in_jpeg("without-one", position()[:3] + position()[3:][1:]),
     in_jpeg("other-language", gps_rows(*position()[1::2], "N", "O")),
