@@ -8,7 +8,7 @@ films behind or beside a picture, content credentials (C2PA), and what GoPro and
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import chain, islice
 
 from geotag.metadata.blocks import EXIF_PREFIX, MOST_BLOCKS, Blocks
 from geotag.metadata.containers import find_blocks
@@ -19,6 +19,7 @@ _WHY = (
     "it has a position where none is read (behind or between its picture data, in a film, or in a "
     "block of another kind), so none is inferred"
 )
+_APP1, _APP6 = 0xE1, 0xE6
 POSITION_NAME = b"GPSLatitude"
 _TRAILING_NAME = b"latitude"  # also of MIE, and of drones' makers
 _EXIF = re.compile(rb"Exif\0\0(?=II\*\0|MM\0\*)")
@@ -37,14 +38,19 @@ def position_elsewhere(data: bytes) -> str:
     Takes all bytes of the photo. Raises PhotoError when they are no photo's.
     """
     blocks = find_blocks(lambda offset, length: data[offset : offset + length])
-    is_there = _is_in_jpeg(data) if blocks.format == "jpeg" else _is_in_another(data, blocks)
+    if blocks.format == "jpeg":
+        is_there = _is_in_jpeg(data, blocks)
+    else:
+        is_there = _is_named(data, blocks) or _is_in_film(data) or _is_in_exif(data)
     return _WHY if is_there else ""
 
 
-def _is_in_another(data: bytes, blocks: Blocks) -> bool:
-    """Whether a name, a film or an Exif block says so that is none of those that are read."""
-    known = sum(block.count(POSITION_NAME) for block in (*blocks.exifs, *blocks.xmps))
-    return data.count(POSITION_NAME) > known or _is_in_film(data) or _is_in_exif(data)
+def _is_named(data: bytes, blocks: Blocks) -> bool:
+    """Whether a name stands in none of the blocks that are read."""
+    packets = (packet for packet in blocks.xmps if not any(packet in exif for exif in blocks.exifs))
+    extended = (data[start : start + length] for start, length in blocks.extended)
+    known = sum(b.count(POSITION_NAME) for b in chain(blocks.exifs, packets, extended))
+    return data.count(POSITION_NAME) > known
 
 
 def _is_in_film(data: bytes) -> bool:
@@ -52,11 +58,13 @@ def _is_in_film(data: bytes) -> bool:
     return is_likely and _FILM.search(data) is not None
 
 
-def _is_in_jpeg(data: bytes) -> bool:
+def _is_in_jpeg(data: bytes, blocks: Blocks) -> bool:
     segments = list(jpeg_segments(data))
-    behind = _behind_picture(data, segments[-1].end if segments else 2)
+    scan = segments[-1].end if segments else 2
+    behind = _behind_picture(data, scan)
     return (
-        any(map(_is_in_segment, segments))
+        _is_named(data[:scan], blocks)
+        or any(map(_is_in_segment, segments))
         or _is_in_exif(behind)
         or _TRAILING_NAME in behind.lower()
         or _is_in_film(behind)
@@ -82,12 +90,7 @@ def _is_placed(found: re.Match[bytes]) -> bool:
 
 
 def _is_in_segment(segment: Segment) -> bool:
-    match segment.marker:
-        case 0xE1:
-            is_flir = segment.payload.startswith(_FLIR)
-            return is_flir and _FLIR_GPS.search(segment.payload) is not None
-        case 0xE6:
-            return any(name in segment.payload for name in _GOPRO)
-        case 0xEB:
-            return POSITION_NAME in segment.payload
-    return False
+    if segment.marker == _APP6:
+        return any(name in segment.payload for name in _GOPRO)
+    is_flir = segment.marker == _APP1 and segment.payload.startswith(_FLIR)
+    return is_flir and _FLIR_GPS.search(segment.payload) is not None

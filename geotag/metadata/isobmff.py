@@ -19,7 +19,7 @@ _BOX_COUNT_LIMIT = 4096
 _CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
-_IN_FILE, _IN_IDAT = 0, 1  # construction methods of items
+_IN_FILE, _IN_IDAT, _IN_ANOTHER = 0, 1, -1  # construction methods of items, and another file
 _UNREAD = "it has a metadata item that cannot be read, so no position is inferred"
 # Sequences of pictures may tell their position as films do, and Canon's in a box of its own.
 _FILM_BRANDS = (b"msf1", b"hevc", b"hevx", b"avis")
@@ -171,7 +171,8 @@ def _parse_iloc(data: bytes) -> Iterator[tuple[int, _Item]]:
     for _ in range(number(wide)):
         item = number(wide)
         method = number(2) & 15 if version else _IN_FILE
-        number(2)  # data reference index
+        if number(2):  # it lies in another file
+            method = _IN_ANOTHER
         base = number(base_size)
         count = number(2)
         if not length_size or at + count * extent_size > len(data):

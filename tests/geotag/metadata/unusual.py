@@ -387,6 +387,10 @@ UNREAD = [
     Case("many.jpg", jpeg(*[segment(_EXIF + exif_block([_MODEL]))] * 20, _EXIF_SEGMENT)),
     Case("many.webp", _webp(*[(b"EXIF", exif_block([_MODEL]))] * 20, (b"EXIF", PLACE))),
     Case("many.png", png(*[chunk(b"eXIf", exif_block([_MODEL]))] * 20, chunk(b"eXIf", PLACE))),
+    Case("another-header.jpg", jpeg(segment(b"http://ns.adobe.com/xyz/\0<rdf:Description "
+                                            b"exif:GPSLatitude='10,0N'/>"))),
+    Case("another-file.heic", _heif(PLACE).replace(
+        b"\0\1\0\0\0\1\0\0\0", b"\0\1\0\1\0\1\0\0\0")),
     Case("track.heic", _heif(exif_block([_MODEL])) + box(b"moov", box(b"trak", _EXIF + PLACE))),
     in_jpeg("without", position()[1::2]),
     in_jpeg("without-one", position()[:3] + position()[3:][1:]),
