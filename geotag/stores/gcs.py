@@ -18,6 +18,12 @@ class GcsStore(GenericStore):
     def __init__(self, **options: Any) -> None:
         super().__init__("gs", **options)
 
+    def _opened(self, **options: Any) -> Any:
+        # What fsspec takes asks for a bucket's kind; who may not know it is warned at each request.
+        from gcsfs.core import GCSFileSystem
+
+        return GCSFileSystem(**options)
+
     def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
         """The objects below a URI in byte order, or the one that it names."""
         bucket, prefix = self._split(uri)

@@ -38,11 +38,14 @@ class GenericStore:
     """
 
     def __init__(self, protocol: str, **options: Any) -> None:
-        import fsspec
-
         self.bytes_fetched = 0
         self.protocol = protocol
-        self._fs = fsspec.filesystem(protocol, use_listings_cache=False, **options)
+        self._fs = self._opened(use_listings_cache=False, **options)
+
+    def _opened(self, **options: Any) -> Any:
+        import fsspec
+
+        return fsspec.filesystem(self.protocol, **options)
 
     def list(self, uri: str, enters: Enters = always) -> Iterator[Object]:
         """The objects below a folder in byte order, or a single one; the next folders are listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from itertools import islice
@@ -87,8 +88,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def store(server: Server, monkeypatch: pytest.MonkeyPatch) -> GcsStore:
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+def store(server: Server) -> GcsStore:
     address = f"http://127.0.0.1:{server.server_address[1]}"
     return GcsStore(endpoint_url=address, token="anon", skip_instance_cache=True)
 
@@ -104,6 +104,15 @@ def test_all_are_listed_in_byte_order_a_page_at_a_time(store: GcsStore, server: 
     assert [each.uri for each in store.list("gs://photos/2026/03")] == [
         f"gs://photos/{key}" for key in below
     ]
+
+
+def test_nothing_is_asked_of_the_bucket_itself(
+    store: GcsStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who may read its objects may not, and gcsfs would warn of that at each request."""
+    with suppress(StoreError):  # the server has no bytes of objects
+        store.get("gs://photos/flat-1.jpg", 0, 7)
+    assert not caplog.records
 
 
 def test_many_are_listed_in_stretches_side_by_side(store: GcsStore, server: Server) -> None:
