@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from geotag.metadata.blocks import EXIF_PREFIX, XMP_PREFIX
-from geotag.metadata.jpeg import Segment, jpeg_segments
+from geotag.metadata.jpeg import Segment, find_in_jpeg, jpeg_segments
 from geotag.metadata.photoshop import PREFIX as PHOTOSHOP_PREFIX
 from geotag.metadata.tiff import ByteOrder, open_tiff
 from geotag.writing.blocks.tiff import MAKER_NOTE, TiffError, parse_tiff
@@ -111,8 +111,15 @@ class Jpeg:
         yield from (edit.moved(start + _identifier_size(name)) for edit in inner)
 
     def _insert(self, name: str, block: bytes) -> Edit:
-        """A new block: the Exif block in front, the XMP packet behind it."""
+        """A new block: the Exif block in front, the XMP packet behind it.
+
+        Raises CannotEmbedError where there is one in another place: some readers take the first
+        one alone.
+        """
         kind = _KINDS[name]
+        read = find_in_jpeg(self.data, lambda at, length: self.data[at : at + length])
+        if {"exif": read.exifs, "xmp": read.xmps}.get(name):
+            raise CannotEmbedError(f"it has its {kind.title} in an unusual place")
         payload = kind.identifier + block
         _check_size(name, len(payload) + 2)
         at = self._front()

@@ -238,6 +238,17 @@ def refused() -> Iterator[tuple[str, Callable[[], bytes], str]]:
         lambda: _behind_mpf(xmp_segment(xmp_packet(padding=0))),
         "multi-picture",
     )
+    resource = b"Photoshop 3.0\x008BIM\x04\x22\0\0" + struct.pack(">I", len(tiff_block()))
+    yield (
+        "exif_resource.jpg",
+        lambda: with_segments(jpeg(), segment(0xED, resource + tiff_block() + b"\0")),
+        "unusual place",
+    )
+    yield (
+        "exif_behind_garbage.jpg",
+        lambda: with_segments(jpeg(), segment(0xE1, b"\0\0" + b"Exif\0\0" + tiff_block())),
+        "unusual place",
+    )
     yield "afcp.jpg", lambda: jpeg() + b"AFCP data" + b"AXS!\0\1\0\0\0\0\0\0", "AFCP"
     yield "no_scan.jpg", lambda: jpeg()[:100], "damaged"
     yield "short.webp", lambda: webp()[:-40], "cut short"
