@@ -19,6 +19,7 @@ from geotag.places.sighting import Method, Placement, Reason
 from geotag.places.standing import landmark_finder, with_landmark
 from geotag.places.stated import stated_placement
 from geotag.records import Landmark, Location, Outcome, Reading, TopCategory
+from geotag.state.catalog import Catalog
 from geotag.tables.base import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class LibraryEvidence:
         return [options.places, options.match, self._tracks_digest, *told]
 
     def decided(
-        self, decider: Decider, readings: Readings, is_cleared: Callable[[str], bool]
+        self, decider: Decider, readings: Readings, catalog: Catalog
     ) -> Iterator[tuple[Reading, Outcome]]:
-        """Each reading with its row. The readings are gone through several times where photos are
-        placed by others, or some are private."""
-        placed, named = self._placements(readings), self._naming()
-        standing = self._standing()
+        """Each reading of a catalog with its row. The readings are gone through several times where
+        photos are placed by what they show, or some are private."""
+        placed, named = self._placements(readings, catalog), self._naming(catalog)
+        standing, is_cleared = self._standing(), catalog.cleared.is_cleared
         zones = self.options.private
         private = private_photos(readings(), placed, zones) if zones else frozenset()
 
@@ -66,18 +67,21 @@ class LibraryEvidence:
         for reading in readings():
             uri = reading.photo.uri
             cleared = is_cleared(uri)
-            evidence = Evidence(cleared, stated_placement(reading) or placed.get(uri))
+            is_open = reading.metadata.location is None
+            placement = (stated_placement(reading) or placed.get(uri)) if is_open else None
+            evidence = Evidence(cleared, placement)
             outcome = decider.outcome(reading, evidence)
             outcome = blanked(outcome) if uri in private else screened(outcome, zones, hides)
             yield reading, named(outcome if cleared else standing(outcome))
+        catalog.names.save()
 
-    def _naming(self) -> Callable[[Outcome], Outcome]:
+    def _naming(self, catalog: Catalog) -> Callable[[Outcome], Outcome]:
         """What adds the names of places to a row; nothing unless asked."""
         if not self.options.places:
             return lambda outcome: outcome
         from geotag.places.library import naming  # only now: numpy is heavy
 
-        return naming(self.options.language)
+        return naming(self.options.language, catalog.names)
 
     def _standing(self) -> Callable[[Outcome], Outcome]:
         """What names the landmark at which a measured photo was taken; nothing unless asked."""
@@ -94,15 +98,16 @@ class LibraryEvidence:
         find = landmark_finder(shown)
         return lambda outcome: with_landmark(outcome, find)
 
-    def _placements(self, readings: Readings) -> Mapping[str, Placement | Reason]:
+    def _placements(self, readings: Readings, catalog: Catalog) -> Mapping[str, Placement | Reason]:
         """Where photos were taken by what the rest of the library tells, or why it does not;
         nothing unless asked."""
         if not self.options.places:
             return {}
-        from geotag.places.library import find_placements  # only now: numpy is heavy
+        from geotag.places.library import place_library  # only now: numpy is heavy
 
-        found = find_placements(readings(), self._segments, dict(self.options.clock_offsets))
-        return with_matches(found, self._matches(readings))
+        said = dict(self.options.clock_offsets)
+        place_library(catalog.placed, self._segments, said, self._tracks_digest)
+        return with_matches(catalog.placed, self._matches(readings))
 
     def _matches(self, readings: Readings) -> Mapping[str, Placement]:
         """Where photos were taken by what they show; nothing unless asked."""
@@ -117,12 +122,12 @@ def with_matches(
     found: Mapping[str, Placement | Reason], matches: Mapping[str, Placement]
 ) -> Mapping[str, Placement | Reason]:
     """All placements: a copy's goes before what its time says, and that before the scene."""
-    new = {
+    new: dict[str, Placement | Reason] = {
         uri: placement
         for uri, placement in matches.items()
         if placement.method is Method.COPY or not isinstance(found.get(uri), Placement)
     }
-    return {**found, **new}
+    return {**found, **new} if new else found
 
 
 def build_decider(header: ModelHeader, options: ScanOptions) -> Decider:

@@ -227,9 +227,8 @@ class Scan:
         Here alone is decided what a reading amounts to.
         """
         self.counts = Counts(Counter(), Counter())
-        is_cleared = self.catalog.cleared.is_cleared
         self.decider = self.decider._replace(here=self._thresholds())
-        for reading, outcome in self.evidence.decided(self.decider, self._readings, is_cleared):
+        for reading, outcome in self.evidence.decided(self.decider, self._readings, self.catalog):
             self.counts.statuses[outcome.status] += 1
             if reading.failure is not None:
                 self.counts.failures[reading.failure.kind.value] += 1

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import resources
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from geotag.errors import UsageError
-from geotag.places.copies import find_copies, picture_of
+from geotag.places.copies import Picture, find_copies, picture_of
+from geotag.places.devices import ZoneOffset
 from geotag.places.languages import country_names
-from geotag.places.names import Gazetteer
+from geotag.places.names import Gazetteer, Names
 from geotag.places.offsets import Offset, find_offsets
 from geotag.places.placing import place_photos
-from geotag.places.readings import sighting_of
-from geotag.places.sighting import Placement, Places, Reason, Sighting
+from geotag.places.readings import device_of, sighting_of
+from geotag.places.sighting import (
+    ClockPiece,
+    Clocks,
+    Placed,
+    Places,
+    Sighting,
+)
 from geotag.places.telling import clock_lines, tell_clock
 from geotag.places.tracks import Segment
+from geotag.places.windows import EVER, Window, day_at, windows_of
 from geotag.places.zones import local_zone
 from geotag.records import Location, Outcome, Reading, Status
 
@@ -24,40 +39,128 @@ _log = logging.getLogger(__name__)
 _TOWN_M = 5000.0
 
 
-def find_placements(
-    readings: Iterable[Reading],
-    segments: Iterable[Segment] = (),
+class Store(Protocol):
+    """What is known of a library's photos, and where what becomes of them is kept."""
+
+    @property
+    def clocks(self) -> Iterable[Clocks]:
+        """What was found of clocks in each part, in order of time."""
+
+    def days(self) -> Mapping[int, tuple[int, bytes]]:
+        """How many photos there are of each day, and what changes whenever one of them does."""
+
+    def readings(self, window: Window) -> Iterable[tuple[int, Reading]]:
+        """The photos of some days with these, in an order that hangs on nothing else."""
+
+    def windows(self) -> Mapping[Window, bytes]:
+        """Of which parts the placements are kept, each with the digest of all they come of."""
+
+    def forget(self, window: Window) -> None:
+        """Drop what is kept of a part."""
+
+    def keep(self, window: Window, digest: bytes, placed: Placed) -> None:
+        """Keep what became of a part."""
+
+
+def place_library(
+    store: Store,
+    segments: Sequence[Segment] = (),
     clock_offsets: Mapping[str, float] | None = None,
-) -> Mapping[str, Placement | Reason]:
-    """Where photos without a position were taken, or why that is not known, by URI; what was found
-    of clocks is logged.
+    tracks_digest: str = "",
+) -> None:
+    """Find where photos without a position were taken, or why that is not known; what was found of
+    clocks is logged.
 
-    `clock_offsets` are how far ahead of local time the user says that cameras' clocks were, in
-    seconds, by camera as the table names it or with its serial number. Raises
-    MissingDependencyError, and UsageError for a camera that took none of the photos.
+    Only those parts of the library are placed anew of which something changed since: the answers
+    are those of placing all. `clock_offsets` are how far ahead of local time the user says that
+    cameras' clocks were, in seconds, by camera as the table names it or with its serial number.
+    `tracks_digest` changes whenever the tracks do. Raises MissingDependencyError, and UsageError
+    for a camera that took none of the photos.
     """
-    zone = local_zone()
-    sightings, pictures = [], []
-    for reading in readings:
-        sightings.append(sighting_of(reading))
-        if (picture := picture_of(reading)) is not None:
-            pictures.append(picture)
-    devices = {each.device for each in sightings}
-    for camera in clock_offsets or {}:
-        if not any(_is_of(device, camera) for device in devices):
-            raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
-    places = place_photos(sightings, zone, segments, _by_device(devices, clock_offsets or {}))
-    for line in clock_lines(places):
-        _log.info("%s", line)
-    return {**places.placements, **find_copies(pictures)}
+    library = _Library(local_zone(), segments, clock_offsets or {})
+    days = store.days()
+    library.check_cameras(store)
+    rules = _rules(tracks_digest, library.clock_offsets)
+    counts = {day: count for day, (count, _) in days.items()}
+    wanted = {window: _digest(rules, window, days) for window in windows_of(counts)}
+    kept = store.windows()
+    for window, digest in kept.items():
+        if wanted.get(window) != digest:
+            store.forget(window)
+    for window, digest in wanted.items():
+        if kept.get(window) != digest:
+            store.keep(window, digest, library.placed(window, store.readings(window.reach)))
+    if _log.isEnabledFor(logging.INFO):
+        for line in clock_lines(joined(store.clocks)):
+            _log.info("%s", line)
 
 
-def naming(language: str | None = None) -> Callable[[Outcome], Outcome]:
-    """What adds the names of the place to a row with a position.
+class _Library(NamedTuple):
+    """What photos of any time are placed by beside each other."""
+
+    zone_offset: ZoneOffset
+    segments: Sequence[Segment]
+    clock_offsets: Mapping[str, float]
+
+    def check_cameras(self, store: Store) -> None:
+        """Raise UsageError where the user speaks of a camera that is not here."""
+        if not self.clock_offsets:
+            return
+        photos = store.readings(EVER)
+        devices = {device_of(reading.metadata.capture) for _, reading in photos}
+        for camera in self.clock_offsets:
+            if not any(_is_of(device, camera) for device in devices):
+                raise UsageError(f"--clock-offset: no photo was taken with {camera!r}")
+
+    def placed(self, window: Window, readings: Iterable[tuple[int, Reading]]) -> Placed:
+        """The photos of a part by those within its reach; copies by those of the same second."""
+        sightings, pictures = list[Sighting](), list[Picture]()
+        own = set[str]()
+        for day, reading in readings:
+            sightings.append(sighting_of(reading))
+            if window.first <= day < window.last:
+                own.add(reading.photo.uri)
+                if (picture := picture_of(reading)) is not None:
+                    pictures.append(picture)
+        found = self.places(window, sightings)
+        placements = {**found.placements, **find_copies(pictures)}
+        return Placed({uri: each for uri, each in placements.items() if uri in own}, found.clocks)
+
+    def places(self, window: Window, sightings: Sequence[Sighting]) -> Places:
+        """The same by time alone, for the photos within the reach of a part."""
+        given = _by_device({each.device for each in sightings}, self.clock_offsets)
+        low, high = window.reach.clock
+        near = [s for s in self.segments if s.times[0] <= high and s.times[-1] >= low]
+        return place_photos(sightings, self.zone_offset, near, given, window.clock)
+
+
+def _rules(tracks_digest: str, clock_offsets: Mapping[str, float]) -> bytes:
+    """What is the same as long as the same photos are placed in the same way."""
+    import tzfpy
+
+    said = [tracks_digest, sorted(clock_offsets.items()), tzfpy.data_version(), np.__version__]
+    code = hashlib.blake2b(json.dumps(said).encode())
+    for module in sorted(resources.files("geotag.places").iterdir(), key=lambda file: file.name):
+        if module.name.endswith(".py"):
+            code.update(module.read_bytes())
+    return code.digest()
+
+
+def _digest(rules: bytes, window: Window, days: Mapping[int, tuple[int, bytes]]) -> bytes:
+    """Of all that the placements of a part come of."""
+    reach = window.reach
+    found = hashlib.blake2b(rules, digest_size=32)
+    for day in sorted(day for day in days if reach.first <= day < reach.last):
+        found.update(day.to_bytes(4, "big") + days[day][1])
+    return found.digest()
+
+
+def naming(language: str | None = None, kept: Names | None = None) -> Callable[[Outcome], Outcome]:
+    """What adds the names of the place to a row with a position; `kept` are those found before.
 
     Countries are named in the language, towns as GeoNames does. Raises MissingDependencyError.
     """
-    gazetteer = Gazetteer(country_names(language) if language is not None else {})
+    gazetteer = Gazetteer(country_names(language) if language is not None else {}, kept)
 
     def named(row: Outcome) -> Outcome:
         if row.latitude is None or row.longitude is None:
@@ -96,8 +199,8 @@ def find_clock_of(
     is. Raises MissingDependencyError."""
     if photo.clock is None:
         return ""
-    places = _placed(list(sightings), clock_offsets)
-    return tell_clock(places.clocks.get(photo.device, ()), photo.clock)
+    clocks = _clocks(list(sightings), clock_offsets)
+    return tell_clock(clocks.get(photo.device, ()), photo.clock)
 
 
 def find_offsets_of(
@@ -106,16 +209,34 @@ def find_offsets_of(
     """The offset from UTC of each photo's time, or why it has none, by URI. Raises
     MissingDependencyError."""
     sightings = [sighting_of(reading) for reading in readings]
-    return find_offsets(sightings, _placed(sightings, clock_offsets))
+    return find_offsets(sightings, _clocks(sightings, clock_offsets))
 
 
 def find_clocks(readings: Iterable[Reading], clock_offsets: Mapping[str, float]) -> list[str]:
     """What is known of the clocks of a library, in sentences. Raises MissingDependencyError."""
     sightings = [sighting_of(reading) for reading in readings]
-    return list(clock_lines(_placed(sightings, clock_offsets)))
+    return list(clock_lines(_clocks(sightings, clock_offsets)))
 
 
-def _placed(sightings: Sequence[Sighting], clock_offsets: Mapping[str, float]) -> Places:
-    """The photos of a library that was scanned with these offsets; a camera may be gone since."""
-    given = _by_device({each.device for each in sightings}, clock_offsets)
-    return place_photos(sightings, local_zone(), (), given)
+def _clocks(sightings: Sequence[Sighting], clock_offsets: Mapping[str, float]) -> Clocks:
+    """The clocks in a library that was scanned with these offsets; a camera may be gone since."""
+    library = _Library(local_zone(), (), clock_offsets)
+    by_day = defaultdict[int, list[Sighting]](list)
+    for each in sightings:
+        by_day[day_at(each.clock)].append(each)
+    windows = windows_of({day: len(photos) for day, photos in by_day.items()})
+    return joined(library.places(w, _within(w.reach, by_day)).clocks for w in windows)
+
+
+def _within(window: Window, by_day: Mapping[int, list[Sighting]]) -> list[Sighting]:
+    days = sorted(day for day in by_day if window.first <= day < window.last)
+    return [each for day in days for each in by_day[day]]
+
+
+def joined(parts: Iterable[Clocks]) -> Clocks:
+    """The clocks of all parts, which are in order of time."""
+    found = defaultdict[str, tuple[ClockPiece, ...]](tuple)
+    for clocks in parts:
+        for device, pieces in clocks.items():
+            found[device] += pieces
+    return found

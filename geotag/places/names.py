@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
-from typing import Any, NamedTuple, TypeVar
+from importlib.metadata import version
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,8 @@ from geotag.places.sphere import metres, to_vectors
 from geotag.records import Location
 
 _Loaded = TypeVar("_Loaded")
-# Positions this near to each other (in degrees) are named once.
-_DIGITS = 3
+# Positions are named once for each of so many parts of a degree.
+_CELLS = 1000
 # The index has cells of half a degree: so many rows and columns of them.
 _PER_DEGREE = 2
 _ROWS, _COLUMNS = 180 * _PER_DEGREE, 360 * _PER_DEGREE
@@ -41,38 +43,79 @@ class PlaceName(NamedTuple):
     time_zone: str = ""
 
 
+class FoundName(NamedTuple):
+    """What was found at a position: as a PlaceName, with the country's code and English name."""
+
+    town: str = ""
+    distance_m: float | None = None
+    region: str = ""
+    code: str = ""
+    english: str = ""
+    time_zone: str = ""
+
+
+class Names(Protocol):
+    """Where names are kept that were found before, by latitude and longitude in thousandths of a
+    degree; `rules` are the same as long as the same ones would be found."""
+
+    def get(self, at: tuple[int, int], rules: int) -> FoundName | None:
+        """None for one that is not kept."""
+
+    def add(self, at: tuple[int, int], rules: int, name: FoundName) -> None:
+        """Keep one."""
+
+
 class Gazetteer:
     """Names positions: the country by its area first, then the nearest town of that country.
 
     Raises MissingDependencyError where the extra `places` is not installed.
     """
 
-    def __init__(self, country_names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, country_names: Mapping[str, str] | None = None, kept: Names | None = None
+    ) -> None:
         """`country_names` are by ISO 3166-1 code; countries that it lacks have English ones."""
-        self._country_names = country_names or {}
+        self._country_names, self._kept = country_names or {}, kept
         try:
             import countrycheck
             import tzfpy
         except ImportError:
             raise MissingDependencyError("naming places", "places") from None
-        self._countries, self._zones = _loaded(countrycheck.CountryCheck), tzfpy
-        self._towns = _loaded(_load_towns)
-        self._name = functools.lru_cache(maxsize=1 << 16)(self._of_point)
+        self._countries, self._zones = countrycheck.CountryCheck, tzfpy
+        self._rules = _rules(tzfpy.data_version(), version("countrycheck"))
+        self._name = functools.lru_cache(maxsize=1 << 14)(self._of_cell)
 
     def name(self, place: Location) -> PlaceName:
         """What a position is called."""
-        return self._name(round(place.latitude, _DIGITS), round(place.longitude, _DIGITS))
+        return self._name(round(place.latitude * _CELLS), round(place.longitude * _CELLS))
 
-    def _of_point(self, latitude: float, longitude: float) -> PlaceName:
+    def _of_cell(self, north: int, east: int) -> PlaceName:
+        at = north, east
+        found = self._kept.get(at, self._rules) if self._kept is not None else None
+        if found is None:
+            found = self._of_point(north / _CELLS, east / _CELLS)
+            if self._kept is not None:
+                self._kept.add(at, self._rules, found)
+        country = self._country_names.get(found.code, found.english)
+        return PlaceName(found.town, found.distance_m, found.region, country, found.time_zone)
+
+    def _of_point(self, latitude: float, longitude: float) -> FoundName:
         zone = self._zones.get_tz(longitude, latitude) or ""
-        found = self._countries.check(longitude, latitude)
+        found = _loaded(self._countries).check(longitude, latitude)
         if found.country is None:
-            return PlaceName(time_zone=zone)
+            return FoundName(time_zone=zone)
         code = found.iso2 or _OTHER_CODES.get(found.country, "")
-        nearest = self._towns.nearest(latitude, longitude, code)
+        nearest = _loaded(_load_towns).nearest(latitude, longitude, code)
         town, region, away = nearest if nearest is not None else ("", "", None)
-        country = self._country_names.get(code, found.name or "")
-        return PlaceName(town, away, region, country, zone)
+        return FoundName(town, away, region, code, found.name or "", zone)
+
+
+@functools.cache
+def _rules(*versions: str) -> int:
+    """What changes whenever the same positions would be named otherwise."""
+    towns = resources.files("geotag.places").joinpath("towns.npz").read_bytes()
+    code = resources.files("geotag.places").joinpath("names.py").read_bytes()
+    return zlib.crc32(repr(versions).encode(), zlib.crc32(code, zlib.crc32(towns)))
 
 
 class Town(NamedTuple):

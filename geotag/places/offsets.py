@@ -8,8 +8,8 @@ from typing import NamedTuple
 from geotag.places.sighting import (
     TAKEN_HERE,
     ClockPiece,
+    Clocks,
     ClockSource,
-    Places,
     Sighting,
 )
 from geotag.places.telling import tell_clock
@@ -33,9 +33,9 @@ class Offset(NamedTuple):
     time: float = 0.0
 
 
-def find_offsets(sightings: Iterable[Sighting], places: Places) -> Mapping[str, Offset]:
+def find_offsets(sightings: Iterable[Sighting], clocks: Clocks) -> Mapping[str, Offset]:
     """The offset of each photo's time, or why it has none, by the photo."""
-    return {each.photo: _offset(each, places.clocks.get(each.device, ())) for each in sightings}
+    return {each.photo: _offset(each, clocks.get(each.device, ())) for each in sightings}
 
 
 def _offset(photo: Sighting, pieces: Sequence[ClockPiece]) -> Offset:

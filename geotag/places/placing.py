@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -48,10 +49,13 @@ def place_photos(
     zone_offset: ZoneOffset,
     segments: Iterable[Segment] = (),
     given: Given | None = None,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Places:
     """A position with its radius, or the reason for none, for each photo without a position.
 
     `given` is how far the user says that devices' clocks were ahead of local time, in seconds.
+    Only photos of which a clock showed a time `within` two (the latter excluded), and those without
+    any, are placed, and only clocks at these told; all others are mere evidence.
     """
     given = given or {}
     evidence = list(library)
@@ -63,13 +67,30 @@ def place_photos(
     for device in found.values():
         own = [group for group in groups if device.name in group.members]
         pieces, with_whom = (device.pieces, own) if own else _company(device, groups, given)
-        clocks[device.name] = pieces
+        asked = np.arange(*np.searchsorted(device.clock, within))
+        if not len(asked):
+            continue
+        clocks[device.name] = _clipped(pieces, device.clock[asked])
         companions[device.name] = tuple(sorted({m for g in with_whom for m in g.members}))
-        placements.update(_place_device(device, pieces, with_whom))
+        placements.update(_place_device(device, asked, pieces, with_whom))
     for each in evidence:
-        if each.position is None and each.photo not in placements:
+        if each.position is None and each.photo not in placements and _is_asked(each, within):
             placements[each.photo] = _excluded(each)
     return Places(placements, clocks, companions)
+
+
+def _is_asked(evidence: Sighting, within: tuple[float, float]) -> bool:
+    return evidence.clock is None or within[0] <= evidence.clock < within[1]
+
+
+def _clipped(pieces: Iterable[ClockPiece], readings: Floats) -> tuple[ClockPiece, ...]:
+    """The pieces as far as some sorted readings are of them."""
+    found = []
+    for piece in pieces:
+        own = readings[(readings >= piece.start) & (readings <= piece.end)]
+        if len(own):
+            found.append(piece._replace(start=float(own[0]), end=float(own[-1])))
+    return tuple(found)
 
 
 def _excluded(evidence: Sighting) -> Reason:
@@ -236,13 +257,13 @@ def _clock(device: Device, group: Group, given: Given) -> tuple[tuple[ClockPiece
 
 
 def _place_device(
-    device: Device, pieces: Sequence[ClockPiece], groups: Sequence[Group]
+    device: Device, asked: Rows, pieces: Sequence[ClockPiece], groups: Sequence[Group]
 ) -> dict[str, Placement | Reason]:
-    """All photos of a device that have no position.
+    """Those of the photos asked for that have no position.
 
     Positions of the device's own photos go first: it was where it was, whatever its clock shows.
     """
-    rows = np.setdiff1d(np.arange(len(device.photos)), device.located)
+    rows = np.setdiff1d(asked, device.located)
     photos = [device.photos[row] for row in rows]
     clock, ahead = device.clock[rows], device.ahead[rows]
     found = [estimate(group, read_clock(clock, ahead, pieces, group)) for group in groups]

@@ -120,10 +120,21 @@ class Reason(str, Enum):
     WIDE = "wide"
 
 
+Clocks = Mapping[str, tuple[ClockPiece, ...]]
+
+
+class Placed(NamedTuple):
+    """What became of the photos of some days: a placement or the reason for none of each that has
+    no position, and the clocks by device."""
+
+    placements: Mapping[str, Placement | Reason]
+    clocks: Clocks
+
+
 class Places(NamedTuple):
     """What is known of a library: a placement or the reason for none by photo, clocks by device,
     and the devices (and tracks) that each device was found to be with."""
 
     placements: Mapping[str, Placement | Reason]
-    clocks: Mapping[str, tuple[ClockPiece, ...]]
+    clocks: Clocks
     companions: Mapping[str, tuple[str, ...]]

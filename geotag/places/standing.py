@@ -30,6 +30,8 @@ def landmark_finder(
     def find(place: Location) -> Category | None:
         best, least = None, 1.0
         for each in table.get(floor(place.latitude), ()):
+            if abs(place.latitude - each.latitude) * _METRES_A_DEGREE > each.radius_m:
+                continue
             away = distance_m(place, Location(each.latitude, each.longitude))
             if away <= least * each.radius_m:
                 best, least = each, away / each.radius_m

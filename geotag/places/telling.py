@@ -9,11 +9,11 @@ from typing import assert_never
 
 from geotag.places.sighting import (
     ClockPiece,
+    Clocks,
     ClockSource,
     Method,
     Neighbour,
     Placement,
-    Places,
     Reason,
 )
 
@@ -107,9 +107,9 @@ def tell_clock(pieces: Sequence[ClockPiece], clock: float) -> str:
     return next((_of_clock(p) for p in pieces if p.start <= clock <= p.end), "")
 
 
-def clock_lines(places: Places) -> Iterator[str]:
+def clock_lines(clocks: Clocks) -> Iterator[str]:
     """A line for each stretch of each device's clock."""
-    for device, pieces in sorted(places.clocks.items()):
+    for device, pieces in sorted(clocks.items()):
         for piece in _as_told(pieces):
             yield f"{device}, {_days(piece)}: {_of_clock(piece)}"
         if not pieces:

@@ -19,6 +19,8 @@ from geotag.state.database import begin_anew, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
 from geotag.state.listed import ListedPhotos
 from geotag.state.locks import file_lock
+from geotag.state.named import KeptNames
+from geotag.state.placed import PlacedPhotos
 from geotag.state.queries import (
     BEST,
     CLASSIFIED,
@@ -91,6 +93,7 @@ class Catalog:
         self._scan: int | None = None  # its number, once it is known what it has to do
         self._reader = 0
         self.cleared = ClearedLandmarks(connection)
+        self.placed, self.names = PlacedPhotos(connection), KeptNames(connection)
         self._listed = ListedPhotos(connection)
 
     def closed_by(self, stack: ExitStack) -> Catalog:

@@ -94,7 +94,7 @@ def _parse(row: tuple[Any, ...]) -> Reading:
             orientation,
             camera,
             unclear or "",
-            _parse_capture(capture),
+            parse_capture(capture),
         ),
         _parse_prediction(top, probability) if top is not None else None,
         Failure(FailureKind.PERMANENT, reason) if reason is not None else None,
@@ -103,7 +103,8 @@ def _parse(row: tuple[Any, ...]) -> Reading:
     )
 
 
-def _parse_capture(text: str | None) -> Capture:
+def parse_capture(text: str | None) -> Capture:
+    """The reverse of how a capture is kept; raises TypeError and ValueError."""
     if text is None:
         return Capture()
     capture = Capture(*json.loads(text))

@@ -109,6 +109,21 @@ CREATE INDEX IF NOT EXISTS decisions_by_uri ON decisions (uri)
 _CLOCK_OFFSETS = """
 CREATE TABLE IF NOT EXISTS clock_offsets (camera TEXT PRIMARY KEY, seconds REAL NOT NULL)
 """
+# Where photos were taken by what the rest of the library tells, by the part of it (days) that they
+# belong to; of these parts what the placements come of, and what was found of clocks; and what
+# positions are called, in thousandths of a degree.
+_PLACED = """
+CREATE TABLE IF NOT EXISTS placements (
+    uri BLOB PRIMARY KEY, first INTEGER NOT NULL, cells TEXT NOT NULL, checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS windows (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, digest BLOB NOT NULL, clocks TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS names (
+    north INTEGER NOT NULL, east INTEGER NOT NULL, rules INTEGER NOT NULL, cells TEXT NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (north, east)
+) WITHOUT ROWID
+"""
 
 
 class Copy(NamedTuple):
@@ -163,7 +178,8 @@ def checksum(cells: tuple[Any, ...]) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    _run(connection, _PHOTOS + _SCANS + _KEPT + _DECISIONS + ";" + _CLOCK_OFFSETS)
+    parts = (_PHOTOS + _SCANS + _KEPT + _DECISIONS, _CLOCK_OFFSETS, _PLACED)
+    _run(connection, ";".join(parts))
 
 
 def _from_1(connection: sqlite3.Connection) -> None:
@@ -251,14 +267,20 @@ def _from_6(connection: sqlite3.Connection) -> None:
     tag took in a library."""
     connection.execute("ALTER TABLE photos ADD COLUMN fingerprint BLOB")
     connection.execute("ALTER TABLE tables ADD COLUMN here TEXT")
+    _from_7(connection)
+
+
+def _from_7(connection: sqlite3.Connection) -> None:
+    """Version 7 placed all photos anew each time."""
+    _run(connection, _PLACED)
 
 
 # From each version to this one; a new file is of version 0.
 _MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {
     0: _create, 1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5,
-    6: _from_6,
+    6: _from_6, 7: _from_7,
 }  # fmt: skip
-VERSION = 7
+VERSION = 8
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -7,6 +7,8 @@ rules compare, not how they do on anybody's photos.
 from __future__ import annotations
 
 import bisect
+import gc
+import math
 import resource
 import time
 from collections import Counter, defaultdict
@@ -44,6 +46,7 @@ from geotag.records import (
     Score,
     Status,
 )
+from geotag.runners.base import grouped
 from geotag.state.catalog import Catalog, open_catalog
 
 _RIGHT_M = 1000.0
@@ -51,6 +54,9 @@ _FAR_M = 5000.0
 _CLOCK_S = 30.0
 # A camera was beside a phone on so many visits, with breaks of an hour between them.
 _VISITS, _VISIT_S, _BESIDE_S = 3, 3600.0, 1800.0
+
+# Days between the libraries that make up a large one.
+_DAY_S, _REST_DAYS = 86_400.0, 5
 
 # Photos of the second night, and what the network saw in photos without a position.
 _NEW = 100
@@ -311,36 +317,48 @@ def speed(count: int) -> None:
     """What `--places` adds to a scan of so many photos that are known already, and to that of the
     night after, with some more."""
     with TemporaryDirectory() as folder, open_catalog(Path(folder, "tags.csv.geotag")) as catalog:
-        readings = list(islice(_known(), count + _NEW))
-        for known in (readings[:-_NEW], readings):
-            catalog.begin_scan(READER_VERSION)
-            catalog.record(known, None)
-            for _ in catalog.noting(reading.photo for reading in known):
+        catalog.begin_scan(READER_VERSION)
+        readings, photos = _known(), 0
+        for more in (count, _NEW):
+            photos += more
+            for _ in catalog.noting(_recorded(catalog, islice(readings, more))):
                 pass
+            gc.collect()  # what made the photos is no part of it
             without = _decided(catalog, ScanOptions())[1]
             rows, taken = _decided(catalog, ScanOptions(places=True))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(
-                f"{len(known)} photos, {rows[Status.PLACED]} placed: {taken - without:.1f} s of"
+                f"{photos} photos, {rows[Status.PLACED]} placed: {taken - without:.1f} s of"
                 f" processor time more than the {without:.1f} s without; at most {peak} MB"
             )
+
+
+def _recorded(catalog: Catalog, readings: Iterable[Reading]) -> Iterator[Photo]:
+    """The photos of readings, which a catalog then knows."""
+    for group in grouped(readings):
+        catalog.record(group, None)
+        yield from (reading.photo for reading in group)
 
 
 def _decided(catalog: Catalog, options: ScanOptions) -> tuple[Counter[Status], float]:
     """The rows of a scan that reads no photo, by status, and the processor time."""
     used = time.process_time()
     decider = Decider(0.9, 5, "", ModelCategories(()).by_slug)
-    rows = LibraryEvidence(options).decided(decider, catalog.readings, lambda uri: False)
+    rows = LibraryEvidence(options).decided(decider, catalog.readings, catalog)
     found = Counter(outcome.status for _, outcome in rows)
     return found, time.process_time() - used
 
 
 def _known() -> Iterator[Reading]:
-    """Readings of the photos of made-up libraries, one after the other in time."""
+    """Readings of the photos of made-up libraries, one after the other in time: somebody's years,
+    who moves to another city now and then."""
+    begin = datetime(2000, 1, 3, tzinfo=UTC).timestamp()
     for at, library in enumerate(libraries(5000, 400)):
-        shift = at * 400 * 86400.0
+        times = [truth.utc for truth in library.truth.values()]
+        days = math.floor((begin - min(times)) / _DAY_S)
+        begin += (math.ceil((max(times) - min(times)) / _DAY_S) + _REST_DAYS) * _DAY_S
         for sighting in library.captures:
-            yield _reading(sighting, f"{at:03}/{sighting.photo}", shift)
+            yield _reading(sighting, f"{at:03}/{sighting.photo}", days * _DAY_S)
 
 
 def _reading(sighting: Sighting, name: str, shift: float) -> Reading:

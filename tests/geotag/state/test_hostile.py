@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geotag.cli import main
+from geotag.places.names import FoundName
+from geotag.places.sighting import Placed, Reason
+from geotag.places.windows import Window
 from geotag.state.catalog import open_catalog
 from geotag.state.decisions import Decision, Decisions, Verdict
 from geotag.state.schema import READING_COLUMNS, VERSION, checksum
@@ -76,6 +79,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, model_path: Path) -> Made:
         decisions = Decisions(catalog.connection)
         decisions.add({str(folder / "photos" / "tower.jpg"): Decision(Verdict.REJECTED)})
         catalog.note_clock_offsets({"Leica M9": -3720.0})
+        placed = Placed({"/photos/a.jpg": Reason.NO_TIME}, {})
+        catalog.placed.keep(Window(1, 2), b"digest", placed)
+        catalog.names.add((48000, 2000), 1, FoundName("Aubigny"))
+        catalog.names.save()
     with closing(sqlite3.connect(f"{table}.geotag")) as connection, connection:
         connection.execute(
             "INSERT INTO retries SELECT uri, size, version, 'why', 1, 1.0, 1 FROM photos LIMIT 1"
@@ -113,9 +120,10 @@ def check_all_commands(folder: Path, made: Made) -> None:
         code, text = run(folder, *arguments)
         said.append(text)
         assert code in (0, 1, 2, 3), text
-    code, text = scan(folder, made.model)
-    said.append(text)
-    assert code in (1, 3), text
+    for options in (["--places"], []):
+        code, text = scan(folder, made.model, *options)
+        said.append(text)
+        assert code in (1, 3), text
     assert "an error in geotag itself" not in "".join(said), said
     assert "Traceback" not in "".join(said), said
 
