@@ -24,13 +24,15 @@ EMPTIED = "emptied folder"
 _WARNED = 10
 # Files that wait for their sidecars; beyond, these are asked for one by one.
 _WINDOW = 4096
-# Of network storage, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets and the like.
+# Of network storage, Nextcloud, Windows, Linux, macOS and Lightroom: thumbnails, wastebaskets, old
+# versions and the like.
 _SYSTEM_FOLDERS = frozenset(
     "@eadir #recycle #snapshot @recycle @recently-snapshot .@__thumb $recycle.bin recycler "
-    "lost+found .thumbnails .trashes .spotlight-v100 .fseventsd __macosx".split()
+    "@tmp @sharebin files_trashbin files_versions lost+found .thumbnails .trashes .spotlight-v100 "
+    ".fseventsd __macosx".split()
 ) | {"system volume information"}
 _EXTENSIONS = frozenset(name.encode() for name in PHOTO_EXTENSIONS)
-_SYSTEM_PATTERNS = (".trash*", "*.lrdata")
+_SYSTEM_PATTERNS = (".trash*", "*.lrdata", "appdata_oc*")
 
 
 class Listing:
