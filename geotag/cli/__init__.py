@@ -161,6 +161,8 @@ def _failure(error: BaseException) -> tuple[int, str]:
             return 1, f"{what}: cannot be written ({error.strerror})"
         case FileNotFoundError() if "temporary directory" in str(error):
             return 1, "no folder for temporary files can be written: set TMPDIR to one that can"
+        case FileNotFoundError(filename=None) if error.errno == errno.ENOENT:  # of os.getcwd
+            return 1, "the folder that this was started in is gone: change into one that is there"
         case MemoryError():
             return 1, "out of memory; use fewer --workers or a smaller --batch-size"
         case RuntimeError() if "can't start new thread" in str(error):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from geotag.cli import main
 from geotag.tables import read_table
 from tests.conftest import WritePhoto, gps_ifd
 
@@ -118,3 +119,15 @@ def test_names_in_another_locale(
     assert "2 known from before" in result.stderr
     assert (tmp_path / "tags.csv").read_bytes() == before
     assert shell("", "categories", environment=environment).returncode == 0
+
+
+def test_in_a_folder_that_is_gone_relative_names_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit) as caught:
+        main(["scan", "../photos", "--out", str(tmp_path / "tags.csv")])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("geotag: the folder that this was started in is gone")
