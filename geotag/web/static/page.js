@@ -14,9 +14,10 @@ const TRIES = 3;
 const THUMBNAIL = 480; // pixels
 const TELL_EVERY = 3000; // milliseconds
 const NAMED = 3; // of the files that are left out
+const MANY = 50, DRAW_EVERY = 1000; // photos, milliseconds
 const WIDE = 2 ** 19, RADIUS_SHARE = 0.12;
 
-let about, map, running = 0, stopping = new AbortController(), explaining = Promise.resolve(), told = 0, taken = 0;
+let about, map, drawing = null, running = 0, stopping = new AbortController(), explaining = Promise.resolve(), told = 0, taken = 0;
 const photos = [], towns = new Map(), work = new Work();
 const server = new Server(why => banner("gone", why));
 
@@ -195,15 +196,21 @@ function place(photo, { latitude, longitude, position_source, radius_m, towns: a
   const inferred = position_source === "inferred";
   photo.point = { at: mercator(latitude, longitude), inferred, radius: inferred ? radius_m : null, latitude, row: photo };
   for (const town of around) towns.set(town.join(), town);
-  const placed = photos.filter(({ point }) => point);
   element("place").hidden = false;
   element("results").classList.add("mapped");
+  drawing ??= setTimeout(drawMap, photos.length > MANY ? DRAW_EVERY : 0);
+}
+
+// Of many photos not one by one, which would take longer than to look at them.
+function drawMap() {
+  drawing = null;
+  const placed = photos.filter(({ point }) => point);
   map.surround([...towns.values()], [], 1);
   map.show(placed.map(({ point }) => point));
   if (map.touched) return;
-  if (placed.length === 1) return map.look(photo);
+  if (placed.length === 1) return map.look(placed[0]);
   map.chosen = null;
-  map.fit();
+  if (placed.length) map.fit();
 }
 
 function locate(photo) {
