@@ -197,8 +197,10 @@ def measure_libraries(judged: Judged, rule: mixtures.Rule) -> list[dict[str, Any
     known = judged.labels < judged.categories
     if known.all() or not known.any():
         return []
-    photos = mixtures.Tagged(judged.predicted, judged.confidence, judged.correct, known)
-    return [mixtures.mix(photos, rule, share)._asdict() for share in mixtures.SHARES]
+    labels = np.where(known, judged.labels, -1)
+    photos = mixtures.Tagged(judged.predicted, judged.confidence, judged.correct, labels)
+    libraries = map(mixtures.Library, mixtures.SHARES)
+    return [mixtures.mix(photos, rule, library)._asdict() for library in libraries]
 
 
 def select(dataset: Dataset, part: str, include: Sequence[str]) -> tuple[Sample, ...]:

@@ -256,6 +256,15 @@ def add_memory(checkpoint: Checkpoint, dataset: Dataset, cache: Path, seed: int)
 def with_shares(checkpoint: Checkpoint, view: Embedded) -> Checkpoint:
     """The model with how sure it is of landmarks that it does not know: of each photo of one that
     it does, the landmark and its photos in the memory are taken away."""
+    logits, left_out = take_away(checkpoint, view)
+    spec = checkpoint.spec
+    shares = shares_of(logits, left_out, view.labels, spec)
+    return checkpoint.with_spec(spec._replace(shares=shares))
+
+
+def take_away(checkpoint: Checkpoint, view: Embedded) -> tuple[Floats, Floats]:
+    """The logits (N, K + 1) of a model that remembers, and those (M, K + 1) of the photos of its
+    landmarks with each one's own taken away, the landmarks in their order."""
     found = parse_recollection(
         {name: torch.from_numpy(tensor) for name, tensor in checkpoint.memory.items()},
         len(checkpoint.spec.categories),
@@ -268,9 +277,7 @@ def with_shares(checkpoint: Checkpoint, view: Embedded) -> Checkpoint:
         for category in range(len(checkpoint.spec.categories))
         if len(rows := np.flatnonzero(view.labels == category))
     ]
-    spec = checkpoint.spec
-    shares = shares_of(logits, np.concatenate(left_out), view.labels, spec)
-    return checkpoint.with_spec(spec._replace(shares=shares))
+    return logits, np.concatenate(left_out)
 
 
 def _without(found: Recollection, category: int, embeddings: Floats, plain: Floats) -> Floats:

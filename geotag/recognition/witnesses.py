@@ -34,9 +34,8 @@ class Witnesses:
 
     def add(self, step: int, photo: Likeliest) -> None:
         """Take a photo at a step of confidence."""
-        moment = hashlib.blake2b(photo.moment.encode(), digest_size=_KEY).digest()
         self._steps += step.to_bytes(2, "big")
-        self._moments += moment if photo.moment else _UNKNOWN
+        self._moments += _key(photo.moment) if photo.moment else _UNKNOWN
         # The lowest 8 by 8 frequencies of 16 by 16.
         self._prints += photo.fingerprint[: 2 * _KEY : 2] or _UNKNOWN
 
@@ -50,6 +49,10 @@ class Witnesses:
         parts = 1 / np.bincount(scenes)[scenes]
         order = np.lexsort((parts, at))
         return np.bincount(at[order], parts[order], steps).astype(np.float64)
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=_KEY).digest()
 
 
 def _scenes(moments: Bytes, prints: Bytes) -> NDArray[np.intp]:

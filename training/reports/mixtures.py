@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,24 +15,36 @@ from geotag.records import Likeliest
 
 SHARES = (0.5, 0.05, 0.01)
 LIBRARIES = 200
+TAKEN = (0.0, 0.1, 0.25, 1.0)
+A_JOURNEY = 8  # landmarks
 _PHOTOS = 20_000
 _INTERVAL = (2.5, 50, 97.5)  # percentiles
 
 
 class Tagged(NamedTuple):
-    """What a scan would make of photos, each (N,): the best category, its confidence, whether it
-    is right, and which photos show a known landmark."""
+    """What a scan would make of photos, each (N,): the best category, its confidence, and whether
+    it is right; `label` is the known landmark that it shows, -1 for none, and -2 where it was taken
+    from the model."""
 
     category: NDArray[np.intp]
     confidence: NDArray[np.float64]
     correct: NDArray[np.bool_]
-    is_known: NDArray[np.bool_]
+    label: NDArray[np.intp]
+
+
+class Library(NamedTuple):
+    """What its photos show: a known landmark, in a `share` of them, of so many `landmarks` (None:
+    all); of the others so many a landmark that was `taken` from the model."""
+
+    share: float
+    taken: float = 0.0
+    landmarks: int | None = None
 
 
 class Mixture(NamedTuple):
     """Figures of libraries in which `share` of the photos show a known landmark: the percentiles
     2.5, 50 and 97.5 over libraries drawn anew, of which `tags` each are tagged in the median.
-    `precision` is NaN where nothing is tagged."""
+    `precision` is NaN where nothing is tagged; `together` is that of all tags of all libraries."""
 
     share: float
     estimated: tuple[float, float, float]
@@ -39,6 +52,7 @@ class Mixture(NamedTuple):
     recall: tuple[float, float, float]
     plain_precision: tuple[float, float, float]
     tags: float
+    together: float = float("nan")
 
 
 class Rule(NamedTuple):
@@ -61,42 +75,46 @@ class Rule(NamedTuple):
         return estimate_thresholds(best, len(category), shares, self.threshold, self.precision)
 
 
-def mix(photos: Tagged, rule: Rule, share: float, seed: int = 0) -> Mixture:
+def mix(
+    photos: Tagged, rule: Rule, library: Library, seed: int = 0, count: int | None = None
+) -> Mixture:
     """Libraries of photos drawn with replacement, tagged as a scan of each would; `plain_precision`
     is that of the threshold as it stands."""
     rng = np.random.default_rng(seed)
-    known, others = np.flatnonzero(photos.is_known), np.flatnonzero(~photos.is_known)
-    figures = [_of_one(photos, rule, _draw(rng, known, others, share)) for _ in range(LIBRARIES)]
+    draws = (_draw(rng, photos.label, library) for _ in range(count or LIBRARIES))
+    figures = [_of_one(photos, rule, rows) for rows in draws]
     estimated, precision, recall, plain, tags = (
         np.array(column, np.float64) for column in zip(*figures, strict=True)
     )
     return Mixture(
-        share,
+        library.share,
         _percentiles(estimated),
         _percentiles(precision),
         _percentiles(recall),
         _percentiles(plain),
         float(np.median(tags)),
+        float(np.nansum(precision * tags) / tags.sum()) if tags.any() else float("nan"),
     )
 
 
-def _draw(
-    rng: np.random.Generator, known: NDArray[np.intp], others: NDArray[np.intp], share: float
-) -> NDArray[np.intp]:
+def _draw(rng: np.random.Generator, labels: NDArray[np.intp], library: Library) -> NDArray[np.intp]:
     """A library: which photos, first as a set of sources drawn anew, then as photos of it."""
-    count = round(share * _PHOTOS)
-    sources = [rng.choice(rows, len(rows)) for rows in (known, others)]
-    parts = [
-        rng.choice(rows, size) for rows, size in zip(sources, (count, _PHOTOS - count), strict=True)
-    ]
-    return np.concatenate(parts)
+    known = labels >= 0
+    if library.landmarks is not None:
+        known = np.isin(labels, rng.choice(np.unique(labels[known]), library.landmarks, False))
+    count = round(library.share * _PHOTOS)
+    taken = round(library.taken * (_PHOTOS - count))
+    kinds = ((known, count), (labels == -1, _PHOTOS - count - taken), (labels == -2, taken))
+    wanted = [(np.flatnonzero(kind), size) for kind, size in kinds if size]
+    sources = [(rng.choice(rows, len(rows)), size) for rows, size in wanted]
+    return np.concatenate([rng.choice(rows, size) for rows, size in sources])
 
 
 def _of_one(
     photos: Tagged, rule: Rule, rows: NDArray[np.intp]
 ) -> tuple[float, float, float, float, int]:
     category, confidence = photos.category[rows], photos.confidence[rows]
-    correct, is_known = photos.correct[rows], photos.is_known[rows]
+    correct, is_known = photos.correct[rows], photos.label[rows] >= 0
     here = rule.here(category, confidence)
     least = np.array([here.of(slug) for slug in rule.spec.categories])
     tagged, plain = confidence >= least[category], confidence >= rule.threshold
@@ -124,3 +142,27 @@ def format_mixture(mixture: Mixture) -> str:
         f"{precision:.4f} ({low:.4f} to {high:.4f}), recall {mixture.recall[1]:.4f}; "
         f"by the threshold alone {mixture.plain_precision[1]:.4f}"
     )
+
+
+def format_taken(found: Mapping[Library, Mixture]) -> str:
+    """A Markdown table of libraries with landmarks that were taken from the model."""
+    lines = [
+        "| such photos among the others | share of landmarks | precision | of all tags together "
+        "| recall | precision and recall of eight landmarks |",
+        "|---|---|---|---|---|---|",
+    ]
+    for library in found:
+        if library.landmarks is not None:
+            continue
+        mixture, few = found[library], found.get(library._replace(landmarks=A_JOURNEY))
+        low, middle, high = map(_percent, mixture.precision)
+        journey = f"{_percent(few.precision[1])}, {_percent(few.recall[1])}" if few else ""
+        lines.append(
+            f"| {library.taken:.0%} | {library.share:.0%} | {middle} ({low} to {high}) "
+            f"| {_percent(mixture.together)} | {_percent(mixture.recall[1])} | {journey} |"
+        )
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "none" if np.isnan(share) else f"{share:.1%}"
