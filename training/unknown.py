@@ -21,7 +21,7 @@ from training.openset import take_away
 from training.reports import commands, mixtures
 from training.reports.embeddings import Embedded, Embeddings
 
-_LIBRARIES = 100  # of each kind
+LIBRARIES = 100  # of each kind
 
 
 def photos_of(checkpoint: Checkpoint, view: Embedded) -> mixtures.Tagged:
@@ -58,7 +58,7 @@ def measure_taken(
         libraries += [one for one in of_a_journey if one.share < 0.5 and one.taken < 1]
     found = {}
     for library in tqdm(libraries, disable=None, unit="kind"):
-        found[library] = mixtures.mix(photos, rule, library, count=_LIBRARIES)
+        found[library] = mixtures.mix(photos, rule, library, count=LIBRARIES)
     return found
 
 

@@ -18,8 +18,8 @@ from training.unknown import main, measure_taken, photos_of
 @pytest.fixture(autouse=True)
 def few_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.reports.mixtures.LIBRARIES", 3)
-    monkeypatch.setattr("training.unknown._LIBRARIES", 3)
-    monkeypatch.setattr("training.reports.mixtures._PHOTOS", 1000)
+    monkeypatch.setattr("training.unknown.LIBRARIES", 3)
+    monkeypatch.setattr("training.reports.mixtures.PHOTOS", 1000)
 
 
 @pytest.fixture(scope="module")

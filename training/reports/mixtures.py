@@ -17,7 +17,7 @@ SHARES = (0.5, 0.05, 0.01)
 LIBRARIES = 200
 TAKEN = (0.0, 0.1, 0.25, 1.0)
 A_JOURNEY = 8  # landmarks
-_PHOTOS = 20_000
+PHOTOS = 20_000
 _INTERVAL = (2.5, 50, 97.5)  # percentiles
 
 
@@ -102,9 +102,9 @@ def _draw(rng: np.random.Generator, labels: NDArray[np.intp], library: Library) 
     known = labels >= 0
     if library.landmarks is not None:
         known = np.isin(labels, rng.choice(np.unique(labels[known]), library.landmarks, False))
-    count = round(library.share * _PHOTOS)
-    taken = round(library.taken * (_PHOTOS - count))
-    kinds = ((known, count), (labels == -1, _PHOTOS - count - taken), (labels == -2, taken))
+    count = round(library.share * PHOTOS)
+    taken = round(library.taken * (PHOTOS - count))
+    kinds = ((known, count), (labels == -1, PHOTOS - count - taken), (labels == -2, taken))
     wanted = [(np.flatnonzero(kind), size) for kind, size in kinds if size]
     sources = [(rng.choice(rows, len(rows)), size) for rows, size in wanted]
     return np.concatenate([rng.choice(rows, size) for rows, size in sources])
