@@ -211,7 +211,7 @@ def decode(
 
 
 def decode_picture(
-    data: bytes, header: Header, input_size: int, fit: Fit, budget: MemoryBudget = PICTURES
+    data: bytes, header: Header, input_size: int, fit: Fit, budget: MemoryBudget
 ) -> Image.Image:
     """As `decode`: RGB."""
     with opened(data, header) as (image, orientation):

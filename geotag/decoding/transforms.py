@@ -89,7 +89,7 @@ def shrink(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def seen_size(size: tuple[int, int], fit: Fit, orientation: int = 1) -> tuple[float, float]:
+def seen_size(size: tuple[int, int], fit: Fit, orientation: int) -> tuple[float, float]:
     """Width and height, upright, of the part of a picture that `preprocess` keeps."""
     left, top, right, bottom = _central_part(size, _LONGEST[fit])
     width, height = right - left, bottom - top

@@ -49,7 +49,7 @@ class Neighbour(NamedTuple):
     seconds: float
 
 
-def doubt_of(row: Outcome, with_tagged: bool = False) -> Doubt | None:
+def doubt_of(row: Outcome, with_tagged: bool) -> Doubt | None:
     """Why a row is to be looked at; None for one that is not."""
     match row.status:
         case Status.CONFLICT:

@@ -76,7 +76,7 @@ def make_mixed_library(
     kind: Kind,
     landmarks: Path | None,
     others: Path | None,
-    distinct: int = 24,
+    distinct: int,
 ) -> list[Path]:
     """A library of which every twentieth photo shows a landmark, if there are pictures of such.
 

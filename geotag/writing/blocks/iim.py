@@ -133,7 +133,7 @@ def _texts(iim: Iim) -> Iterator[DataSet]:
     return (d for d in iim.datasets if declared or (d.key[0] == 2 and d.key[1] != 0))
 
 
-def edit_keywords(iim: Iim, add: str, remove: str = "") -> tuple[Edit, ...]:
+def edit_keywords(iim: Iim, add: str, remove: str) -> tuple[Edit, ...]:
     """The edits that remove one keyword and add another; empty texts stand for none.
 
     Where the stored digest fitted the old block it is renewed, so that no reader takes the block
