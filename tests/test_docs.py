@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import pytest
 
+import geotag
 from geotag.cli import cli
 from geotag.engines import ENGINES
 from geotag.records import Status
@@ -191,6 +193,10 @@ def test_every_kind_of_address_is_described_with_its_extra() -> None:
 
 def test_every_engine_and_runner_is_described() -> None:
     assert not _undescribed((*ENGINES, *RUNNERS), "table.md")
+
+
+def test_every_parameter_of_a_scan_in_python_is_described() -> None:
+    assert not _undescribed(signature(geotag.scan).parameters, "python.md")
 
 
 def test_the_architecture_page_lists_the_rooms_that_are_there() -> None:
