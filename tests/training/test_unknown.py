@@ -50,7 +50,9 @@ def test_a_journey_shows_few_landmarks(rule: Rule) -> None:
     found = measure_taken(photos, rule)
     assert {library.landmarks for library in found} == {None, 8} and len(found) == 18
     lines = format_taken(found).splitlines()
-    assert len(lines) == 2 + 12 and lines[2].startswith("| 0% | 50% | 100.0% (100.0% to 100.0%) |")
+    assert len(lines) == 2 + 12 and lines[2].startswith(
+        "| 0 % | 50 % | 100.0 % (100.0 % to 100.0 %) |"
+    )
     few = photos._replace(label=np.minimum(photos.label, 3))
     assert {library.landmarks for library in measure_taken(few, rule)} == {None}
 

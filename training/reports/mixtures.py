@@ -158,11 +158,12 @@ def format_taken(found: Mapping[Library, Mixture]) -> str:
         low, middle, high = map(_percent, mixture.precision)
         journey = f"{_percent(few.precision[1])}, {_percent(few.recall[1])}" if few else ""
         lines.append(
-            f"| {library.taken:.0%} | {library.share:.0%} | {middle} ({low} to {high}) "
+            f"| {100 * library.taken:.0f} % | {100 * library.share:.0f} % "
+            f"| {middle} ({low} to {high}) "
             f"| {_percent(mixture.together)} | {_percent(mixture.recall[1])} | {journey} |"
         )
     return "\n".join(lines)
 
 
 def _percent(share: float) -> str:
-    return "none" if np.isnan(share) else f"{share:.1%}"
+    return "none" if np.isnan(share) else f"{100 * share:.1f} %"
