@@ -297,8 +297,15 @@ def _open(uri: str) -> int:
 
 
 def _pread(descriptor: int, length: int, offset: int) -> bytes:
+    """Fewer bytes only at the end of the file: some file systems give them in part."""
     try:
-        return os.pread(descriptor, length, offset)
+        data = os.pread(descriptor, length, offset)
+        while 0 < len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
     except (OSError, OverflowError, ValueError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise TransientPhotoError(_because(error)) from error

@@ -17,7 +17,7 @@ from geotag.records import UNKNOWN_SIZE, Photo
 from geotag.sources import Library
 from geotag.sources.base import Filters
 from geotag.sources.local import LocalSource
-from tests.conftest import WritePhoto, jpeg_bytes, picture
+from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
 from tests.geotag.metadata.samples import XMP_POSITION
 
 
@@ -145,6 +145,16 @@ def test_ranged_reads(photos: Path) -> None:
         assert read(5, 10**9) == data[5:]
         assert read(len(data), 5) == b""
         assert read(2**80, 5) == b""
+
+
+def test_a_file_system_that_gives_less_than_is_asked_for_hides_no_position(
+    write_photo: WritePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_photo("a.jpg", gps=gps_ifd(10, 20))
+    whole = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: whole(fd, min(length, 20), at))
+    header = read_header(LocalSource(str(path), Filters()), Photo(str(path), 0, ""))
+    assert header.metadata.location is not None
 
 
 def test_a_vanished_photo_may_come_back(photos: Path) -> None:
