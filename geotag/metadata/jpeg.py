@@ -128,7 +128,8 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
                 extended += _extended_part(data[payload : payload + _EXTENDED_HEAD], at, length)
             else:
                 if behind > len(data):  # one read for the rest and for what follows
-                    data += read(base + len(data), behind - len(data) + STEP)
+                    data = data[here:] + read(base + len(data), behind - len(data) + STEP)
+                    base, here, payload, behind = at, 0, 4, 2 + length
                 _take_block(data[payload:behind], exifs, xmps)
         elif marker in _FRAMES and here + 9 <= len(data):
             height, width = struct.unpack_from(">HH", data, here + 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -89,6 +90,16 @@ def test_work_is_bounded_by_the_files_size(name: str) -> None:
     assert lines < 5000 + 6 * len(data)
     assert reads < 100 + len(data) // 4
     assert fetched < 200_000 + 4 * len(data)
+
+
+def test_of_segments_that_hold_nothing_none_is_kept() -> None:
+    """Else each would be copied with all that came before it."""
+    data = JPEG[:2] + segment(bytes(60_000)) * 100 + JPEG[2:]
+    tracemalloc.start()
+    find_blocks(lambda offset, length: data[offset : offset + length])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
 
 
 @pytest.mark.parametrize("name", HOSTILE)
