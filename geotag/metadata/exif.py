@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ _CODES = {
 }  # fmt: skip
 _INTEGERS = frozenset((1, 3, 4, 6, 8, 9, 13))
 _TEXT_LIMIT = 200
+_DAMAGED = re.compile(rb"[^\0]{0,32}[\x01-\x08\x0e-\x1f\x7f]")
 _MOST_NUMBERS = 16  # of a value: positions have three
 
 _IFD1 = frozenset((THUMBNAIL, THUMBNAIL_LENGTH))
@@ -98,6 +100,12 @@ class _Directory:
         if entry is None or entry[1] not in _TEXTS:
             return ""
         return _decoded(self.tiff.value(entry)[:_TEXT_LIMIT])
+
+    def whole(self, tag: int) -> str:
+        """A text without a damaged letter: a time with a digit less is another time."""
+        entry = self.entries.get(tag)
+        is_damaged = entry is not None and _DAMAGED.match(self.tiff.value(entry))
+        return "" if is_damaged else self.text(tag)
 
     def letter(self, tag: int) -> str:
         """The very first letter of a text."""
@@ -235,7 +243,7 @@ def _time(inner: _Directory) -> str:
         (TIME_ORIGINAL, OFFSET_ORIGINAL, FRACTION_ORIGINAL),
         (TIME_DIGITIZED, OFFSET_DIGITIZED, FRACTION_DIGITIZED),
     ):
-        time = format_time(inner.text(tag), inner.text(offset), inner.text(fraction))
+        time = format_time(inner.whole(tag), inner.text(offset), inner.text(fraction))
         if time:
             return time
     return ""
@@ -244,7 +252,7 @@ def _time(inner: _Directory) -> str:
 def _gps_time(gps: _Directory) -> str:
     if DATE_STAMP not in gps.entries or TIME_STAMP not in gps.entries:
         return ""
-    return format_gps_time(gps.text(DATE_STAMP), gps.numbers(TIME_STAMP))
+    return format_gps_time(gps.whole(DATE_STAMP), gps.numbers(TIME_STAMP))
 
 
 def _position(gps: _Directory) -> tuple[Location | None, str]:
@@ -269,7 +277,7 @@ def _coordinate(gps: _Directory, tag: int, reference: int, hemispheres: str) -> 
     letter = gps.letter(reference)
     entry = gps.entries.get(tag)
     if entry is not None and entry[1] == _ASCII:
-        return parse_coordinate(gps.text(tag), hemispheres, letter)
+        return parse_coordinate(gps.whole(tag), hemispheres, letter)
     if not letter or letter not in hemispheres:
         return None
     return signed_degrees(gps.numbers(tag), hemispheres, letter, limit=math.inf)
@@ -280,6 +288,6 @@ def _altitude(gps: _Directory) -> float | None:
         return None
     reference = gps.text(ALTITUDE_REF) or str(gps.integer(ALTITUDE_REF))
     if gps.entries[ALTITUDE][1] == _ASCII:
-        return parse_altitude(gps.text(ALTITUDE), reference)
+        return parse_altitude(gps.whole(ALTITUDE), reference)
     metres = gps.numbers(ALTITUDE)
     return signed_altitude(metres[0], reference) if metres else None

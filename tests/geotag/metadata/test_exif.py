@@ -238,3 +238,11 @@ def test_damaged_blocks_never_raise(at: int, damage: bytes) -> None:
     block = bytearray(exif(gps=gps_ifd(10, 20), exif={piexif.ExifIFD.DateTimeOriginal: b"x" * 19}))
     block[at : at + len(damage)] = damage
     assert isinstance(parse_metadata(bytes(block)), Metadata)
+
+
+@pytest.mark.parametrize("time", ["2008:10:22 1\x11:28:39", "2008:10:\x7f2 16:28:39"])
+def test_a_time_with_a_damaged_digit_is_no_other_time(time: str) -> None:
+    other = ascii_row(0x9004, "2008:10:22 16:28:40")
+    assert parse_metadata(exif_block(exif=[ascii_row(0x9003, time)])).taken_at is None
+    found = parse_metadata(exif_block(exif=[ascii_row(0x9003, time), other]))
+    assert found.taken_at == "2008-10-22T16:28:40"

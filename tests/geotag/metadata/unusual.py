@@ -393,6 +393,7 @@ UNREAD = [
         b"\0\1\0\0\0\1\0\0\0", b"\0\1\0\1\0\1\0\0\0")),
     Case("track.heic", _heif(exif_block([_MODEL])) + box(b"moov", box(b"trak", _EXIF + PLACE))),
     in_jpeg("without", position()[1::2]),
+    in_jpeg("damaged-digit", gps_rows(ascii_row(2, "10.\x015"), ascii_row(4, "20 30 0"))),
     in_jpeg("without-one", position()[:3] + position()[3:][1:]),
     in_jpeg("other-language", gps_rows(*position()[1::2], "N", "O")),
     in_jpeg("blank", gps_rows(rationals(2, (10, 1)), rationals(4, (20, 1)), " S", " E")),
