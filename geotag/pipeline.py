@@ -303,8 +303,8 @@ class Scan:
         """What the table of a shard says of itself; empty for a whole one."""
         if self.options.shard is None:
             return ""
-        made_by = {"model": self.header.sha256, "prefilter": self.job.prefilter}
-        made_by |= rules_of(self.options, self.decider)
+        rules = rules_of(self.options, self.decider)
+        made_by = {"model": self.header.sha256, **rules, "prefilter": self.job.prefilter}
         sources = sorted(self.library.listed)
         rows = self.catalog.count_rows()
         return format_part(Part(self.options.shard, made_by, sources, self._remaining, rows))

@@ -67,7 +67,7 @@ def beside(out: str, shard: Shard | None) -> str:
 
 def format_part(part: Part) -> str:
     """As JSON, for the file's metadata."""
-    return json.dumps(part._asdict() | {"shard": str(part.shard)}, sort_keys=True)
+    return json.dumps(part._asdict() | {"shard": str(part.shard)})
 
 
 def parse_part(note: str, path: str) -> Part:
@@ -176,7 +176,7 @@ def _check_same(path: str, part: Part, other_path: str, other: Part) -> None:
             f"{path} is of another library ({', '.join(part.sources)}) than {other_path} "
             f"({', '.join(other.sources)})"
         )
-    for name in sorted({*part.made_by, *other.made_by}):
+    for name in {**part.made_by, **other.made_by}:
         one, two = part.made_by.get(name), other.made_by.get(name)
         if one != two:
             raise TableError(

@@ -14,14 +14,14 @@ import pytest
 
 import geotag
 from geotag.cli import main
-from geotag.errors import UsageError
+from geotag.errors import TableError, UsageError
 from geotag.model.checkpoint import load_checkpoint, save_checkpoint
 from geotag.records import Outcome, Status
 from geotag.sources.shards import Shard, parse_shard
 from geotag.tables import read_table, write_table
 from geotag.tables.dataset import row_order
 from geotag.tables.parquet import read_note
-from geotag.tables.parts import Part, format_part, part_path
+from geotag.tables.parts import Part, check_together, format_part, parse_part, part_path
 from tests.conftest import COLOURS, WritePhoto, gps_ifd
 
 TOP = Path(__file__).resolve().parents[2]
@@ -128,6 +128,14 @@ def test_what_does_not_fit_together_is_refused_with_the_reason(
     assert run("convert", three, "--out", tmp_path / "plain.parquet") == 0
     assert "not the table of a shard" in refused(one, two, tmp_path / "plain.parquet")
     assert "cannot be read" in refused(one, two, tmp_path / "none.parquet")
+
+
+def test_the_option_that_differs_is_named_before_what_follows_from_it() -> None:
+    made = {"model": "m", "threshold": 0.9, "prefilter": 0.7}
+    others = made | {"threshold": 0.5, "prefilter": 0.1}
+    notes = (format_part(Part(Shard(n, 2), by, [], 0)) for n, by in ((1, made), (2, others)))
+    with pytest.raises(TableError, match=r"another threshold \(0\.5\)"):
+        check_together([("part", parse_part(note, "part")) for note in notes])
 
 
 @pytest.mark.parametrize("kind", ["disk", "bucket"])
