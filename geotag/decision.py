@@ -181,9 +181,12 @@ class Decider(NamedTuple):
     ) -> Outcome:
         """A row with what the rest of the library says, where that says anything new."""
         if isinstance(placement, Reason):
-            is_open = outcome.status in _PLACEABLE
-            why = "; ".join(filter(None, (outcome.evidence, tell_why_not(placement))))
-            return outcome._replace(evidence=why) if is_open else outcome
+            if outcome.status not in _PLACEABLE:
+                return outcome
+            why = tell_why_not(placement)
+            return outcome._replace(
+                evidence=f"{outcome.evidence}; {why}" if outcome.evidence else why
+            )
         if outcome.status is Status.PLACED:
             return outcome._replace(
                 latitude=placement.location.latitude,
@@ -289,7 +292,7 @@ def _why_unclassified(status: Status, prediction: Prediction | None) -> str:
 def _format_utc(utc: float | None) -> str:
     if utc is None:
         return ""
-    return datetime.fromtimestamp(round(utc), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(round(utc), UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def _position_source(location: Location | None, inferred: Landmark | None) -> str:

@@ -91,17 +91,18 @@ def _changes(photos: _Photos, offsets: Sequence[float], cells: _Cells, company: 
     jumps = _jumps(cells, company)
     going = np.minimum(_ALONG * sum(jumps.values(), np.zeros(len(cells.starts))), 0.9)
     found = np.zeros((len(cells.starts), len(offsets), len(offsets)))
+    shown = [np.searchsorted(photos.readings, cells.starts + offset) for offset in offsets]
     for a, before in enumerate(offsets):
         found[:, a, a] = 1 - going
         for b, after in enumerate(offsets):
             if a == b:
                 continue
-            one, other = photos.gains[a], photos.gains[b]
-            either = np.logaddexp(one, other) - np.log(2) - one - other
-            each = _sums(either if before > after else np.full(len(one), -_NEVER))
-            low, high = sorted((before, after))
-            told = each[np.searchsorted(photos.readings, cells.starts + high)]
-            told = told - each[np.searchsorted(photos.readings, cells.starts + low)]
+            if before > after:  # set back: both can have shown what lies between
+                one, other = photos.gains[a], photos.gains[b]
+                sums = _sums(np.logaddexp(one, other) - np.log(2) - one - other)
+                told = sums[shown[a]] - sums[shown[b]]
+            else:  # set forward: neither can
+                told = np.multiply(shown[a] - shown[b], _NEVER)
             chance = _chance(before, after, cells, jumps)
             found[:, a, b] = chance * np.exp(np.clip(told, -_LIMIT, _LIMIT))
     return found

@@ -41,13 +41,13 @@ def probability(
     of none, which may be anywhere) weighed by where the photo was taken. What the prediction does
     not list counts as none of them. A position that speaks for the landmark never lowers it.
     """
+    weights = [weight(landmark_of(score.slug), placement) for score in prediction.top]
     shares = [
-        (1 - _MISTAKEN) * score.confidence * weight(landmark_of(score.slug), placement)
-        for score in prediction.top
+        (1 - _MISTAKEN) * score.confidence * each
+        for score, each in zip(prediction.top, weights, strict=True)
     ]
     listed = sum(score.confidence for score in prediction.top)
     other = (1 - _MISTAKEN) * max(0.0, 1 - listed) + _MISTAKEN
     found = shares[0] / (sum(shares) + other)
     best = prediction.top[0]
-    is_supported = weight(landmark_of(best.slug), placement) >= 1
-    return max(found, best.confidence) if is_supported else found
+    return max(found, best.confidence) if weights[0] >= 1 else found

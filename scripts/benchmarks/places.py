@@ -15,7 +15,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
-from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import click
 import numpy as np
 
+from benchmarks.clocks import ClockScore
 from benchmarks.movement import zone_at
 from benchmarks.photographers import Library, libraries
 from benchmarks.recorded import PHONE_MINUTES, recorded_library
@@ -33,7 +33,7 @@ from geotag.metadata.header import READER_VERSION
 from geotag.options import ScanOptions
 from geotag.places.distance import distance_m
 from geotag.places.placing import place_photos
-from geotag.places.sighting import TAKEN_HERE, ClockPiece, Kind, Placement, Places, Sighting
+from geotag.places.sighting import TAKEN_HERE, Kind, Placement, Places, Sighting
 from geotag.places.trackfiles import read_tracks
 from geotag.places.tracks import Segment
 from geotag.records import (
@@ -51,10 +51,6 @@ from geotag.state.catalog import Catalog, open_catalog
 
 _RIGHT_M = 1000.0
 _FAR_M = 5000.0
-_CLOCK_S = 30.0
-# A camera was beside a phone on so many visits, with breaks of an hour between them.
-_VISITS, _VISIT_S, _BESIDE_S = 3, 3600.0, 1800.0
-
 # Days between the libraries that make up a large one.
 _DAY_S, _REST_DAYS = 86_400.0, 5
 
@@ -216,65 +212,6 @@ def score(library: Library, answers: Mapping[str, Answer], tallies: dict[str, Ta
             names.append(f"clock: {library.regimes[evidence.device]}")
         for name in names:
             tallies[name].add(error, radius)
-
-
-class ClockScore:
-    """Cameras with three visits or more beside a phone: whose clocks were found, and how well."""
-
-    def __init__(self) -> None:
-        self.photos = self.right = self.wrong = 0
-        self.cameras = self.found = self.misled = 0
-
-    def add(self, library: Library, clocks: Mapping[str, Sequence[ClockPiece]]) -> None:
-        """Compare a library's clocks with the truth, photo by photo."""
-        for device in library.regimes:
-            if _visits_beside_phones(library, device) < _VISITS:
-                continue
-            right = wrong = photos = 0
-            for evidence in _photos_of(library, device):
-                photos += 1
-                clock = evidence.clock or 0
-                truth = clock - library.truth[evidence.photo].utc
-                for piece in clocks.get(device, ()):
-                    if piece.offset is not None and piece.start <= clock <= piece.end:
-                        error = abs(piece.offset - truth)
-                        right += error <= _CLOCK_S
-                        wrong += error > max(_CLOCK_S, piece.uncertainty)
-                        break
-            self.photos += photos
-            self.right += right
-            self.wrong += wrong
-            self.cameras += 1
-            self.found += right > 0.9 * photos
-            self.misled += wrong > 0.02 * photos
-
-    def line(self) -> str:
-        """In words."""
-        return (
-            f"clocks: right within 30 s for {self.right / max(1, self.photos):.1%} of the photos,"
-            f" wrong for {self.wrong / max(1, self.photos):.2%}; of {self.cameras} cameras with"
-            f" three visits beside a phone {self.found} right, {self.misled} wrong"
-        )
-
-
-def _photos_of(library: Library, device: str) -> list[Sighting]:
-    return [e for e in library.captures if e.device == device and e.kind in TAKEN_HERE]
-
-
-def _visits_beside_phones(library: Library, device: str) -> int:
-    """How often somebody with a phone photographed within half an hour and a kilometre."""
-    by_time, truth_of = attrgetter("utc"), library.truth
-    fixes = (e for e in library.captures if e.kind is Kind.PHONE and e.position is not None)
-    phones = sorted((truth_of[e.photo] for e in fixes), key=by_time)
-    times = [truth.utc for truth in phones]
-    visits, last = 0, -np.inf
-    for truth in sorted((truth_of[e.photo] for e in _photos_of(library, device)), key=by_time):
-        low = bisect.bisect_left(times, truth.utc - _BESIDE_S)
-        high = bisect.bisect_right(times, truth.utc + _BESIDE_S)
-        if any(distance_m(truth.location, p.location) < _RIGHT_M for p in phones[low:high]):
-            visits += truth.utc - last > _VISIT_S
-            last = truth.utc
-    return visits
 
 
 def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:
