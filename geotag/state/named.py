@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
+from typing import TYPE_CHECKING
 
 from geotag.errors import DamagedCatalogError
-from geotag.places.names import FoundName
 from geotag.state.database import sqlite_errors
+
+if TYPE_CHECKING:
+    from geotag.places.names import FoundName
 
 _GET = "SELECT cells, checksum FROM names WHERE north = ? AND east = ? AND rules = ?"
 _ADD = "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?)"
@@ -28,6 +31,8 @@ class KeptNames:
             row = self._connection.execute(_GET, (*at, rules)).fetchone()
         if row is None:
             return None
+        from geotag.places.names import FoundName  # only now: numpy is heavy
+
         text, checksum = row
         if isinstance(text, str) and zlib.crc32(text.encode()) == checksum:
             return FoundName(*json.loads(text))

@@ -208,6 +208,10 @@ def test_importing_geotag_imports_nothing_heavy() -> None:
     assert not _modules_after("import geotag") & {"torch", "numpy", "PIL", "click"}
 
 
+def test_a_scan_without_a_network_imports_nothing_heavy() -> None:
+    assert not _modules_after("import geotag.pipeline") & {"torch", "numpy", "PIL", "click"}
+
+
 def test_a_decoding_process_knows_no_sources() -> None:
     """Each scan starts some: what they import is waited for."""
     modules = _modules_after("import geotag.decoding.isolated")
