@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from geotag.errors import PhotoError
 from geotag.metadata.header import parse_header
 from geotag.records import Metadata
+from scripts.fuzz import mutated
 from tests.geotag.metadata.samples import chunk, png
 from tests.geotag.metadata.unusual import CASES, CREATED, PLACE, UNREAD, Case, at, in_body
 
@@ -81,3 +84,26 @@ def test_exiftool_reads_the_same(tmp_path: Path) -> None:
             assert case.time.replace("-", ":").replace("T", " ") in times, case.name
         if case.camera:
             assert entry["EXIF:Model"] == case.camera, case.name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
+def test_where_exiftool_reads_a_position_in_a_damaged_file_none_is_guessed(tmp_path: Path) -> None:
+    seeds: dict[str, list[bytes]] = {}
+    for case in CASES + UNREAD:
+        seeds.setdefault(case.name.rpartition(".")[2], []).append(case.data)
+    for suffix, files in seeds.items():
+        damaged = islice(mutated(files, (), seed=1), len(files), 9 * len(files))
+        for number, data in enumerate(damaged):
+            (tmp_path / f"{number}.{suffix}").write_bytes(data)
+    command = ["exiftool", "-json", "-n", "-q", "-GPSLatitude", "-GPSLongitude", str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, check=False).stdout
+    judged = json.loads(said.decode("utf-8", "replace"), strict=False)
+    placed = [e["SourceFile"] for e in judged if e.get("GPSLatitude") and e.get("GPSLongitude")]
+    assert len(placed) > 100
+    for name in placed:
+        try:
+            found = parse_header(Path(name).read_bytes(), name).metadata
+        except PhotoError:  # no photo: nothing is guessed of it
+            continue
+        assert found.location is not None or found.position_unclear, name

@@ -319,7 +319,6 @@ CASES = [
 ]  # fmt: skip
 
 _EXIF_SEGMENT = segment(_EXIF + PLACE)
-_PLAIN = jpeg()
 _MORE_BEHIND = {"picture": jpeg(_EXIF_SEGMENT), "packet": XMP_POSITION, "block": _EXIF_SEGMENT}
 _FILM_POSITION = box(b"moov", box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+10.5000+020.5000/")))
 _CREDENTIALS = b'{"exif:GPSLatitude": "10,30N"}'
@@ -365,12 +364,12 @@ UNREAD = [
     Case("loci.heic", _film(box(b"udta", box(b"loci", bytes(24))))),
     Case("derived.heic", _heif(PLACE, method=2)),
     Case("cut.heic", _heif(PLACE)[:-8]),
-    *(Case(f"{name}-behind.jpg", _PLAIN + data) for name, data in _MORE_BEHIND.items()),
-    Case("before-end.jpg", _PLAIN[:-2] + _EXIF_SEGMENT + _PLAIN[-2:]),
+    *(Case(f"{name}-behind.jpg", jpeg() + data) for name, data in _MORE_BEHIND.items()),
+    Case("before-end.jpg", jpeg()[:-2] + _EXIF_SEGMENT + jpeg()[-2:]),
     Case("between-scans.jpg", _between_scans()),
-    Case("film-behind.jpg", _PLAIN + box(b"ftyp", b"mp42") + _FILM_POSITION),
+    Case("film-behind.jpg", jpeg() + box(b"ftyp", b"mp42") + _FILM_POSITION),
     Case("film-inside.heic", _heif(exif_block([_MODEL])) + box(b"mpvd", _FILM_POSITION)),
-    Case("mie-behind.jpg", _PLAIN + b"~\x10\4\xfe0MIE~\0\x08\4Latitude10.5"),
+    Case("mie-behind.jpg", jpeg() + b"~\x10\4\xfe0MIE~\0\x08\4Latitude10.5"),
     Case("credentials.jpg", jpeg(segment(b"JP\0\1\0\0\0\1" + _CREDENTIALS, 0xEB))),
     Case("credentials.png", png(chunk(b"caBX", _CREDENTIALS))),
     Case("credentials.webp", _webp((b"C2PA", _CREDENTIALS))),
