@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geotag.metadata.blocks import BLOCK_LIMIT, MOST_BLOCKS, TIFF_MAGICS, Blocks, without_prefix
+from geotag.metadata.blocks import BLOCK_LIMIT, MOST_BLOCKS, TIFF_MAGICS, Blocks
 from geotag.metadata.ranges import ReadRange, buffered
 
 _META_LIMIT = 4 * 2**20
@@ -20,6 +20,7 @@ _CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_BLOCKS = (b"CMT1", b"CMT2", b"CMT4")  # IFD0, the Exif directory, the one of the position
 _IN_FILE, _IN_IDAT, _IN_ANOTHER = 0, 1, -1  # construction methods of items, and another file
+_EXIF_HEAD = 64  # bytes of an item in which its TIFF header begins
 _UNREAD = "it has a metadata item that cannot be read, so no position is inferred"
 # Sequences of pictures may tell their position as films do, and Canon's in a box of its own.
 _FILM_BRANDS = (b"msf1", b"hevc", b"hevx", b"avis")
@@ -66,6 +67,9 @@ def find_in_heif(format: str, header: bytes, read: ReadRange) -> Blocks:
     body = read(meta.start, meta.end - meta.start)
     items = _Items(read, body)
     exifs = tuple(map(_bare_tiff, items.read_all(b"Exif")))
+    if not all(exifs):
+        unread = _UNREAD
+    exifs = tuple(filter(None, exifs))
     packets = tuple(items.read_all(b"mime"))
     return Blocks(format, exifs, (*packets, *xmps), unread_position=items.unread or unread)
 
@@ -221,10 +225,13 @@ def _in_idat(body: bytes) -> ReadRange:
 
 
 def _bare_tiff(item: bytes) -> bytes:
-    """An Exif item begins with the offset of its TIFF header, which some writers leave out."""
+    """An Exif item begins with the offset of its TIFF header, which some writers leave out, and
+    others get wrong. Empty where there is no such header."""
     if item[:4] in TIFF_MAGICS:
         return item
     skip = int.from_bytes(item[:4], "big")
     if item[4 + skip : 8 + skip] in TIFF_MAGICS:
         return item[4 + skip :]
-    return without_prefix(item)
+    found = (item.find(magic, 0, _EXIF_HEAD) for magic in TIFF_MAGICS)
+    at = min((at for at in found if at >= 0), default=len(item))
+    return item[at:]

@@ -15,7 +15,7 @@ from geotag.metadata.header import parse_header
 from geotag.records import Metadata
 from scripts.fuzz import mutated
 from tests.geotag.metadata.samples import chunk, png
-from tests.geotag.metadata.unusual import CASES, CREATED, PLACE, UNREAD, Case, at, in_body
+from tests.geotag.metadata.unusual import CASES, CREATED, PLACE, UNREAD, Case, at, heif, in_body
 
 
 def read(case: Case) -> Metadata:
@@ -45,6 +45,11 @@ def test_a_position_that_is_not_understood_is_said_to_be_there(case: Case) -> No
 
 def test_an_exif_chunk_behind_the_end_of_a_png_counts() -> None:
     found = read(Case("end.png", png() + chunk(b"eXIf", PLACE)))
+    assert found.location is not None and found.location[:2] == (10, 20)
+
+
+def test_an_exif_item_whose_offset_is_wrong_is_read() -> None:
+    found = read(Case("wrong.heic", heif(b"\0\0\0\x09Exif\0\0" + PLACE)))
     assert found.location is not None and found.location[:2] == (10, 20)
 
 

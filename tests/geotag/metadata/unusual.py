@@ -95,7 +95,7 @@ def _gif() -> bytes:
     return data[:at] + extension + data[at:]
 
 
-def _heif(*items: bytes, method: int = 0) -> bytes:
+def heif(*items: bytes, method: int = 0) -> bytes:
     """A HEIC of nothing but Exif items; with a construction method in a box of version 1."""
     infes = [box(b"infe", struct.pack(">IHH4sB", 2 << 24, n + 1, 0, b"Exif", 0))
              for n in range(len(items))]  # fmt: skip
@@ -200,7 +200,7 @@ def _rw2() -> bytes:
 
 
 def _film(*boxes: bytes) -> bytes:
-    return _heif(exif_block([_MODEL])) + box(b"moov", b"".join(boxes))
+    return heif(exif_block([_MODEL])) + box(b"moov", b"".join(boxes))
 
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -240,15 +240,14 @@ CASES = [
                              segment(_EXIF + PLACE))),
     Case("garbage.jpg", jpeg(segment(b"\xff\xe1\0\0" + _EXIF + PLACE))),
     Case("one-nul.jpg", jpeg(segment(b"Exif\0\xff" + PLACE))),
-    Case("item.heic", _heif(struct.pack(">I", 6) + _EXIF + _BLOCK)),
-    Case("no-header.heic", _heif(_BLOCK)),
-    Case("prefix.heic", _heif(_EXIF + _BLOCK)),
-    Case("second.heic", _heif(exif_block([_MODEL]), PLACE), camera="Model 7"),
-    Case("last.heic", _heif(exif_block(gps=position((50,), (60,))), PLACE)),
-    Case("box.heic", _heif(exif_block([_MODEL])) + box(b"uuid", bytes.fromhex(
+    Case("item.heic", heif(struct.pack(">I", 6) + _EXIF + _BLOCK)),
+    Case("no-header.heic", heif(_BLOCK)),
+    Case("prefix.heic", heif(_EXIF + _BLOCK)),
+    Case("second.heic", heif(exif_block([_MODEL]), PLACE), camera="Model 7"),
+    Case("last.heic", heif(exif_block(gps=position((50,), (60,))), PLACE)),
+    Case("box.heic", heif(exif_block([_MODEL])) + box(b"uuid", bytes.fromhex(
         "be7acfcb97a942e89c71999491e3afac") + XMP_POSITION)),
-    in_jpeg("ascii", ASCII_PLACE, 10.5, 20.5),
-    in_jpeg("negative", NEGATIVE, -10, -20.5),
+    in_jpeg("ascii", ASCII_PLACE, 10.5, 20.5), in_jpeg("negative", NEGATIVE, -10, -20.5),
     in_jpeg("lower", gps_rows(*position()[1::2], "s", "w"), -10, -20),
     in_jpeg("words", gps_rows(*position()[1::2], "South", "West"), -10, -20),
     in_jpeg("padded-behind", gps_rows(*position()[1::2], "S ", "W "), -10, -20),
@@ -309,7 +308,7 @@ CASES = [
     Case("lower-case.png", png(chunk(b"exIf", PLACE))),
     Case("xmp-in-exif.jpg", jpeg(segment(_EXIF + exif_block([_PACKET_ROW])))),
     Case("xmp-in-exif.png", png(chunk(b"eXIf", exif_block([_PACKET_ROW])))),
-    Case("xmp-in-exif.heic", _heif(exif_block([_PACKET_ROW]))),
+    Case("xmp-in-exif.heic", heif(exif_block([_PACKET_ROW]))),
     Case("xmp-in-inner.tif", exif_block(exif=[_PACKET_ROW])),
     Case("twice.webp", _webp((b"EXIF", PLACE), (b"EXIF", exif_block([_MODEL])))),
     Case("xmp-twice.webp", _webp((b"XMP ", packet()), (b"XMP ", XMP_POSITION))),
@@ -362,13 +361,14 @@ UNREAD = [
     Case("film.heic", _film(box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+10.5000+020.5000/")))),
     Case("keys.heic", _film(box(b"meta", box(b"keys", b"mdtacom.apple.location.ISO6709")))),
     Case("loci.heic", _film(box(b"udta", box(b"loci", bytes(24))))),
-    Case("derived.heic", _heif(PLACE, method=2)),
-    Case("cut.heic", _heif(PLACE)[:-8]),
+    Case("derived.heic", heif(PLACE, method=2)),
+    Case("no-tiff.heic", heif(b"\0\0\0\0IJ*\0" + PLACE[4:])),
+    Case("cut.heic", heif(PLACE)[:-8]),
     *(Case(f"{name}-behind.jpg", jpeg() + data) for name, data in _MORE_BEHIND.items()),
     Case("before-end.jpg", jpeg()[:-2] + _EXIF_SEGMENT + jpeg()[-2:]),
     Case("between-scans.jpg", _between_scans()),
     Case("film-behind.jpg", jpeg() + box(b"ftyp", b"mp42") + _FILM_POSITION),
-    Case("film-inside.heic", _heif(exif_block([_MODEL])) + box(b"mpvd", _FILM_POSITION)),
+    Case("film-inside.heic", heif(exif_block([_MODEL])) + box(b"mpvd", _FILM_POSITION)),
     Case("mie-behind.jpg", jpeg() + b"~\x10\4\xfe0MIE~\0\x08\4Latitude10.5"),
     Case("credentials.jpg", jpeg(segment(b"JP\0\1\0\0\0\1" + _CREDENTIALS, 0xEB))),
     Case("credentials.png", png(chunk(b"caBX", _CREDENTIALS))),
@@ -388,9 +388,9 @@ UNREAD = [
     Case("many.png", png(*[chunk(b"eXIf", exif_block([_MODEL]))] * 20, chunk(b"eXIf", PLACE))),
     Case("another-header.jpg", jpeg(segment(b"http://ns.adobe.com/xyz/\0<rdf:Description "
                                             b"exif:GPSLatitude='10,0N'/>"))),
-    Case("another-file.heic", _heif(PLACE).replace(
+    Case("another-file.heic", heif(PLACE).replace(
         b"\0\1\0\0\0\1\0\0\0", b"\0\1\0\1\0\1\0\0\0")),
-    Case("track.heic", _heif(exif_block([_MODEL])) + box(b"moov", box(b"trak", _EXIF + PLACE))),
+    Case("track.heic", heif(exif_block([_MODEL])) + box(b"moov", box(b"trak", _EXIF + PLACE))),
     in_jpeg("without", position()[1::2]),
     in_jpeg("damaged-digit", gps_rows(ascii_row(2, "10.\x015"), ascii_row(4, "20 30 0"))),
     in_jpeg("without-one", position()[:3] + position()[3:][1:]),
