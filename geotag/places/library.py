@@ -199,7 +199,7 @@ def find_clock_of(
     is. Raises MissingDependencyError."""
     if photo.clock is None:
         return ""
-    clocks = _clocks(list(sightings), clock_offsets)
+    clocks = _clocks(list(sightings), clock_offsets, day_at(photo.clock))
     return tell_clock(clocks.get(photo.device, ()), photo.clock)
 
 
@@ -218,13 +218,18 @@ def find_clocks(readings: Iterable[Reading], clock_offsets: Mapping[str, float])
     return list(clock_lines(_clocks(sightings, clock_offsets)))
 
 
-def _clocks(sightings: Sequence[Sighting], clock_offsets: Mapping[str, float]) -> Clocks:
-    """The clocks in a library that was scanned with these offsets; a camera may be gone since."""
+def _clocks(
+    sightings: Sequence[Sighting], clock_offsets: Mapping[str, float], day: int | None = None
+) -> Clocks:
+    """The clocks in a library that was scanned with these offsets (a camera may be gone since), at
+    all times or about one day."""
     library = _Library(local_zone(), (), clock_offsets)
     by_day = defaultdict[int, list[Sighting]](list)
     for each in sightings:
         by_day[day_at(each.clock)].append(each)
-    windows = windows_of({day: len(photos) for day, photos in by_day.items()})
+    windows = windows_of({each: len(photos) for each, photos in by_day.items()})
+    if day is not None:
+        windows = [window for window in windows if window.first <= day < window.last]
     return joined(library.places(w, _within(w.reach, by_day)).clocks for w in windows)
 
 

@@ -65,11 +65,11 @@ def place_photos(
     clocks: dict[str, tuple[ClockPiece, ...]] = {}
     companions: dict[str, tuple[str, ...]] = {}
     for device in found.values():
-        own = [group for group in groups if device.name in group.members]
-        pieces, with_whom = (device.pieces, own) if own else _company(device, groups, given)
         asked = np.arange(*np.searchsorted(device.clock, within))
         if not len(asked):
             continue
+        own = [group for group in groups if device.name in group.members]
+        pieces, with_whom = (device.pieces, own) if own else _company(device, groups, given)
         clocks[device.name] = _clipped(pieces, device.clock[asked])
         companions[device.name] = tuple(sorted({m for g in with_whom for m in g.members}))
         placements.update(_place_device(device, asked, pieces, with_whom))
