@@ -1,4 +1,4 @@
-"""How many scenes the photos of a landmark show: copies and bursts are one. Pure."""
+"""What the photos of a landmark count for: copies and shots of one minute for less. Pure."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ _SAME_BITS, _BITS = 5, 64
 _PARTS = _SAME_BITS + 1
 
 
+# Shots of one minute are right or wrong together, but each has its own confidence: every further
+# one counts for so much. For nothing would leave many more landmarks untagged where they are rare.
+_FURTHER = 0.25
+
+
 class Witnesses:
     """The photos of which one landmark is the likeliest, and how sure they are of it."""
 
@@ -40,13 +45,12 @@ class Witnesses:
         self._prints += photo.fingerprint[: 2 * _KEY : 2] or _UNKNOWN
 
     def count(self, steps: int) -> NDArray[np.float64]:
-        """How many scenes there are at each of the steps (S,): of a scene's photos each counts for
-        its part, whatever their order."""
+        """What the photos at each of the steps (S,) count for, whatever their order."""
         at = np.frombuffer(self._steps, ">u2").astype(np.intp)
         moments = np.frombuffer(self._moments, np.uint8).reshape(-1, _KEY)
         prints = np.frombuffer(self._prints, np.uint8).reshape(-1, _KEY)
-        scenes = _scenes(moments, prints)
-        parts = 1 / np.bincount(scenes)[scenes]
+        copies = _copies(prints)
+        parts = _of_moments(moments, 1 / np.bincount(copies)[copies])
         order = np.lexsort((parts, at))
         return np.bincount(at[order], parts[order], steps).astype(np.float64)
 
@@ -55,9 +59,17 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=_KEY).digest()
 
 
-def _scenes(moments: Bytes, prints: Bytes) -> NDArray[np.intp]:
-    """The number (N,) of the scene of each of N photos: those of one moment, and those of pictures
-    that are nearly the same, belong together."""
+def _of_moments(moments: Bytes, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What photos count for (N,), less where several are of one moment."""
+    keys = np.ascontiguousarray(moments).view(">u8")[:, 0]
+    _, which = np.unique(keys, return_inverse=True)
+    order = np.lexsort((parts, which))
+    shots = np.maximum(np.bincount(which[order], parts[order]), 1)[which]
+    return parts * np.where(keys == 0, 1, (1 + _FURTHER * (shots - 1)) / shots)
+
+
+def _copies(prints: Bytes) -> NDArray[np.intp]:
+    """The number (N,) of the picture of each of N photos: nearly equal ones are one."""
     groups = list(range(len(prints)))
 
     def group(at: int) -> int:
@@ -65,9 +77,7 @@ def _scenes(moments: Bytes, prints: Bytes) -> NDArray[np.intp]:
             groups[at] = at = groups[groups[at]]
         return at
 
-    # Equal moments stand side by side, once they are sorted.
-    pairs = [_beside(moments, moments, 0), *_alike(prints)]
-    for one, other in np.concatenate(pairs):
+    for one, other in np.concatenate(_alike(prints)):
         groups[group(int(one))] = group(int(other))
     return np.array([group(at) for at in range(len(groups))], np.intp)
 
@@ -75,14 +85,14 @@ def _scenes(moments: Bytes, prints: Bytes) -> NDArray[np.intp]:
 def _alike(prints: Bytes) -> list[NDArray[np.intp]]:
     bits = np.unpackbits(prints, axis=1)
     turns = (np.roll(bits, -(part * _BITS // _PARTS), axis=1) for part in range(_PARTS))
-    return [_beside(np.packbits(turned, axis=1), prints, _SAME_BITS) for turned in turns]
+    return [_beside(np.packbits(turned, axis=1), prints) for turned in turns]
 
 
-def _beside(keys: Bytes, codes: Bytes, most: int) -> NDArray[np.intp]:
-    """The pairs (P, 2) of neighbours by their keys whose known codes differ in so few bits."""
+def _beside(keys: Bytes, codes: Bytes) -> NDArray[np.intp]:
+    """The pairs (P, 2) of neighbours by their keys whose known codes are of one picture."""
     order = np.argsort(np.ascontiguousarray(keys).view(">u8")[:, 0], kind="stable")
     pairs = np.stack([order[:-1], order[1:]], axis=1)
     one, other = codes[pairs[:, 0]], codes[pairs[:, 1]]
     apart = np.unpackbits(one ^ other, axis=1).sum(axis=1, dtype=np.intp)
-    found: NDArray[np.intp] = pairs[(apart <= most) & one.any(axis=1) & other.any(axis=1)]
+    found: NDArray[np.intp] = pairs[(apart <= _SAME_BITS) & one.any(axis=1) & other.any(axis=1)]
     return found

@@ -1,4 +1,4 @@
-"""Copies and bursts are one witness, and others are not."""
+"""Copies are one witness, bursts little more, and others are counted one by one."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def shot(moment: str = "", print_: bytes = b"") -> Likeliest:
     return Likeliest("a", 0.9, moment, print_)
 
 
-def test_those_of_a_minute_count_for_their_part() -> None:
-    burst = [(step, shot("Acme 10:03")) for step in (0, 1, 1, 3)]
-    assert count(burst) == [0.25, 0.5, 0, 0.25]
-    assert count([*burst, (3, shot("Acme 10:04")), (3, shot("Zeiss 10:03"))])[3] == 2.25
+def test_each_further_one_of_a_minute_counts_a_quarter() -> None:
+    burst = [(step, shot("Acme 10:03")) for step in (0, 1, 1, 3, 3)]
+    assert count(burst) == pytest.approx([0.4, 0.8, 0, 0.8])
+    others = [(2, shot("Acme 10:04")), (2, shot("Zeiss 10:03"))]
+    assert count([*burst, *others])[2] == 2
 
 
 def test_photos_of_which_nothing_is_known_count_alone() -> None:
@@ -58,10 +59,12 @@ def test_copies_that_were_scaled_and_compressed_are_one() -> None:
     assert sum(count([(0, shot(print_=p)) for p in prints])) == pytest.approx(40)
 
 
-def test_a_copy_of_a_burst_belongs_to_it() -> None:
+def test_copies_of_one_minute_are_one() -> None:
     one, other = bytes(range(32)), bytes(range(100, 132))
-    chained = [shot("10:03", one), shot("10:03", other), shot("", other), shot("", b"")]
-    assert count([(0, photo) for photo in chained]) == [pytest.approx(2), 0, 0, 0]
+    copies = [(0, shot("10:03", one))] * 8
+    assert count(copies) == [pytest.approx(1), 0, 0, 0]
+    assert count([*copies, (1, shot("10:03", other))])[:2] == pytest.approx([0.625, 0.625])
+    assert count([*copies, (1, shot("", one)), (2, shot())])[2] == 1
 
 
 @given(seen, st.randoms(use_true_random=False))
