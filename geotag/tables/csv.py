@@ -95,6 +95,8 @@ def _names(columns: Iterable[str], path: Path) -> list[str]:
     """The columns by the names that geotag gives them, whatever their case."""
     names = [name.strip() for name in columns]
     names = [name.lower() if name.lower() in COLUMNS else name for name in names]
+    if "path" not in names:
+        raise TableError(f"{path}: it has no column path; is this a table that geotag wrote?")
     for name in COLUMNS:
         if names.count(name) > 1:
             raise TableError(f"{path}: several columns are named {name}: rename or remove one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,6 +18,8 @@ from geotag.records import Category, Location, Outcome, Status, TopCategory
 from geotag.writing.tags import LandmarkTags, PlacedTags, Tags, TimeTags
 
 _TEXT_LIMIT = 200
+# Of Excel, LibreOffice and Google's, in the place of a value.
+_SHEET_ERROR = re.compile(r"#(?:[A-Z_]+[!?]|N/A|DIV/0!)|Err:\d{3}")
 _SAME_DEGREES = 1e-6
 _ROUNDED = range(2, 6)  # to so many decimals
 _RADIUS_M = 100.0
@@ -216,6 +219,8 @@ def check_text(text: str, field: str) -> None:
         raise IntentError(f"its {field} is longer than {_TEXT_LIMIT} letters")
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):
         raise IntentError(f"its {field} holds control characters")
+    if _SHEET_ERROR.fullmatch(text.strip()):
+        raise IntentError(f"its {field} is a spreadsheet's error ({text.strip()})")
 
 
 def _scanned(row: Outcome, landmarks: Landmarks) -> str:

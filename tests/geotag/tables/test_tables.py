@@ -182,6 +182,14 @@ def test_a_row_that_a_person_added(tmp_path: Path) -> None:
     assert new == Outcome("/new.jpg", Status.UNCERTAIN, landmark="Eiffel Tower")
 
 
+@pytest.mark.parametrize("data", [b"PK\3\4" + bytes(99), b"<html><table/></html>", b"a,b\n"])
+def test_a_file_of_another_kind_is_no_csv_without_rows(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_bytes(data)
+    with pytest.raises(TableError, match="no column path"):
+        list(read_table(path))
+
+
 def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "tags.csv"
     path.write_bytes(b"")
@@ -192,7 +200,7 @@ def test_an_empty_csv_is_no_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
-        ({"status": "tagged"}, "no path"),
+        ({"path": "", "status": "tagged"}, "no path"),
         ({"path": "/a", "status": "sure"}, '"sure" is not a status'),
         ({"path": "/a", "latitude": "north"}, "latitude is not a number"),
         ({"path": "/a", "latitude": "4_8.8"}, "latitude is not a number"),

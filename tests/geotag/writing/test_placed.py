@@ -260,6 +260,8 @@ def test_a_position_taken_out_of_the_table_is_taken_out_of_the_photo(photo: Path
         ({"method": ""}, "lacks the method or the radius"),
         ({"latitude": 91.0}, "no such position"),
         ({"country": "\x07"}, "control characters"),
+        ({"country": "#REF!"}, "spreadsheet"),
+        ({"country": "Err:508"}, "spreadsheet"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(
