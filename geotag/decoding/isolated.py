@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
 
+from PIL import Image
+
 from geotag.decoding.loader import (
     decode,
     decode_picture,
@@ -221,6 +223,7 @@ def serve() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     _forbid_core_dumps()
+    Image.MAX_IMAGE_PIXELS = None  # the memory counts that a photo takes, not its pixels
     _send(replies, {})
     budget = _ParentsBudget(requests, replies)
     while line := requests.readline():

@@ -190,3 +190,12 @@ def test_without_processes_photos_are_decoded_here_with_a_warning(
         pixels = decoder.decode(data, JPEG, 32, "squash")
         assert np.array_equal(pixels, decode(data, JPEG, 32, "squash"))
     assert len(caplog.records) == 1
+
+
+@pytest.mark.slow
+def test_a_tiff_is_read_by_its_memory_and_not_by_its_pixels(decoder: IsolatedDecoder) -> None:
+    """Pillow refuses more than 178,956,970."""
+    file = io.BytesIO()
+    Image.new("L", (16_384, 12_288), 200).save(file, "TIFF", compression="tiff_adobe_deflate")
+    pixels = decoder.decode(file.getvalue(), Header("tiff", Metadata()), 32, "squash")
+    assert abs(int(pixels.mean()) - 200) <= 1
