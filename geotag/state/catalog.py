@@ -15,7 +15,7 @@ from geotag.errors import CatalogError, DamagedCatalogError
 from geotag.files.paths import format_path
 from geotag.records import Failure, FailureKind, Likeliest, Photo, Reading
 from geotag.state.cleared import ClearedLandmarks
-from geotag.state.database import begin_anew, open_database, sqlite_errors
+from geotag.state.database import aside_when_damaged, open_database, sqlite_errors
 from geotag.state.exports import Export, read_export, write_export
 from geotag.state.listed import ListedPhotos
 from geotag.state.locks import file_lock
@@ -362,19 +362,11 @@ def open_catalog(place: str | Path | None, now: float | None = None) -> Catalog:
                 if path.exists() and not path.is_file():
                     raise CatalogError(f"{path}: not a file; name another one with --catalog")
                 stack.enter_context(file_lock(path))
-            stack.push(_aside_when_damaged(path))
+            stack.push(aside_when_damaged(path))
         connection = open_database(path)
         stack.callback(connection.close)
         catalog = Catalog(connection, remote, now)
         return catalog.closed_by(stack)
-
-
-def _aside_when_damaged(path: Path) -> Callable[..., None]:
-    def leave(kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, DamagedCatalogError):
-            begin_anew(path).close()
-
-    return leave
 
 
 def _print_of(reading: Reading) -> bytes | None:

@@ -6,9 +6,10 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from traceback import clear_frames
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
 from geotag.state import schema
@@ -58,6 +59,25 @@ def begin_anew(path: Path) -> sqlite3.Connection:
     connection = _open(path)
     _carry_over(aside, connection)
     return connection
+
+
+def aside_when_damaged(path: Path) -> Callable[..., None]:
+    """What a with statement calls at its end: it begins anew where the error is that of damage."""
+
+    def leave(kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, DamagedCatalogError):
+            _let_go(error)
+            begin_anew(path).close()
+
+    return leave
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop the queries that were under way: a closed connection keeps its lock as long as there
+    is one, and frames of the error hold them."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _carry_over(aside: Path, connection: sqlite3.Connection) -> None:

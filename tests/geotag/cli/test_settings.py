@@ -200,5 +200,5 @@ def test_fish_completes_with_the_whole_help_and_the_whole_name(
         command = ["fish", "-c", f"complete -C '{words}'"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    assert ".parquet or .geojson; FOLDER/" in completed("geotag scan --out")
+    assert ".parquet, .geojson; for maps .kml, .gpx; FOLDER/" in completed("geotag scan --out")
     assert "Nile, 2025/" in completed("geotag scan Ni")

@@ -326,12 +326,12 @@ def test_a_write_that_is_asked_to_stop_ends_between_two_photos(tmp_path: Path) -
     process = subprocess.Popen(
         [sys.executable, "-m", "geotag", "write", table], stderr=subprocess.PIPE, text=True
     )
-    while photos[2].read_bytes() == made("plain.jpg"):
+    while process.poll() is None and photos[2].read_bytes() == made("plain.jpg"):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "geotag: stopping when the photos under way are done" in messages
+    assert "geotag: stopping once the photos in progress are done" in messages
     changed = [photo for photo in photos if photo.read_bytes() != made("plain.jpg")]
     assert 3 <= len(changed) < 300
     assert f"\n{len(changed)} photos written" in messages

@@ -169,6 +169,7 @@ def test_keys_in_quick_succession_choose_what_the_map_comes_to(shown: Shown) -> 
 
 def test_the_map_moves_by_wheel_keys_and_buttons(shown: Shown) -> None:
     page = shown.page
+    wait_until(page, "map.size > 0")
     before = page.evaluate("[map.size, map.x]")
     page.click("#in")
     size, _ = page.evaluate("[map.size, map.x]")

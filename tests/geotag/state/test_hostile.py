@@ -158,6 +158,17 @@ def test_no_value_in_any_column_crashes_a_command(
     check_all_commands(folder, made)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["writes.state", "photos.checksum", "photos.scan"])
+def test_a_query_that_finds_damage_does_not_keep_the_catalog_locked(
+    copy: Path, made: Made, cell: str
+) -> None:
+    table, column = cell.split(".")
+    with closing(sqlite3.connect(copy / "tags.csv.geotag")) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {column} = {NOT_UTF8}")
+    check_all_commands(copy, made)
+
+
 def sign(connection: sqlite3.Connection) -> None:
     connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
     names = ", ".join(READING_COLUMNS[:-1])
