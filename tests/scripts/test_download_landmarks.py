@@ -178,6 +178,7 @@ SET = {
 }
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_a_set_that_training_reads(server: Server, tmp_path: Path) -> None:
     buffer = archive(tmp_path / "z", SET)
     server.content = buffer.read_bytes()

@@ -75,6 +75,7 @@ def test_what_the_model_gets_wrong_is_counted(
     assert not list(out.glob("*.png"))
 
 
+@pytest.mark.slow
 def test_include_keeps_negatives(
     colour_set: Path, model_path: Path, tmp_path: Path, invoke: Invoke
 ) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import WritePhoto, gps_ifd, jpeg_bytes, picture
 from tests.geotag.conftest import FaultyProxy
 
 
+@pytest.mark.slow
 def test_a_bucket_takes_the_requests_and_bytes_that_were_foretold(
     bucket: Path, faults: FaultyProxy, tmp_path: Path, model_path: Path
 ) -> None:

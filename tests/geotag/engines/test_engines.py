@@ -219,6 +219,7 @@ def test_weights_that_do_not_fit(checkpoint: Checkpoint, name: str) -> None:
         build_engine(Checkpoint(header, lacking), EngineOptions(name, "cpu"))
 
 
+@pytest.mark.slow
 def test_a_spec_alone_takes_no_memory(checkpoint: Checkpoint) -> None:
     """A classifier of 400 MB that no tensor of the file bears out."""
     many = tuple(f"c{n}" for n in range(100_000))

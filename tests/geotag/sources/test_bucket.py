@@ -259,6 +259,7 @@ def test_sidecars_are_fetched_ahead_where_the_photo_has_no_position(
     assert not any(is_here for _, is_here in asked)
 
 
+@pytest.mark.slow
 def test_many_requests_are_in_flight_but_not_all(
     faults: FaultyProxy, bucket: Path, tmp_path: Path, model_path: Path
 ) -> None:

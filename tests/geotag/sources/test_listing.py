@@ -175,6 +175,7 @@ def test_the_same_tree_on_disk_and_in_a_bucket(
     assert near == far
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(tree=trees)
 def test_a_key_may_lie_below_another(endpoint: Any, tree: set[str]) -> None:

@@ -235,6 +235,7 @@ def test_any_store_of_fsspec(tmp_path: Path, model_path: Path) -> None:
     memory.store.clear()
 
 
+@pytest.mark.slow
 def test_conditional_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the server knows them, a write over another's is refused by the server itself."""
     moto = pytest.importorskip("moto.server", reason="moto is not installed")

@@ -201,6 +201,7 @@ def test_pruned_photos_are_forgotten(library: Path, tmp_path: Path, recogniser: 
     assert b"/2.jpg" not in Path(f"{out}.kept").read_bytes()
 
 
+@pytest.mark.slow
 def test_in_a_bucket_they_are_written_and_kept_there(
     library: Path, tmp_path: Path, recogniser: Path, bucket: Path, write_photo: WritePhoto
 ) -> None:

@@ -100,6 +100,7 @@ def store(server: ThreadingHTTPServer) -> AzureStore:
     )
 
 
+@pytest.mark.slow
 def test_all_are_listed_in_byte_order(store: AzureStore) -> None:
     expected = [f"az://photos/{key}" for key in KEYS if key != "2026"]
     found = list(store.list("az://photos"))

@@ -216,6 +216,7 @@ def test_slow_connections_keep_nobody_out(app: flask.Flask) -> None:
             connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [
