@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from geotag.errors import GeotagError, PhotoError
+from geotag.errors import GeotagError, PhotoError, SourceError
 from geotag.files.temporary import TemporaryFolder
 from geotag.records import Photo
 from geotag.sources import open_source
 from geotag.sources.base import Filters
+from geotag.sources.local import LocalSource
 from geotag.stores import is_remote, scheme_of, store_of
 from geotag.stores.base import ChangedError, Object, StoreError
 from geotag.writing import replace as local
@@ -174,3 +175,13 @@ def _object_files(root: str) -> ObjectFiles:
         return ObjectFiles(root)
     except GeotagError as error:
         raise PhotoError(str(error)) from error
+
+
+def listed(path: str) -> Photo | None:
+    """A photo as a scan of it alone lists it; None in a bucket, where any look costs a request."""
+    if scheme_of(path):
+        return None
+    try:
+        return next(LocalSource(path, Filters()).photos(), None)
+    except SourceError:
+        return None

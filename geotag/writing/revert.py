@@ -6,17 +6,19 @@ Whatever the journal says, only the metadata of photos and XMP sidecars change.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from geotag.errors import PhotoError
 from geotag.files.sidecars import is_sidecar
 from geotag.metadata.containers import sniff_format
+from geotag.metadata.header import read_header
+from geotag.records import Metadata, Photo
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import is_remote
 from geotag.writing.container import CONTAINERS, Container, XmpFile
 from geotag.writing.edits import CannotEmbedError, apply_edits, parse_edits
-from geotag.writing.files import files_of
+from geotag.writing.files import files_of, listed
 from geotag.writing.replace import (
     CannotWriteError,
     Original,
@@ -61,23 +63,43 @@ def _settled(write: Write, now: str) -> State:
             assert_never(write.state)
 
 
-def revert_run(journal: Journal, run_id: str) -> Iterator[WriteResult]:
+def revert_run(
+    journal: Journal, run_id: str, follow: Callable[[Photo, Photo], None] | None = None
+) -> Iterator[WriteResult]:
     """Bring back the bytes and times of all files that a run wrote, the last one first.
 
-    A file that was changed since is reported and left alone.
+    A file that was changed since is reported and left alone. `follow` is told of each photo as it
+    was listed before and after, where what a scan reads of it is the same.
     """
     for write in journal.writes(run_id):
         if write.state is State.WRITTEN:
-            yield _revert(journal, write)
+            yield _revert(journal, write, follow)
 
 
-def _revert(journal: Journal, write: Write) -> WriteResult:
+def _revert(
+    journal: Journal, write: Write, follow: Callable[[Photo, Photo], None] | None
+) -> WriteResult:
     try:
         _check_path(write.path)
+        before = _known(write.path) if follow is not None else None
         _restore(journal, write)
     except PhotoError as error:
         return WriteResult(write.path, Action.FAILED, str(error))
+    after = _known(write.path) if before is not None else None
+    if follow is not None and before is not None and after is not None and before[1] == after[1]:
+        follow(before[0], after[0])
     return WriteResult(write.path, Action.REVERTED, files=(write.path,))
+
+
+def _known(path: str) -> tuple[Photo, Metadata] | None:
+    """A photo as a scan lists it, and what that reads of it; None of what is no photo here."""
+    photo = listed(path)
+    if photo is None:
+        return None
+    try:
+        return photo, read_header(files_of(path).source, photo).metadata
+    except PhotoError:
+        return None
 
 
 def _check_path(path: str) -> None:

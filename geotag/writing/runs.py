@@ -278,4 +278,4 @@ def revert_writes(chosen: Chosen) -> Iterator[WriteResult]:
         journal = Journal(opened.connection)
         settle(journal)
         opened.cleared.undo(chosen.run.id)
-        yield from revert_run(journal, chosen.run.id)
+        yield from revert_run(journal, chosen.run.id, opened.follow)

@@ -13,21 +13,19 @@ from typing import NamedTuple
 
 from geotag.categories import load_categories
 from geotag.decision import SUPPORTED
-from geotag.errors import CatalogError, GeotagError, PhotoError, SourceError
+from geotag.errors import CatalogError, GeotagError, PhotoError
 from geotag.files.paths import parse_path
 from geotag.metadata.marks import SOURCE_INFERRED
 from geotag.places.offsets import Offset
 from geotag.places.private import WHY, Zone
-from geotag.records import Outcome, Photo, Status
-from geotag.sources.base import Filters
+from geotag.records import Outcome, Status
 from geotag.sources.content import picture_key
-from geotag.sources.local import LocalSource
 from geotag.state.catalog import Catalog
 from geotag.state.decided import Decided
 from geotag.state.journal import Journal, State, Write
 from geotag.stores import scheme_of
 from geotag.writing.edits import format_edits, invert_edits
-from geotag.writing.files import files_of
+from geotag.writing.files import files_of, listed
 from geotag.writing.intent import NOT_ASKED, Intent, Landmarks, read_intent
 from geotag.writing.plan import FilePlan, Plan, Planner
 from geotag.writing.replace import CannotWriteError, sha256_of, temporary_beside
@@ -235,10 +233,10 @@ class _Writer:
     def _commit_all(self, catalog: Catalog, path: str, plan: Plan) -> None:
         if not plan.files:
             return
-        before = _listed(path)
+        before = listed(path)
         for file in plan.files:
             self._commit(Journal(catalog.connection), file)
-        after = _listed(path)
+        after = listed(path)
         if before is not None and after is not None:
             catalog.follow(before, after)
 
@@ -282,15 +280,5 @@ def _result_of(path: str, plan: Plan) -> WriteResult:
 def _picture(path: str) -> str | None:
     """The key of a photo's picture; None for one that is not there."""
     files = files_of(path)
-    photo = files.photo(path) if files.is_remote else _listed(path)
+    photo = files.photo(path) if files.is_remote else listed(path)
     return picture_key(files.source, photo) if photo is not None else None
-
-
-def _listed(path: str) -> Photo | None:
-    """A photo as a scan of it alone lists it; None in a bucket, where any look costs a request."""
-    if scheme_of(path):
-        return None
-    try:
-        return next(LocalSource(path, Filters()).photos(), None)
-    except SourceError:
-        return None

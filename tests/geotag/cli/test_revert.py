@@ -14,6 +14,7 @@ from geotag.errors import CatalogError, LockedError, UsageError
 from geotag.records import Outcome, Status
 from geotag.state.locks import file_lock
 from geotag.tables import write_table
+from tests.conftest import jpeg_bytes, picture
 from tests.geotag.cli.test_write import run
 from tests.geotag.writing.kinds import made
 
@@ -55,6 +56,17 @@ def test_files_that_fail_alike_share_a_line(tmp_path: Path, photos: Path) -> Non
     rest = [str(copy) for copy in reversed(copies) if str(copy) != path]
     assert others == f"geotag: 5 other files: {reason}: {', '.join(rest[:3])}, ..."
     assert last == "0 files as they were, 6 left alone (see above)"
+
+
+def test_a_scan_knows_photos_that_were_reverted(tmp_path: Path, model_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "tower.jpg").write_bytes(jpeg_bytes(picture("eiffel_tower")))
+    table = tmp_path / "tags.csv"
+    scan = ("scan", tmp_path / "photos", "--out", table, "--model", model_path)
+    run(*scan)
+    assert "1 photo written" in run("write", table).stderr
+    assert "1 file as it was" in run("revert", "--last", "--catalog", f"{table}.geotag").stderr
+    assert "none read, 1 known from before" in run(*scan).stderr
 
 
 @pytest.fixture(params=["of another folder", "before a write that changed nothing"])
