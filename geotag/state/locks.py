@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -41,13 +42,18 @@ def _acquire(lock: Path, path: Path) -> int:
     while True:
         descriptor = _open(lock)
         try:
+            if not _is_lock(descriptor):
+                os.close(descriptor)
+                raise CatalogError(f"{lock}: {_FOREIGN}")
             _flock(descriptor)
-        except BlockingIOError as error:
+        except (BlockingIOError, PermissionError) as error:  # Windows shares deny what is held
             holder = _holder(descriptor)
             os.close(descriptor)
             raise LockedError(f"{path}: another run is using this catalog{holder}") from error
         except OSError as error:
             os.close(descriptor)
+            if error.errno == errno.EBADF:  # NFS locks no file that is open for reading alone
+                raise CatalogError(_not_opened(lock, error)) from error
             raise CatalogError(
                 f"{lock}: files cannot be locked here ({error.strerror}); name a place on another "
                 "file system with --catalog"
@@ -65,30 +71,33 @@ def _open(lock: Path) -> int:
     whoever can read it. Whatever else has its name, such as a link, is not ours to write into."""
     flags = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
     try:
-        if os.access(lock, os.F_OK) and not os.access(lock, os.W_OK):
-            descriptor = os.open(lock, os.O_RDONLY | flags)
-        else:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
-        if _is_lock(descriptor):
-            return descriptor
-        os.close(descriptor)
-        raise CatalogError(f"{lock}: {_FOREIGN}")
+        try:
+            return os.open(lock, os.O_RDWR | flags)
+        except FileNotFoundError:
+            return os.open(lock, os.O_RDWR | os.O_CREAT | flags, 0o644)
+        except PermissionError:
+            return os.open(lock, os.O_RDONLY | flags)
     except OSError as error:
         if lock.is_symlink():
             raise CatalogError(f"{lock}: {_FOREIGN}") from error
-        why = f"the lock file cannot be made ({error.strerror}): make its folder writable"
-        if lock.exists():
-            why = f"the lock file of another user cannot be opened ({error.strerror}): remove it"
-        raise CatalogError(f"{lock}: {why}, or name another place with --catalog") from error
+        raise CatalogError(_not_opened(lock, error)) from error
+
+
+def _not_opened(lock: Path, error: OSError) -> str:
+    why = f"the lock file cannot be made ({error.strerror}): make its folder writable"
+    if lock.exists():
+        why = f"the lock file of another user cannot be opened ({error.strerror}): remove it"
+    return f"{lock}: {why}, or name another place with --catalog"
 
 
 def _is_lock(descriptor: int) -> bool:
-    """Whether a file may be a lock: with one name, and empty or with the number of a process."""
+    """Whether a file may be a lock: with one name, and empty or with the number of a process, or
+    with the zeros that a power cut leaves in its place."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         return False
     text = os.read(descriptor, _LONGEST + 1)
-    return not text or (text.isdigit() and len(text) <= _LONGEST)
+    return len(text) <= _LONGEST and (text.isdigit() or not text.strip(b"\0"))
 
 
 def _flock(descriptor: int) -> None:

@@ -69,6 +69,38 @@ def test_a_file_system_that_cannot_lock_is_told_from_a_lock_that_is_held(
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.parametrize("call", ["fcntl.flock", "os.read"])
+def test_a_share_that_denies_what_another_machine_has_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Linux answers so for locks and locked bytes on Windows shares (flock(2), "CIFS details")."""
+    Path(f"{path}.lock").write_text("123")
+
+    def denied(descriptor: int, *arguments: int) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(call, denied)
+    with pytest.raises(LockedError, match="another run is using this catalog"):
+        open_catalog(path)
+
+
+def test_the_lock_of_another_user_on_a_share_that_locks_no_files_open_for_reading(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(CatalogError, match="the lock file of another user .*: remove it"):
+        open_catalog(path)
+
+
+def test_a_lock_that_a_power_cut_left_full_of_zeros_is_free(path: Path) -> None:
+    Path(f"{path}.lock").write_bytes(bytes(5))
+    with open_catalog(path):
+        pass
+
+
 def as_nobody(act: Callable[[], object]) -> str:
     """What an act says as a user without rights, in a process of its own."""
     if os.getuid() != 0:
