@@ -332,10 +332,11 @@ class Scan:
 
     def _moved(self, limit: int) -> Iterator[Reading]:
         """Photos whose content the model has seen, under another name or time or before geotag
-        learned to read more of their metadata: little more than their headers is read."""
+        learned to read more of their metadata: little more than their headers is read, and of no
+        more photos than the runner might have to read instead."""
         photos = takewhile(lambda photo: not self._must_stop(), self.catalog.perhaps_moved())
-        known = (self._known_content(photo) for photo in self.library.ahead(photos))
-        return islice((reading for reading in known if reading is not None), limit)
+        known = map(self._known_content, self.library.ahead(islice(photos, limit)))
+        return (reading for reading in known if reading is not None)
 
     def _known_content(self, photo: Photo) -> Reading | None:
         """The reading of a photo whose content has a prediction already."""

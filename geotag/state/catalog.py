@@ -147,7 +147,7 @@ class Catalog:
         """The photos that `find_pending` found, less those recorded since: those never tried in
         byte order, then those whose last try is the longest ago. `record` may be called meanwhile.
         """
-        return self._pages(PENDING_PAGE, 0)
+        return self._pages(PENDING_PAGE)
 
     def count_waiting(self) -> int:
         """How many listed photos failed for the time being and are not yet due again."""
@@ -155,8 +155,8 @@ class Catalog:
 
     def perhaps_moved(self) -> Iterator[Photo]:
         """New or changed photos as long as one that was classified, and those whose metadata alone
-        must be read again, in byte order."""
-        return self._pages(MOVED_PAGE, b"")
+        must be read again, in the order of `pending`."""
+        return self._pages(MOVED_PAGE)
 
     def reading_of(self, photo: Photo, content_key: str, criteria: Criteria) -> Reading | None:
         """A prediction that meets the criteria, of this version of the photo or, where a content
@@ -319,8 +319,9 @@ class Catalog:
             raise DamagedCatalogError("the catalog is damaged (a number in it is none)")
         return int(row[0])
 
-    def _pages(self, query: str, last: int | bytes) -> Iterator[Photo]:
+    def _pages(self, query: str) -> Iterator[Photo]:
         """The photos of a query in pages, so that writes may come in between."""
+        last = 0
         while True:
             with sqlite_errors():
                 bound = {"last": last, "page": _PAGE, "scan": self._scan, "reader": self._reader}

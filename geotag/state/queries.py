@@ -68,13 +68,13 @@ ORDER BY pending.id LIMIT :page
 # Photos whose prediction is kept: an older geotag read their metadata, or they are not known by
 # name and one of the same size was classified.
 MOVED_PAGE = f"""
-SELECT listed.uri, listed.uri, listed.size, listed.version, listed.sidecars
-FROM listed LEFT JOIN photos USING (uri)
-WHERE listed.uri > :last AND CASE WHEN {_STALE} THEN EXISTS (
+SELECT pending.id, listed.uri, listed.size, listed.version, listed.sidecars
+FROM pending JOIN listed USING (uri) LEFT JOIN photos USING (uri)
+WHERE pending.id > :last AND CASE WHEN {_STALE} THEN EXISTS (
     SELECT 1 FROM photos AS other INDEXED BY photos_by_content
     WHERE other.size = listed.size AND other.content_key IS NOT NULL)
     ELSE photos.top IS NOT NULL AND {_IS_OLD} END
-ORDER BY listed.uri LIMIT :page
+ORDER BY pending.id LIMIT :page
 """
 COUNT_WAITING = f"""
 SELECT count(*) FROM retries JOIN listed USING (uri) WHERE NOT ({_IS_DUE})

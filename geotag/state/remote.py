@@ -112,24 +112,35 @@ class Lease:
         with _reported(self._lock, "written"):
             self._acquire()
         renewal = Thread(target=self._renew, name="lease", daemon=True)
-        renewal.start()
         try:
+            renewal.start()
             yield
         finally:
             self._released.set()
-            renewal.join()
+            if renewal.ident is not None:  # where threads may be started
+                renewal.join()
             if not self.lost:
                 with suppress(StoreError):
                     self._store.delete(self._lock)
 
     def _acquire(self) -> None:
         present = self._store.stat(self._lock)
-        if present is not None and not _is_free(self._store, present):
+        if present is not None and not _is_free(self._store, present, self._now()):
             raise LockedError(f"{self.uri}: another run is using this catalog")
         self._write(present.version if present is not None else None)
         # Servers that know no conditional writes let two through: the last one has it.
         if _read_lock(self._store, self._lock).get("holder") != self._holder:
             raise LockedError(f"{self.uri}: another run is using this catalog")
+
+    def _now(self) -> float:
+        """By the clock of the store, as the time of what is written there just now; by that of
+        this machine where the store tells none."""
+        probe = f"{self._lock}.{self._holder}"
+        self._file.touch()
+        self._store.put(probe, self._file)
+        written = self._store.stat(probe)
+        self._store.delete(probe)
+        return written.modified if written and written.modified else time.time()
 
     def _write(self, version: str | None) -> None:
         fields = {
@@ -145,7 +156,9 @@ class Lease:
     def _renew(self) -> None:
         while not self._released.wait(LEASE_SECONDS / RENEWALS):
             try:
-                self._write(self._version)
+                # One that somebody cleared away is still ours, unless another run took it.
+                is_there = self._store.stat(self._lock) is not None
+                self._write(self._version if is_there else None)
             except ChangedError:
                 self.lost = True
                 return
@@ -153,17 +166,17 @@ class Lease:
                 _log.warning("%s: the lease was not renewed (%s)", self.uri, error)
 
 
-def _is_free(store: Store, lock: Object) -> bool:
+def _is_free(store: Store, lock: Object, now: float) -> bool:
     """Whether a lease has ended, or was held by a process of this system that is dead.
 
-    It ends by the store's clock: that of its holder may be another than ours. Raises StoreError
-    where that cannot be told now.
+    It ends by the store's clock, in which `now` is: that of its holder, and ours, may be others.
+    Raises StoreError where that cannot be told now.
     """
     fields = _read_lock(store, lock.uri)
     until, system, process = (fields.get(name) for name in ("until", "system", "process"))
     if lock.modified:
         until = lock.modified + LEASE_SECONDS
-    if not isinstance(until, (int, float)) or until < time.time():
+    if not isinstance(until, (int, float)) or until < now:
         return True
     is_here = bool(system) and system == _system()
     return is_here and isinstance(process, int) and not _is_alive(process)

@@ -178,10 +178,12 @@ class Broken:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: set[str] = set()
+        self.opened: list[str] = []
         open_file = os.open
 
         def opening(path: str | bytes, flags: int, *mode: int, **options: int) -> int:
-            if Path(os.fsdecode(path)).name in self.names:
+            self.opened.append(Path(os.fsdecode(path)).name)
+            if self.opened[-1] in self.names:
                 raise OSError(5, "Input/output error")
             return open_file(path, flags, *mode, **options)
 
@@ -297,6 +299,36 @@ def test_photos_that_keep_failing_do_not_take_each_nights_limit(
     for _ in range(5):
         rows.append(scan(library, table, options._replace(limit=8))[0].total)
     assert rows == [8, 16, 24, 32, 33]
+
+
+def test_a_touched_photo_that_keeps_failing_is_not_opened_before_its_time(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, broken: Broken
+) -> None:
+    photo, table = write_photo("tower.jpg", "eiffel_tower"), tmp_path / "tags.csv"
+    scan(photo.parent, table, options)
+    os.utime(photo, (1, 1))
+    broken.names = {"tower.jpg"}
+    for _ in range(2):
+        assert scan(photo.parent, table, options)[0].failures == {"transient": 1}
+    write_photo("new.jpg", "taj_mahal")
+    broken.opened.clear()
+    assert scan(photo.parent, table, options)[0].waiting == 1
+    assert "tower.jpg" not in broken.opened
+
+
+def test_photos_of_one_size_are_not_all_opened_each_night_beyond_the_limit(
+    tmp_path: Path, options: ScanOptions, broken: Broken
+) -> None:
+    """As raw files of one camera are, each of which could be a known one with another name."""
+    photos, table = tmp_path / "photos", tmp_path / "tags.csv"
+    names = [f"{n}.tif" for n in range(6)]
+    photos.mkdir()
+    for seed, name in enumerate(names):
+        picture("eiffel_tower", seed=seed).save(photos / name)
+    for night in range(3):
+        broken.opened.clear()
+        scan(photos, table, options._replace(limit=2))
+        assert {*broken.opened} & {*names} == {*names[2 * night : 2 * night + 2]}
 
 
 def test_rescan_with_a_limit_gets_around(

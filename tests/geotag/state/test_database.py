@@ -91,7 +91,7 @@ def test_the_lock_of_another_user_on_a_share_that_locks_no_files_open_for_readin
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(CatalogError, match="the lock file of another user .*: remove it"):
+    with pytest.raises(CatalogError, match=r"the lock file of another user .*: remove it"):
         open_catalog(path)
 
 

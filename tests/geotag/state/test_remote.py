@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -50,6 +52,53 @@ def test_a_catalog_in_the_bucket_is_for_one_run_at_a_time(bucket: Path) -> None:
         with pytest.raises(LockedError):
             open_catalog(place)
     lock.unlink()
+
+
+def test_a_lease_ends_by_the_clock_of_the_bucket_alone(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, lock, now = "s3://photos/c.geotag", bucket / "c.geotag.lock", time.time()
+    with open_catalog(place):
+        lease = json.loads(lock.read_text()) | {"system": "another boot pid:[1]"}
+        monkeypatch.setattr(time, "time", lambda: now + 900)
+        with pytest.raises(LockedError):
+            open_catalog(place)
+    monkeypatch.setattr(time, "time", lambda: now - 900)
+    lock.write_text(json.dumps(lease))
+    os.utime(lock, (now - 400, now - 400))
+    with open_catalog(place):
+        assert {entry.name for entry in bucket.iterdir()} == {lock.name}
+
+
+def test_a_lease_that_somebody_cleared_away_is_renewed(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geotag.state.remote.RENEWALS", 3000)
+    place, lock = "s3://photos/c.geotag", bucket / "c.geotag.lock"
+    with open_catalog(place) as catalog:
+        lock.unlink()
+        for _ in range(600):
+            if lock.exists() and lock.stat().st_size:
+                break
+            time.sleep(0.05)
+        with pytest.raises(LockedError):
+            open_catalog(place)
+        catalog.record([], None)
+    assert [entry.name for entry in bucket.iterdir()] == ["c.geotag"]
+
+
+def test_where_no_thread_can_be_started_no_lease_is_left(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with open_catalog("s3://photos/c.geotag"):  # the store's own threads
+        pass
+    monkeypatch.setattr("geotag.state.remote.Thread.start", start)
+    with pytest.raises(RuntimeError):
+        open_catalog("s3://photos/c.geotag")
+    assert not list(bucket.glob("*.lock"))
 
 
 def test_a_catalog_that_another_run_wrote_is_not_overwritten(bucket: Path) -> None:
