@@ -194,20 +194,21 @@ class Decider(NamedTuple):
                 position_source="inferred",
                 radius_m=placement.radius_m if placement.method is not Method.SIDECAR else None,
                 method=placement.method.value,
-                evidence=tell(placement),
+                evidence=tell(placement, reading.photo.uri),
                 utc=_format_utc(placement.utc),
             )
+        told = tell(placement, reading.photo.uri)
         here = f"{placement.location.latitude:.5f}, {placement.location.longitude:.5f}"
         if outcome.status is Status.CONFLICT and reading.prediction is not None:
             seen = self.category_of(reading.prediction.top[0].slug)
-            said = f"seems to show {seen.name}, but was taken near {here}: {tell(placement)}"
+            said = f"seems to show {seen.name}, but was taken near {here}: {told}"
             return outcome._replace(evidence=said)
         prediction = reading.prediction
         is_sure = prediction is None or self._is_sure(prediction)
         if outcome.status is Status.TAGGED and not is_sure:
-            return outcome._replace(evidence=f"{SUPPORTED} {tell(placement)}")
+            return outcome._replace(evidence=f"{SUPPORTED} {told}")
         if outcome.status is Status.TAGGED and placement.method is Method.SIDECAR:
-            return outcome._replace(evidence=f"taken near {here}: {tell(placement)}")
+            return outcome._replace(evidence=f"taken near {here}: {told}")
         return outcome
 
     def _decide(self, reading: Reading, evidence: Evidence) -> tuple[Status, Landmark | None]:

@@ -20,11 +20,11 @@ from geotag.places.sighting import (
 _NAMED = 3
 
 
-def tell(placement: Placement) -> str:
-    """One sentence: which photos, how long before or after, how far away."""
+def tell(placement: Placement, photo: str = "") -> str:
+    """One sentence on a photo: by which others, how long before or after, how far away."""
     match placement.method:
         case Method.NEIGHBOUR:
-            return "; ".join(_beside(neighbour) for neighbour in placement.neighbours)
+            return "; ".join(_beside(neighbour, photo) for neighbour in placement.neighbours)
         case Method.TRACK:
             near = placement.neighbours[0]
             return (
@@ -80,8 +80,10 @@ def tell_why_not(reason: Reason) -> str:
             assert_never(reason)
 
 
-def _beside(neighbour: Neighbour) -> str:
+def _beside(neighbour: Neighbour, photo: str) -> str:
     name = neighbour.photo.rpartition("/")[2]
+    if name == photo.rpartition("/")[2]:
+        name = f"another {name}"  # two cameras count alike
     way = "before" if neighbour.seconds < 0 else "after"
     when, away = tell_duration(neighbour.seconds), tell_distance(neighbour.metres)
     return f"{name} was taken {when} {way}, {away} away"

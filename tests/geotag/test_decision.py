@@ -178,6 +178,12 @@ def test_a_photo_without_a_landmark_is_placed_by_its_neighbours(
     assert row.landmark == ""
 
 
+def test_a_neighbour_of_the_same_file_name_is_another_photo(decider: Decider) -> None:
+    twin = PLACED._replace(neighbours=(BESIDE._replace(photo=f"/phone{PHOTO.uri}"), BESIDE))
+    row = decider.outcome(Reading(PHOTO, Metadata(), NOTHING), Evidence(placement=twin))
+    assert row.evidence.startswith("another p.jpg was taken 2 min before, 40 m away; b.")
+
+
 def test_a_landmark_that_can_be_seen_from_there_stays_a_tag(decider: Decider) -> None:
     row = decider.outcome(Reading(PHOTO, Metadata(), SURE), Evidence(placement=PLACED))
     assert (row.status, row.landmark, row.method) == (Status.TAGGED, "Eiffel Tower", "landmark")
