@@ -20,18 +20,18 @@ class Blocks(NamedTuple):
     """The format by content, the Exif blocks as bare TIFF structures, and the XMP packets.
 
     `gps` is a TIFF structure of which the first directory is the one of the position: CR3 has it
-    apart. `extended` are the places of the parts of an extended XMP packet, in their order; they
-    are not read, for cameras keep depth maps in it. `size` is the picture's width and height in
-    pixels, where the container tells it. `is_tiff` says that the photo is one TIFF structure, of
-    which the Exif block is but the beginning. `unread_position` says what may hold a position and
-    is not read.
+    apart. `extended` are the parts of extended XMP packets in their order, each with the GUID of
+    its packet and its place; they are not read, for cameras keep depth maps in them. `size` is the
+    picture's width and height in pixels, where the container tells it. `is_tiff` says that the
+    photo is one TIFF structure, of which the Exif block is but the beginning. `unread_position`
+    says what may hold a position and is not read.
     """
 
     format: str
     exifs: tuple[bytes, ...] = ()
     xmps: tuple[bytes, ...] = ()
     gps: bytes | None = None
-    extended: tuple[tuple[int, int], ...] = ()
+    extended: tuple[tuple[bytes, int, int], ...] = ()
     size: tuple[int, int] | None = None
     is_tiff: bool = False
     unread_position: str = ""

@@ -52,7 +52,7 @@ def position_elsewhere(data: bytes) -> str:
 def _is_named(data: bytes, end: int, blocks: Blocks) -> bool:
     """Whether a name stands before `end` in none of the blocks that are read."""
     packets = (packet for packet in blocks.xmps if not any(packet in exif for exif in blocks.exifs))
-    extended = (data[start : start + length] for start, length in blocks.extended)
+    extended = (data[start : start + length] for _, start, length in blocks.extended)
     known = sum(b.count(POSITION_NAME) for b in chain(blocks.exifs, packets, extended))
     return data.count(POSITION_NAME, 0, end) > known
 

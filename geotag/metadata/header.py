@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import reduce
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 from geotag.errors import PhotoError, TransientPhotoError
@@ -22,7 +25,11 @@ from geotag.records import Failure, FailureKind, Metadata, Photo
 
 # Grows whenever more is read of photos and sidecars, or it is understood otherwise: those that an
 # older version read are then read again.
-READER_VERSION = 4
+READER_VERSION = 5
+_LEFT_OVER = (
+    "the position in an XMP packet that is left over from another version of it may not be its "
+    "own, so none is inferred"
+)
 
 
 class Files(Protocol):
@@ -119,7 +126,8 @@ def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
     if blocks.gps:
         metadata = merge(metadata, parse_gps(blocks.gps))
     for xmp in blocks.xmps:
-        if not metadata.capture.time or (metadata.location is None and mentions_position(xmp)):
+        is_whole = metadata.capture.time and metadata.capture.model
+        if not is_whole or (metadata.location is None and mentions_position(xmp)):
             metadata = merge(metadata, parse_xmp(xmp))
     for xmp in blocks.xmps:
         metadata = _without_inferred_offset(metadata, inferred_offset(xmp))
@@ -129,10 +137,11 @@ def _metadata(blocks: Blocks, read: ReadRange) -> Metadata:
             metadata = merge(metadata, parse_xmp(packet))
         elif POSITION_NAME in exif:  # of a packet that is damaged, or no packet
             metadata = merge(metadata, Metadata(position_unclear=UNCLEAR))
-    if blocks.extended and metadata.location is None:
-        xmp = _extended(blocks, read)
+    for guid, xmp in _extended(blocks, read) if metadata.location is None else ():
         if mentions_position(xmp):
-            metadata = merge(metadata, parse_xmp(xmp))
+            is_named = any(guid in packet for packet in blocks.xmps)
+            said = parse_xmp(xmp) if is_named else Metadata(position_unclear=_LEFT_OVER)
+            metadata = merge(metadata, said)
     return metadata
 
 
@@ -145,11 +154,12 @@ def _without_inferred_offset(metadata: Metadata, offset: str) -> Metadata:
     return assemble(metadata.location, metadata.position_unclear, capture, metadata.orientation)
 
 
-def _extended(blocks: Blocks, read: ReadRange) -> bytes:
-    """The extended XMP packet."""
-    if sum(length for _, length in blocks.extended) > BLOCK_LIMIT:
-        return b""
-    return b"".join(read(*place) for place in blocks.extended)
+def _extended(blocks: Blocks, read: ReadRange) -> Iterator[tuple[bytes, bytes]]:
+    """The extended XMP packets, each with its GUID: what the photo's own packet does not name is
+    left over from an earlier one (XMP specification, part 3, 1.1.3.1)."""
+    if sum(length for _, _, length in blocks.extended) <= BLOCK_LIMIT:
+        for guid, parts in groupby(blocks.extended, itemgetter(0)):
+            yield guid, b"".join(read(*place) for _, *place in parts)
 
 
 def _read_sidecar(files: Files, uri: str, photo: str) -> Metadata:

@@ -103,7 +103,7 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
     """Walks the markers without copying segments: this is the hot path of a metadata scan."""
     exifs: list[bytes] = []
     xmps: list[bytes] = []
-    extended: list[tuple[int, int, int]] = []
+    extended: list[tuple[bytes, int, int, int]] = []
     size = None
     at, base, data, step = 2, 0, header, STEP
     for _ in range(PART_LIMIT):
@@ -135,7 +135,7 @@ def find_in_jpeg(header: bytes, read: ReadRange) -> Blocks:
             height, width = struct.unpack_from(">HH", data, here + 5)
             size = (width, height) if width and height else None
         at += 2 + length
-    parts = tuple((start, length) for _, start, length in sorted(extended))
+    parts = tuple((packet, start, length) for packet, _, start, length in sorted(extended))
     unread = TOO_MANY if len(exifs) + len(xmps) > MOST_BLOCKS else ""
     return Blocks(
         "jpeg", tuple(exifs), tuple(xmps), extended=parts, size=size, unread_position=unread
@@ -163,8 +163,9 @@ def _take_block(payload: bytes, exifs: list[bytes], xmps: list[bytes]) -> None:
         xmps.append(payload[found.start() :])
 
 
-def _extended_part(head: bytes, at: int, length: int) -> Iterator[tuple[int, int, int]]:
-    """Where a part belongs in the packet, where it lies in the file, and its length."""
+def _extended_part(head: bytes, at: int, length: int) -> Iterator[tuple[bytes, int, int, int]]:
+    """Of which packet it is a part, by its GUID; where it belongs in that, where it lies in the
+    file, and its length."""
     if len(head) == _EXTENDED_HEAD < length:
         (offset,) = struct.unpack(">I", head[-4:])
-        yield offset, at + 4 + _EXTENDED_HEAD, length - 2 - _EXTENDED_HEAD
+        yield head[-40:-8], offset, at + 4 + _EXTENDED_HEAD, length - 2 - _EXTENDED_HEAD

@@ -127,18 +127,20 @@ def _split() -> bytes:
     return jpeg(segment(_EXIF + block[:65_000]), segment(_EXIF + block[65_000:]))
 
 
-def _extended() -> bytes:
-    guid = b"0123456789ABCDEF0123456789ABCDEF"
+_GUID, _OTHER_GUID = b"0123456789ABCDEF0123456789ABCDEF", b"FEDCBA9876543210FEDCBA9876543210"
+
+
+def _extended(*packets: tuple[bytes, bytes]) -> bytes:
+    """A packet that names the extended one of _GUID, and extended ones, each in two parts."""
     main = packet(
-        f"xmpNote:HasExtendedXMP='{guid.decode()}'",
+        f"xmpNote:HasExtendedXMP='{_GUID.decode()}'",
         namespaces=NAMESPACES + " xmlns:xmpNote='http://ns.adobe.com/xmp/note/'",
     )
-    parts = [XMP_POSITION[:100], XMP_POSITION[100:]]
-    head = b"http://ns.adobe.com/xmp/extension/\0" + guid + struct.pack(">I", len(XMP_POSITION))
-    segments = [
-        segment(head + struct.pack(">I", start) + part)
-        for start, part in ((0, parts[0]), (100, parts[1]))
-    ]
+    segments = []
+    for guid, data in packets:
+        head = b"http://ns.adobe.com/xmp/extension/\0" + guid + struct.pack(">I", len(data))
+        for start, part in ((0, data[:100]), (100, data[100:])):
+            segments.append(segment(head + struct.pack(">I", start) + part))
     return jpeg(segment(_XMP + main), *segments)
 
 
@@ -232,7 +234,12 @@ CASES = [
          camera="Model 7"),
     Case("xmp-twice.jpg", jpeg(segment(_XMP + packet()), segment(_XMP + XMP_POSITION))),
     Case("split.jpg", _split(), time="2008-10-22T16:28:39", camera="Model 7"),
-    Case("extended.jpg", _extended()),
+    Case("extended.jpg", _extended((_GUID, XMP_POSITION))),
+    Case("extended-of-before.jpg", _extended(
+        (_OTHER_GUID, XMP_POSITION.replace(b"10,", b"33,")), (_GUID, XMP_POSITION))),
+    Case("model-in-xmp.jpg", jpeg(segment(_EXIF + exif_block(exif=[_TIME], gps=position())),
+                                  segment(_XMP + packet("tiff:Model='Model 7'"))),
+         time="2008-10-22T16:28:39", camera="Model 7"),
     Case("short.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=SHORT)))),
     Case("ifd.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=IFD)))),
     Case("signed.jpg", jpeg(segment(_EXIF + exif_block(gps=position(), pointer=9)))),
@@ -343,6 +350,7 @@ _DRONE = (
     "<d:GpsLongtitude xmlns:d='http://www.dji.com/drone-dji/1.0/'>20.5</d:GpsLongtitude>"
 )
 UNREAD = [
+    Case("extended-of-another.jpg", _extended((_OTHER_GUID, XMP_POSITION))),
     in_body("created", CREATED.format("Created", "Created")),
     in_body("drone", _DRONE.format("GpsLatitude", "GpsLatitude")),
     in_body("thing", "<exif:Thing>" + at(">10,0N", ">20,0E") + "</exif:Thing>"),
