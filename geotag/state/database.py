@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 from traceback import clear_frames
 
 from geotag.errors import CatalogError, DamagedCatalogError, LockedError
+from geotag.files.temporary import TemporaryFolder
 from geotag.state import schema
+from geotag.state.locks import hold_to_read
 
 SUFFIX = ".geotag"
 # "geotag" as a number, so that `file` and SQLite itself can tell whose database this is.
@@ -20,6 +23,7 @@ APPLICATION_ID = 0x67656F74
 _APPLICATION_ID_AT = 68  # of SQLite's file header
 # No cell that geotag writes comes near.
 _CELL_LIMIT = 64 * 2**20
+_LATE = "-wal"  # behind its name: the log of late writes
 _WAIT = 0.2  # seconds for another process that has it open, which keeps it as long as it runs
 _READ_ONLY = (
     " cannot be written: its file, folder or file system is read-only; make it writable, or name "
@@ -113,13 +117,10 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, copy: schema.Copy) -
 def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
     """A catalog's file as it is: nothing is locked or written.
 
-    Raises sqlite3.Error, and LockedError while another process has it open: that is no sign that
-    it knows nothing.
+    Raises sqlite3.Error; LockedError while another process has it open, for that is no sign that
+    it knows nothing; CatalogError where there is no room for a copy that it takes.
     """
-    # Without a log of late writes nothing is beside it, and nothing shall come to be.
-    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
-    place = f"{path.absolute().as_uri()}?{mode}"
-    with closing(sqlite3.connect(place, timeout=_WAIT, uri=True)) as connection:
+    with _readable(path) as place, closing(_reader_of(place)) as connection:
         distrust(connection)
         connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
         try:
@@ -129,6 +130,39 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
             if _code(error) in _IN_USE:
                 raise LockedError(f"{path}: another run is using this catalog") from error
             raise
+
+
+def _reader_of(place: Path) -> sqlite3.Connection:
+    # Without a log of late writes nothing is beside it, and nothing shall come to be.
+    mode = "mode=ro" if _has_late_writes(place) else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{place.absolute().as_uri()}?{mode}", timeout=_WAIT, uri=True)
+
+
+def _has_late_writes(path: Path) -> bool:
+    """Whether a run was killed before its last writes were in the file itself."""
+    with suppress(OSError):
+        return os.path.getsize(f"{path}{_LATE}") > 0
+    return False
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """A catalog as SQLite can read it: with late writes it takes a folder that can be written, so
+    that otherwise, as on a mount that is read-only, both files are copied."""
+    if not _has_late_writes(path) or os.access(path.parent, os.W_OK):
+        yield path
+        return
+    with TemporaryFolder() as folder:
+        copy = Path(folder, path.name)
+        try:
+            with path.open("rb") as file:
+                hold_to_read(file.fileno(), path)
+                shutil.copyfile(path, copy)
+                shutil.copyfile(f"{path}{_LATE}", f"{copy}{_LATE}")
+        except OSError as error:
+            why = f"its late writes cannot be copied to {folder} ({error.strerror})"
+            raise CatalogError(f"{path}: cannot be read, for {why}") from error
+        yield copy
 
 
 def distrust(connection: sqlite3.Connection) -> None:

@@ -19,6 +19,8 @@ except ImportError:  # no flock here: SQLite's own exclusive lock must do
 LOCK_SUFFIX = ".lock"
 _FOREIGN = "this is no lock file of geotag's: remove it, or name another place with --catalog"
 _LONGEST = 32  # digits of a process's number
+# Length and start of what SQLite locks of a file ("File Locking and Concurrency in SQLite").
+_SHARED_BYTES = 510, 0x40000002
 
 
 @contextmanager
@@ -36,6 +38,18 @@ def file_lock(path: Path) -> Iterator[None]:
         with suppress(OSError):
             os.unlink(lock)
         os.close(descriptor)
+
+
+def hold_to_read(descriptor: int, path: Path) -> None:
+    """Lock a catalog's file as SQLite does to read it, until it is closed.
+
+    Raises LockedError where another process has it open, OSError where nothing can be locked.
+    """
+    if fcntl is not None:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, *_SHARED_BYTES)
+        except (BlockingIOError, PermissionError) as error:
+            raise LockedError(f"{path}: another run is using this catalog") from error
 
 
 def _acquire(lock: Path, path: Path) -> int:

@@ -206,6 +206,45 @@ def test_a_catalog_that_cannot_be_written_says_so(public: Path) -> None:
     assert not list(public.parent.glob("*.damaged-*"))
 
 
+_KILLED = """
+import os, pathlib, sys
+from geotag.state.catalog import open_catalog
+from tests.geotag.state.samples import MODEL, classified
+with open_catalog(pathlib.Path(sys.argv[1])) as catalog:
+    catalog.record([classified("late")], MODEL)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_run_wrote_last_is_read_from_a_folder_that_cannot_be_written(
+    public: Path,
+) -> None:
+    with open_catalog(public) as catalog:
+        catalog.record([classified("early")], MODEL)
+    subprocess.run([sys.executable, "-c", _KILLED, public], check=False)
+    log, known = Path(f"{public}-wal"), ["/photos/early", "/photos/late"]
+    assert log.stat().st_size
+
+    def look() -> None:
+        assert [reading.photo.uri for reading in known_readings(public)] == known
+
+    public.parent.chmod(0o555)
+    before = {*public.parent.iterdir()}
+    assert as_nobody(look) == "done"
+    assert {*public.parent.iterdir()} == before
+    log.write_bytes(b"")
+    known.remove("/photos/late")
+    assert as_nobody(look) == "done"
+
+
+def test_a_catalog_in_use_is_not_copied(public: Path) -> None:
+    with open_catalog(public) as catalog:
+        catalog.record([classified("a")], MODEL)
+        public.parent.chmod(0o555)
+        assert "LockedError" in as_nobody(lambda: list(known_readings(public)))
+        public.parent.chmod(0o777)
+
+
 def test_a_full_disk_has_room_for_an_empty_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
