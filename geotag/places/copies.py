@@ -74,7 +74,7 @@ def picture_of(reading: Reading) -> Picture | None:
     capture, uri = reading.metadata.capture, reading.photo.uri
     device = device_of(capture)
     name = uri.rpartition("/")[2]
-    if not device or not capture.time or kind_of(capture, name, None) not in TAKEN_HERE:
+    if not device or not capture.time or kind_of(capture, uri, None) not in TAKEN_HERE:
         return None
     clock, fraction = capture.time[:19], _FRACTION.match(capture.time[19:])
     digits = fraction.group().rstrip("0") if fraction else ""

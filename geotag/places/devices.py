@@ -17,6 +17,8 @@ ZoneOffset = Callable[[Location, float], float]
 
 _QUARTER = 900.0
 _PHONE_STRAYS = 300.0  # a phone's GPS time may be that of an older fix
+# How many seconds a clock is off that satellites or a network set, and one that somebody did.
+_SET_BY_RADIO, _SET_BY_HAND = 2.0, 60.0
 _SAME = 30.0
 _CLOCK_RANGE = 26 * 3600.0
 _AROUND = 5
@@ -63,7 +65,7 @@ def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Devic
     points = np.zeros((len(photos), 3))
     if places:
         points[located] = to_vectors([p.latitude for p in places], [p.longitude for p in places])
-    pieces = _pieces(clock, ahead, sources)
+    pieces = _pieces(clock, ahead, sources, is_phone)
     names = tuple(e.photo for e in photos)
     return Device(name, is_phone, names, clock, _filled(clock, ahead), points, located, pieces)
 
@@ -137,7 +139,7 @@ def offsets_around(
 
 
 def _pieces(
-    clock: Floats, ahead: Floats, sources: Sequence[ClockSource | None]
+    clock: Floats, ahead: Floats, sources: Sequence[ClockSource | None], is_phone: bool
 ) -> tuple[ClockPiece, ...]:
     pieces: list[ClockPiece] = []
     for reading, offset, source in zip(clock, ahead, sources, strict=True):
@@ -147,6 +149,8 @@ def _pieces(
         if last is not None and last.offset is not None and abs(last.offset - offset) < _SAME:
             pieces[-1] = last._replace(end=float(reading), pairs=last.pairs + 1)
         else:
-            piece = ClockPiece(float(reading), float(reading), float(offset), 2.0, source, 1)
+            is_claimed = source is ClockSource.RECORDED and not is_phone
+            unsure = _SET_BY_HAND if is_claimed else _SET_BY_RADIO
+            piece = ClockPiece(float(reading), float(reading), float(offset), unsure, source, 1)
             pieces.append(piece)
     return tuple(pieces)

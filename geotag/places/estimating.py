@@ -62,14 +62,17 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     for piece in pieces:
         start, end = np.searchsorted(clock, piece.start), np.searchsorted(clock, piece.end, "right")
         rows = slice(int(start), int(end))
+        if piece.source is ClockSource.UNKNOWN:  # whatever the device told is not believed
+            offset[rows], uncertainty[rows] = np.nan, np.inf
         if piece.likely:
             offset[rows] = piece.likely[0]
             for row, other in enumerate(piece.likely[1:]):
                 likely[row, rows] = clock[rows] - other
-        elif piece.offset is not None and piece.source in _FOUND:
-            is_given = piece.source is ClockSource.GIVEN
-            offset[rows] = piece.offset + (local[rows] if is_given else 0.0)
-            uncertainty[rows] = piece.uncertainty
+        elif piece.offset is not None:
+            if piece.source in _FOUND:
+                is_given = piece.source is ClockSource.GIVEN
+                offset[rows] = piece.offset + (local[rows] if is_given else 0.0)
+            uncertainty[rows] = np.where(np.isfinite(offset[rows]), piece.uncertainty, np.inf)
     utc = clock - np.where(np.isfinite(offset), offset, local)
     guessed = ~np.isfinite(offset)
     others = list[Floats]()

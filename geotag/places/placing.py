@@ -13,6 +13,7 @@ from geotag.places.coincidence import Company, thinned
 from geotag.places.companions import together
 from geotag.places.devices import Device, ZoneOffset, devices
 from geotag.places.estimating import Estimates, Group, Times, estimate, read_clock
+from geotag.places.minutes import is_by_quarters
 from geotag.places.neighbours import Fixes, calibrate, sorted_fixes
 from geotag.places.sighting import (
     TAKEN_HERE,
@@ -37,6 +38,8 @@ _MORE, _LEAST, _BY_SCENE, _SCENE_S = 6.0, (-0.5, 3.0), 0.08, 600.0
 # Whose company less speaks for is not left out by that alone, where photos taken while people were
 # apart do not speak for one of them by so much.
 _AS_LIKELY = 2.0
+# So much more must speak for another clock than for the offset that a camera recorded.
+_MISSET, _MINUTES = 6.0, 1200.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
 _TRACK_SAMPLES = 20_000
@@ -253,7 +256,26 @@ def _clock(device: Device, group: Group, given: Given) -> tuple[tuple[ClockPiece
     elif not _is_told(device, given):
         return find_clock(device.clock, group.company)
     utc = read_clock(device.clock, device.ahead, pieces, group).utc
-    return pieces, strength_of(np.sort(utc), group.company)
+    strength = strength_of(np.sort(utc), group.company)
+    if device.name not in given and _is_claimed(device):
+        found = find_clock(device.clock, group.company)
+        if found.strength > strength + _MISSET and _is_misset(found.pieces, pieces):
+            return found
+    return pieces, strength
+
+
+def _is_misset(found: Sequence[ClockPiece], recorded: Sequence[ClockPiece]) -> bool:
+    """Whether known offsets differ from a recorded one as zones do, or by minutes."""
+    known = [piece.offset for piece in found if piece.offset is not None]
+    apart = [one - (two.offset or 0.0) for one in known for two in recorded]
+    return bool(known) and all(is_by_quarters(each) or abs(each) < _MINUTES for each in apart)
+
+
+def _is_claimed(device: Device) -> bool:
+    """Whether only what its owner set tells the clock: a camera records the zone that was chosen
+    in its menu, also where the hour was set by hand to that of another."""
+    is_recorded = all(piece.source is ClockSource.RECORDED for piece in device.pieces)
+    return not device.is_phone and is_recorded
 
 
 def _place_device(

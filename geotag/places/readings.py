@@ -26,7 +26,7 @@ def sighting_of(reading: Reading) -> Sighting:
     return Sighting(
         reading.photo.uri,
         device_of(capture),
-        kind_of(capture, reading.photo.uri.rpartition("/")[2], shown),
+        kind_of(capture, reading.photo.uri, shown),
         time.clock if time is not None else None,
         time.offset if time is not None else None,
         stamp.clock - (stamp.offset or 0.0) if stamp is not None else None,

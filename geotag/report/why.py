@@ -99,7 +99,7 @@ def _taken(row: Outcome, known: Known) -> Iterator[str]:
     else:
         yield f"Its metadata do not say when it was taken{'' if row.camera else ', nor with what'}."
     if known.sighting is not None:
-        yield f"By its metadata and name it is {_KINDS[known.sighting.kind]}."
+        yield f"By its metadata, name and folder it is {_KINDS[known.sighting.kind]}."
     if row.utc:
         yield f"In UTC that was {row.utc}."
     if known.clock:

@@ -63,7 +63,7 @@ def _writer(folder: Path) -> WritePhoto:
 SAID: list[tuple[str, Status, list[str]]] = [
     ("phone0.jpg", Status.HAS_GPS, [
         "It has a position of its own: 48.00000, 2.00000.",
-        "By its metadata and name it is the photo of a phone.",
+        "By its metadata, name and folder it is the photo of a phone.",
         "The clock of samsung SM-G930F: 2 h 00 min 00 s ahead of UTC, as it recorded in 2 photos.",
         "it counts as measured and is kept.",
         "The network did not look at it, for it has a position.",

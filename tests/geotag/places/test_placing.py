@@ -106,6 +106,37 @@ def test_who_takes_more_photos_is_not_taken_for_the_photographer() -> None:
     assert not any(isinstance(answer, Placement) for answer in evenings)
 
 
+@pytest.mark.parametrize("recorded", [0.0, 9 * HOUR], ids=["factory", "true"])
+def test_a_camera_whose_hour_was_set_and_not_its_zone(recorded: float) -> None:
+    """Its time is the local one, UTC+9; what it records is the zone that the factory set, or the
+    right one."""
+    library = []
+    for day in range(6):
+        for n, minutes in enumerate((0, 47, 160, 305, 490)):
+            t, at = day * DAY + minutes * 60 + 37 * n, near(PARIS, 1500 * n)
+            library.append(phone(f"{day} {n}", t, at)._replace(clock=t + 9 * HOUR, offset=9 * HOUR))
+            for more in (10, 300):
+                name, shown = f"c{day} {n} {more}", t + more + 9 * HOUR
+                library.append(Sighting(name, "camera", Kind.CAMERA, shown, recorded))
+    found = place_photos(library, lambda place, clock: 9 * HOUR)
+    placed = [found.placements[f"c{day} {n} 10"] for day in range(6) for n in range(5)]
+    assert sum(isinstance(each, Placement) for each in placed) == len(placed)
+    for at, each in enumerate(placed):
+        assert isinstance(each, Placement)
+        away = abs(each.location.latitude - near(PARIS, 1500 * (at % 5)).latitude) * 111_195
+        assert away < each.radius_m < 1500
+    source = {piece.source for piece in found.clocks["camera"]}
+    assert source == {ClockSource.COMPANY if recorded == 0 else ClockSource.RECORDED}
+
+
+def test_a_clock_that_somebody_set_may_be_a_minute_off() -> None:
+    library = [phone("a.jpg", 0, PARIS), phone("b.jpg", 600, near(PARIS, 30_000))]
+    by_camera = place(*library, camera("c.jpg", 300)).placements["c.jpg"]
+    by_phone = place(*library, phone("p.jpg", 300, None)).placements["p.jpg"]
+    assert isinstance(by_camera, Placement) and isinstance(by_phone, Placement)
+    assert by_camera.radius_m > by_phone.radius_m + 1000
+
+
 def test_somebody_elses_phone_is_not_placed_by_mine() -> None:
     mine = [phone(f"m{n}.jpg", 300 * n, PARIS) for n in range(5)]
     found = place(*mine, phone("t.jpg", 450, None, "their phone")).placements["t.jpg"]
