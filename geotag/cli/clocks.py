@@ -9,7 +9,7 @@ import click
 from geotag.cli.options import catalog_of, catalog_option
 from geotag.cli.streams import one_line, tell
 from geotag.errors import UsageError
-from geotag.state.unopened import known_clock_offsets, known_readings
+from geotag.state.unopened import known_clock_offsets, known_library
 
 
 @click.command()
@@ -18,12 +18,13 @@ from geotag.state.unopened import known_clock_offsets, known_readings
 def clocks(table: str, catalog: Path | None) -> None:
     """List how far the clocks of the cameras of a scanned library were from UTC, and how that is
     known. No photo is read, and nothing is changed."""
-    from geotag.places.library import find_clocks  # only now: numpy is heavy
+    from geotag.places.library import tell_clocks  # only now: numpy is heavy
 
     place = catalog_of(table, catalog)
     if not place.is_file():
         raise UsageError(f"{place}: no such catalog; scan the library first, or name its --catalog")
-    lines = find_clocks(known_readings(place), known_clock_offsets(place))
+    with known_library(place) as library:
+        lines = tell_clocks(library, known_clock_offsets(place))
     for line in lines:
         click.echo(one_line(line))
     if not lines:

@@ -121,13 +121,14 @@ def _surroundings(
 
 def _clocks(catalog: Path) -> list[str]:
     """What was found of the devices' clocks; nothing where no catalog or extra tells."""
-    from geotag.places.library import find_clocks
-    from geotag.state.unopened import known_clock_offsets, known_readings
+    from geotag.places.library import tell_clocks
+    from geotag.state.unopened import known_clock_offsets, known_library
 
     if not catalog.is_file():
         return []
     try:
-        return find_clocks(known_readings(catalog), known_clock_offsets(catalog))
+        with known_library(catalog) as library:
+            return tell_clocks(library, known_clock_offsets(catalog))
     except LockedError as error:
         complain(f"{error}: the report lacks the cameras' clocks")
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,11 +11,11 @@ from geotag.cli.options import PLACE, catalog_of, catalog_option
 from geotag.cli.streams import one_line
 from geotag.errors import MissingDependencyError, UsageError
 from geotag.files.paths import format_path
-from geotag.records import Outcome, Reading, Status
+from geotag.records import Outcome, Status
 from geotag.report.why import Known, explain_row
 from geotag.state.database import SUFFIX
 from geotag.state.decided import decided_with
-from geotag.state.unopened import known_clock_offsets, known_readings
+from geotag.state.unopened import known_clock_offsets, known_library, known_readings
 from geotag.tables import read_table, table_format
 
 _MEANT = 5
@@ -92,16 +91,12 @@ def _known(row: Outcome, table: Path, catalog: Path) -> Known:
     if reading is None:
         return Known(threshold=threshold)
     sighting = sighting_of(reading)
-
-    def library() -> Iterator[Reading]:
-        return known_readings(catalog)
-
-    around = surroundings_of(sighting, map(sighting_of, library()))
+    around = surroundings_of(sighting, map(sighting_of, known_readings(catalog)))
     try:
         from geotag.places.library import find_clock_of  # only now: numpy is heavy
 
-        said = known_clock_offsets(catalog)
-        clock = find_clock_of(map(sighting_of, library()), sighting, said)
+        with known_library(catalog) as library:
+            clock = find_clock_of(library, sighting, known_clock_offsets(catalog))
     except (ImportError, MissingDependencyError):  # without the extra no clock is looked for
         clock = ""
     return Known(reading, sighting, around, clock, threshold)

@@ -17,7 +17,6 @@ from geotag.places.copies import Picture, find_copies, picture_of
 from geotag.places.devices import ZoneOffset
 from geotag.places.languages import country_names
 from geotag.places.names import Gazetteer, Names
-from geotag.places.offsets import Offset, find_offsets
 from geotag.places.placing import place_photos
 from geotag.places.readings import device_of, sighting_of
 from geotag.places.sighting import (
@@ -192,50 +191,31 @@ def _by_device(devices: Iterable[str], clock_offsets: Mapping[str, float]) -> di
     return {d: seconds for camera, seconds in said for d in devices if _is_of(d, camera)}
 
 
-def find_clock_of(
-    sightings: Iterable[Sighting], photo: Sighting, clock_offsets: Mapping[str, float]
-) -> str:
+def find_clock_of(store: Store, photo: Sighting, clock_offsets: Mapping[str, float]) -> str:
     """What is known of the clock of a photo's device at that time, in words; empty where nothing
     is. Raises MissingDependencyError."""
     if photo.clock is None:
         return ""
-    clocks = _clocks(list(sightings), clock_offsets, day_at(photo.clock))
+    clocks = find_clocks(store, clock_offsets, day_at(photo.clock))
     return tell_clock(clocks.get(photo.device, ()), photo.clock)
 
 
-def find_offsets_of(
-    readings: Iterable[Reading], clock_offsets: Mapping[str, float]
-) -> Mapping[str, Offset]:
-    """The offset from UTC of each photo's time, or why it has none, by URI. Raises
-    MissingDependencyError."""
-    sightings = [sighting_of(reading) for reading in readings]
-    return find_offsets(sightings, _clocks(sightings, clock_offsets))
-
-
-def find_clocks(readings: Iterable[Reading], clock_offsets: Mapping[str, float]) -> list[str]:
+def tell_clocks(store: Store, clock_offsets: Mapping[str, float]) -> list[str]:
     """What is known of the clocks of a library, in sentences. Raises MissingDependencyError."""
-    sightings = [sighting_of(reading) for reading in readings]
-    return list(clock_lines(_clocks(sightings, clock_offsets)))
+    return list(clock_lines(find_clocks(store, clock_offsets)))
 
 
-def _clocks(
-    sightings: Sequence[Sighting], clock_offsets: Mapping[str, float], day: int | None = None
-) -> Clocks:
+def find_clocks(store: Store, clock_offsets: Mapping[str, float], day: int | None = None) -> Clocks:
     """The clocks in a library that was scanned with these offsets (a camera may be gone since), at
-    all times or about one day."""
+    all times or about one day. Nothing is kept. Raises MissingDependencyError."""
     library = _Library(local_zone(), (), clock_offsets)
-    by_day = defaultdict[int, list[Sighting]](list)
-    for each in sightings:
-        by_day[day_at(each.clock)].append(each)
-    windows = windows_of({each: len(photos) for each, photos in by_day.items()})
+    windows = windows_of({each: count for each, (count, _) in store.days().items()})
     if day is not None:
         windows = [window for window in windows if window.first <= day < window.last]
-    return joined(library.places(w, _within(w.reach, by_day)).clocks for w in windows)
-
-
-def _within(window: Window, by_day: Mapping[int, list[Sighting]]) -> list[Sighting]:
-    days = sorted(day for day in by_day if window.first <= day < window.last)
-    return [each for day in days for each in by_day[day]]
+    return joined(
+        library.places(w, [sighting_of(reading) for _, reading in store.readings(w.reach)]).clocks
+        for w in windows
+    )
 
 
 def joined(parts: Iterable[Clocks]) -> Clocks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from geotag.places.sighting import (
@@ -33,9 +33,9 @@ class Offset(NamedTuple):
     time: float = 0.0
 
 
-def find_offsets(sightings: Iterable[Sighting], clocks: Clocks) -> Mapping[str, Offset]:
-    """The offset of each photo's time, or why it has none, by the photo."""
-    return {each.photo: _offset(each, clocks.get(each.device, ())) for each in sightings}
+def find_offset(photo: Sighting, clocks: Clocks) -> Offset:
+    """The offset of a photo's time, or why it has none."""
+    return _offset(photo, clocks.get(photo.device, ()))
 
 
 def _offset(photo: Sighting, pieces: Sequence[ClockPiece]) -> Offset:

@@ -29,7 +29,8 @@ from geotag.places.sighting import (
 from geotag.places.windows import Window
 from geotag.records import Location, Metadata, Photo, Reading
 from geotag.state.database import sqlite_errors
-from geotag.state.rows import parse_capture
+from geotag.state.rows import parse_capture, parse_row
+from geotag.state.schema import READING_COLUMNS
 
 # The photos by the day that their clocks showed, as Python numbers days; 0 where they showed none.
 _DATED = """
@@ -49,6 +50,7 @@ _READINGS = """
 SELECT day, uri, latitude, longitude, capture FROM dated CROSS JOIN photos USING (uri)
 WHERE day >= ? AND day < ? ORDER BY day, uri
 """
+_READING = f"SELECT {', '.join(READING_COLUMNS)} FROM photos WHERE uri = ?"
 _METHODS = {method.value: method for method in Method}
 _PLACED_PAGE = """
 SELECT uri, cells, checksum FROM placements WHERE uri >= ? ORDER BY uri LIMIT ?
@@ -82,6 +84,12 @@ class PlacedPhotos(Mapping[str, Placement | Reason]):
         with sqlite_errors():
             for day, *cells in self._connection.execute(_READINGS, window):
                 yield day, _parse_reading(*cells)
+
+    def reading(self, uri: str) -> Reading | None:
+        """What is known of a photo."""
+        with sqlite_errors():
+            row = self._connection.execute(_READING, (os.fsencode(uri),)).fetchone()
+        return parse_row(tuple(row)) if row is not None else None
 
     def windows(self) -> dict[Window, bytes]:
         """Of which parts the placements are kept, each with the digest of what they come of."""

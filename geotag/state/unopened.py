@@ -10,6 +10,7 @@ from pathlib import Path
 from geotag.errors import CatalogError
 from geotag.records import Reading
 from geotag.state.database import opened_to_read
+from geotag.state.placed import PlacedPhotos
 from geotag.state.queries import CLOCK_OFFSETS
 from geotag.state.rows import parse_row
 from geotag.state.schema import READING_COLUMNS, has_table
@@ -22,6 +23,17 @@ def known_readings(path: Path) -> Iterator[Reading]:
     with _reader(path) as reader:
         for row in reader.execute(_READINGS):
             yield parse_row(tuple(row))
+
+
+@contextmanager
+def known_library(path: Path) -> Iterator[PlacedPhotos]:
+    """All its photos by the day, to be read a few days at a time, once each row is found sound.
+    Raises CatalogError."""
+    for _ in known_readings(path):
+        pass
+    with _reader(path) as reader:
+        reader.execute("CREATE TEMP VIEW listed AS SELECT uri FROM photos")
+        yield PlacedPhotos(reader)
 
 
 def known_clock_offsets(path: Path) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import NamedTuple
 from geotag.categories import load_categories
 from geotag.errors import UsageError
 from geotag.files.paths import format_path
-from geotag.places.offsets import Offset
+from geotag.places.offsets import Offset, find_offset
 from geotag.places.private import Zone
+from geotag.places.readings import sighting_of
+from geotag.places.sighting import Clocks
 from geotag.records import Outcome
 from geotag.state.catalog import open_catalog
 from geotag.state.database import SUFFIX
@@ -22,8 +25,9 @@ from geotag.state.decided import decided_with
 from geotag.state.decisions import Decision, decisions_in
 from geotag.state.journal import Journal
 from geotag.state.known_catalogs import remember_catalog
+from geotag.state.placed import PlacedPhotos
 from geotag.state.queries import Recognised, recognised, recognised_in
-from geotag.state.unopened import known_clock_offsets, known_readings
+from geotag.state.unopened import known_clock_offsets, known_library
 from geotag.tables import read_table
 from geotag.tables.private import without_private
 from geotag.writing.chosen import Chosen
@@ -210,15 +214,16 @@ def write_table_tags(
     if options.clear and options.position:
         raise UsageError("--clear only takes back what was written: leave out --gps")
     catalog = catalog or table.with_name(table.name + SUFFIX)
-    if options.times:
-        options = options._replace(offsets=_offsets(catalog, options))
+    clocks = _clocks(catalog, options) if options.times else {}
     decisions = decisions_in(catalog)
     rows = _Rows(table, options.private, partial(recognised_in, catalog), decisions)
     survey = rows.survey(options.only)
     options = _with_decision(options, survey.models, table, catalog)
     if options.dry_run:
-        yield from write_back(paced(rows, survey), None, options, new_run_id())
-        yield from _failed(rows.misplaced, options.only)
+        with known_library(catalog) if options.times else nullcontext() as library:
+            options = _with_offsets(options, library, clocks)
+            yield from write_back(paced(rows, survey), None, options, new_run_id())
+            yield from _failed(rows.misplaced, options.only)
         return
     title = f"write {format_path(str(table.absolute()))}" + (" --gps" if options.position else "")
     title += " --times" if options.times else ""
@@ -226,14 +231,15 @@ def write_table_tags(
     with open_catalog(catalog) as opened:
         remember_catalog(catalog)
         rows.look_up = partial(recognised, opened.connection)
+        options = _with_offsets(options, opened.placed, clocks)
         yield from write_run(paced(rows, survey), opened, options, title)
         yield from _failed(rows.misplaced, options.only)
         if opened.cleared.unknown:
             _log.warning("%s", _unknown_to_scans(opened.cleared.unknown, catalog))
 
 
-def _offsets(catalog: Path, options: WriteOptions) -> Mapping[str, Offset]:
-    """What is known of the offsets of photos' times, from the catalog of the scan.
+def _clocks(catalog: Path, options: WriteOptions) -> Clocks:
+    """What is known of the clocks that photos' times are of, from the catalog of the scan.
 
     Raises UsageError where there is none, MissingDependencyError without the extra `places`.
     """
@@ -243,9 +249,26 @@ def _offsets(catalog: Path, options: WriteOptions) -> Mapping[str, Offset]:
         raise UsageError(
             f"{catalog}: no such catalog; scan the library first, or name its --catalog"
         )
-    from geotag.places.library import find_offsets_of  # only now: numpy is heavy
+    from geotag.places.library import find_clocks  # only now: numpy is heavy
 
-    return find_offsets_of(known_readings(catalog), known_clock_offsets(catalog))
+    with known_library(catalog) as library:
+        return find_clocks(library, known_clock_offsets(catalog))
+
+
+def _with_offsets(
+    options: WriteOptions, library: PlacedPhotos | None, clocks: Clocks
+) -> WriteOptions:
+    """With the offset of each photo of a catalog, where these are to be written."""
+    if not options.times or library is None:
+        return options
+
+    def offset_of(uri: str) -> Offset:
+        reading = library.reading(uri)
+        if reading is None:
+            return Offset(why_none="not in the catalog")
+        return find_offset(sighting_of(reading), clocks)
+
+    return options._replace(offset_of=offset_of)
 
 
 def _failed(misplaced: Mapping[str, str], only: tuple[str, ...]) -> Iterator[WriteResult]:

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -36,6 +36,10 @@ from geotag.writing.tags import LandmarkTags, PlacedTags, Tags, TimeTags
 _log = logging.getLogger(__name__)
 
 
+def _no_offset(uri: str) -> Offset:
+    return Offset(why_none="not in the catalog")
+
+
 class WriteOptions(NamedTuple):
     """What to write, and where.
 
@@ -45,7 +49,7 @@ class WriteOptions(NamedTuple):
     nobody: a landmark in them does not undo that the user cleared the photo's. Of photos in
     `private` zones nothing is written, and what was is taken out. With methods to `clear`
     nothing is written, and what these inferred is taken out of all photos. With `times` nothing is
-    written but the offsets from UTC of photos' times, by URI in `offsets`.
+    written but the offsets from UTC of photos' times, as `offset_of` finds them by URI.
     """
 
     position: bool = False
@@ -59,7 +63,7 @@ class WriteOptions(NamedTuple):
     private: tuple[Zone, ...] = ()
     clear: tuple[str, ...] = ()
     times: bool = False
-    offsets: Mapping[str, Offset] = {}
+    offset_of: Callable[[str], Offset] = _no_offset
 
 
 def _taken(row: Outcome, decided: Decided) -> float:
@@ -183,7 +187,7 @@ class _Writer:
 
     def _offset(self, row: Outcome, path: str) -> Intent:
         """The offset from UTC for a photo's time."""
-        found = self.options.offsets.get(path, Offset(why_none="not in the catalog"))
+        found = self.options.offset_of(path)
         why_none = WHY if row.status is Status.PRIVATE else found.why_none
         if why_none:
             return Intent(reason=why_none)

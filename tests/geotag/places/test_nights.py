@@ -11,13 +11,14 @@ import pytest
 
 from geotag.errors import DamagedCatalogError, UsageError
 from geotag.places import windows
-from geotag.places.library import find_clock_of, find_clocks, joined, place_library
+from geotag.places.library import find_clock_of, joined, place_library, tell_clocks
 from geotag.places.readings import sighting_of
 from geotag.places.sighting import Placed, Placement, Reason
 from geotag.places.telling import clock_lines, tell_clock
 from geotag.records import Capture, Location, Metadata, Photo, Reading
 from geotag.state.catalog import Catalog, open_catalog
 from geotag.state.placed import PlacedPhotos
+from geotag.state.unopened import known_library
 
 DAY = 86_400.0
 BEGIN = datetime(2019, 3, 1, tzinfo=UTC).timestamp()
@@ -147,14 +148,15 @@ def test_clocks_are_told_as_a_scan_finds_them(tmp_path: Path) -> None:
     library = photos(np.random.default_rng(2), 300, "a")
     with open_catalog(tmp_path / "tags.csv.geotag") as catalog:
         found = night(catalog, library, library)[1]
-        assert find_clocks(library.values(), {}) == found
         clocks = joined(catalog.placed.clocks)
-    sightings = [sighting_of(each) for each in library.values()]
+    sightings = map(sighting_of, library.values())
     told = [each for each in sightings if each.device == "Canon EOS" and each.clock is not None]
-    for each in told[::25]:
-        assert each.clock is not None
-        known = tell_clock(clocks[each.device], each.clock)
-        assert find_clock_of(sightings, each, {}) == known != ""
+    with known_library(tmp_path / "tags.csv.geotag") as known:
+        assert tell_clocks(known, {}) == found
+        for each in told[::25]:
+            assert each.clock is not None
+            said = tell_clock(clocks[each.device], each.clock)
+            assert find_clock_of(known, each, {}) == said != ""
 
 
 def test_placements_are_looked_up_in_any_order(tmp_path: Path) -> None:

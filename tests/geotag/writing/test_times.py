@@ -9,7 +9,7 @@ import pytest
 import geotag
 from geotag.errors import UsageError
 from geotag.metadata.header import parse_header
-from geotag.places.offsets import find_offsets
+from geotag.places.offsets import find_offset
 from geotag.places.sighting import ClockPiece, ClockSource, Kind, Sighting
 from geotag.writing.result import Action, WriteResult
 from tests.conftest import WritePhoto, gps_ifd
@@ -160,5 +160,5 @@ PIECE = ClockPiece(0.0, 100.0, 7200.0, 20.0, ClockSource.COMPANY, 9, 3)
 )
 def test_which_clocks_have_an_offset(piece: ClockPiece, offset: str) -> None:
     photo = Sighting("a.jpg", "Canon", Kind.CAMERA, 50.0)
-    found = find_offsets([photo], {"Canon": (piece,)})["a.jpg"]
+    found = find_offset(photo, {"Canon": (piece,)})
     assert found.text == offset and bool(found.why_none) is not bool(offset)
