@@ -18,15 +18,24 @@ _PARAMETER = re.compile(r"([?&;#])([^=&;#]*)=([^&;#]*)")
 _SECRET_PARTS = re.compile(
     "token|secret|passw|passphrase|pwd|credential|signature|apikey|accesskey|accessid|privatekey|"
     "keypairid|(?:user|app|client|account|shared|storage|master|license|resource)key|auth(?!or)|authoriz|sess(?:ion|id)|bearer|jwt|saml|assertion|hmac|hdnea|hdnts|rlkey|"
+    "cookie|csrf|xsrf|passkey|passcode|kennwort|schl(?:ue|ü)ssel|motdepasse|contrase|senha|wachtwoord|"
     "^x(?:amz|goog|oss|cos)|^qsign|^qak$"
 )
-_SECRET_WORDS = frozenset("key keys sig sign auth pass pw sas sid otp pin ticket ak sk".split())
+_SECRET_WORDS = frozenset(
+    "key keys sig sign auth pass pw sas sid otp pin ticket ak sk "
+    "cred creds psk sso tk wskey".split()
+)
 # Names that mean something else as often (?code=FR): secret with a value that nobody would guess.
-_SECRET_IF_LONG = frozenset("code md5 sha1 sha256 hash digest st oh share invite nonce".split())
+_SECRET_IF_LONG = frozenset(
+    "code md5 sha1 sha256 hash digest st oh share invite nonce "
+    "mac verify refresh magic login".split()
+)
 _LONG = 16
 _BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])")
-# Values that tell by themselves: a JSON web token, a key id of AWS.
-_SECRET_VALUES = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]+)+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+# Values that tell by themselves: a JSON web token, a key id of AWS, a bot's token of Telegram.
+_SECRET_VALUES = re.compile(
+    r"eyJ[\w-]{8,}(?:\.[\w-]+)+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|(?<=/bot)\d+:[\w-]{30,}"
+)
 
 
 def redacted(text: str) -> str:
@@ -47,7 +56,7 @@ def _without(address: str) -> str:
 
 def _parameter(found: re.Match[str]) -> str:
     before, name, value = found.groups()
-    hidden = value and (_is_secret(unquote(name), len(value)) or _hides_address(value))
+    hidden = value and (_is_secret(unquote(unquote(name)), len(value)) or _hides_address(value))
     return f"{before}{name}={_HIDDEN if hidden else value}"
 
 

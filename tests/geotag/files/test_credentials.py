@@ -21,6 +21,8 @@ SECRET_NAMES = (
     "pass", "secret", "client_secret", "clientSecret", "auth", "authkey", "Authorization", "bearer",
     "session", "sessionid", "PHPSESSID", "jsessionid", "sid", "SynoToken", "credential", "rlkey",
     "Key-Pair-Id", "tempauth", "hmac", "SAMLResponse", "accessToken", "refreshToken", "ticket",
+    "cookie", "csrf", "passkey", "passcode", "kennwort", "contraseña", "mot_de_passe", "creds",
+    "sso", "access%5Ftoken", "%2574oken",
 )  # fmt: skip
 PLAIN_NAMES = (
     "id", "page", "width", "size", "monkey", "keyword", "design", "passage", "v", "q", "author",
@@ -106,6 +108,7 @@ def test_any_text_is_taken(text: str) -> None:
         ("https://example.org/a.jpg?sig=1&se=2", True),
         ("https://example.org/a.jpg?resourcekey=0-1", True),
         ("https://example.org/a.jpg?pw=1", True),
+        ("https://example.org/file/bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/a.jpg", True),
         ("https://example.org/a.jpg?from=http://example.com/b.jpg?token=1", True),
         ("https://example.org/a.jpg?from=http://example.com/b.jpg", False),
         ("https://example.org/a.jpg#access_token=1", True),
@@ -121,7 +124,9 @@ def test_a_web_token_is_redacted_to_its_end() -> None:
     assert redacted(f"http://example.org/{token}?a=1") == "http://example.org/***?a=1"
 
 
-@pytest.mark.parametrize("name", ["code", "md5", "hash", "st", "oh", "share", "share_code"])
+@pytest.mark.parametrize(
+    "name", ["code", "md5", "hash", "st", "oh", "share", "share_code", "verify"]
+)
 def test_a_name_that_may_be_innocent_is_secret_with_a_long_value(name: str) -> None:
     secret = "0Aq9Zt3kL7_xW2-b8"
     assert has_credentials(f"https://example.org/a.jpg?{name}={secret}")
