@@ -17,6 +17,7 @@ ZoneOffset = Callable[[Location, float], float]
 
 _QUARTER = 900.0
 _PHONE_STRAYS = 300.0  # a phone's GPS time may be that of an older fix
+_OLDEST_FIX = 12 * 3600.0  # one that is older may as well be that of a receiver without a date
 # How many seconds a clock is off that satellites or a network set, and one that somebody did.
 _SET_BY_RADIO, _SET_BY_HAND = 2.0, 60.0
 _SAME = 30.0
@@ -29,7 +30,8 @@ class Device(NamedTuple):
     """The photos of one device in order of its clock.
 
     `ahead` is how far the clock was ahead of UTC at each, NaN where the device itself does not
-    tell it; `located` are the rows of the photos with a position.
+    tell it; `located` are the rows of the photos with a position, `fixed` when (UTC) these were
+    measured.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Device(NamedTuple):
     ahead: Floats
     points: Vectors
     located: NDArray[np.int64]
+    fixed: Floats
     pieces: tuple[ClockPiece, ...]
 
 
@@ -67,7 +70,23 @@ def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Devic
         points[located] = to_vectors([p.latitude for p in places], [p.longitude for p in places])
     pieces = _pieces(clock, ahead, sources, is_phone)
     names = tuple(e.photo for e in photos)
-    return Device(name, is_phone, names, clock, _filled(clock, ahead), points, located, pieces)
+    filled = _filled(clock, ahead)
+    stamps = [np.nan if (stamp := photos[at].stamp) is None else stamp for at in located]
+    fixed = _measured_at((clock - filled)[located], np.array(stamps, dtype=float))
+    return Device(name, is_phone, names, clock, filled, points, located, fixed, pieces)
+
+
+def _measured_at(taken: Floats, stamps: Floats) -> Floats:
+    """When positions were measured, by the times of their photos and of the satellite receiver.
+
+    A phone that has no new position writes an older one, with its time: indoors, in a train, on an
+    aeroplane. Some write local time instead, which then lags behind in most photos.
+    """
+    lag = taken - stamps
+    known = np.isfinite(lag)
+    if not known.any() or np.median(lag[known]) > _PHONE_STRAYS:
+        return taken
+    return np.where(known & (lag > _SAME) & (lag < _OLDEST_FIX), stamps, taken)
 
 
 def _sample(
@@ -76,22 +95,26 @@ def _sample(
     """How far the clock was ahead of UTC at one photo, as the device itself tells it.
 
     A phone's clock is set by its network: the zone is all that it can be ahead. Its GPS time may
-    be older than the photo. A camera's clock may be anything, but GPS time in its photos is right.
+    be older than the photo, by an hour as well, which is no zone then. A camera's clock may be
+    anything, but GPS time in its photos is right.
     """
     clock = evidence.clock
     assert clock is not None
+    local: float | None = None
+    if is_phone and evidence.position is not None:
+        local = zone_offset(evidence.position, clock)
     if evidence.stamp is not None and abs(clock - evidence.stamp) < _CLOCK_RANGE:
         ahead = clock - evidence.stamp
         if not is_phone:
             return ahead, ClockSource.GPS
         zone = round(ahead / _QUARTER) * _QUARTER
-        if evidence.offset is None and abs(ahead - zone) < _PHONE_STRAYS:
+        strays = abs(ahead - zone)
+        is_fresh = strays < _SAME or (local is None and strays < _PHONE_STRAYS) or zone == local
+        if evidence.offset is None and is_fresh:
             return zone, ClockSource.GPS
     if evidence.offset is not None:
         return evidence.offset, ClockSource.RECORDED
-    if is_phone and evidence.position is not None:
-        return zone_offset(evidence.position, clock), ClockSource.ZONE
-    return None
+    return (local, ClockSource.ZONE) if local is not None else None
 
 
 def _smoothed(ahead: Floats) -> Floats:

@@ -111,10 +111,10 @@ def _groups(
     """
     sources: dict[str, Fixes] = {}
     for device in found.values():
-        rows = device.located[np.isfinite(device.ahead[device.located])]
-        if len(rows):
-            times = device.clock[rows] - device.ahead[rows]
-            sources[device.name] = sorted_fixes(times, device.points[rows], rows)
+        known = np.isfinite(device.fixed)
+        if known.any():
+            rows = device.located[known]
+            sources[device.name] = sorted_fixes(device.fixed[known], device.points[rows], rows)
     tracks = {f"track {number}": lane for number, lane in enumerate(lanes(segments))}
     for name, lane in tracks.items():
         thin = slice(None, None, len(lane.times) // _TRACK_SAMPLES + 1)

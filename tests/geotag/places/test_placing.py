@@ -106,6 +106,33 @@ def test_who_takes_more_photos_is_not_taken_for_the_photographer() -> None:
     assert not any(isinstance(answer, Placement) for answer in evenings)
 
 
+def fixed(name: str, t: float, at: Location, lag: float = 0.0) -> Sighting:
+    """A photo of a phone without an offset, in UTC, whose position was measured before."""
+    return Sighting(name, "phone", Kind.PHONE, t, None, t - lag, at)
+
+
+def test_an_old_position_of_a_phone_tells_where_it_was_then() -> None:
+    """On an aeroplane it writes that of the gate, with the time of that."""
+    before = [fixed(f"a{n}.jpg", -60.0 * n, PARIS) for n in range(3)]
+    library = [*before, fixed("s.jpg", 3 * HOUR, PARIS, 10_400), fixed("b.jpg", 11000, ROME)]
+    beside = [camera("g.jpg", -30), camera("r.jpg", 3 * HOUR + 100)]
+    found = place(*library, *beside).placements
+    assert isinstance(found["g.jpg"], Placement)
+    at = found["r.jpg"]
+    assert isinstance(at, Reason) or at.radius_m > distance(at.location[:2], ROME[:2])
+    assert at is not Reason.CONTRADICTION
+
+
+@pytest.mark.parametrize("lag", [900 * DAY, 5 * HOUR], ids=["no date", "local time"])
+def test_a_receivers_time_that_is_always_old_is_not_believed(lag: float) -> None:
+    seen = [fixed(f"{n}.jpg", 60.0 * n, PARIS, lag) for n in range(3)]
+    library = [
+        each._replace(clock=(each.clock or 0.0) - 5 * HOUR, offset=-5 * HOUR) for each in seen
+    ]
+    found = place(*library, camera("c.jpg", 90)).placements["c.jpg"]
+    assert isinstance(found, Placement) and found.radius_m < 200
+
+
 @pytest.mark.parametrize("recorded", [0.0, 9 * HOUR], ids=["factory", "true"])
 def test_a_camera_whose_hour_was_set_and_not_its_zone(recorded: float) -> None:
     """Its time is the local one, UTC+9; what it records is the zone that the factory set, or the
