@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from geotag.places.neighbours import Fixes
 from geotag.places.sphere import Floats, metres, nearest
+from geotag.places.tracks import Lane, follow
 
 _MEET_S, _NEAR_M = 900.0, 1000.0
 _SHARE, _FEW = 0.95, 8
+# With fewer of its fixes on a track, it is that of somebody else, or in another zone's time.
+_OWN = 0.5
 
 
 def together(fixes: Mapping[str, Fixes]) -> list[tuple[str, ...]]:
@@ -37,6 +40,16 @@ def _is_together(one: Fixes, other: Fixes) -> bool:
     fewer, more = sorted((one, other), key=lambda fixes: len(fixes.times))
     away = _distances(fewer, more)
     return len(away) >= _FEW and float(np.mean(away < _NEAR_M)) >= _SHARE
+
+
+def is_elsewhere(fixes: Fixes, lanes: Sequence[Lane]) -> bool:
+    """Whether tracks are mostly somewhere else when fixes tell where one was."""
+    found = [np.zeros(0)]
+    for track in (follow(lane, fixes.times) for lane in lanes):
+        told = np.isfinite(track.radius)
+        found.append(metres(track.points[told], fixes.points[told]) - track.radius[told])
+    away = np.concatenate(found)
+    return len(away) >= _FEW and float(np.mean(away < _NEAR_M)) < _OWN
 
 
 def _distances(one: Fixes, other: Fixes) -> Floats:

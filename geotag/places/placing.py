@@ -10,7 +10,7 @@ import numpy as np
 from geotag.places.apart import told_apart
 from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
-from geotag.places.companions import together
+from geotag.places.companions import is_elsewhere, together
 from geotag.places.devices import Device, ZoneOffset, devices
 from geotag.places.estimating import Estimates, Group, Times, estimate, read_clock
 from geotag.places.minutes import is_by_quarters
@@ -191,10 +191,13 @@ def _company(
     tried.sort(key=lambda each: -each[1])
     pieces, strongest, _ = tried[0]
     with_whom = _with_whom(device, pieces, tried)
+    if not with_whom:
+        return pieces, []
     if len(with_whom) > 1 and not _is_told(device, given):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
-    return pieces, with_whom + logged if with_whom else []
+    logged = [each for each in logged if not is_elsewhere(with_whom[0].fixes, each.lanes)]
+    return pieces, with_whom + logged
 
 
 def _with_whom(

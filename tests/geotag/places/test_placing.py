@@ -216,6 +216,16 @@ def test_a_track_changes_neither_who_is_together_nor_a_clock() -> None:
     assert found.companions["xiaomi"] == without.companions["xiaomi"] == ("Apple", "xiaomi")
 
 
+def test_a_track_of_somebody_else_takes_no_position_away() -> None:
+    mine = [phone(f"m{n}.jpg", 900.0 * n, PARIS) for n in range(12)]
+    beside = [camera(f"c{n}.jpg", 900.0 * n + 60) for n in range(11)]
+    times = np.arange(0.0, 3 * HOUR, 60.0)
+    theirs = Segment("rome.gpx", times, *(np.full(len(times), each) for each in ROME[:2]))
+    alone, found = place(*mine, *beside), place_photos([*mine, *beside], utc_everywhere, (theirs,))
+    assert found.placements == alone.placements
+    assert all(isinstance(each, Placement) for each in found.placements.values())
+
+
 def test_a_track_alone_is_in_the_local_time_of_its_places() -> None:
     """Nothing tells what the camera's clock shows: likely the local time, there an hour ahead."""
     times = np.arange(0.0, 8 * HOUR, 60.0)
