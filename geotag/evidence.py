@@ -13,7 +13,7 @@ from geotag.errors import CategoryTableError, CheckpointError, UsageError
 from geotag.model.checkpoint import ModelHeader
 from geotag.options import ScanOptions
 from geotag.places.languages import country_names
-from geotag.places.packages import check_installed
+from geotag.places.packages import check_installed, rules_digest
 from geotag.places.private import blanked, is_private, private_photos, screened
 from geotag.places.sighting import Method, Placement, Reason
 from geotag.places.standing import landmark_finder, with_landmark
@@ -45,7 +45,8 @@ class LibraryEvidence:
         """What changes whenever the same readings would come to other rows."""
         options = self.options
         told = [options.clock_offsets, options.private, options.language]
-        return [options.places, options.match, self._tracks_digest, *told]
+        rules = rules_digest() if options.places else ""
+        return [rules, options.places, options.match, self._tracks_digest, *told]
 
     def decided(
         self, decider: Decider, readings: Readings, catalog: Catalog

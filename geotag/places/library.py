@@ -7,7 +7,6 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ from geotag.places.copies import Picture, find_copies, picture_of
 from geotag.places.devices import ZoneOffset
 from geotag.places.languages import country_names
 from geotag.places.names import Gazetteer, Names
+from geotag.places.packages import rules_digest
 from geotag.places.placing import place_photos
 from geotag.places.readings import device_of, sighting_of
 from geotag.places.sighting import (
@@ -137,12 +137,8 @@ def _rules(tracks_digest: str, clock_offsets: Mapping[str, float]) -> bytes:
     """What is the same as long as the same photos are placed in the same way."""
     import tzfpy
 
-    said = [tracks_digest, sorted(clock_offsets.items()), tzfpy.data_version(), np.__version__]
-    code = hashlib.blake2b(json.dumps(said).encode())
-    for module in sorted(resources.files("geotag.places").iterdir(), key=lambda file: file.name):
-        if module.name.endswith(".py"):
-            code.update(module.read_bytes())
-    return code.digest()
+    said = [rules_digest(), tracks_digest, sorted(clock_offsets.items()), tzfpy.data_version()]
+    return hashlib.blake2b(json.dumps([*said, np.__version__]).encode()).digest()
 
 
 def _digest(rules: bytes, window: Window, days: Mapping[int, tuple[int, bytes]]) -> bytes:

@@ -289,3 +289,14 @@ def test_a_landmark_and_what_google_takeout_says_are_weighed_together(
     far = scan(library, options)[1]["tower.jpg"]
     assert (far.status, far.latitude) == (Status.CONFLICT, None)
     assert "Eiffel Tower" in far.evidence and "Google Photos gives" in far.evidence
+
+
+def test_other_rules_of_placing_make_another_table(
+    library: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an update of geotag, without a change in the library."""
+    assert scan(library, options)[0].exported
+    assert not scan(library, options)[0].exported
+    for module in ("geotag.evidence", "geotag.places.library"):
+        monkeypatch.setattr(f"{module}.rules_digest", lambda: "of another version")
+    assert scan(library, options)[0].exported
