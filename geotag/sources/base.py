@@ -90,10 +90,9 @@ class Filters(NamedTuple):
 
     def why_not_enter(self, folder: str) -> str:
         """Why nothing below a folder (its path below the source) is wanted; empty if it may be."""
-        name = folder.rpartition("/")[2]
-        if is_system_folder(name):
+        if is_system_folder(folder):
             return "system folder"
-        if name.startswith("."):
+        if folder.rpartition("/")[2].startswith("."):
             return "hidden"
         # A glob that ends with * and matches a folder matches whatever is below it.
         below = (glob for glob in self.exclude if glob.endswith("*"))

@@ -29,10 +29,12 @@ _WINDOW = 4096
 _SYSTEM_FOLDERS = frozenset(
     "@eadir #recycle #snapshot @recycle @recently-snapshot .@__thumb $recycle.bin recycler "
     "@tmp @sharebin files_trashbin files_versions lost+found .thumbnails .trashes .spotlight-v100 "
-    ".fseventsd __macosx".split()
-) | {"system volume information"}
+    ".fseventsd __macosx ~snapshot recycled lost.dir".split()
+) | {"system volume information", "network trash folder", "temporary items"}
 _EXTENSIONS = frozenset(name.encode() for name in PHOTO_EXTENSIONS)
-_SYSTEM_PATTERNS = (".trash*", "*.lrdata", "appdata_oc*")
+_SYSTEM_PATTERNS = (".trash*", "*.lrdata", "appdata_oc*", "found.[0-9][0-9][0-9]")
+# Apple Photos' renderings and thumbnails, beside the originals.
+_SYSTEM_PATHS = "*.photoslibrary/resources"
 
 
 class Listing:
@@ -113,10 +115,16 @@ class File(NamedTuple):
     version: str
 
 
-def is_system_folder(name: str) -> bool:
-    """Whether a folder belongs to a system or program, and its photos are copies or waste."""
-    name = name.lower()
-    return name in _SYSTEM_FOLDERS or any(fnmatchcase(name, glob) for glob in _SYSTEM_PATTERNS)
+def is_system_folder(folder: str) -> bool:
+    """Whether a folder, by its path, belongs to a system or program, and its photos are copies or
+    waste."""
+    folder = folder.lower()
+    name = folder.rpartition("/")[2]
+    return (
+        name in _SYSTEM_FOLDERS
+        or any(fnmatchcase(name, glob) for glob in _SYSTEM_PATTERNS)
+        or fnmatchcase(folder, _SYSTEM_PATHS)
+    )
 
 
 def with_sidecars(

@@ -226,7 +226,8 @@ def test_an_empty_prefix_is_named(endpoint: Any) -> None:
 @pytest.mark.parametrize("name", ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information",
                                   "lost+found", ".Trash-1000", ".@__thumb", ".thumbnails",
                                   "Catalog Previews.lrdata", "files_trashbin", "@tmp",
-                                  "appdata_ocab12"])  # fmt: skip
+                                  "appdata_ocab12", "~snapshot", "LOST.DIR", "FOUND.000",
+                                  "Network Trash Folder", "A.photoslibrary/resources"])  # fmt: skip
 def test_folders_of_systems_are_passed_over_unless_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "2024" / name / "deep").mkdir(parents=True)
     for path in ("2024/a.jpg", f"2024/{name}/b.jpg", f"2024/{name}/deep/c.jpg"):
