@@ -333,9 +333,9 @@ class Scan:
     def _moved(self, limit: int) -> Iterator[Reading]:
         """Photos whose content the model has seen, under another name or time or before geotag
         learned to read more of their metadata: little more than their headers is read, and of no
-        more photos than the runner might have to read instead."""
-        photos = takewhile(lambda photo: not self._must_stop(), self.catalog.perhaps_moved())
-        known = map(self._known_content, self.library.ahead(islice(photos, limit)))
+        others than the runner would read instead, so that none go before those never tried."""
+        photos = takewhile(lambda photo: not self._must_stop(), self.catalog.perhaps_moved(limit))
+        known = map(self._known_content, self.library.ahead(photos))
         return (reading for reading in known if reading is not None)
 
     def _known_content(self, photo: Photo) -> Reading | None:

@@ -153,10 +153,10 @@ class Catalog:
         """How many listed photos failed for the time being and are not yet due again."""
         return self._count(COUNT_WAITING, self._clock())
 
-    def perhaps_moved(self) -> Iterator[Photo]:
+    def perhaps_moved(self, most: int) -> Iterator[Photo]:
         """New or changed photos as long as one that was classified, and those whose metadata alone
-        must be read again, in the order of `pending`."""
-        return self._pages(MOVED_PAGE)
+        must be read again, among the first ones of `pending`, in its order."""
+        return self._pages(MOVED_PAGE, most)
 
     def reading_of(self, photo: Photo, content_key: str, criteria: Criteria) -> Reading | None:
         """A prediction that meets the criteria, of this version of the photo or, where a content
@@ -319,12 +319,13 @@ class Catalog:
             raise DamagedCatalogError("the catalog is damaged (a number in it is none)")
         return int(row[0])
 
-    def _pages(self, query: str) -> Iterator[Photo]:
+    def _pages(self, query: str, most: int = 0) -> Iterator[Photo]:
         """The photos of a query in pages, so that writes may come in between."""
         last = 0
         while True:
             with sqlite_errors():
-                bound = {"last": last, "page": _PAGE, "scan": self._scan, "reader": self._reader}
+                bound = {"last": last, "most": most, "page": _PAGE}
+                bound |= {"scan": self._scan, "reader": self._reader}
                 rows = self.connection.execute(query, bound).fetchall()
             if not rows:
                 return

@@ -70,7 +70,7 @@ ORDER BY pending.id LIMIT :page
 MOVED_PAGE = f"""
 SELECT pending.id, listed.uri, listed.size, listed.version, listed.sidecars
 FROM pending JOIN listed USING (uri) LEFT JOIN photos USING (uri)
-WHERE pending.id > :last AND CASE WHEN {_STALE} THEN EXISTS (
+WHERE pending.id > :last AND pending.id <= :most AND CASE WHEN {_STALE} THEN EXISTS (
     SELECT 1 FROM photos AS other INDEXED BY photos_by_content
     WHERE other.size = listed.size AND other.content_key IS NOT NULL)
     ELSE photos.top IS NOT NULL AND {_IS_OLD} END

@@ -331,6 +331,23 @@ def test_photos_of_one_size_are_not_all_opened_each_night_beyond_the_limit(
         assert {*broken.opened} & {*names} == {*names[2 * night : 2 * night + 2]}
 
 
+@pytest.mark.parametrize("what", ["photo", "sidecar"])
+def test_what_is_touched_each_night_does_not_take_each_nights_limit(
+    tmp_path: Path, options: ScanOptions, write_photo: WritePhoto, what: str
+) -> None:
+    """As by a mount without times of its own, or a program that writes all sidecars anew."""
+    photos = [write_photo(f"{n}.jpg", "eiffel_tower", n) for n in range(4)]
+    table, counts = tmp_path / "tags.csv", []
+    for night in range(3):
+        for photo in photos:
+            touched = photo if what == "photo" else photo.with_suffix(".xmp")
+            if touched is not photo:
+                touched.write_text("<x/>")
+            os.utime(touched, (night, night))
+        counts.append(len(scan(photos[0].parent, table, options._replace(limit=2))[1]))
+    assert counts == [2, 4, 4]
+
+
 def test_rescan_with_a_limit_gets_around(
     library: Path, tmp_path: Path, options: ScanOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,7 +138,7 @@ def test_content_is_known_under_another_name(path: Path) -> None:
     with open_catalog(path) as catalog:
         note_listed(catalog, [photo("new"), photo("longer", 11), photo("old")])
         catalog.find_pending(Criteria(MODEL))
-        (moved,) = catalog.perhaps_moved()
+        (moved,) = catalog.perhaps_moved(2)
         assert moved == photo("new")
         assert catalog.reading_of(moved, "key", Criteria(MODEL)) == classified("old")
         assert catalog.reading_of(moved, "unknown", Criteria(MODEL)) is None

@@ -120,7 +120,7 @@ def test_what_an_older_reader_read_is_read_again_with_its_prediction_kept(path: 
         note_listed(catalog, [photo("gps"), photo("old")])
         assert pending(catalog, Criteria(MODEL, reader=1)) == []
         assert pending(catalog, now) == ["gps", "old"]
-        assert list(catalog.perhaps_moved()) == [photo("old")]
+        assert list(catalog.perhaps_moved(2)) == [photo("old")]
         assert catalog.reading_of(photo("old"), "", now) == classified("old", "")
         assert catalog.reading_of(photo("old", 11), "", now) is None
         catalog.record([Reading(photo("gps"), MEASURED), classified("old", "")], MODEL)
