@@ -324,9 +324,8 @@ class Catalog:
         last = 0
         while True:
             with sqlite_errors():
-                bound = {"last": last, "most": most, "page": _PAGE}
-                bound |= {"scan": self._scan, "reader": self._reader}
-                rows = self.connection.execute(query, bound).fetchall()
+                bound = {"last": last, "most": most, "page": _PAGE, "reader": self._reader}
+                rows = self.connection.execute(query, {**bound, "scan": self._scan}).fetchall()
             if not rows:
                 return
             last = rows[-1][0]
