@@ -23,6 +23,8 @@ def sighting_of(reading: Reading) -> Sighting:
     capture = reading.metadata.capture
     time, stamp = _parse(capture.time), _parse(capture.gps_time)
     shown = datetime.fromtimestamp(time.clock, UTC) if time is not None else None
+    if capture.time[10:].startswith("T00:00:00") and "." not in capture.time:
+        time = None  # a program that knows the day alone writes it so
     return Sighting(
         reading.photo.uri,
         device_of(capture),

@@ -64,7 +64,10 @@ def tell_why_not(reason: Reason) -> str:
                 "clock that was never set; its time says nothing of where it was taken"
             )
         case Reason.NO_TIME:
-            return "not placed: when it was taken is not known"
+            return (
+                "not placed: at what time it was taken is not known (midnight to the second stands "
+                "for a day alone)"
+            )
         case Reason.NO_DEVICE:
             return "not placed: which camera took it is not known"
         case Reason.NO_NEIGHBOUR:

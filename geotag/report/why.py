@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple, assert_never
 
 from geotag.places.nearby import Nearby, Surroundings
@@ -13,6 +14,7 @@ from geotag.records import FailureKind, Outcome, Reading, Status
 
 _NEAR_S = 2 * 3600.0
 _LISTED = 3
+_MISSET_S = 600.0
 _KINDS = {
     Kind.CAMERA: "the photo of a camera",
     Kind.PHONE: "the photo of a phone",
@@ -20,7 +22,7 @@ _KINDS = {
     Kind.SCREENSHOT: "a screenshot",
     Kind.SCAN: "a scan",
     Kind.RECEIVED: "a picture that a messenger received",
-    Kind.DOWNLOAD: "a picture without a camera's name: a download, or one whose metadata are gone",
+    Kind.DOWNLOAD: "a download, or a picture whose metadata are gone",
     Kind.DEFAULT_DATE: "a photo whose camera's clock was never set",
 }
 _METHODS = {
@@ -105,6 +107,18 @@ def _taken(row: Outcome, known: Known) -> Iterator[str]:
     if known.clock:
         device = known.sighting.device if known.sighting is not None else row.camera
         yield f"The clock of {device}: {known.clock}."
+    if _seconds_apart(row.taken_at, row.utc) > _MISSET_S:
+        yield "The offset from UTC that it recorded itself is another one, and is not believed."
+
+
+def _seconds_apart(taken_at: str, utc: str) -> float:
+    """How far the time of the metadata is from UTC by the clock that was found; 0 where either is
+    not told."""
+    try:
+        recorded, found = (datetime.fromisoformat(time) for time in (taken_at, utc))
+        return abs((recorded - found).total_seconds())
+    except (ValueError, TypeError):  # the one without an offset
+        return 0.0
 
 
 def _measured(row: Outcome) -> Iterator[str]:

@@ -80,6 +80,21 @@ def test_times_that_are_none() -> None:
     assert seen.clock is None and seen.stamp is None and seen.device == "Canon EOS 80D"
 
 
+@pytest.mark.parametrize(
+    ("time", "is_told"),
+    [
+        ("2023-06-01T00:00:00", False),
+        ("2023-06-01T00:00:00+02:00", False),
+        ("2023-06-01T00:00:00.25", True),
+        ("2023-06-01T00:00:01", True),
+    ],
+)
+def test_midnight_to_the_second_is_a_day_alone(time: str, is_told: bool) -> None:
+    metadata = Metadata(capture=CANON._replace(time=time))
+    seen = sighting_of(Reading(Photo("/p/a.jpg", 1, "1"), metadata))
+    assert (seen.clock is not None) is is_told
+
+
 def test_devices_of_one_model_are_told_apart_by_their_serial_number() -> None:
     assert device_of(CANON) != device_of(CANON._replace(serial_number="123"))
     assert device_of(PHONE) == "samsung SM-G930F"
