@@ -18,7 +18,7 @@ from geotag.places.tracks import Lane, follow
 # A clock that nothing confirmed: off by minutes, or an hour and minutes.
 _UNSURE_S, _MINUTES_OFF = 300.0, (-65, -30, -15, 15, 30, 65)
 _SLACK_M = 500.0
-_FOUND = (ClockSource.GIVEN, ClockSource.COMPANY)
+_FOUND = (ClockSource.GIVEN, ClockSource.COMPANY, ClockSource.POSITIONS)
 
 
 class Group(NamedTuple):
@@ -54,7 +54,7 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     local time of the group at that moment, and may as well be an hour off or show the time at
     home, unless it is a phone, which shows a zone's time.
     """
-    local, home = _local_offsets(clock, group)
+    local, home = local_offsets(clock, group)
     uncertainty = np.where(np.isfinite(ahead), 2.0, np.inf)
     offset = ahead.copy()
     most = max((len(piece.likely) - 1 for piece in pieces if piece.likely), default=0)
@@ -86,7 +86,7 @@ def read_clock(clock: Floats, ahead: Floats, pieces: Sequence[ClockPiece], group
     return Times(utc, uncertainty, (*likely, *others))
 
 
-def _local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
+def local_offsets(clock: Floats, group: Group) -> tuple[Floats, float]:
     """How far the group's local time was ahead of UTC when its clocks showed these readings, and
     what it mostly is."""
     if not len(group.zones.taken):
@@ -155,7 +155,7 @@ def estimate(group: Group, times: Times) -> Estimates:
     off by its uncertainty."""
     known = np.isfinite(times.uncertainty)
     slack = np.where(known, times.uncertainty, _UNSURE_S)
-    photos, lane, centre = _positions(group, times.utc)
+    photos, lane, centre = positions_of(group, times.utc)
     radius, contradicted = centre.radius.copy(), centre.contradicted.copy()
     everywhere = np.ones(len(known), np.bool_)
     others = [(times.utc - slack, everywhere), (times.utc + slack, everywhere)]
@@ -163,7 +163,7 @@ def estimate(group: Group, times: Times) -> Estimates:
         others += [(other, ~known & np.isfinite(other)) for other in times.others]
     for utc, mask in others:
         rows = np.flatnonzero(mask & np.isfinite(radius))
-        other = _positions(group, utc[rows])[2]
+        other = positions_of(group, utc[rows])[2]
         reach = other.radius + metres(centre.points[rows], other.points)
         radius[rows] = np.maximum(radius[rows], reach)
         contradicted[rows] |= other.contradicted
@@ -178,7 +178,7 @@ def _away(fixes: Fixes, photos: Interpolated, points: Vectors) -> Floats:
     return metres(fixes.points[rows], points)
 
 
-def _positions(group: Group, utc: Floats) -> tuple[Interpolated, Rows, Interpolated]:
+def positions_of(group: Group, utc: Floats) -> tuple[Interpolated, Rows, Interpolated]:
     """By photos alone, the lane that tells more precisely (or -1), and what to go by."""
     photos = interpolate(group.fixes, utc, group.scales)
     chosen, lane = photos, np.full(len(utc), -1, np.int64)

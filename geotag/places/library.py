@@ -202,8 +202,11 @@ def tell_clocks(store: Store, clock_offsets: Mapping[str, float]) -> list[str]:
 
 
 def find_clocks(store: Store, clock_offsets: Mapping[str, float], day: int | None = None) -> Clocks:
-    """The clocks in a library that was scanned with these offsets (a camera may be gone since), at
-    all times or about one day. Nothing is kept. Raises MissingDependencyError."""
+    """The clocks in a library as its last scan found them. Where none was placed they are found now
+    by its photos and these offsets (a camera may be gone since), at all times or about one day, and
+    nothing is kept. Raises MissingDependencyError."""
+    if kept := list(store.clocks):
+        return joined(kept)
     library = _Library(local_zone(), (), clock_offsets)
     windows = windows_of({each: count for each, (count, _) in store.days().items()})
     if day is not None:

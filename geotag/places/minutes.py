@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from geotag.places.coincidence import FINE, FINE_STEP, OFFSETS, Company, mixed, moments_told
 from geotag.places.sessions import Session
@@ -59,7 +60,8 @@ def refined(
     utc = np.concatenate([readings - first - steps[r] for r, readings in photos.items()])
     told = _in_parts(np.sort(utc), company)
     moments = mixed(told[-1])
-    log = moments + np.mean([_prior(first + step, company) for step in steps.values()], axis=0)
+    exactly = [set_exactly(first + step, FINE, company) for step in steps.values()]
+    log = moments + np.mean(exactly, axis=0)
     for rough, readings in photos.items():
         log += _ROUGH_COUNTS * _rough(readings, first + steps[rough], sessions)
     likely = np.exp(log - log.max())
@@ -99,11 +101,12 @@ def _rough(readings: Floats, offset: float, sessions: Sequence[tuple[Session, Si
     return log
 
 
-def _prior(offset: float, company: Company) -> Floats:
-    """How likely each of FINE is beside an offset: just what clocks are set to, or minutes off."""
+def set_exactly(offset: float, seconds: ArrayLike, company: Company) -> Floats:
+    """How likely (in nats) each of some seconds more than an offset is: just what clocks are set
+    to, or minutes off."""
     zones = np.unique(company.ahead)
     exact = (zones, zones + 43200.0, zones - 43200.0, np.arange(-27, 28) * 3600.0)
-    away = np.abs((offset + FINE)[:, None] - np.concatenate(exact)).min(axis=1)
+    away = np.abs(np.add(offset, seconds)[:, None] - np.concatenate(exact)).min(axis=1)
     return np.where(away <= _SPIKE_S, _SPIKE, -away / _MINUTES_SCALE)
 
 

@@ -18,7 +18,7 @@ from geotag.places.telling import tell_clock
 _QUARTER, _OFF = 900, 120.0
 _LONGEST = 14 * 3600
 # What tells an offset from UTC itself.
-_TOLD = frozenset((ClockSource.GPS, ClockSource.RECORDED, ClockSource.ZONE, ClockSource.COMPANY))
+_TOLD = frozenset(ClockSource) - {ClockSource.GIVEN, ClockSource.UNKNOWN}
 
 
 class Offset(NamedTuple):

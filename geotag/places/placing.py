@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from geotag.places.along import Along, find_along, over, with_own
 from geotag.places.apart import told_apart
 from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
@@ -183,21 +185,41 @@ def _company(
     likeliest comes first, tracks that nobody's photos confirm last.
     """
     people = [group for group in groups if len(group.company.taken)]
-    logged = [group for group in groups if not len(group.company.taken) and not device.is_phone]
-    if not people:
-        return device.pieces, logged
     people = sorted(people, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
+    logged = [group for group in groups if not len(group.company.taken) and not device.is_phone]
+    is_open = len(device.located) > 0 and not _is_told(device, given)
+    along = find_along(device, people + logged) if is_open else None
+    if not people:
+        return _with_own(device, device.pieces, logged, along)
     tried = [(*_clock(device, group, given), group) for group in people]
+    if along is not None:
+        tried = [(p, s + along.strength * (g is along.group), g) for p, s, g in tried]
     tried.sort(key=lambda each: -each[1])
     pieces, strongest, _ = tried[0]
     with_whom = _with_whom(device, pieces, tried)
-    if not with_whom:
-        return pieces, []
     if len(with_whom) > 1 and not _is_told(device, given):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
-    logged = [each for each in logged if not is_elsewhere(with_whom[0].fixes, each.lanes)]
-    return pieces, with_whom + logged
+    if with_whom:
+        with_whom += [g for g in logged if not is_elsewhere(with_whom[0].fixes, g.lanes)]
+    return _with_own(device, pieces, with_whom, along)
+
+
+def _with_own(
+    device: Device,
+    pieces: tuple[ClockPiece, ...],
+    groups: list[Group],
+    along: Along | None,
+) -> tuple[tuple[ClockPiece, ...], list[Group]]:
+    """What a clock was and the people, with what the device's own positions tell of both: of the
+    clock where nothing else does."""
+    if along is None:
+        return pieces, groups
+    known = [piece for piece in pieces if piece.offset is not None]
+    rest = [piece for piece in pieces if piece.offset is None]
+    pieces = over(known, over(along.pieces, rest))
+    own = with_own(along.group, device, pieces)
+    return pieces, [own if g is along.group else g for g in groups or [along.group]]
 
 
 def _with_whom(
@@ -287,6 +309,7 @@ def _place_device(
     """Those of the photos asked for that have no position.
 
     Positions of the device's own photos go first: it was where it was, whatever its clock shows.
+    Where they tell the clock, they are beside those of the people.
     """
     rows = np.setdiff1d(asked, device.located)
     photos = [device.photos[row] for row in rows]
@@ -296,12 +319,21 @@ def _place_device(
     if len(device.located) and not any(device.name in group.members for group in groups):
         alone = estimate(_alone(device), Times(clock, np.full(len(rows), 2.0), ()))
         own = _decided(photos, [alone])
-        for at in np.flatnonzero(alone.nearby):
+        for at in np.flatnonzero(alone.nearby & ~_is_known(pieces, clock)):
             answer = own[photos[at]]
             if isinstance(answer, Placement):
                 answer = answer._replace(utc=None)
             result[photos[at]] = answer
     return result
+
+
+def _is_known(pieces: Sequence[ClockPiece], clock: Floats) -> NDArray[np.bool_]:
+    """Whether a clock is known at each reading, if its own positions tell it at any."""
+    found = np.zeros(len(clock), np.bool_)
+    if any(piece.source is ClockSource.POSITIONS for piece in pieces):
+        for piece in pieces:
+            found |= (clock >= piece.start) & (clock <= piece.end) & (piece.offset is not None)
+    return found
 
 
 def _alone(device: Device) -> Group:

@@ -51,6 +51,7 @@ class ClockSource(str, Enum):
     RECORDED = "recorded"
     ZONE = "zone"
     COMPANY = "company"
+    POSITIONS = "positions"
     UNKNOWN = "unknown"
 
 
@@ -70,6 +71,7 @@ class ClockPiece(NamedTuple):
     pairs: int = 0
     visits: int = 0
     likely: tuple[float, ...] = ()
+    along: str = ""
 
 
 class Method(str, Enum):

@@ -158,6 +158,11 @@ def _of_clock(piece: ClockPiece) -> str:
                 f"{ahead} UTC, give or take {piece.uncertainty:.0f} s, by {piece.pairs} photos on "
                 f"{piece.visits} visits beside those of another device"
             )
+        case ClockSource.POSITIONS:
+            return (
+                f"{ahead} UTC, give or take {piece.uncertainty:.0f} s, by the positions of "
+                f"{photos} along {piece.along}"
+            )
         case ClockSource.UNKNOWN:
             return "too little tells what its clock was; not corrected"
         case _:

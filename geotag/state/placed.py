@@ -30,7 +30,7 @@ from geotag.places.windows import Window
 from geotag.records import Location, Metadata, Photo, Reading
 from geotag.state.database import sqlite_errors
 from geotag.state.rows import parse_capture, parse_row
-from geotag.state.schema import READING_COLUMNS
+from geotag.state.schema import READING_COLUMNS, has_table
 
 # The photos by the day that their clocks showed, as Python numbers days; 0 where they showed none.
 _DATED = """
@@ -101,6 +101,8 @@ class PlacedPhotos(Mapping[str, Placement | Reason]):
     def clocks(self) -> Iterator[Clocks]:
         """What was found of clocks in each part, in order of time."""
         with sqlite_errors():
+            if not has_table(self._connection, "windows"):  # of an older version
+                return
             for (text,) in self._connection.execute("SELECT clocks FROM windows ORDER BY first"):
                 yield _parse_clocks(text)
 

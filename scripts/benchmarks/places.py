@@ -23,7 +23,7 @@ import click
 import numpy as np
 
 from benchmarks.clocks import ClockScore
-from benchmarks.movement import zone_at
+from benchmarks.movement import moved, zone_at
 from benchmarks.photographers import Library, libraries
 from benchmarks.recorded import PHONE_MINUTES, recorded_library
 from geotag.categories import ModelCategories, load_categories
@@ -76,13 +76,32 @@ def geotag_rule(library: Library) -> dict[str, Answer]:
 
 def geotag_tracks(library: Library) -> dict[str, Answer]:
     """geotag, with the tracks of the journeys."""
+    return _answers(_placed(library, _tracks(library)).placements)
+
+
+def _tracks(library: Library) -> list[Segment]:
     times, latitudes, longitudes = library.track.T
     breaks = np.flatnonzero(np.diff(times) > 600) + 1
     parts = zip(
         *(np.split(column, breaks) for column in (times, latitudes, longitudes)), strict=True
     )
-    segments = [Segment("journey.gpx", *part) for part in parts]
-    return _answers(_placed(library, segments).placements)
+    return [Segment("journey.gpx", *part) for part in parts]
+
+
+def _located(library: Library, share: float, seed: int) -> Library:
+    """With a position in some of the cameras' photos, as somebody sets it: some 50 m off."""
+    rng = np.random.default_rng([seed, 2])
+    captures = list(library.captures)
+    for at, each in enumerate(captures):
+        if each.device in library.regimes and each.position is None and rng.random() < share:
+            place = library.truth[each.photo].location
+            off = moved(
+                (place.latitude, place.longitude),
+                abs(rng.normal(0, 50)),
+                rng.uniform(0, 2 * math.pi),
+            )
+            captures[at] = each._replace(position=Location(*off))
+    return library._replace(captures=captures)
 
 
 def _placed(library: Library, segments: Sequence[Segment] = ()) -> Places:
@@ -214,20 +233,26 @@ def score(library: Library, answers: Mapping[str, Answer], tallies: dict[str, Ta
             tallies[name].add(error, radius)
 
 
-def simulate(first: int, count: int, rules: Mapping[str, Rule]) -> None:
-    """Score all rules on the libraries of some seeds."""
+def simulate(first: int, count: int, rules: Mapping[str, Rule], share: float) -> None:
+    """Score all rules on the libraries of some seeds, where a share of the cameras' photos has a
+    position."""
     tallies: dict[str, dict[str, Tally]] = {name: defaultdict(Tally) for name in rules}
-    clocks = ClockScore()
-    for library in libraries(first, count):
+    clocks, along = ClockScore(), ClockScore()
+    for seed, library in enumerate(libraries(first, count), first):
+        library = _located(library, share, seed)
         for name, rule in rules.items():
             score(library, rule(library), tallies[name])
         clocks.add(library, _placed(library).clocks)
+        if share:
+            along.add(library, _placed(library, _tracks(library)).clocks)
     for name, by_situation in tallies.items():
         print(f"\n{name}\n{'':34}{'photos':>8} placed   1 km  wrong  in radius")
         for situation in sorted(by_situation, key=lambda s: (not s.startswith("all"), s)):
             tally = by_situation[situation]
             print(f"{situation:34}{tally.photos:8} {' '.join(tally.cells())}")
     print("\n" + clocks.line())
+    if share:
+        print("with tracks: " + along.line())
 
 
 def on_tracks(places: Sequence[str], seeds: range) -> None:
@@ -320,6 +345,7 @@ def _iso(seconds: float, ahead: float | None) -> str:
 @click.option("--first", default=1000, show_default=True, help="The first seed.")
 @click.option("--libraries", "count", default=20, show_default=True, help="How many of them.")
 @click.option("--peers/--no-peers", default=True, help="The rules of other programs, too.")
+@click.option("--located", default=0.0, help="The share of the cameras' photos with a position.")
 @click.option("--photos", type=int, help="Only the time for so many photos.")
 @click.option(
     "--tracks",
@@ -327,7 +353,12 @@ def _iso(seconds: float, ahead: float | None) -> str:
     help="One person's recorded tracks, a file or folder: photos are simulated on these instead.",
 )
 def command(
-    first: int, count: int, peers: bool, photos: int | None, tracks: tuple[str, ...]
+    first: int,
+    count: int,
+    peers: bool,
+    located: float,
+    photos: int | None,
+    tracks: tuple[str, ...],
 ) -> None:
     """Score placing on simulated libraries, by situation."""
     if photos is not None:
@@ -337,4 +368,4 @@ def command(
         on_tracks(tracks, range(first, first + count))
         return
     rules = {n: r for n, r in RULES.items() if peers or n.startswith("geotag")}
-    simulate(first, count, rules)
+    simulate(first, count, rules, located)

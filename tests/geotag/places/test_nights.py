@@ -144,11 +144,15 @@ def test_what_else_placing_hangs_on_places_anew(tmp_path: Path) -> None:
         assert dict(catalog.placed) == before[0]
 
 
-def test_clocks_are_told_as_a_scan_finds_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_clocks_are_told_as_a_scan_finds_them(tmp_path: Path, is_kept: bool) -> None:
+    """Also where none was scanned with places."""
     library = photos(np.random.default_rng(2), 300, "a")
     with open_catalog(tmp_path / "tags.csv.geotag") as catalog:
         found = night(catalog, library, library)[1]
         clocks = joined(catalog.placed.clocks)
+        for window in () if is_kept else catalog.placed.windows():
+            catalog.placed.forget(window)
     sightings = map(sighting_of, library.values())
     told = [each for each in sightings if each.device == "Canon EOS" and each.clock is not None]
     with known_library(tmp_path / "tags.csv.geotag") as known:

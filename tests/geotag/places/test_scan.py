@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from geotag.writing.result import Action
 from geotag.writing.writeback import WriteOptions, write_back
 from tests.conftest import WritePhoto, gps_ifd
 from tests.geotag.conftest import revert_last
-from tests.geotag.places.test_trackfiles import POINTS, gpx
+from tests.geotag.places.test_trackfiles import POINTS, START, gpx
 
 MAKE, MODEL, SOFTWARE = 271, 272, 305
 TAKEN, OFFSET = 0x9003, 0x9011
@@ -179,6 +182,41 @@ def test_clocks_lists_what_is_known(
         f"Canon EOS 80D, 2023-06-01: {ahead}",
         f"samsung SM-G930F, 2023-06-01: {ahead}",
     ]
+
+
+def test_a_clock_found_along_a_track_is_told_without_it(
+    tmp_path: Path,
+    options: ScanOptions,
+    write_photo: WritePhoto,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The camera's clock is an hour and 7 minutes behind the local time there."""
+    way = [(START + 10 * n, 48 + 1e-4 * n, 2 + 0.01 * math.sin(n / 60)) for n in range(1080)]
+    (tmp_path / "walk.gpx").write_text(gpx(way))
+    for number, (utc, *place) in enumerate(way[40::80]):
+        shown = datetime.fromtimestamp(utc + 3180, UTC).strftime("%Y:%m:%d %H:%M:%S")
+        located = gps_ifd(*place) if number else None
+        exif = {TAKEN: shown.encode()}
+        write_photo(f"{number:02}.jpg", seed=number, gps=located, zeroth=CAMERA, exif=exif)
+    _, rows = scan(tmp_path / "photos", options._replace(tracks=(str(tmp_path / "walk.gpx"),)))
+    assert rows["00.jpg"].method == "track" and rows["00.jpg"].utc is not None
+    assert datetime.fromisoformat(rows["00.jpg"].utc).timestamp() == pytest.approx(
+        way[40][0], abs=60
+    )
+
+    def told(*command: str) -> str:
+        with pytest.raises(SystemExit):
+            main(list(command))
+        return capsys.readouterr().out
+
+    table = str(tmp_path / "tags.csv")
+    sentence = (
+        r"0 h 5[23] min \d\d s ahead of UTC, .* by the positions of 12 photos along walk\.gpx"
+    )
+    assert re.search(sentence, told("clocks", table))
+    assert re.search(sentence, told("why", "00.jpg", "--table", table))
+    (written,) = {result.reason for result in geotag.write(table, times=True)}
+    assert "minutes off" in written
 
 
 def test_clocks_without_a_catalog_says_what_to_do(
