@@ -353,8 +353,7 @@ def _named(group: Group, lanes: Rows, utc: Floats) -> str:
     if 2 * sum(tracks.values()) >= len(lanes) > 0:
         name = min(tracks, key=lambda track: (-tracks[track], track))
         return name if len(tracks) == 1 else f"{name} and other tracks"
-    phones = [name for name in group.members if not name.startswith("track ")]
-    return f"the way of {phones[0]}" if phones else "a track"
+    return f"the way of {group.members[0]}" if group.members else "a track"
 
 
 def _apart(pieces: Sequence[ClockPiece]) -> list[ClockPiece]:

@@ -12,7 +12,7 @@ from geotag.places.along import Along, find_along, over, with_own
 from geotag.places.apart import told_apart
 from geotag.places.clocks import find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
-from geotag.places.companions import is_elsewhere, together
+from geotag.places.companions import is_elsewhere, together, tracks_of
 from geotag.places.devices import Device, ZoneOffset, devices
 from geotag.places.estimating import Estimates, Group, Times, estimate, read_clock
 from geotag.places.minutes import is_by_quarters
@@ -28,7 +28,7 @@ from geotag.places.sighting import (
     Sighting,
 )
 from geotag.places.sphere import Floats, Rows, Vectors, metres, to_degrees
-from geotag.places.tracks import Lane, Segment, lanes
+from geotag.places.tracks import Segment, lanes
 from geotag.records import Location
 
 # A position known less well than this is none.
@@ -44,7 +44,6 @@ _AS_LIKELY = 2.0
 _MISSET, _MINUTES = 6.0, 1200.0
 # So many people with the most photos are asked for; others' pictures come to a library, too.
 _PEOPLE = 12
-_TRACK_SAMPLES = 20_000
 _HOUR_S = 3600.0
 Given = Mapping[str, float]
 
@@ -107,9 +106,10 @@ def _excluded(evidence: Sighting) -> Reason:
 def _groups(
     found: Mapping[str, Device], segments: Iterable[Segment], zone_offset: ZoneOffset
 ) -> list[Group]:
-    """Who is with whom, by the positions of devices whose clocks are known, and by tracks.
+    """Who is with whom, by the positions of devices whose clocks are known, and the tracks of each;
+    last the tracks that are nobody's.
 
-    Tracks come last: which devices are together, and so what clocks showed, hangs on none.
+    Which devices are together, and so what clocks showed, hangs on no track.
     """
     sources: dict[str, Fixes] = {}
     for device in found.values():
@@ -117,34 +117,32 @@ def _groups(
         if known.any():
             rows = device.located[known]
             sources[device.name] = sorted_fixes(device.fixed[known], device.points[rows], rows)
-    tracks = {f"track {number}": lane for number, lane in enumerate(lanes(segments))}
-    for name, lane in tracks.items():
-        thin = slice(None, None, len(lane.times) // _TRACK_SAMPLES + 1)
-        none = np.full(len(lane.times[thin]), -1, np.int64)
-        sources[name] = Fixes(lane.times[thin], lane.points[thin], none)
-    groups = [_group(members, found, sources, tracks) for members in together(sources)]
-    return [each if len(each.fixes.times) else _zoned(each, zone_offset) for each in groups]
+    people = [_group(members, found, sources) for members in together(sources)]
+    tracks, others = tracks_of([group.fixes for group in people], segments)
+    groups = [g._replace(lanes=tuple(lanes(own))) for g, own in zip(people, tracks, strict=True)]
+    return groups + ([_of_tracks(others, zone_offset)] if others else [])
 
 
-def _zoned(group: Group, zone_offset: ZoneOffset) -> Group:
+def _of_tracks(segments: Iterable[Segment], zone_offset: ZoneOffset) -> Group:
     """Tracks alone, with the local time along them."""
-    times = np.concatenate([lane.times for lane in group.lanes])
-    points = np.concatenate([lane.points for lane in group.lanes])
+    along = lanes(segments)
+    times = np.concatenate([lane.times for lane in along])
+    points = np.concatenate([lane.points for lane in along])
     order = np.argsort(times, kind="stable")
     turns = np.unique(np.floor(times[order] / _HOUR_S), return_index=True)[1]
     some = order[turns]
     places = zip(*to_degrees(points[some]), times[some], strict=True)
     ahead = [zone_offset(Location(float(a), float(b)), float(t)) for a, b, t in places]
-    return group._replace(zones=Company(times[some], np.array(ahead)))
+    zones = Company(times[some], np.array(ahead))
+    return _group((), {}, {})._replace(zones=zones, lanes=tuple(along))
 
 
 def _group(
     members: tuple[str, ...],
     found: Mapping[str, Device],
     sources: Mapping[str, Fixes],
-    tracks: Mapping[str, Lane],
 ) -> Group:
-    phones = [found[name] for name in members if name in found]
+    phones = [found[name] for name in members]
     names: list[str] = []
     parts: list[tuple[Floats, Floats, Floats, Rows]] = []
     for device in phones:
@@ -163,7 +161,7 @@ def _group(
         _photos_of(phones),
         names,
         calibrate(fixes),
-        tuple(tracks[name] for name in members if name in tracks),
+        (),
     )
 
 
@@ -182,7 +180,7 @@ def _company(
 
     People who were elsewhere show by photos of their own while this device was at work: so much
     then speaks against them that they are left out. Nobody's phone is placed without company. The
-    likeliest comes first, tracks that nobody's photos confirm last.
+    likeliest comes first. Tracks that are nobody's tell where no one's own do, and come last.
     """
     people = [group for group in groups if len(group.company.taken)]
     people = sorted(people, key=lambda group: (-len(group.company.taken), group.members))[:_PEOPLE]
@@ -200,7 +198,7 @@ def _company(
     if len(with_whom) > 1 and not _is_told(device, given):
         joint = find_clock(device.clock, _merged([group.company for group in with_whom]))
         pieces = joint.pieces if joint.strength > strongest else pieces
-    if with_whom:
+    if with_whom and not any(group.lanes for group in with_whom):
         with_whom += [g for g in logged if not is_elsewhere(with_whom[0].fixes, g.lanes)]
     return _with_own(device, pieces, with_whom, along)
 

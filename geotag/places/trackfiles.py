@@ -127,7 +127,8 @@ def _segment(path: Path, columns: tuple[array[float], ...]) -> Iterator[Segment]
     times, latitudes, longitudes = (np.array(column, dtype=float) for column in columns)
     finite = np.isfinite(times)
     if finite.any():
-        yield Segment(path.name, times[finite], latitudes[finite], longitudes[finite])
+        known = times[finite], latitudes[finite], longitudes[finite]
+        yield Segment(path.name, *known, str(path.parent))
 
 
 def _elements(file: BinaryIO, wanted: str) -> Iterator[tuple[str, Any]]:

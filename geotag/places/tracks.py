@@ -22,6 +22,7 @@ class Segment(NamedTuple):
     times: Floats
     latitudes: Floats
     longitudes: Floats
+    folder: str = ""
 
 
 class Lane(NamedTuple):
@@ -55,8 +56,10 @@ def _in_order(segment: Segment) -> Segment:
     times = segment.times[order]
     first = np.concatenate(([True], np.diff(times) > 0)) if len(times) else np.zeros(0, bool)
     keep = order[first]
-    return Segment(
-        segment.track, segment.times[keep], segment.latitudes[keep], segment.longitudes[keep]
+    return segment._replace(
+        times=segment.times[keep],
+        latitudes=segment.latitudes[keep],
+        longitudes=segment.longitudes[keep],
     )
 
 
