@@ -6,7 +6,7 @@ each photo (`changes`), then these to seconds (`minutes`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from geotag.places.coincidence import (
     thinned,
     to_nearest,
 )
+from geotag.places.devices import Device
 from geotag.places.minutes import LEAST_UNCERTAINTY, Exact, is_by_quarters, pools, refined
 from geotag.places.sessions import (
     Session,
@@ -35,7 +36,7 @@ from geotag.places.sessions import (
     start_of,
 )
 from geotag.places.sighting import ClockPiece, ClockSource
-from geotag.places.sphere import Floats, Singles
+from geotag.places.sphere import Floats, Rows, Singles
 
 # A clock is known by photos within half an hour of the companion's: so many, on so many visits.
 _PAIRED, _PAIRS, _VISIT, _VISITS = 1800.0, 6, 2700.0, 3
@@ -209,6 +210,36 @@ def _pieces(found: _Readings, exact: dict[int, Exact], company: Company) -> Iter
             doubts = found.doubts[rows]
             values += tuple(float(value) for value in np.unique(doubts[np.isfinite(doubts)]))
             yield ClockPiece(start, end, None, 0.0, ClockSource.UNKNOWN, likely=values)
+
+
+def clipped(
+    pieces: Iterable[ClockPiece], device: Device, rows: Rows, company: Company | None
+) -> tuple[ClockPiece, ...]:
+    """The pieces as far as some photos of a device are of them, which alone they count then."""
+    found = []
+    for piece in pieces:
+        readings = device.clock[rows]
+        own = rows[(readings >= piece.start) & (readings <= piece.end)]
+        if len(own):
+            start, end = (float(device.clock[row]) for row in own[[0, -1]])
+            pairs, visits = _counted(piece, device, own, company)
+            found.append(piece._replace(start=start, end=end, pairs=pairs, visits=visits))
+    return tuple(found)
+
+
+def _counted(
+    piece: ClockPiece, device: Device, rows: Rows, company: Company | None
+) -> tuple[int, int]:
+    """How many of some photos tell a piece, and on how many visits."""
+    match piece.source:
+        case ClockSource.COMPANY if company is not None and piece.offset is not None:
+            return _beside(device.clock[rows], piece.offset, company)
+        case ClockSource.GPS | ClockSource.RECORDED | ClockSource.ZONE:
+            return int(device.told[rows].sum()), 0
+        case ClockSource.POSITIONS:
+            return min(piece.pairs, len(np.intersect1d(rows, device.located))), piece.visits
+        case _:
+            return piece.pairs, piece.visits
 
 
 def strength_of(utc: Floats, company: Company) -> float:

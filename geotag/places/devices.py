@@ -30,8 +30,8 @@ class Device(NamedTuple):
     """The photos of one device in order of its clock.
 
     `ahead` is how far the clock was ahead of UTC at each, NaN where the device itself does not
-    tell it; `located` are the rows of the photos with a position, `fixed` when (UTC) these were
-    measured.
+    tell it; `told` is where the photo itself does. `located` are the rows of the photos with a
+    position, `fixed` when (UTC) these were measured.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Device(NamedTuple):
     photos: tuple[str, ...]
     clock: Floats
     ahead: Floats
+    told: NDArray[np.bool_]
     points: Vectors
     located: NDArray[np.int64]
     fixed: Floats
@@ -73,7 +74,8 @@ def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Devic
     filled = _filled(clock, ahead)
     stamps = [np.nan if (stamp := photos[at].stamp) is None else stamp for at in located]
     fixed = _measured_at((clock - filled)[located], np.array(stamps, dtype=float))
-    return Device(name, is_phone, names, clock, filled, points, located, fixed, pieces)
+    told = np.array([source is not None for source in sources])
+    return Device(name, is_phone, names, clock, filled, told, points, located, fixed, pieces)
 
 
 def _measured_at(taken: Floats, stamps: Floats) -> Floats:

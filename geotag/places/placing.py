@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geotag.places.along import Along, find_along, over, with_own
 from geotag.places.apart import told_apart
-from geotag.places.clocks import find_clock, strength_of
+from geotag.places.clocks import clipped, find_clock, strength_of
 from geotag.places.coincidence import Company, thinned
 from geotag.places.companions import is_elsewhere, together, tracks_of
 from geotag.places.devices import Device, ZoneOffset, devices
@@ -74,7 +74,8 @@ def place_photos(
             continue
         own = [group for group in groups if device.name in group.members]
         pieces, with_whom = (device.pieces, own) if own else _company(device, groups, given)
-        clocks[device.name] = _clipped(pieces, device.clock[asked])
+        company = _merged([group.company for group in with_whom]) if with_whom else None
+        clocks[device.name] = clipped(pieces, device, asked, company)
         companions[device.name] = tuple(sorted({m for g in with_whom for m in g.members}))
         placements.update(_place_device(device, asked, pieces, with_whom))
     for each in evidence:
@@ -85,16 +86,6 @@ def place_photos(
 
 def _is_asked(evidence: Sighting, within: tuple[float, float]) -> bool:
     return evidence.clock is None or within[0] <= evidence.clock < within[1]
-
-
-def _clipped(pieces: Iterable[ClockPiece], readings: Floats) -> tuple[ClockPiece, ...]:
-    """The pieces as far as some sorted readings are of them."""
-    found = []
-    for piece in pieces:
-        own = readings[(readings >= piece.start) & (readings <= piece.end)]
-        if len(own):
-            found.append(piece._replace(start=float(own[0]), end=float(own[-1])))
-    return tuple(found)
 
 
 def _excluded(evidence: Sighting) -> Reason:

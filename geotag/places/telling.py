@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import assert_never
 
 from geotag.places.sighting import (
@@ -18,6 +17,7 @@ from geotag.places.sighting import (
 )
 
 _NAMED = 3
+_OTHERS = " and others"
 
 
 def tell(placement: Placement, photo: str = "") -> str:
@@ -122,10 +122,37 @@ def clock_lines(clocks: Clocks) -> Iterator[str]:
 
 
 def _as_told(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:
-    """Stretches, those together of which too little is known."""
-    for is_unknown, group in groupby(pieces, key=lambda piece: piece.offset is None):
-        stretch = list(group)
-        yield from [stretch[0]._replace(end=stretch[-1].end)] if is_unknown else stretch
+    """A device's pieces, of one part of a library after the other: those together that follow each
+    other and tell the same."""
+    last: ClockPiece | None = None
+    for piece in pieces:
+        if last is not None and _is_same(last, piece):
+            last = _both(last, piece)
+            continue
+        if last is not None:
+            yield last
+        last = piece
+    if last is not None:
+        yield last
+
+
+def _is_same(one: ClockPiece, other: ClockPiece) -> bool:
+    if one.offset is None or other.offset is None:
+        return one.offset is other.offset
+    away = abs(one.offset - other.offset)
+    return one.source is other.source and away <= one.uncertainty + other.uncertainty
+
+
+def _both(one: ClockPiece, other: ClockPiece) -> ClockPiece:
+    """Two pieces as one, by the offset that more photos tell."""
+    most, least = (one, other) if one.pairs >= other.pairs else (other, one)
+    away = abs((most.offset or 0.0) - (least.offset or 0.0))
+    along = one.along.removesuffix(_OTHERS) + (_OTHERS if one.along != other.along else "")
+    return most._replace(
+        start=min(one.start, other.start), end=max(one.end, other.end),
+        uncertainty=max(most.uncertainty, away + least.uncertainty),
+        pairs=one.pairs + other.pairs, visits=one.visits + other.visits, along=along,
+    )  # fmt: skip
 
 
 def _days(piece: ClockPiece) -> str:
@@ -144,6 +171,7 @@ def _of_clock(piece: ClockPiece) -> str:
         f"{hours} h {minutes:02} min {seconds:02} s {'ahead of' if piece.offset >= 0 else 'behind'}"
     )
     photos = "1 photo" if piece.pairs == 1 else f"{piece.pairs} photos"
+    photos = photos if piece.pairs else "photos of the weeks around"
     match piece.source:
         case ClockSource.GIVEN:
             return f"{ahead} local time, as given"
@@ -154,9 +182,10 @@ def _of_clock(piece: ClockPiece) -> str:
         case ClockSource.ZONE:
             return f"{ahead} UTC, by the time zone of {photos} with a position"
         case ClockSource.COMPANY:
+            visits = f" on {piece.visits} visits" if piece.pairs else ""
             return (
-                f"{ahead} UTC, give or take {piece.uncertainty:.0f} s, by {piece.pairs} photos on "
-                f"{piece.visits} visits beside those of another device"
+                f"{ahead} UTC, give or take {piece.uncertainty:.0f} s, by {photos}{visits} beside "
+                "those of another device"
             )
         case ClockSource.POSITIONS:
             return (

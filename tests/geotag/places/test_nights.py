@@ -163,6 +163,20 @@ def test_clocks_are_told_as_a_scan_finds_them(tmp_path: Path, is_kept: bool) -> 
             assert find_clock_of(known, each, {}) == said != ""
 
 
+def test_a_clock_that_is_the_same_for_years_is_told_once(tmp_path: Path) -> None:
+    """However many parts the library is divided into; each photo counts once."""
+    library = photos(np.random.default_rng(2), 300, "a")
+    found = night_of(tmp_path, library)
+    (told,) = (line for line in found if line.startswith("Apple iPhone"))
+    phones = [each for each in map(sighting_of, library.values()) if each.offset is not None]
+    assert f"as it recorded in {len(phones)} photos" in told
+
+
+def night_of(folder: Path, library: Library) -> list[str]:
+    with open_catalog(folder / "tags.csv.geotag") as catalog:
+        return night(catalog, library, library)[1]
+
+
 def test_placements_are_looked_up_in_any_order(tmp_path: Path) -> None:
     with open_catalog(tmp_path / "tags.csv.geotag") as catalog:
         names = [f"/photos/{number:04}.jpg" for number in range(0, 3000, 2)]
