@@ -26,7 +26,7 @@ from geotag.places.sighting import (
     Places,
     Sighting,
 )
-from geotag.places.telling import clock_lines, tell_clock
+from geotag.places.telling import NOT_KNOWN, clock_lines, tell_clock
 from geotag.places.tracks import Segment
 from geotag.places.windows import EVER, Window, day_at, windows_of
 from geotag.places.zones import local_zone
@@ -193,7 +193,8 @@ def find_clock_of(store: Store, photo: Sighting, clock_offsets: Mapping[str, flo
     if photo.clock is None:
         return ""
     clocks = find_clocks(store, clock_offsets, day_at(photo.clock))
-    return tell_clock(clocks.get(photo.device, ()), photo.clock)
+    pieces = clocks.get(photo.device)
+    return tell_clock(pieces or (), photo.clock) if pieces != () else NOT_KNOWN
 
 
 def tell_clocks(store: Store, clock_offsets: Mapping[str, float]) -> list[str]:

@@ -179,7 +179,7 @@ def _company(
     is_open = len(device.located) > 0 and not _is_told(device, given)
     along = find_along(device, people + logged) if is_open else None
     if not people:
-        return _with_own(device, device.pieces, logged, along)
+        return _with_own(device, _told(device, given), logged, along)
     tried = [(*_clock(device, group, given), group) for group in people]
     if along is not None:
         tried = [(p, s + along.strength * (g is along.group), g) for p, s, g in tried]
@@ -262,12 +262,8 @@ def _merged(companies: Sequence[Company]) -> Company:
 
 def _clock(device: Device, group: Group, given: Given) -> tuple[tuple[ClockPiece, ...], float]:
     """What a device's clock was, beside the photos of a group, and how much speaks for these."""
-    pieces = device.pieces
-    if device.name in given:
-        ahead = given[device.name]
-        start, end = float(device.clock[0]), float(device.clock[-1])
-        pieces = (ClockPiece(start, end, ahead, _GIVEN_S, ClockSource.GIVEN),)
-    elif not _is_told(device, given):
+    pieces = _told(device, given)
+    if not _is_told(device, given):
         return find_clock(device.clock, group.company)
     utc = read_clock(device.clock, device.ahead, pieces, group).utc
     strength = strength_of(np.sort(utc), group.company)
@@ -276,6 +272,14 @@ def _clock(device: Device, group: Group, given: Given) -> tuple[tuple[ClockPiece
         if found.strength > strength + _MISSET and _is_misset(found.pieces, pieces):
             return found
     return pieces, strength
+
+
+def _told(device: Device, given: Given) -> tuple[ClockPiece, ...]:
+    """What the user, or else the device itself, tells of its clock."""
+    if device.name not in given:
+        return device.pieces
+    start, end = (float(device.clock[at]) for at in (0, -1))
+    return (ClockPiece(start, end, given[device.name], _GIVEN_S, ClockSource.GIVEN),)
 
 
 def _is_misset(found: Sequence[ClockPiece], recorded: Sequence[ClockPiece]) -> bool:

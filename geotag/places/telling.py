@@ -18,6 +18,7 @@ from geotag.places.sighting import (
 
 _NAMED = 3
 _OTHERS = " and others"
+NOT_KNOWN = "nothing tells what its clock was; not corrected"
 
 
 def tell(placement: Placement, photo: str = "") -> str:
@@ -118,7 +119,7 @@ def clock_lines(clocks: Clocks) -> Iterator[str]:
         for piece in _as_told(pieces):
             yield f"{device}, {_days(piece)}: {_of_clock(piece)}"
         if not pieces:
-            yield f"{device}: nothing tells what its clock was; not corrected"
+            yield f"{device}: {NOT_KNOWN}"
 
 
 def _as_told(pieces: Iterable[ClockPiece]) -> Iterator[ClockPiece]:

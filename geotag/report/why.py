@@ -233,14 +233,15 @@ def _remedies(row: Outcome, known: Known) -> Iterator[str]:
         case Reason.CONTRADICTION:
             yield "leave out with --exclude what is another person's, or give the --track you took"
         case Reason.NO_NEIGHBOUR | Reason.WIDE | None:
-            yield _near_in_time(known)
+            yield _near_in_time(known, reason is Reason.WIDE)
         case _:
             assert_never(reason)
 
 
-def _near_in_time(known: Known) -> str:
+def _near_in_time(known: Known, is_wide: bool) -> str:
     nearest = known.around.nearest
-    if nearest is None or abs(nearest.seconds) > _NEAR_S:
+    is_lonely = nearest is None or abs(nearest.seconds) > _NEAR_S
+    if is_lonely and not is_wide:
         return (
             "no photo with a position was taken within 2 hours; give a recorded --track of that "
             "day, or photos of a phone"

@@ -289,6 +289,19 @@ def test_a_track_alone_is_in_the_local_time_of_its_places() -> None:
     assert found.location.latitude == pytest.approx(48.0 + 4 * HOUR * 1e-7, abs=1e-6)
 
 
+def test_a_given_clock_offset_counts_beside_a_track_alone() -> None:
+    """A clock an hour off would have shown the first of these times before the track began."""
+    times = np.arange(0.0, 8 * HOUR, 60.0)
+    way = Segment("walk.gpx", times, 48.0 + times * 1e-6, np.full(len(times), 2.0))
+    photo = Sighting("c.jpg", "camera", Kind.CAMERA, 600.0)
+    open_one = place_photos([photo], utc_everywhere, (way,))
+    assert open_one.placements["c.jpg"] is Reason.WIDE
+    told = place_photos([photo], utc_everywhere, (way,), {"camera": -200.0})
+    found = told.placements["c.jpg"]
+    assert isinstance(found, Placement) and found.utc == 800 and found.radius_m < 200
+    assert told.clocks["camera"][0].source is ClockSource.GIVEN
+
+
 def test_a_strangers_camera_is_not_placed_by_my_phone() -> None:
     """Many photos, none of them when I took any."""
     mine = [phone(f"m{n}.jpg", n * DAY + s, PARIS) for n in range(10) for s in range(0, 9000, 900)]
