@@ -143,6 +143,9 @@ def _usage(error: click.ClickException) -> str:
     return shown.getvalue().rstrip()
 
 
+_NO_MEMORY = "out of memory; use fewer --workers or a smaller --batch-size"
+
+
 def _failure(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for an error that ends the command."""
     match error:
@@ -164,7 +167,9 @@ def _failure(error: BaseException) -> tuple[int, str]:
         case FileNotFoundError(filename=None) if error.errno == errno.ENOENT:  # of os.getcwd
             return 1, "the folder that this was started in is gone: change into one that is there"
         case MemoryError():
-            return 1, "out of memory; use fewer --workers or a smaller --batch-size"
+            return 1, _NO_MEMORY
+        case ImportError() if "failed to map segment" in str(error):  # of a library
+            return 1, _NO_MEMORY
         case RuntimeError() if "can't start new thread" in str(error):
             return 1, (
                 "no more threads can be started: use fewer --workers, or allow this user more "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import sys
@@ -21,6 +22,7 @@ ENGINES = {
 # Engines for plain processors with what they import, the fastest first.
 _FOR_PROCESSORS = {"openvino": "openvino", "onnx": "onnxruntime"}
 _THREADS = 8  # of an engine beside those of its processors
+LONGEST_START = 10.0  # seconds, of one thread
 
 
 def build_engine(checkpoint: Checkpoint, options: EngineOptions, streams: int = 1) -> Engine:
@@ -52,23 +54,31 @@ def _check_threads() -> None:
 
     The libraries below then end the process, or wait for their threads for ever.
     """
-    needed = _THREADS + 2 * (os.cpu_count() or 1)
+    needed, count = _THREADS + 2 * (os.cpu_count() or 1), 0
     may_end = threading.Event()
-    started = []
+    begun, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def hold() -> None:
+        begun.release()
+        may_end.wait()
+        ended.release()
+
     try:
         for _ in range(needed):
-            thread = threading.Thread(target=may_end.wait, daemon=True)
-            thread.start()
-            started.append(thread)
+            # Thread.start would wait for ever for one without the memory to begin.
+            _thread.start_new_thread(hold, ())
+            if not begun.acquire(timeout=LONGEST_START):
+                raise RuntimeError
+            count += 1
     except RuntimeError:
         raise EngineError(
-            f"the network needs up to {needed} threads, and this user may start {len(started)} "
+            f"the network needs up to {needed} threads, and this user may start {count} "
             "more: raise the limit (ulimit -u or -v, TasksMax= of the systemd unit)"
         ) from None
     finally:
         may_end.set()
-        for thread in started:
-            thread.join()
+        for _ in range(count):
+            ended.acquire(timeout=LONGEST_START)
 
 
 def check_installed(options: EngineOptions) -> None:

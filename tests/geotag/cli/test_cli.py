@@ -393,3 +393,16 @@ def _wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_library_that_finds_no_memory_is_no_fault_of_geotag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ImportError("libtorch.so: failed to map segment from shared object")
+
+    monkeypatch.setattr("geotag.cli.cli.main", fail)
+    with pytest.raises(SystemExit) as caught:
+        main(["model", "info"])
+    assert caught.value.code == 1
+    assert "out of memory" in capsys.readouterr().err

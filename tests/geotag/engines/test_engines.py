@@ -348,3 +348,12 @@ def test_a_signal_after_an_engine_ended_in_another_thread_ends_no_process(model_
         [sys.executable, "-c", script, str(model_path)], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout) == (0, "heeded\n"), done.stderr
+
+
+def test_a_thread_that_has_no_memory_to_begin_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, model_path: Path
+) -> None:
+    monkeypatch.setattr("_thread.start_new_thread", lambda *ignored: 1)
+    monkeypatch.setattr("geotag.engines.LONGEST_START", 0.01)
+    with pytest.raises(EngineError, match="this user may start 0 more"):
+        build_engine(load_checkpoint(model_path), EngineOptions())
