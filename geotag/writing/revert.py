@@ -92,7 +92,9 @@ def _revert(
 
 
 def _known(path: str) -> tuple[Photo, Metadata] | None:
-    """A photo as a scan lists it, and what that reads of it; None of what is no photo here."""
+    """A photo as a scan lists it, and what that reads of it; None of what is no photo here. For a
+    sidecar that serves one photo alone it is that."""
+    path = path[:-4] if is_sidecar(path) else path
     photo = listed(path)
     if photo is None:
         return None

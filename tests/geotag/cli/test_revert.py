@@ -58,13 +58,16 @@ def test_files_that_fail_alike_share_a_line(tmp_path: Path, photos: Path) -> Non
     assert last == "0 files as they were, 6 left alone (see above)"
 
 
-def test_a_scan_knows_photos_that_were_reverted(tmp_path: Path, model_path: Path) -> None:
+@pytest.mark.parametrize("where", [(), ("--sidecar",)])
+def test_a_scan_knows_photos_that_were_reverted(
+    tmp_path: Path, model_path: Path, where: tuple[str, ...]
+) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "tower.jpg").write_bytes(jpeg_bytes(picture("eiffel_tower")))
     table = tmp_path / "tags.csv"
     scan = ("scan", tmp_path / "photos", "--out", table, "--model", model_path)
     run(*scan)
-    assert "1 photo written" in run("write", table).stderr
+    assert "1 photo written" in run("write", table, *where).stderr
     assert "1 file as it was" in run("revert", "--last", "--catalog", f"{table}.geotag").stderr
     assert "none read, 1 known from before" in run(*scan).stderr
 
