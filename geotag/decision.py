@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geotag.errors import EngineError
 from geotag.files.paths import format_path
-from geotag.places.prior import probability
+from geotag.places.prior import can_reach, probability
 from geotag.places.sighting import Method, Placement, Reason
 from geotag.places.telling import tell, tell_why_not
 from geotag.places.vicinity import METHOD as VICINITY
@@ -246,6 +246,8 @@ class Decider(NamedTuple):
         neither is believed.
         """
         if prediction.unclassified:
+            return status, None
+        if status is not Status.TAGGED and not can_reach(prediction, self.threshold):
             return status, None
         if probability(prediction, placement, self.category_of) >= self.threshold:
             return Status.TAGGED, self.category_of(prediction.top[0].slug)

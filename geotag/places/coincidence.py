@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from geotag.places.sphere import Floats, Singles, nearest
+from geotag.places.sphere import Floats, Rows, Singles, nearest
 
 # Offsets up to 27 hours ahead or behind: a zone, and beside it twelve hours, DST, minutes.
 RANGE, STEP = 27 * 3600.0, 60.0
@@ -22,6 +22,7 @@ _FINE, FINE_STEP = 1800.0, 5.0
 FINE = np.arange(-round(_FINE / FINE_STEP), round(_FINE / FINE_STEP) + 1) * FINE_STEP
 _FAR = 3600.0
 _BLANK = 0.02  # of what is near: so little around is as much as this
+_TOGETHER = 8  # sessions are looked at together: enough for arrays, and little memory
 
 
 Distances = TypeVar("Distances", Floats, Singles)
@@ -57,8 +58,10 @@ class _Kernel(NamedTuple):
 
     def near(self, distance: Distances) -> Distances:
         """1 at none."""
-        parts = [np.exp(distance / -scale) for scale in self.scales]
-        mean: Distances = parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
+        first, *rest = (np.exp(distance / -scale) for scale in self.scales)
+        for part in rest:
+            first += part
+        mean: Distances = first / len(self.scales) if rest else first
         return mean
 
     def area(self, distance: Floats) -> Floats:
@@ -78,23 +81,41 @@ def visits_of(company: Company) -> Floats:
     return thinned(company.taken, _THIN)
 
 
-def evidence(events: Floats, company: Company, visits: Floats) -> Singles:
-    """The log likelihood ratio of each of OFFSETS, for readings of a clock: photos on the
-    companion's visits and at the same moments. A row for each of HABITS. A photo of the companion's
+def evidence(
+    sessions: Sequence[Floats], company: Company, visits: Floats
+) -> Iterator[tuple[Floats, Singles]]:
+    """Readings of a clock with the log likelihood ratio of each of OFFSETS (a row for each of
+    HABITS): photos on the companion's visits and at the same moments. A photo of the companion's
     must be near for some offset."""
-    # Offset o stands for UTC = event - o: the grid backwards.
-    start, first = events[0] - RANGE, events[0]
-    length = len(OFFSETS) + round((events[-1] - first) / STEP)
-    on_visits = _on_grid(start, length, visits, _VISITS)
-    at_moments = _on_grid(start, length, company.taken, _MOMENTS)
+    for start in range(0, len(sessions), _TOGETHER):
+        some = sessions[start : start + _TOGETHER]
+        # Offset o stands for UTC = event - o: the grid backwards.
+        starts = np.array([events[0] - RANGE for events in some])
+        lengths = np.array([len(OFFSETS) + _steps(events)[-1] for events in some])
+        on_visits = _on_grid(starts, lengths, visits, _VISITS)
+        at_moments = _on_grid(starts, lengths, company.taken, _MOMENTS)
+        for at, events in enumerate(some):
+            yield events, _told(events, on_visits[at], at_moments[at])
+
+
+def _steps(events: Floats) -> list[int]:
+    """By how many cells events are later than the first."""
+    found: list[int] = np.round((events - events[0]) / STEP).astype(np.int64).tolist()
+    return found
+
+
+def _told(events: Floats, on_visits: Singles, at_moments: Singles) -> Singles:
     total = np.zeros((len(HABITS), len(OFFSETS)), np.float32)
+    length = len(OFFSETS) + _steps(events)[-1]
     parts = ((on_visits, _THIN, _VISITS_COUNT), (at_moments, STEP, _MOMENTS_COUNT))
     for shares, (ratio, seconds, counts) in zip(_SHARES, parts, strict=True):
-        gain = np.float32(counts) * np.log(1 - shares + shares * ratio)
-        for event in thinned(events, seconds):
-            at = round((event - first) / STEP)
+        gain = shares * ratio[:length]
+        gain += 1 - shares
+        np.log(gain, out=gain)
+        gain *= np.float32(counts)
+        for at in _steps(thinned(events, seconds)):
             total += gain[:, at : at + len(OFFSETS)]
-    return total[:, ::-1]
+    return np.ascontiguousarray(total[:, ::-1])
 
 
 def gains(utc: Floats, company: Company, habits: Sequence[Habit] = HABITS) -> Floats:
@@ -130,25 +151,31 @@ def _ratios(times: Floats, reference: Floats, kernel: _Kernel) -> Floats:
     return np.where(background > kernel.least, near / np.maximum(background, _BLANK), 1.0)
 
 
-def _on_grid(start: float, length: int, reference: Floats, kernel: _Kernel) -> Singles:
-    """The same for the times of a grid."""
+def _on_grid(starts: Floats, lengths: Rows, reference: Floats, kernel: _Kernel) -> Singles:
+    """The same for the times of some grids."""
     half = round(kernel.around / STEP)
-    distance = _distances((start - half * STEP, length + 2 * half), STEP, reference)
+    distance = _distances(starts - half * STEP, lengths + 2 * half, STEP, reference)
     return _against_vicinity(kernel.near(distance), half, kernel)
 
 
-def _distances(grid: tuple[float, int], step: float, reference: Floats) -> Singles:
-    """How far the nearest of sorted times is from each cell of a grid, by its start and length:
-    one of them must be near."""
-    start, length = grid
-    low, high = np.searchsorted(reference, (start - _FAR, start + length * step + _FAR))
-    times = reference[low:high] - start
+def _distances(starts: Floats, lengths: Rows, step: float, reference: Floats) -> Singles:
+    """How far the nearest of sorted times is from each cell of some grids, by their starts and
+    lengths: one of them must be near each grid. Rows are as long as the longest."""
+    low, length = np.searchsorted(reference, starts - _FAR), lengths.max()
+    counts = np.searchsorted(reference, starts + lengths * step + _FAR) - low
+    last = np.cumsum(counts) - 1
+    rows = np.arange(last[-1] + 1) + np.repeat(low - last + counts - 1, counts)
+    times = reference[rows] - np.repeat(starts, counts)
     middles = (times[:-1] + times[1:]) / 2
-    turns = np.minimum(np.maximum(np.ceil(middles / step), 0), length).astype(np.int64)
-    turns = np.concatenate(([0], turns, [length]))
-    found = np.repeat(times, turns[1:] - turns[:-1])
+    ends = np.minimum(np.maximum(np.ceil(middles / step), 0), length).astype(np.int64)
+    ends = np.append(ends, length)
+    ends[last] = length
+    sizes = np.diff(ends, prepend=0)
+    sizes[last[:-1] + 1] += length
+    found = np.repeat(times, sizes).reshape(len(starts), length)
     found -= np.arange(length) * step
-    return np.abs(found).astype(np.float32)
+    result: Singles = np.abs(found, out=found).astype(np.float32)
+    return result
 
 
 def _against_vicinity(near: Singles, half: int, kernel: _Kernel) -> Singles:
@@ -157,8 +184,9 @@ def _against_vicinity(near: Singles, half: int, kernel: _Kernel) -> Singles:
     background = sums[..., 2 * half :].copy()
     background[..., 1:] -= sums[..., : -2 * half - 1]
     background /= 2 * half + 1
-    near = near[..., half:-half]
-    ratio = np.where(background > kernel.least, near / np.maximum(background, _BLANK), 1.0)
+    is_blank = background <= kernel.least
+    ratio = near[..., half:-half] / np.maximum(background, _BLANK, out=background)
+    ratio[is_blank] = 1.0
     return ratio.astype(np.float32)
 
 
@@ -192,13 +220,14 @@ def moments_told(utc: Floats, company: Company) -> Floats:
     parts = np.zeros((len(_CLOSE), len(_COMMON), len(FINE)))
     utc = thinned(utc, _BURST)
     for some in _portions(utc[to_nearest(utc, reference) <= reach]):
-        grids = ((time - reach, length) for time in some)
-        distance = np.array([_distances(grid, FINE_STEP, reference) for grid in grids])
+        lengths = np.full(len(some), length)
+        distance = _distances(some - reach, lengths, FINE_STEP, reference)
         for row, kernel in enumerate(_CLOSE):
             ratio = _against_vicinity(kernel.near(distance), half, kernel)
             for column, share in enumerate(_COMMON):
-                told = np.log(np.float32(1 - share) + np.float32(share) * ratio)
-                parts[row, column] += told.sum(axis=0)[::-1]
+                told = np.float32(share) * ratio
+                told += np.float32(1 - share)
+                parts[row, column] += np.log(told, out=told).sum(axis=0)[::-1]
     return parts
 
 

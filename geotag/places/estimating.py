@@ -122,12 +122,14 @@ class Estimates(NamedTuple):
 
     def neighbours(self, rows: Rows) -> Iterator[tuple[Neighbour, ...]]:
         """What the estimates rest on for some photos."""
-        sides = list(zip(*(self._beside(rows, side) for side in (0, 1)), strict=True))
-        for at, row in enumerate(rows):
-            if self.lane[row] >= 0:
-                yield (self._on_track(int(row)),)
+        sides = zip(*(self._beside(rows, side) for side in (0, 1)), strict=True)
+        for row, lane, both in zip(rows.tolist(), self.lane[rows].tolist(), sides, strict=True):
+            if lane >= 0:
+                yield (self._on_track(row),)
+            elif both[0] is None or both[1] is None:
+                yield tuple([each for each in both if each is not None])
             else:
-                yield tuple(each for each in sides[at] if each is not None)
+                yield both
 
     def _beside(self, rows: Rows, side: int) -> Iterator[Neighbour | None]:
         """The fixes before (0) or after (1) them."""

@@ -16,6 +16,7 @@ _NEARBY = 5.0
 _MISPLACED = 0.0005
 # From beyond its own radius a landmark is seen ever more rarely, and from so far away not at all.
 _SIGHT_M = 30_000.0
+_ALMOST = 1 - 1e-9  # of what is computed in another order
 
 
 def weight(landmark: Landmark, placement: Placement) -> float:
@@ -30,6 +31,14 @@ def weight(landmark: Landmark, placement: Placement) -> float:
     if away > edge + _SIGHT_M:
         return _MISPLACED
     return max(_MISPLACED, _NEARBY * min(1.0, edge / max(away, 1.0)))
+
+
+def can_reach(prediction: Prediction, least: float) -> bool:
+    """Whether there is any place where the probability may come to so much."""
+    best = (1 - _MISTAKEN) * _NEARBY * prediction.top[0].confidence
+    listed = sum(score.confidence for score in prediction.top)
+    other = (1 - _MISTAKEN) * max(0.0, 1 - listed) + _MISTAKEN
+    return best >= _ALMOST * least * (best + other) or prediction.top[0].confidence >= least
 
 
 def probability(

@@ -84,14 +84,15 @@ class _Local(NamedTuple):
 
 def observed(clock: Floats, company: Company) -> list[Session]:
     """The sessions of sorted readings of a clock that may have been beside the companion's."""
-    visits, local = visits_of(company), _local_of(company)
+    local = _local_of(company)
     found = list[Session]()
-    for events in sessions_of(clock, company):
-        told = evidence(events, company, visits)
+    for events, told in evidence(sessions_of(clock, company), company, visits_of(company)):
         told += _by_day(events[len(events) // 2], local)
         top = told.max(axis=1)
+        told -= top[:, None]
         # It may have seen anything: photos of two zones, a visit alone.
-        likely = np.exp(told - top[:, None]) + np.float32(np.exp(-_MOST))
+        likely = np.exp(told, out=told)
+        likely += np.float32(np.exp(-_MOST))
         apart = np.round((OFFSETS - local.at(events[0] - OFFSETS)) / STEP).astype(np.int64)
         is_local = (np.abs(apart) * STEP <= _EXACT).astype(np.float32)
         found.append(Session(events, likely, top, apart, is_local))
@@ -139,7 +140,7 @@ def course_of(sessions: Sequence[Session], company: Company) -> Course:
     for at, session in enumerate(sessions):
         if at:
             weight = _later(weight, sessions[at - 1], session)
-        weight = weight * session.likely
+        weight *= session.likely
         total = weight.sum(axis=1)
         strengths += session.top + np.log(total)
         weight /= total[:, None]
@@ -190,25 +191,29 @@ def _later(weight: Singles, before: Session, after: Session) -> Singles:
     """The likelihoods after a session boundary. A clock may be set to the local time, or go along
     with local clocks where these change."""
     total = weight.sum(axis=1, keepdims=True)
-    moved: Singles = _changed(weight, total) + total * (_to_local(after) * after.is_local)
+    moved = _changed(weight, total)
+    local = np.flatnonzero(after.is_local)
+    moved[:, local] += total * _to_local(after)
     if np.array_equal(before.apart, after.apart):
         moved += weight
         return moved
     stays, goes = _staying(before.apart, after.apart)
-    result: Singles = moved + stays * weight + _along(goes * weight, before.apart, after.apart)
-    return result
+    moved += stays * weight
+    moved += _along(goes * weight, before.apart, after.apart)
+    return moved
 
 
 def _earlier(weight: Singles, before: Session, after: Session) -> Singles:
     """The same backwards in time."""
-    to_local = (weight * after.is_local).sum(axis=1, keepdims=True) * _to_local(after)
-    moved: Singles = _changed(weight, weight.sum(axis=1, keepdims=True)) + to_local
+    moved = _changed(weight, weight.sum(axis=1, keepdims=True))
+    moved += (weight * after.is_local).sum(axis=1, keepdims=True) * _to_local(after)
     if np.array_equal(before.apart, after.apart):
         moved += weight
         return moved
     stays, goes = _staying(before.apart, after.apart)
-    result: Singles = moved + stays * weight + goes * _along(weight, after.apart, before.apart)
-    return result
+    moved += stays * weight
+    moved += goes * _along(weight, after.apart, before.apart)
+    return moved
 
 
 def _to_local(session: Session) -> np.float32:
@@ -233,7 +238,8 @@ def _along(weight: Singles, before: Rows, after: Rows) -> Singles:
 
 def _changed(weight: Singles, total: Singles) -> Singles:
     """What comes from a change to another zone, or to anything."""
-    result: Singles = _by_hours(weight) * np.float32(np.exp(-_ZONE_CHANGE))
+    result = _by_hours(weight)
+    result *= np.float32(np.exp(-_ZONE_CHANGE))
     result += total * np.float32(np.exp(-_ANY_CHANGE))
     return result
 

@@ -51,6 +51,10 @@ SELECT day, uri, latitude, longitude, capture FROM dated CROSS JOIN photos USING
 WHERE day >= ? AND day < ? ORDER BY day, uri
 """
 _READING = f"SELECT {', '.join(READING_COLUMNS)} FROM photos WHERE uri = ?"
+_REASONS = {
+    (text, zlib.crc32(text.encode())): reason
+    for text, reason in ((json.dumps([reason]), reason) for reason in Reason)
+}
 _METHODS = {method.value: method for method in Method}
 _PLACED_PAGE = """
 SELECT uri, cells, checksum FROM placements WHERE uri >= ? ORDER BY uri LIMIT ?
@@ -195,6 +199,8 @@ def _format(uri: str, window: Window, placed: Placement | Reason) -> tuple[bytes
 
 def _parse(text: str, checksum: int) -> Placement | Reason:
     """The reverse. Raises DamagedCatalogError."""
+    if (reason := _REASONS.get((text, checksum))) is not None:
+        return reason
     try:
         if zlib.crc32(text.encode()) == checksum:
             return _parse_cells(json.loads(text))
@@ -203,10 +209,8 @@ def _parse(text: str, checksum: int) -> Placement | Reason:
     raise DamagedCatalogError(_DAMAGED)
 
 
-def _parse_cells(cells: list[Any]) -> Placement | Reason:
+def _parse_cells(cells: list[Any]) -> Placement:
     """Raises TypeError, ValueError and LookupError for what was never kept."""
-    if len(cells) == 1:
-        return Reason(cells[0])
     latitude, longitude, radius, method, utc, neighbours, by_picture = cells
     total = radius + (utc or 0.0)
     for photo, seconds, metres in neighbours:
