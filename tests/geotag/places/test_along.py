@@ -3,8 +3,12 @@ that tells too little."""
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geotag.places.placing import place_photos
 from geotag.places.sighting import ClockPiece, ClockSource, Kind, Method, Placement, Sighting
@@ -152,3 +156,32 @@ def test_a_phones_way_tells_it_too_and_a_told_offset_goes_before() -> None:
     assert "along the way of Pixel" in "".join(clock_lines({"EOS": tuple(found)}))
     given = place_photos(library, an_hour, (way,), {"EOS": 60.0}).clocks["EOS"]
     assert [piece.source for piece in given] == [ClockSource.GIVEN]
+
+
+@pytest.mark.slow
+@given(st.integers(-(10**8), 10**8), st.floats(0, 360), st.randoms(use_true_random=False))
+def test_neither_time_nor_meridian_nor_the_order_of_files_changes_a_clock(
+    shift: int, east: float, rng: random.Random
+) -> None:
+    way = journey()
+    photos = taken(way, HOUR + 437)
+    (here,) = clock(*photos, tracks=(way,))
+
+    def moved(longitude: float) -> float:
+        return (longitude + east + 180) % 360 - 180
+
+    there = [
+        photo._replace(
+            clock=(photo.clock or 0.0) + shift,
+            position=photo.position
+            and photo.position._replace(longitude=moved(photo.position.longitude)),
+        )
+        for photo in rng.sample(photos, len(photos))
+    ]
+    track = way._replace(
+        times=way.times + shift, longitudes=(way.longitudes + east + 180) % 360 - 180
+    )
+    (found,) = clock(*there, tracks=(track,))
+    assert found.offset == pytest.approx(here.offset, abs=1)
+    assert found.uncertainty == pytest.approx(here.uncertainty, abs=7)
+    assert (found.pairs, found.start - shift) == (here.pairs, pytest.approx(here.start, abs=0.01))
