@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geotag.places.bodies import by_body
 from geotag.places.sighting import TAKEN_HERE, ClockPiece, ClockSource, Kind, Sighting
 from geotag.places.sphere import Floats, Vectors, to_vectors
 from geotag.records import Location
@@ -27,7 +28,7 @@ _ZONES = 24 * 3600.0
 
 
 class Device(NamedTuple):
-    """The photos of one device in order of its clock.
+    """The photos of one device in order of its clock. `model` is what the photos call it.
 
     `ahead` is how far the clock was ahead of UTC at each, NaN where the device itself does not
     tell it; `told` is where the photo itself does. `located` are the rows of the photos with a
@@ -35,6 +36,7 @@ class Device(NamedTuple):
     """
 
     name: str
+    model: str
     is_phone: bool
     photos: tuple[str, ...]
     clock: Floats
@@ -47,16 +49,20 @@ class Device(NamedTuple):
 
 
 def devices(library: Iterable[Sighting], zone_offset: ZoneOffset) -> dict[str, Device]:
-    """The devices of the photos that were taken by one and have a time."""
+    """The devices of the photos that were taken by one and have a time, by a name for each."""
     photos: dict[str, list[Sighting]] = {}
     for evidence in library:
         if evidence.kind in TAKEN_HERE and evidence.device and evidence.clock is not None:
             photos.setdefault(evidence.device, []).append(evidence)
-    return {name: _device(name, photos[name], zone_offset) for name in sorted(photos)}
+    found: dict[str, Device] = {}
+    for model in sorted(photos):
+        photos[model].sort(key=lambda e: (e.clock or 0.0, e.photo))
+        for name, own in by_body(model, photos[model]).items():
+            found[name] = _device(name, model, own, zone_offset)
+    return found
 
 
-def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Device:
-    photos.sort(key=lambda e: (e.clock or 0.0, e.photo))
+def _device(name: str, model: str, photos: Sequence[Sighting], zone_offset: ZoneOffset) -> Device:
     clock = np.array([e.clock for e in photos], dtype=float)
     is_phone = any(e.kind is Kind.PHONE for e in photos)
     samples = [_sample(e, is_phone, zone_offset) for e in photos]
@@ -75,7 +81,7 @@ def _device(name: str, photos: list[Sighting], zone_offset: ZoneOffset) -> Devic
     stamps = [np.nan if (stamp := photos[at].stamp) is None else stamp for at in located]
     fixed = _measured_at((clock - filled)[located], np.array(stamps, dtype=float))
     told = np.array([source is not None for source in sources])
-    return Device(name, is_phone, names, clock, filled, told, points, located, fixed, pieces)
+    return Device(name, model, is_phone, names, clock, filled, told, points, located, fixed, pieces)
 
 
 def _measured_at(taken: Floats, stamps: Floats) -> Floats:

@@ -61,9 +61,9 @@ def place_photos(
     Only photos of which a clock showed a time `within` two (the latter excluded), and those without
     any, are placed, and only clocks at these told; all others are mere evidence.
     """
-    given = given or {}
     evidence = list(library)
     found = devices(evidence, zone_offset)
+    given = {d.name: given[d.model] for d in found.values() if given and d.model in given}
     groups = _groups(found, segments, zone_offset)
     placements: dict[str, Placement | Reason] = {}
     clocks: dict[str, tuple[ClockPiece, ...]] = {}
