@@ -16,7 +16,7 @@ from geotag.places.sphere import Floats, Rows, Vectors, metres, nearest
 from geotag.places.tracks import Lane, follow
 
 # A clock that nothing confirmed: off by minutes, or an hour and minutes.
-_UNSURE_S, _MINUTES_OFF = 300.0, (-65, -30, -15, 15, 30, 65)
+_UNSURE_S, _MINUTES_OFF = 600.0, (-65, -30, -15, 15, 30, 65)
 _SLACK_M = 500.0
 _FOUND = (ClockSource.GIVEN, ClockSource.COMPANY, ClockSource.POSITIONS)
 
