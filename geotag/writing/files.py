@@ -26,6 +26,8 @@ class LocalFiles:
 
     is_remote = False
     read = staticmethod(local.read_original)
+    look_at = staticmethod(local.look_at)
+    check_replaceable = staticmethod(local.check_replaceable)
     replace = staticmethod(local.replace)
     remove = staticmethod(local.remove)
 
@@ -119,6 +121,11 @@ class ObjectFiles:
         if len(data) != present.size:
             raise CannotWriteError("it is being changed by another program")
         return Original(path, data, None, present.version)
+
+    look_at = read
+
+    def check_replaceable(self, original: Original, force: bool = False) -> None:
+        """A store tells that when it is written to."""
 
     def replace(
         self, original: Original, new: bytes, temporary: str, mtime_ns: int | None = None

@@ -86,7 +86,7 @@ class Planner:
         if kind is None:
             return Plan(notes=(NOT_INSIDE,))
         try:
-            return self._planned(files.read(path, self.force), kind, tags)
+            return self._planned(files, files.look_at(path, self.force), kind, tags)
         except CannotEmbedError as error:
             raise CannotWriteError(str(error)) from error
 
@@ -103,7 +103,7 @@ class Planner:
         if kind is None:
             return self._in_sidecar(path, files, tags, measured)
         try:
-            inside = self._planned(files.read(path, self.force), kind, tags, measured)
+            inside = self._planned(files, files.look_at(path, self.force), kind, tags, measured)
         except CannotEmbedError as error:
             beside = self._in_sidecar(path, files, tags, measured)
             note = f"into a sidecar: {error}"
@@ -122,7 +122,7 @@ class Planner:
             with files.source.open(files.photo(path)) as read:
                 around = read_surroundings(read)
         if sidecar.exists:
-            original = files.read(sidecar.path, self.force)
+            original = files.look_at(sidecar.path, self.force)
             if not original.data:
                 raise CannotWriteError("its sidecar cannot be edited: it is empty")
             # Keywords that are no longer in the sidecar were taken out of it.
@@ -130,12 +130,13 @@ class Planner:
         else:
             original = Original(sidecar.path, b"")
         try:
-            return self._planned(original, XmpFile, tags, measured, around)
+            return self._planned(files, original, XmpFile, tags, measured, around)
         except CannotEmbedError as error:
             raise CannotWriteError(f"its sidecar cannot be edited: {error}") from error
 
     def _planned(
         self,
+        files: Files,
         original: Original,
         kind: type[Container],
         tags: Tags | TimeTags | None,
@@ -146,6 +147,7 @@ class Planner:
         draft = draft_edits(container, tags, around, measured, self.methods)
         if not draft.edits:
             return Plan(notes=draft.notes)
+        files.check_replaceable(original, self.force)
         new = verified(container, draft.edits)
         file = FilePlan(original, draft.edits, new, draft.changes, not container.is_photo)
         return Plan((file,), draft.notes)

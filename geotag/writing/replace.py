@@ -72,21 +72,36 @@ def read_original(path: str, force: bool = False) -> Original:
     Raises CannotWriteError for what a replacement would harm: symbolic links and files with
     several names (unless forced; a symbolic link is then followed), read-only and special files.
     """
+    original = look_at(path, force)
+    check_replaceable(original, force)
+    return original
+
+
+def look_at(path: str, force: bool = False) -> Original:
+    """Read a file that may have to be replaced: `check_replaceable` tells whether it can be.
+
+    Raises CannotWriteError for symbolic links (unless forced) and special files.
+    """
     try:
         if force:
             path = os.path.realpath(path)
         status = os.lstat(path)
-        _check(status, force)
+        if stat.S_ISLNK(status.st_mode):
+            raise CannotWriteError(
+                "a symbolic link (write to the file it points at, or use --force)"
+            )
+        _check_readable(status)
         data, status = read_file(path)
     except OSError as error:
         raise CannotWriteError(_because(error)) from error
     return Original(path, data, status)
 
 
-def _check(status: os.stat_result, force: bool) -> None:
-    if stat.S_ISLNK(status.st_mode):
-        raise CannotWriteError("a symbolic link (write to the file it points at, or use --force)")
-    _check_readable(status)
+def check_replaceable(original: Original, force: bool = False) -> None:
+    """Raise CannotWriteError for a file with several names (unless forced), or a read-only one."""
+    status = original.status
+    if status is None:
+        return
     if status.st_nlink > 1 and not force:
         raise CannotWriteError(
             f"it has {status.st_nlink} names (hard links), of which only one would change "

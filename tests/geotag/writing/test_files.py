@@ -74,7 +74,7 @@ def test_sidecar_that_another_changed_in_the_bucket_is_left_alone(
         bucket("a.png.xmp", xmp_packet(SUBJECTS))
         return original
 
-    monkeypatch.setattr(files, "read", read_then_change)
+    monkeypatch.setattr(files, "look_at", read_then_change)
     result = write(photo)
     monkeypatch.undo()
     assert result.action is Action.FAILED and "meanwhile" in result.reason

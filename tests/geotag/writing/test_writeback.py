@@ -145,6 +145,16 @@ def test_what_cannot_be_written_is_a_row_with_the_reason(
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
+def test_a_read_only_photo_of_which_nothing_changes_is_no_failure(
+    folder: Path, write: Write
+) -> None:
+    photo = add(folder, "a.jpg", made("plain.jpg"))
+    assert write(photo).action is Action.WRITTEN
+    photo.chmod(0o444)
+    photo.with_name("b.jpg").hardlink_to(photo)
+    assert write(photo).action is Action.UNCHANGED
+
+
 def test_row_that_makes_no_sense_is_a_row_with_the_reason(folder: Path, write: Write) -> None:
     photo = add(folder, "a.jpg", made("plain.jpg"))
     result = write(photo, landmark="Nowhere at all")
