@@ -30,6 +30,8 @@ _STROLL_S, _STROLL_M, _STROLL_POWER = 300.0, 250.0, 0.7
 _LEFT_OUT = (0.5, 120.0, 600.0, 1800.0, 5400.0, 14400.0, 36000.0)
 _EDGES = np.array([120.0, 600.0, 1800.0, 5400.0, 14400.0])
 _SHARE, _FEW, _SAMPLES = 0.97, 30, 3000
+# What few samples are drawn towards: people differ more than these show.
+_UNTOLD = 1.15
 _SCALES = (0.5, 6.0)
 
 
@@ -129,12 +131,12 @@ def calibrate(fixes: Fixes) -> Floats:
 
 
 def _scale(ratios: Floats) -> float:
-    """The quantile, drawn towards 1 where there are few samples, never below it by those."""
+    """The quantile; with few samples a little more than 1, and never less by these."""
     if not len(ratios):
         return 1.0
     quantile = float(np.quantile(ratios, _SHARE, method="higher"))
     weight = len(ratios) / (len(ratios) + _FEW)
-    return float(np.clip(weight * quantile + (1 - weight) * max(1.0, quantile), *_SCALES))
+    return float(np.clip(weight * quantile + (1 - weight) * max(_UNTOLD, quantile), *_SCALES))
 
 
 def _classes(nearest: Floats, apart: Floats) -> NDArray[np.int64]:
