@@ -39,9 +39,12 @@ def by_body(name: str, photos: Sequence[Sighting]) -> Mapping[str, list[Sighting
     clock = np.array([each.clock for each in photos], dtype=float)
     if not any(_alternate(clock[one], clock[other]) for one, other in combinations(runs, 2)):
         return {name: list(photos)}
-    found = {
-        f"{name} ({_file_of(photos[run[0]])} and on)": [photos[at] for at in run] for run in runs
-    }
+    found: dict[str, list[Sighting]] = {}
+    for run in runs:
+        body = f"{name} ({_file_of(photos[run[0]])} and on)"
+        if body in found:  # new cameras all begin with the same number
+            body = f"{name} ({_file_of(photos[run[0]])} and on, {len(found) + 1})"
+        found[body] = [photos[at] for at in run]
     known = {at for run in runs for at in run}
     rest = [photo for at, photo in enumerate(photos) if at not in known]
     return found | ({f"{name} (other files)": rest} if rest else {})
@@ -62,26 +65,27 @@ class _Run(NamedTuple):
 
 
 def _runs(photos: Sequence[Sighting]) -> list[_Run]:
-    """None where there are too many."""
+    """The runs in order of their first photos; an empty list where there are too many."""
     runs = list[_Run]()
     for at, photo in enumerate(photos):
         match = _NUMBERED.match(_file_of(photo))
         if match is None:
             continue
         prefix, number = match[1].lower(), int(match[2])
-        steps = [
-            ((number - run.numbers[-1] + _BACK) % _NUMBERS, row)
+        away = [
+            (abs((number - run.numbers[-1] + _BACK) % _NUMBERS - _BACK), row)
             for row, run in enumerate(runs)
             if run.prefix == prefix
         ]
-        step, row = min(steps, default=(_NUMBERS, -1))
-        if step > _AHEAD + _BACK:
+        step, row = min(away, default=(_NUMBERS, -1))
+        if step > _AHEAD:
             if len(runs) == _RUNS:
                 return []
             runs.append(_Run(prefix, [at], [number]))
         else:
+            last = runs[row].numbers[-1]
             runs[row].rows.append(at)
-            runs[row].numbers.append(number if step >= _BACK else runs[row].numbers[-1])
+            runs[row].numbers.append(number if (number - last) % _NUMBERS <= _AHEAD else last)
     return runs
 
 

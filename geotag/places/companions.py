@@ -89,7 +89,7 @@ def tracks_of(
     agrees. Stretches that nobody met go with the others of their file; those of other files are
     somebody's if the tracks are of no one else.
     """
-    stretches = list(segments)
+    stretches = [segment for segment in segments if len(segment.times)]
     met = [_met(fixes, stretches) for fixes in people]
     owners = [person for person, found in enumerate(met) if _is_confirmed(found.values())]
     files = defaultdict[tuple[str, str], set[int]](set)
@@ -97,12 +97,12 @@ def tracks_of(
         for at, found in met[person].items():
             if found.is_own:
                 files[_file_of(stretches[at])].add(person)
-    sole = _sole(owners, met)
+    sole, seen = _sole(owners, met), set[int]().union(*met)
     tracks: list[list[Segment]] = [[] for _ in people]
     others = list[Segment]()
     for at, segment in enumerate(stretches):
         whose = {person for person in owners if at in met[person] and met[person][at].is_own}
-        if not any(at in found for found in met):
+        if at not in seen:
             whose = files.get(_file_of(segment), sole)
         for person in whose:
             tracks[person].append(segment)
@@ -133,17 +133,15 @@ def _sole(owners: Sequence[int], met: Sequence[Mapping[int, _Met]]) -> set[int]:
 def _met(fixes: Fixes, segments: Sequence[Segment]) -> dict[int, _Met]:
     """The segments during which somebody measured positions, by their number."""
     found: dict[int, _Met] = {}
-    for at, segment in enumerate(segments):
-        if not len(segment.times):
-            continue
-        low = np.searchsorted(fixes.times, segment.times.min())
-        high = np.searchsorted(fixes.times, segment.times.max(), "right")
-        if high > low:
-            (lane,) = lanes([segment])
-            along = follow(lane, fixes.times[low:high])
-            known = np.isfinite(along.radius)
-            away = metres(along.points, fixes.points[low:high])
-            near = known & (away < _NEAR_M + along.radius)
-            if known.any():
-                found[at] = _Met(int(known.sum()), int(near.sum()))
+    starts, ends = (np.array([f(each.times) for each in segments]) for f in (np.min, np.max))
+    low, high = np.searchsorted(fixes.times, starts), np.searchsorted(fixes.times, ends, "right")
+    for at in np.flatnonzero(high > low).tolist():
+        own = slice(int(low[at]), int(high[at]))
+        (lane,) = lanes([segments[at]])
+        along = follow(lane, fixes.times[own])
+        known = np.isfinite(along.radius)
+        away = metres(along.points, fixes.points[own])
+        near = known & (away < _NEAR_M + along.radius)
+        if known.any():
+            found[at] = _Met(int(known.sum()), int(near.sum()))
     return found

@@ -38,6 +38,14 @@ def test_two_cameras_whose_numbers_go_to_and_fro_for_days_are_two() -> None:
     }
 
 
+def test_two_new_cameras_that_begin_with_one_number_are_two() -> None:
+    found = told_apart([*days(1, 800), *days(1, 600, 60 * DAY + 1800.0)])
+    assert found == {
+        "Canon EOS 80D (IMG_0001.JPG and on)": 800,
+        "Canon EOS 80D (IMG_0001.JPG and on, 2)": 600,
+    }
+
+
 def test_photos_without_a_number_are_of_neither() -> None:
     renamed = [shot(0, 5 * HOUR, "Nile.jpg"), shot(20230501, 9 * HOUR, "IMG_{:08}_1200.jpg")]
     found = told_apart([*days(1200, 40), *days(7300, 40, 1800.0), *renamed])
