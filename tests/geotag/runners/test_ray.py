@@ -170,9 +170,10 @@ def test_an_object_store_without_room_ends_the_scan_in_a_line(
     quiet.init(num_cpus=1, object_store_memory=MEMORY, log_to_driver=False)
     try:
         kept = []
-        with pytest.raises(quiet.exceptions.OutOfDiskError):
-            while True:
-                kept.append(quiet.put(os.urandom(200_000)))
+        for size in (200_000, 20_000, 2_000):  # to the last gap
+            with pytest.raises(quiet.exceptions.OutOfDiskError):
+                while True:
+                    kept.append(quiet.put(os.urandom(size)))
         options = ScanOptions(model=model_path, runner="ray")
         with pytest.raises(GeotagError, match="the Ray cluster cannot go on"):
             scan_library([str(library)], str(tmp_path / "t.csv"), options)
