@@ -93,13 +93,14 @@ def joined_cluster(address: str | None) -> Iterator[Any]:
             # Despite log_to_driver=False, it prints what it says of lost workers, and where the
             # table may go: to standard output.
             ray._private.worker._worker_logs_enabled = False
-    try:
-        with _explained(ray), _last_words():
-            yield ray
-    finally:
-        if not joined:
-            ray.shutdown()
-            ray._private.worker._worker_logs_enabled = True
+    with _last_words():  # it may also end the process while we leave it
+        try:
+            with _explained(ray):
+                yield ray
+        finally:
+            if not joined:
+                ray.shutdown()
+                ray._private.worker._worker_logs_enabled = True
 
 
 @contextmanager
